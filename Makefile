@@ -1,0 +1,47 @@
+# Everything starts from here; each target does its own set-up. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CODE := src tests
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test test-long check format clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(READY) ## set up the virtual environment in .venv, with the versions of constraints.txt
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else \
+		f"Python 3.11, 3.12 or 3.13 is needed, this is {sys.version.split()[0]}: make PYTHON=python3.12 ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV); the first time this downloads torch and takes a minute or more"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+run: $(READY) ## train the three families on synthetic phantom data and report on them
+	$(BIN)/cxr-run -m model=linear,linear_relu,cnn 'seed=range(0,3)' data.image_size=160 outputs=outputs/demo
+	$(BIN)/cxr-report outputs/demo
+
+test: $(READY) ## run the tests
+	$(BIN)/pytest --numprocesses=2
+
+test-long: $(READY) ## run the tests that take minutes or need the real images
+	$(BIN)/pytest -m long
+
+check: $(READY) ## lint, check types and formatting
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy
+
+format: $(READY) ## format the code and mend what the linter can
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+clean: ## remove caches, builds and the virtual environment; outputs stay
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find $(CODE) -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf src/*.egg-info

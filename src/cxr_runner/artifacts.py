@@ -1,0 +1,203 @@
+"""Run directories: the only module that knows the names of the files in one, and how they are written and read.
+
+A run directory is ``<outputs>/runs/<name>-<id>/seed=<k>/``. Every file is written under a temporary name and renamed:
+whoever reads a run directory sees whole files only.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """The paths of one run."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration, as run."""
+        return self.path / "config.yaml"
+
+    @property
+    def status(self) -> Path:
+        """State (running, done, failed), times, and what went wrong."""
+        return self.path / "status.json"
+
+    @property
+    def data(self) -> Path:
+        """What was trained on: title, citation, counts, dropped duplicates, skipped images."""
+        return self.path / "data.json"
+
+    @property
+    def history(self) -> Path:
+        """One row an epoch."""
+        return self.path / "history.csv"
+
+    @property
+    def predictions(self) -> Path:
+        """One row for every image of val and test."""
+        return self.path / "predictions.csv"
+
+    @property
+    def metrics(self) -> Path:
+        """The metrics of val and test, and how they came about."""
+        return self.path / "metrics.json"
+
+    @property
+    def model(self) -> Path:
+        """The weights."""
+        return self.path / "model.safetensors"
+
+    @property
+    def curves(self) -> Path:
+        """Picture of loss and accuracy over the epochs."""
+        return self.path / "curves.png"
+
+    @property
+    def confusion(self) -> Path:
+        """Picture of the confusion matrix of the test split."""
+        return self.path / "confusion.png"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Everything needed to go on with an unfinished run; gone once it is done."""
+        return self.path / "checkpoint.pt"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that trains this run."""
+        return self.path.parent / f".{self.path.name}.lock"
+
+    def state(self) -> str | None:
+        """Return the state, or None where nothing readable says it."""
+        status = read_json(self.status)
+        return None if status is None else status.get("state")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory as read; what is missing or unreadable is empty.
+
+    Attributes:
+        path: the directory.
+        name: of the run, without its id.
+        id: of the configuration.
+        seed: of the run.
+        state: ``running``, ``done`` or ``failed``.
+        problem: why the run is not finished, in one line; '' for a finished one.
+        config: the configuration, nested.
+        metrics: the content of ``metrics.json``.
+        data: the content of ``data.json``.
+    """
+
+    path: Path
+    name: str
+    id: str
+    seed: int
+    state: str
+    problem: str
+    config: dict[str, Any]
+    metrics: dict[str, Any]
+    data: dict[str, Any]
+
+    def history(self) -> pd.DataFrame:
+        """Read the history, one row an epoch."""
+        return pd.read_csv(RunDir(self.path).history)
+
+
+def run_dir(outputs: Path, name: str, run_id: str, seed: int) -> RunDir:
+    """Return the directory of a run, which need not exist."""
+    return RunDir(outputs / "runs" / f"{name}-{run_id}" / f"seed={seed}")
+
+
+def find_runs(root: Path) -> list[Run]:
+    """Read all run directories below a folder, in the order of their paths.
+
+    Args:
+        root: an outputs tree, a part of one, or one run directory.
+    """
+    return [_read_run(status.parent) for status in sorted(root.rglob("seed=*/status.json"))]
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Read a JSON object; None where there is none."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON object."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+
+
+def write_yaml(path: Path, content: dict[str, Any]) -> None:
+    """Write a YAML mapping, its keys in the order given."""
+    with replacing(path) as temporary:
+        temporary.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), "utf-8")
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a table; floats as the shortest text that reads back to the same number."""
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path to write to; on success it becomes ``path``, on an error it is removed."""
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _read_run(path: Path) -> Run:
+    files = RunDir(path)
+    status, metrics = read_json(files.status) or {}, read_json(files.metrics) or {}
+    name, _, run_id = path.parent.name.rpartition("-")
+    seed = path.name.removeprefix("seed=")
+    state = str(status.get("state", "unknown"))
+    return Run(
+        path=path,
+        name=name,
+        id=run_id,
+        seed=int(seed) if seed.isdecimal() else -1,
+        state=state,
+        problem=_problem(state, status, metrics),
+        config=_read_yaml(files.config),
+        metrics=metrics,
+        data=read_json(files.data) or {},
+    )
+
+
+def _problem(state: str, status: dict[str, Any], metrics: dict[str, Any]) -> str:
+    if state == "done":
+        return "" if metrics else "says done, but metrics.json is missing or unreadable"
+    if state == "failed":
+        return str(status.get("error", "failed"))
+    if state == "running":
+        return f"not finished (started {status.get('started', 'at an unknown time')})"
+    return "status.json is unreadable"
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return content if isinstance(content, dict) else {}

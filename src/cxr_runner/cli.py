@@ -1,0 +1,86 @@
+"""The entry points ``cxr-run`` and ``cxr-report``; nothing heavy is imported before there is work to do."""
+
+import argparse
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from cxr_runner.errors import RunFailedError, UserError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+DONE, RUN_FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
+
+
+def run() -> NoReturn:
+    """Compose the configuration from the command line and train: the command ``cxr-run``."""
+    # Hydra would print tracebacks of its own and exit; this makes it raise instead.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    import hydra
+
+    problems: list[Exception] = []
+
+    def job(config: "DictConfig") -> float:
+        # A job that fails must not stop the sweep that it is part of, whatever the reason.
+        try:
+            return _train(config)
+        except (UserError, RunFailedError) as error:
+            problems.append(error)
+        except Exception as error:
+            traceback.print_exc()
+            problems.append(RunFailedError(f"unexpected {type(error).__name__}, a mistake in cxr_runner: {error}"))
+        _print_error("cxr-run", problems[-1])
+        return float("nan")
+
+    try:
+        hydra.main(version_base="1.3", config_path="pkg://cxr_runner.conf", config_name="config")(job)()
+    except Exception as error:  # the job lets none through: this is the composition of the configuration
+        from cxr_runner.hydra_errors import explain
+
+        problems.append(explain(error, sys.argv[1:]))
+        _print_error("cxr-run", problems[-1])
+    except KeyboardInterrupt:
+        print("cxr-run: interrupted; the same command goes on from the last finished epoch", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    if len(problems) > 1:
+        print(f"cxr-run: {len(problems)} jobs of the sweep failed:", *problems, sep="\n  ", file=sys.stderr)
+    if any(isinstance(problem, RunFailedError) for problem in problems):
+        sys.exit(RUN_FAILED)
+    sys.exit(USER_ERROR if problems else DONE)
+
+
+def report() -> NoReturn:
+    """Gather finished runs into tables and pictures: the command ``cxr-report``."""
+    parser = argparse.ArgumentParser(
+        prog="cxr-report", description="Tables and pictures of all finished runs below a folder."
+    )
+    parser.add_argument("root", nargs="?", default="outputs", type=Path, help="where the runs are (default: outputs)")
+    parser.add_argument("--out", type=Path, help="where the report goes (default: ROOT/report)")
+    arguments = parser.parse_args()
+    try:
+        from cxr_runner.report import write_report
+
+        write_report(arguments.root, arguments.out or arguments.root / "report")
+    except UserError as error:
+        _print_error("cxr-report", error)
+        sys.exit(USER_ERROR)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    sys.exit(DONE)
+
+
+def _train(config: "DictConfig") -> float:
+    from cxr_runner.config import from_hydra
+
+    run_config = from_hydra(config)  # before torch is imported: a mistake is answered at once
+
+    from cxr_runner.experiment import run_experiment
+
+    return run_experiment(run_config)
+
+
+def _print_error(command: str, error: Exception) -> None:
+    print(f"{command}: {error}", file=sys.stderr)

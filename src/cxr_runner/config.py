@@ -1,0 +1,363 @@
+"""The schema of a run: frozen dataclasses, every check of a value, and the identity of a run.
+
+The defaults stand in ``conf/``, nowhere else. Each component takes its own sub-configuration, never the whole.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal
+
+from omegaconf import DictConfig, OmegaConf
+from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from cxr_runner.errors import UserError
+
+_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+@dataclass(frozen=True)
+class SplitConfig:
+    """How images are assigned to train, val and test."""
+
+    __pydantic_config__ = _STRICT
+    strategy: Literal["given", "random", "patient"] | None
+    seed: Seed
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What every source of images has."""
+
+    __pydantic_config__ = _STRICT
+    image_size: Annotated[int, Field(ge=8, le=4096)]
+    duplicates: Literal["drop", "keep"]
+    on_bad_image: Literal["error", "skip"]
+    patient_pattern: Annotated[str, StringConstraints(min_length=1)]
+    split: SplitConfig
+
+
+@dataclass(frozen=True)
+class PhantomConfig(DataConfig):
+    """Synthetic phantom data."""
+
+    name: Literal["phantom"]
+    num_images: Annotated[int, Field(ge=20, le=100_000)]
+    difficulty: Share
+    phantom_seed: Seed
+
+
+@dataclass(frozen=True)
+class HubConfig(DataConfig):
+    """The study's data set on the Hugging Face Hub, or a local copy of its files."""
+
+    name: Literal["chest_xray"]
+    path: str | None
+
+
+@dataclass(frozen=True)
+class FolderConfig(DataConfig):
+    """A user's own tree of images."""
+
+    name: Literal["folder"]
+    root: str
+    positive: str | None
+    title: str
+    citation: str
+
+
+AnyDataConfig = PhantomConfig | HubConfig | FolderConfig
+
+
+@dataclass(frozen=True)
+class LinearConfig:
+    """Fig. 6 of the study."""
+
+    __pydantic_config__ = _STRICT
+    name: Literal["linear"]
+    layers: Count
+    hidden: Count
+    sgd_lr: Positive
+
+
+@dataclass(frozen=True)
+class LinearReLUConfig:
+    """Fig. 7 of the study."""
+
+    __pydantic_config__ = _STRICT
+    name: Literal["linear_relu"]
+    layers: Count
+    hidden: Count
+    output_relu: bool
+    sgd_lr: Positive
+
+
+@dataclass(frozen=True)
+class CNNConfig:
+    """Fig. 8 of the study."""
+
+    __pydantic_config__ = _STRICT
+    name: Literal["cnn"]
+    hidden: Count
+    kernel_size: Annotated[int, Field(ge=1, le=31)]
+    sgd_lr: Positive
+
+
+@dataclass(frozen=True)
+class ResNet18Config:
+    """Torchvision's ResNet-18 with one input channel."""
+
+    __pydantic_config__ = _STRICT
+    name: Literal["resnet18"]
+    weights: str | None
+    sgd_lr: Positive
+
+
+AnyModelConfig = LinearConfig | LinearReLUConfig | CNNConfig | ResNet18Config
+
+
+@dataclass(frozen=True)
+class SGDConfig:
+    """Stochastic gradient descent."""
+
+    __pydantic_config__ = _STRICT
+    name: Literal["sgd"]
+    lr: Positive
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    nesterov: bool
+    weight_decay: NotNegative
+    grad_clip: Positive | None
+
+
+@dataclass(frozen=True)
+class AdamConfig:
+    """Adam (weight decay in the gradient) or AdamW (weight decay beside it)."""
+
+    __pydantic_config__ = _STRICT
+    name: Literal["adam", "adamw"]
+    lr: Positive
+    weight_decay: NotNegative
+    grad_clip: Positive | None
+
+
+AnyOptimizerConfig = SGDConfig | AdamConfig
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Binary cross entropy on logits."""
+
+    __pydantic_config__ = _STRICT
+    pos_weight: Positive | Literal["balanced"] | None
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """The learning rate over the epochs."""
+
+    __pydantic_config__ = _STRICT
+    name: Literal["constant", "cosine", "step"]
+    warmup_epochs: Annotated[int, Field(ge=0)]
+    step_epochs: Count
+    gamma: Annotated[float, Field(gt=0, le=1)]
+
+
+@dataclass(frozen=True)
+class EarlyStoppingConfig:
+    """When to stop before the last epoch, and whose weights to end with."""
+
+    __pydantic_config__ = _STRICT
+    metric: Literal["val_loss", "val_accuracy", "val_f1", "val_auroc"]
+    patience: Count | None
+    min_delta: NotNegative
+    restore_best: bool
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Random changes of training batches."""
+
+    __pydantic_config__ = _STRICT
+    flip: Share
+    degrees: Annotated[float, Field(ge=0, le=180)]
+    translate: Share
+    scale: Annotated[float, Field(ge=0, lt=1)]
+    brightness: Share
+    contrast: Share
+
+    @property
+    def enabled(self) -> bool:
+        """Whether any change is switched on."""
+        return any(asdict(self).values())
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One run, complete and checked."""
+
+    __pydantic_config__ = _STRICT
+    data: Annotated[AnyDataConfig, Field(discriminator="name")]
+    model: Annotated[AnyModelConfig, Field(discriminator="name")]
+    optimizer: Annotated[AnyOptimizerConfig, Field(discriminator="name")]
+    loss: LossConfig
+    epochs: Count
+    batch_size: Count
+    seed: Seed
+    schedule: ScheduleConfig
+    early_stopping: EarlyStoppingConfig
+    augment: AugmentConfig
+    engine: Literal["auto", "pixel"]
+    device: Annotated[str, StringConstraints(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
+    precision: Literal["float32", "bf16"]
+    deterministic: bool
+    outputs: Annotated[str, StringConstraints(min_length=1)]
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")] | None
+    force: bool
+    progress: Literal["auto", "bar", "lines", "none"]
+
+
+def from_hydra(config: DictConfig) -> RunConfig:
+    """Turn a composed configuration into the plain, checked objects that the rest of the program sees.
+
+    Raises:
+        UserError: a key is unknown or missing, a value has the wrong type or is out of range, or two values
+            contradict each other; the message names the first such key.
+    """
+    for key in OmegaConf.missing_keys(config):
+        raise UserError.for_key(key, "???", f"needs a value, give {key}=...")
+    values = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(values, dict)
+    values.pop("experiment", None)
+    try:
+        # As JSON, because in strict mode Python dictionaries are no dataclasses.
+        run = _RUN_CONFIG.validate_json(json.dumps(values))
+    except ValidationError as error:
+        raise _explain(error.errors()) from None
+    _check_contradictions(run)
+    return run
+
+
+def to_dict(config: RunConfig) -> dict[str, Any]:
+    """Return the configuration as nested plain dictionaries, in the order of the schema."""
+    return asdict(config)
+
+
+def run_id(config: RunConfig, data_fingerprint: str, device_type: str) -> str:
+    """Return the identity of a run but for its seed: ten hex digits.
+
+    Two configurations share an id exactly when nothing that can change the numbers differs. The data set enters by
+    the fingerprint of the images that came out, not by the path or the options that led to them, so that a moved
+    folder or another machine still finds its runs.
+
+    Args:
+        config: the configuration.
+        data_fingerprint: of the images, labels and splits as trained on.
+        device_type: ``cpu``, ``cuda`` or ``mps``; kinds of device round differently, numbers of devices do not.
+    """
+    identity = to_dict(config)
+    for key in ("seed", "outputs", "name", "force", "progress"):
+        del identity[key]
+    del identity["model"]["sgd_lr"]  # already in optimizer.lr, where it is used
+    identity |= {"data": data_fingerprint, "device": device_type}
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
+
+
+_VALID = {
+    "device": "valid are auto, cpu, cuda, cuda:N and mps",
+    "loss.pos_weight": "valid are null, balanced and numbers above 0",
+    "name": "valid are letters, digits and . _ + -, at most 100, beginning with a letter or digit",
+}
+_COMPLAINTS = {  # of pydantic, by the type of the error, in the house's words
+    "bool_type": "must be true or false",
+    "dataclass_type": "is a group of keys, which are set one by one",
+    "finite_number": "must be a finite number",
+    "float_type": "must be a number",
+    "greater_than": "must be above {gt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "int_type": "must be a whole number",
+    "less_than": "must be below {lt:g}",
+    "less_than_equal": "must be at most {le:g}",
+    "literal_error": "valid are {expected}",
+    "missing": "needs a value",
+    "string_type": "must be text",
+}
+
+
+def _explain(errors: list[ErrorDetails]) -> UserError:
+    """Turn the schema's first complaint into the house's one line."""
+    error = errors[0]
+    keys = [str(part) for part in error["loc"]]
+    if error["type"] == "unexpected_keyword_argument":
+        key = ".".join(filter(None, [_dotted(keys[:-1]), keys[-1]]))
+        return UserError.for_key(key, error["input"], unknown_key(key))
+    key = _dotted(keys)
+    if error["type"] == "missing":
+        return UserError(f"{key}: needs a value")
+    complaint = _COMPLAINTS.get(error["type"], error["msg"]).format(**error.get("ctx", {}))
+    return UserError.for_key(key, error["input"], _VALID.get(key, complaint))
+
+
+def _dotted(location: list[str]) -> str:
+    """Drop the names of variants and types that pydantic puts between the keys."""
+    kept: list[str] = []
+    for part in location:
+        if ".".join([*kept, part]) in KEYS:
+            kept.append(part)
+    return ".".join(kept)
+
+
+def unknown_key(key: str) -> str:
+    """Say what a user who wrote an unknown key may have meant.
+
+    Args:
+        key: in dotted form.
+    """
+    if key in KEYS:
+        group = key.split(".")[0]
+        return f"not a key of the chosen {group}"
+    leaves = sorted(known for known in KEYS if not any(other.startswith(f"{known}.") for other in KEYS))
+    near = [known for known in leaves if known.rsplit(".", 1)[-1] == key] or get_close_matches(key, leaves, n=1)
+    return "no such key" + (f", did you mean {near[0]}?" if near else "; cxr-run --help lists all keys")
+
+
+def _collect_keys(schema: dict[str, Any], definitions: dict[str, Any], prefix: str = "") -> set[str]:
+    """List the dotted keys of a JSON schema, those of all variants together."""
+    keys: set[str] = set()
+    variants = [schema, *schema.get("oneOf", []), *schema.get("anyOf", [])]
+    for variant in variants:
+        resolved = definitions.get(variant.get("$ref", "").rsplit("/", 1)[-1], variant)
+        for name, child in resolved.get("properties", {}).items():
+            keys |= {prefix + name} | _collect_keys(child, definitions, f"{prefix}{name}.")
+    return keys
+
+
+_RUN_CONFIG = TypeAdapter(RunConfig)
+_SCHEMA = _RUN_CONFIG.json_schema()
+KEYS = frozenset(_collect_keys(_SCHEMA, _SCHEMA["$defs"]))
+
+
+def _check_contradictions(run: RunConfig) -> None:
+    """Refuse values that are valid one by one but not together."""
+    optimizer, schedule = run.optimizer, run.schedule
+    if isinstance(optimizer, SGDConfig) and optimizer.nesterov and optimizer.momentum == 0:
+        raise UserError.for_key("optimizer.nesterov", True, "needs optimizer.momentum above 0")
+    if isinstance(run.model, CNNConfig) and run.model.kernel_size % 2 == 0:
+        valid = "must be odd (3 and 5 in the study), so that a convolution keeps the size of the image"
+        raise UserError.for_key("model.kernel_size", run.model.kernel_size, valid)
+    if isinstance(run.model, ResNet18Config) and run.data.image_size < 32:
+        raise UserError.for_key("data.image_size", run.data.image_size, "model=resnet18 needs at least 32")
+    if schedule.warmup_epochs >= run.epochs and schedule.warmup_epochs > 0:
+        raise UserError.for_key("schedule.warmup_epochs", schedule.warmup_epochs, f"must be below epochs={run.epochs}")
+    if run.early_stopping.patience is not None and run.early_stopping.patience >= run.epochs:
+        valid = f"must be below epochs={run.epochs}, or training can never end early"
+        raise UserError.for_key("early_stopping.patience", run.early_stopping.patience, valid)
+    if isinstance(run.data, PhantomConfig) and run.data.split.strategy == "given":
+        raise UserError.for_key("data.split.strategy", "given", "phantoms bring no splits; valid are random, patient")

@@ -1,0 +1,166 @@
+"""A data set as a run sees it: an open store, clean, with every image in a split."""
+
+import hashlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cxr_runner import splits
+from cxr_runner.config import AnyDataConfig, FolderConfig, HubConfig, PhantomConfig
+from cxr_runner.errors import UserError
+from cxr_runner.progress import Reporter
+from cxr_runner.sources import SPLITS, About, Source
+from cxr_runner.store import Store, cache_dir, open_store
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images, labels and splits of a run.
+
+    Attributes:
+        images: uint8 [stored images, side, side]; only the rows named by ``table`` belong to the data set.
+        table: one row an image, indexed by its row in ``images``: ``name``, ``label``, ``split``.
+        class_names: the negative and the positive class.
+        about: title, citation, licence.
+        duplicates: the dropped images: ``name``, ``same_as``.
+        unreadable: the skipped images: ``name``, ``error``.
+        fingerprint: 16 hex digits over names, labels, splits and stored pixels, in order.
+    """
+
+    images: NDArray[np.uint8]
+    table: pd.DataFrame
+    class_names: tuple[str, str]
+    about: About
+    duplicates: pd.DataFrame
+    unreadable: pd.DataFrame
+    fingerprint: str
+
+    def rows(self, split: str) -> NDArray[np.int64]:
+        """Return the rows of ``images`` that belong to a split, in order."""
+        return self.table.index[self.table["split"] == split].to_numpy(np.int64)
+
+    def labels(self, split: str) -> NDArray[np.int64]:
+        """Return the labels of a split, in the order of :meth:`rows`."""
+        return self.table["label"][self.table["split"] == split].to_numpy(np.int64)
+
+    def names(self, split: str) -> list[str]:
+        """Return the names of a split, in the order of :meth:`rows`."""
+        return self.table["name"][self.table["split"] == split].tolist()
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a reader of a run's results has to know of its data, ready for JSON."""
+        counts = {
+            split: {name: int((self.labels(split) == label).sum()) for label, name in enumerate(self.class_names)}
+            for split in SPLITS
+        }
+        return {
+            **asdict(self.about),
+            "fingerprint": self.fingerprint,
+            "num_images": len(self.table),
+            "positive_class": self.class_names[1],
+            "counts": counts,
+            "duplicates_dropped": self.duplicates.to_dict("records"),
+            "unreadable_skipped": self.unreadable.to_dict("records"),
+        }
+
+
+def open_source(config: AnyDataConfig) -> Source:
+    """Build the source that a configuration names; heavy libraries are imported only by the source that needs them.
+
+    Raises:
+        UserError: a value is not valid.
+    """
+    match config:
+        case PhantomConfig():
+            from cxr_runner.sources.phantom import PhantomSource
+
+            return PhantomSource(config.num_images, config.difficulty, config.phantom_seed)
+        case HubConfig():
+            from cxr_runner.sources.hub import HubSource
+
+            return HubSource(Path(config.path).expanduser().absolute() if config.path else None)
+        case FolderConfig():
+            from cxr_runner.sources.folder import FolderSource
+
+            return FolderSource(
+                Path(config.root).expanduser().absolute(),
+                positive=config.positive,
+                title=config.title,
+                citation=config.citation,
+                require_splits=config.split.strategy == "given",
+            )
+
+
+def open_dataset(config: AnyDataConfig, reporter: Reporter) -> Dataset:
+    """Open a data set: source, store, unreadable images, duplicates, splits.
+
+    Args:
+        config: which data, and what to do with it.
+        reporter: shown the progress of the first decoding.
+
+    Raises:
+        UserError: anything about the data is not as it must be.
+    """
+    source = open_source(config)
+    store = open_store(source, config.image_size, cache_dir(), reporter)
+    readable, unreadable = _set_aside_unreadable(store.table, config)
+    duplicates = splits.find_duplicates(readable) if config.duplicates == "drop" else readable.iloc[:0]
+    clean = readable.drop(duplicates.index)
+    clean = clean.assign(split=_assign_splits(clean, config))
+    _check_splits(clean, store.class_names, config)
+    return Dataset(
+        images=store.images,
+        table=clean[["name", "label", "split"]],
+        class_names=store.class_names,
+        about=source.about,
+        duplicates=duplicates.reindex(columns=["name", "same_as"]),
+        unreadable=unreadable,
+        fingerprint=_fingerprint(clean, store),
+    )
+
+
+def _set_aside_unreadable(table: pd.DataFrame, config: AnyDataConfig) -> tuple[pd.DataFrame, pd.DataFrame]:
+    bad = table["error"] != ""
+    if bad.any() and config.on_bad_image == "error":
+        listed = "; ".join(f"{name} ({error})" for name, error in table.loc[bad, ["name", "error"]].to_numpy())
+        valid = f"{bad.sum()} images cannot be read: {listed}. data.on_bad_image=skip leaves them out"
+        raise UserError.for_key("data.on_bad_image", "error", valid)
+    return table[~bad], table.loc[bad, ["name", "error"]]
+
+
+def _assign_splits(table: pd.DataFrame, config: AnyDataConfig) -> NDArray[Any]:
+    has_splits = bool((table["split"] != "").all())
+    strategy = config.split.strategy or ("given" if has_splits else "random")
+    labels = table["label"].to_numpy(np.int64)
+    if strategy == "random":
+        return splits.split_randomly(labels, config.split.seed)
+    if strategy == "patient":
+        patients = splits.patient_keys(table["name"].tolist(), config.patient_pattern)
+        return splits.split_by_patient(labels, patients, config.split.seed)
+    if not has_splits:
+        valid = "the data brings no splits of its own; valid are random and patient"
+        raise UserError.for_key("data.split.strategy", "given", valid)
+    return table["split"].to_numpy()
+
+
+def _check_splits(table: pd.DataFrame, class_names: tuple[str, str], config: AnyDataConfig) -> None:
+    made = config.split.strategy in ("random", "patient")
+    for split in SPLITS:
+        for label, name in enumerate(class_names):
+            if not ((table["split"] == split) & (table["label"] == label)).any():
+                valid = f"leaves the {split} split without a single {name} image"
+                way_out = "more images are needed" if made else "random makes splits of its own"
+                raise UserError.for_key("data.split.strategy", config.split.strategy, f"{valid}; {way_out}")
+
+
+def _fingerprint(table: pd.DataFrame, store: Store) -> str:
+    stored = store.table["stored"][table.index]
+    lines = [
+        f"{store.class_names}",
+        *map(repr, zip(table["name"], table["label"], table["split"], stored, strict=True)),
+    ]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]

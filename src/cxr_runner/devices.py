@@ -1,0 +1,45 @@
+"""Where a run computes, and how repeatably."""
+
+import os
+
+import torch
+
+from cxr_runner.errors import UserError
+
+
+def choose_device(name: str) -> torch.device:
+    """Find the device that a configuration names.
+
+    Args:
+        name: ``auto`` (CUDA, else MPS, else CPU), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+
+    Raises:
+        UserError: this machine has no such device.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        valid = (
+            f"this machine has {torch.cuda.device_count()} CUDA devices that torch can use; auto takes what there is"
+        )
+        raise UserError.for_key("device", name, valid)
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UserError.for_key("device", name, "torch finds no MPS device here; auto takes what there is")
+    return device
+
+
+def describe_device(device: torch.device) -> str:
+    """Name the device for people."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return f"cpu ({torch.get_num_threads()} threads)" if device.type == "cpu" else str(device)
+
+
+def set_determinism(deterministic: bool) -> None:
+    """Make torch refuse, or allow, operations that may give other bits the next time."""
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it starts
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.deterministic = deterministic
+    torch.backends.cudnn.benchmark = not deterministic

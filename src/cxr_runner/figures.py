@@ -1,0 +1,183 @@
+"""Pictures of one run and of several, as matplotlib figures that belong to nobody but their caller.
+
+Texts are shown as they are, never read as mathtext, and the user's own matplotlib style has no say: a picture depends
+on its numbers alone.
+"""
+
+import textwrap
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps, style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.ticker import MaxNLocator
+
+from cxr_runner.artifacts import replacing
+
+# Okabe and Ito's colours, safe for the colour-blind, without their yellow, which vanishes on white.
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+_DASHES = ("solid", (0, (4, 1.5)))
+_MARKERS = ("o", "D")
+MAX_GROUPS = len(_COLORS) * len(_DASHES)
+_DOTS_UP_TO = 15  # epochs; a history of one epoch is a dot or nothing
+_LOG_FROM = 100.0  # ratio of the largest to the smallest loss from which only a logarithmic axis shows both
+
+
+@style.context("default")
+def plot_curves(history: pd.DataFrame, title: str) -> Figure:
+    """Draw loss and accuracy of one run over its epochs.
+
+    Args:
+        history: one row an epoch: ``epoch``, ``train_loss``, ``train_accuracy``, ``val_loss``, ``val_accuracy``.
+        title: any text.
+    """
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    _write_title(figure, title)
+    for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for split, color, dashes in zip(("train", "val"), _COLORS, _DASHES, strict=False):
+            column = _finite(history[f"{split}_{quantity}"])
+            marker = "o" if len(history) <= _DOTS_UP_TO else ""
+            axes.plot(history["epoch"], column, color=color, linestyle=dashes, marker=marker, markersize=4, label=split)
+        _finish([axes], quantity, history["epoch"].max())
+        axes.set_ylabel(quantity)
+        axes.set_xlabel("epoch")
+        axes.legend()
+    return figure
+
+
+@style.context("default")
+def plot_confusion(metrics: Mapping[str, Any], class_names: tuple[str, str], title: str) -> Figure:
+    """Draw the confusion matrix of one split, one row for each true class, with counts and shares of the row.
+
+    Args:
+        metrics: with the counts ``tp``, ``fp``, ``fn``, ``tn``.
+        class_names: the negative and the positive class.
+        title: any text.
+    """
+    counts = np.array([[metrics["tn"], metrics["fp"]], [metrics["fn"], metrics["tp"]]])
+    totals = counts.sum(axis=1, keepdims=True)
+    shares = counts / np.maximum(totals, 1)
+    figure = Figure(figsize=(5.2, 4.9), layout="constrained")
+    _write_title(figure, title, width=48)
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for (row, column), count in np.ndenumerate(counts):
+        percent = f"{shares[row, column]:.1%}" if totals[row, 0] else "no image"
+        red, green, blue, _ = colormaps["Blues"](shares[row, column])
+        color = "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.55 else "black"
+        axes.text(column, row - 0.06, f"{count:,}", ha="center", va="center", fontsize=20, color=color)
+        axes.text(column, row + 0.16, percent, ha="center", va="center", fontsize=11, color=color)
+    names = [_wrap(name, 16) for name in class_names]
+    axes.set_xticks([0, 1], names, parse_math=False)
+    axes.set_yticks([0, 1], names, parse_math=False, rotation=90, va="center")
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+@style.context("default")
+def plot_comparison(histories: Mapping[str, Sequence[pd.DataFrame]], title: str) -> Figure:
+    """Draw the curves of several configurations: the mean over the seeds, and their range as a band.
+
+    Seeds that stopped early count in the epochs that they reached. Beyond :data:`MAX_GROUPS` configurations colours
+    would repeat: the first ones are drawn, and the title says so.
+
+    Args:
+        histories: for every configuration the histories of its seeds, as :func:`plot_curves` takes them.
+        title: any text.
+    """
+    drawn = dict(list(histories.items())[:MAX_GROUPS])
+    if len(drawn) < len(histories):
+        title += f" (the first {len(drawn)} of {len(histories)} configurations)"
+    labels = [_wrap(_with_seeds(name, len(seeds)), 56) for name, seeds in drawn.items()]
+    columns = 1 if max(map(len, labels)) > 40 else 2 if max(map(len, labels)) > 26 else 3
+    num_lines = sum(label.count("\n") + 1 for label in labels) / columns
+    figure = Figure(figsize=(9, 6.4 + 0.2 * num_lines), layout="constrained")
+    _write_title(figure, title)
+    last_epoch = max(history["epoch"].max() for seeds in drawn.values() for history in seeds)
+    grid = figure.subplots(2, 2, sharex=True, sharey="row")
+    for row, quantity in zip(grid, ("loss", "accuracy"), strict=True):
+        for axes, split in zip(row, ("train", "val"), strict=True):
+            for number, (label, seeds) in enumerate(zip(labels, drawn.values(), strict=True)):
+                _draw_group(axes, seeds, f"{split}_{quantity}", number, label)
+            axes.set_title(f"{quantity}, {split}", fontsize=11)
+        _finish(row, quantity, last_epoch)
+    for axes in grid[1]:
+        axes.set_xlabel("epoch")
+    handles, _ = grid[0, 0].get_legend_handles_labels()
+    legend = figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=9, frameon=False)
+    if any(len(seeds) > 1 for seeds in drawn.values()):
+        legend.set_title("line: mean over seeds; band: their range", FontProperties(size=9))
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    return figure
+
+
+@style.context("default")
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all; the same figure gives the same bytes.
+
+    Args:
+        figure: to write.
+        path: ends in ``.png``; its folder exists.
+    """
+    with replacing(path) as temporary, warnings.catch_warnings():
+        # The font that comes with matplotlib lacks some scripts; a box in a title is no reason to lose a run.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(temporary, format="png", dpi=150, metadata={"Software": None})
+
+
+def _draw_group(axes: Axes, seeds: Sequence[pd.DataFrame], column: str, number: int, label: str) -> None:
+    epochs = pd.concat(seeds).assign(value=lambda table: _finite(table[column])).groupby("epoch")["value"]
+    mean, low, high = epochs.mean(), epochs.min(), epochs.max()
+    second_round, color_number = divmod(number, len(_COLORS))
+    color, dashes = _COLORS[color_number], _DASHES[second_round]
+    marker = _MARKERS[second_round] if len(mean) <= _DOTS_UP_TO else ""
+    axes.plot(mean.index, mean, color=color, linestyle=dashes, marker=marker, markersize=4, label=label)
+    if len(seeds) == 1:
+        return
+    if len(mean) == 1:  # a band would have no width
+        axes.errorbar(mean.index, mean, yerr=[mean - low, high - mean], fmt="none", ecolor=color, capsize=3)
+    else:
+        axes.fill_between(mean.index, low, high, color=color, alpha=0.15, linewidth=0)
+
+
+def _finish(row: Iterable[Axes], quantity: str, last_epoch: int) -> None:
+    """Give axes that share their y axis a grid, whole epochs and, where the loss needs it, a logarithmic scale."""
+    row, margin = list(row), max(0.3, 0.03 * last_epoch)
+    for axes in row:
+        axes.set_xlim(1 - margin, last_epoch + margin)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.grid(color="#dddddd", linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+    low = min(axes.dataLim.ymin for axes in row)
+    high = max(axes.dataLim.ymax for axes in row)
+    if quantity == "loss" and 0 < low < high / _LOG_FROM:
+        row[0].set_yscale("log")
+
+
+def _finite(column: pd.Series) -> pd.Series:
+    return column.where(np.isfinite(column))
+
+
+def _with_seeds(name: str, num_seeds: int) -> str:
+    return f"{name} ({num_seeds} seeds)" if num_seeds > 1 else name
+
+
+def _write_title(figure: Figure, title: str, width: int = 88) -> None:
+    figure.suptitle(_wrap(title, width), fontsize=12, parse_math=False)
+
+
+def _wrap(text: str, width: int) -> str:
+    """Break a text into at most three lines; what cannot be printed is left out."""
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    return textwrap.fill(printable, width, max_lines=3, placeholder=" …")

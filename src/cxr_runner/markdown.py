@@ -1,0 +1,29 @@
+"""Any text, shown by Markdown as it is."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], num_texts: int) -> str:
+    """Return a table.
+
+    Args:
+        header: the titles of the columns.
+        rows: cells of any text.
+        num_texts: how many columns are texts; those after them are right-aligned.
+    """
+    rule = ["---"] * num_texts + ["---:"] * (len(header) - num_texts)
+    lines = [list(header), rule, *([markdown_text(cell) for cell in row] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def markdown_text(text: str) -> str:
+    """Return a text, on one line, with everything escaped that Markdown or HTML would interpret."""
+    text = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    # An underscore inside a word is plain in Markdown; escaped, it would only be hard to read.
+    return re.sub(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", text)
+
+
+def printable(value: object) -> str:
+    """Return a text on one line, without characters that no terminal or file should be sent."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(value)).split())

@@ -1,0 +1,184 @@
+"""The study's three families of models, layer for layer, and one modern yardstick.
+
+Every model maps images, float [batch, 1, side, side] in [0, 1], to logits, float [batch].
+"""
+
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+import torchvision
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from cxr_runner.config import AnyModelConfig, CNNConfig, LinearConfig, LinearReLUConfig, ResNet18Config
+from cxr_runner.errors import UserError
+
+
+class Linear(nn.Module):
+    """Flatten and ``layers`` linear layers, the last with one output (Fig. 6 of the study)."""
+
+    def __init__(self, image_size: int, layers: int, hidden: int) -> None:
+        """Build the layers.
+
+        Args:
+            image_size: side of the square images, in pixels.
+            layers: number of linear layers, the last one included.
+            hidden: outputs of every layer but the last.
+        """
+        super().__init__()
+        self.layer_stack = nn.Sequential(nn.Flatten(), *_linear_layers(image_size**2, layers, hidden))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images to logits."""
+        logits: Tensor = self.layer_stack(images)
+        return logits.squeeze(1)
+
+
+class LinearReLU(nn.Module):
+    """As :class:`Linear`, with ReLU after every layer, the last included (Fig. 7 of the study)."""
+
+    def __init__(self, image_size: int, layers: int, hidden: int, output_relu: bool = True) -> None:
+        """Build the layers.
+
+        Args:
+            image_size: side of the square images, in pixels.
+            layers: number of linear layers, the last one included.
+            hidden: outputs of every layer but the last.
+            output_relu: False leaves out the ReLU after the last layer, which the study has: with it a logit is
+                never negative.
+        """
+        super().__init__()
+        stack: list[nn.Module] = [nn.Flatten()]
+        for layer in _linear_layers(image_size**2, layers, hidden):
+            stack += [layer, nn.ReLU()]
+        self.layer_stack = nn.Sequential(*(stack if output_relu else stack[:-1]))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images to logits."""
+        logits: Tensor = self.layer_stack(images)
+        return logits.squeeze(1)
+
+
+class CNN(nn.Module):
+    """Two blocks of conv-ReLU-conv-ReLU-maxpool, then one linear layer (Fig. 8 of the study)."""
+
+    def __init__(self, image_size: int, hidden: int, kernel_size: int) -> None:
+        """Build the layers.
+
+        Args:
+            image_size: side of the square images, in pixels.
+            hidden: filters of every convolution.
+            kernel_size: side of the filters, odd; images are padded so that they keep their size.
+        """
+        super().__init__()
+        self.block_1 = _conv_block(1, hidden, kernel_size)
+        self.block_2 = _conv_block(hidden, hidden, kernel_size)
+        side = image_size // 2 // 2
+        self.classifier = nn.Sequential(nn.Flatten(), nn.Linear(hidden * side**2, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images to logits."""
+        logits: Tensor = self.classifier(self.block_2(self.block_1(images)))
+        return logits.squeeze(1)
+
+
+class ResNet18(nn.Module):
+    """Torchvision's ResNet-18 with one input channel and one output."""
+
+    def __init__(self) -> None:
+        """Build the layers; weights are random."""
+        super().__init__()
+        self.backbone = torchvision.models.resnet18(num_classes=1)
+        self.backbone.conv1 = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images to logits."""
+        logits: Tensor = self.backbone(images)
+        return logits.squeeze(1)
+
+
+def build_model(config: AnyModelConfig, image_size: int, seed: int) -> nn.Module:
+    """Build a model with PyTorch's default initial weights, drawn on the CPU whatever the device will be.
+
+    Args:
+        config: which model.
+        image_size: side of the square images, in pixels.
+        seed: of the initial weights; the global random state is left as it was.
+
+    Raises:
+        UserError: the file of weights cannot be used.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        match config:
+            case LinearConfig():
+                return Linear(image_size, config.layers, config.hidden)
+            case LinearReLUConfig():
+                return LinearReLU(image_size, config.layers, config.hidden, config.output_relu)
+            case CNNConfig():
+                return CNN(image_size, config.hidden, config.kernel_size)
+            case ResNet18Config():
+                model = ResNet18()
+                if config.weights is not None:
+                    _load_backbone(model, Path(config.weights).expanduser())
+                return model
+
+
+def describe_model(config: AnyModelConfig, model: nn.Module) -> str:
+    """Say in a few words which model it is and how many parameters it has."""
+    match config:
+        case CNNConfig():
+            shape = f", {config.hidden} filters {config.kernel_size}x{config.kernel_size}"
+        case LinearConfig() | LinearReLUConfig():
+            shape = f", {config.layers} layers, {config.hidden} hidden units"
+        case ResNet18Config():
+            shape = f", weights from {config.weights}" if config.weights else ", random weights"
+    return f"{config.name}{shape}, {sum(p.numel() for p in model.parameters()):,} parameters"
+
+
+def _linear_layers(inputs: int, layers: int, hidden: int) -> list[nn.Module]:
+    widths = [inputs, *[hidden] * (layers - 1), 1]
+    return [nn.Linear(before, after) for before, after in pairwise(widths)]
+
+
+def _conv_block(inputs: int, filters: int, kernel_size: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, filters, kernel_size, padding=kernel_size // 2),
+        nn.ReLU(),
+        nn.Conv2d(filters, filters, kernel_size, padding=kernel_size // 2),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+    )
+
+
+def _load_backbone(model: ResNet18, path: Path) -> None:
+    """Load weights of torchvision's ResNet-18, adapting the three-channel input; the output layer stays random."""
+    key = "model.weights"
+    try:
+        if path.suffix == ".safetensors":
+            weights = load_file(path)
+        else:
+            weights = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError.for_key(key, path, "no such file") from None
+    except (OSError, SafetensorError, RuntimeError, ValueError, EOFError, ImportError) as error:
+        raise UserError.for_key(key, path, f"cannot be read as weights ({_first_line(error)})") from None
+    except Exception as error:  # unpickling garbage raises anything
+        raise UserError.for_key(key, path, f"is no file of weights ({type(error).__name__})") from None
+    if not isinstance(weights, dict) or "conv1.weight" not in weights:
+        raise UserError.for_key(key, path, "holds no state dict of torchvision's resnet18")
+    weights = {name: weight for name, weight in weights.items() if not name.startswith("fc.")}
+    if weights["conv1.weight"].shape[1] == 3:  # grey in all three channels gives the same sum
+        weights["conv1.weight"] = weights["conv1.weight"].sum(dim=1, keepdim=True)
+    try:
+        unused = model.backbone.load_state_dict(weights, strict=False).unexpected_keys
+    except RuntimeError as error:
+        raise UserError.for_key(key, path, f"does not fit resnet18 ({_first_line(error)})") from None
+    if unused:
+        raise UserError.for_key(key, path, f"does not fit resnet18 (unknown weight {unused[0]})")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,145 @@
+"""The pixel backend: an ordinary module and a torch optimizer on batches of uint8 pixels."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from cxr_runner.augment import Augment
+from cxr_runner.config import AnyOptimizerConfig, SGDConfig
+
+_RESIDENT_SHARE = 0.5  # of the free GPU memory that the images may take; the rest is for activations
+
+
+class PixelFeed:
+    """Turns rows of the store into batches on the device; nothing is decoded or copied as float beforehand."""
+
+    def __init__(self, images: NDArray[np.uint8], device: torch.device) -> None:
+        """Move the images to the GPU if they fit well, else leave them where they are.
+
+        Args:
+            images: uint8 [images, side, side], usually mapped from a file.
+            device: where batches are wanted.
+        """
+        self.device = device
+        self.pixels = torch.from_numpy(images)
+        if device.type == "cuda" and self.pixels.nbytes < _RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
+            self.pixels = self.pixels.to(device)
+
+    def batch(self, rows: Tensor) -> Tensor:
+        """Return images as float32 [rows, 1, side, side] in [0, 1], on the device.
+
+        Args:
+            rows: int64 [rows] on the CPU.
+        """
+        chosen = self.pixels[rows.to(self.pixels.device)]
+        if self.device.type == "cuda" and not chosen.is_cuda:
+            chosen = chosen.pin_memory()
+        return chosen.to(self.device, non_blocking=True).unsqueeze(1).float().div_(255)
+
+
+class PixelBackend:
+    """Trains one model by plain backpropagation."""
+
+    name = "pixel"
+
+    def __init__(
+        self,
+        model: nn.Module,
+        feed: PixelFeed,
+        optimizer: AnyOptimizerConfig,
+        pos_weight: float | None,
+        precision: str,
+        augment: Augment | None,
+    ) -> None:
+        """Take over the model, which moves to the feed's device.
+
+        Args:
+            model: maps float [batch, 1, side, side] to logits, float [batch].
+            feed: gives batches of images.
+            optimizer: which optimizer.
+            pos_weight: weight of the positive class in the loss; None for 1.
+            precision: ``float32`` or ``bf16`` (autocast; weights and loss stay float32).
+            augment: changes training batches, or None.
+        """
+        self.feed, self.device, self.augment = feed, feed.device, augment
+        self.model = model.to(self.device).to(memory_format=torch.channels_last)
+        self.optimizer = build_optimizer(optimizer, self.model)
+        self.grad_clip = optimizer.grad_clip
+        self.pos_weight = None if pos_weight is None else torch.tensor(pos_weight, device=self.device)
+        self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16")
+
+    def step(self, rows: Tensor, targets: Tensor, lr: float, seed: int) -> tuple[Tensor, Tensor]:
+        """Train on one batch.
+
+        Args:
+            rows: int64 [batch], rows of the store.
+            targets: float32 [batch], 0 or 1.
+            lr: learning rate of this step.
+            seed: of this step's random draws.
+
+        Returns:
+            The mean loss of the batch, float [], and the logits before the update, float [batch], on the device:
+            nothing waits for the device.
+        """
+        self.model.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        images = self.feed.batch(rows)
+        if self.augment is not None:
+            images = self.augment(images, seed)
+        with self.autocast:
+            logits = self.model(images)
+        targets = targets.to(self.device, non_blocking=True)
+        loss = binary_cross_entropy_with_logits(logits.float(), targets, pos_weight=self.pos_weight)
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        if self.grad_clip is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.grad_clip)
+        self.optimizer.step()
+        return loss.detach(), logits.detach().float()
+
+    @torch.no_grad()
+    def logits(self, rows: Tensor, batch_size: int) -> Tensor:
+        """Return the logits of images, float32 [rows], on the CPU."""
+        self.model.eval()
+        with self.autocast:
+            batches = [self.model(self.feed.batch(batch)).float() for batch in torch.split(rows, batch_size)]
+        return torch.cat(batches).cpu()
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return a copy of the weights on the CPU, under the plain names of the module."""
+        return {name: value.detach().cpu().clone().contiguous() for name, value in self.model.state_dict().items()}
+
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        """Put weights back that :meth:`weights` returned."""
+        self.model.load_state_dict(weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything needed to go on bit for bit."""
+        return {"model": self.weights(), "optimizer": self.optimizer.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where :meth:`state_dict` was taken."""
+        self.load_weights(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+def build_optimizer(config: AnyOptimizerConfig, model: nn.Module) -> torch.optim.Optimizer:
+    """Build a torch optimizer over all parameters of a model, fused where torch offers it."""
+    parameters = list(model.parameters())
+    fused = parameters[0].device.type in ("cpu", "cuda")
+    if isinstance(config, SGDConfig):
+        return torch.optim.SGD(
+            parameters,
+            lr=config.lr,
+            momentum=config.momentum,
+            nesterov=config.nesterov,
+            weight_decay=config.weight_decay,
+            fused=fused,
+        )
+    kind = torch.optim.Adam if config.name == "adam" else torch.optim.AdamW
+    return kind(parameters, lr=config.lr, weight_decay=config.weight_decay, fused=fused)

@@ -1,0 +1,172 @@
+"""The decoded image store: every image once, grey, square, uint8, in one memory-mapped file.
+
+A store is a folder of the cache directory: ``images.npy`` (uint8, [images, side, side]), ``table.csv`` (one row an
+image) and ``meta.json``. It is built under a temporary name and renamed, so that a store either is whole or is not
+there; a file lock keeps several processes from building the same one.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock
+from numpy.typing import NDArray
+from platformdirs import user_cache_path
+
+from cxr_runner.decode import resize_square
+from cxr_runner.errors import BadImageError, UserError
+from cxr_runner.progress import Reporter
+from cxr_runner.sources import Listing, Source
+
+FORMAT_VERSION = 1  # counts changes of decoding, resizing or layout: older stores are then built anew
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open store.
+
+    Attributes:
+        images: uint8 [images, side, side], mapped into memory; changes never reach the file.
+        table: one row an image: ``name``, ``label``, ``split`` ('' where the source gives none), ``digest`` (of the
+            encoded bytes), ``pixels`` (digest at the source's own size), ``stored`` (digest as stored), ``height``,
+            ``width``, and ``error`` ('' for a good image; the row of a bad one is black).
+        class_names: the negative and the positive class.
+        path: the store's folder.
+    """
+
+    images: NDArray[np.uint8]
+    table: pd.DataFrame
+    class_names: tuple[str, str]
+    path: Path
+
+
+def cache_dir() -> Path:
+    """Return the folder of all stores: ``$CXR_CACHE``, or the user's cache directory."""
+    chosen = os.environ.get("CXR_CACHE")
+    return Path(chosen).expanduser().absolute() if chosen else user_cache_path("cxr_runner")
+
+
+def open_store(source: Source, image_size: int, cache: Path, reporter: Reporter) -> Store:
+    """Open the store of a source, building it first where it is missing or out of date.
+
+    Args:
+        source: where the images come from.
+        image_size: side of the stored squares, in pixels.
+        cache: folder of all stores.
+        reporter: shown the progress of a build.
+
+    Raises:
+        UserError: the source is not as it must be, or the cache directory cannot hold the store.
+    """
+    key = json.dumps([FORMAT_VERSION, source.signature(), image_size])
+    path = cache / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}-{image_size}"
+    if not path.is_dir():
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            with FileLock(cache / f"{path.name}.lock"):
+                if not path.is_dir():  # another process may have built it while we waited
+                    _build(source, image_size, path, reporter)
+        except OSError as error:
+            valid = f"cannot write here ({error.strerror or error}); name another folder"
+            raise UserError.for_key("CXR_CACHE", cache, valid) from error
+    return _read(path)
+
+
+def _read(path: Path) -> Store:
+    meta = json.loads((path / "meta.json").read_text("utf-8"))
+    text = {column: str for column in ("name", "split", "digest", "pixels", "stored", "error")}
+    return Store(
+        # Copy on write: torch wants memory that may be written to, the file must never change.
+        images=np.load(path / "images.npy", mmap_mode="c"),
+        table=pd.read_csv(path / "table.csv", dtype=text, keep_default_na=False),
+        class_names=(meta["class_names"][0], meta["class_names"][1]),
+        path=path,
+    )
+
+
+def _build(source: Source, image_size: int, path: Path, reporter: Reporter) -> None:
+    listing = source.scan()
+    _check_space(len(listing.records) * image_size**2, path.parent)
+    building = path.with_name(f"{path.name}.building")
+    shutil.rmtree(building, ignore_errors=True)  # left by a process that died; the lock is ours
+    building.mkdir()
+    try:
+        rows = _decode_all(source, listing, image_size, building / "images.npy", reporter)
+        pd.DataFrame(rows).to_csv(building / "table.csv", index=False)
+        meta = {"class_names": listing.class_names, "image_size": image_size, "about": source.about.title}
+        (building / "meta.json").write_text(json.dumps(meta), "utf-8")
+        building.rename(path)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+
+
+def _check_space(num_bytes: int, cache: Path) -> None:
+    free = shutil.disk_usage(cache).free
+    if free < num_bytes * 1.02:
+        valid = f"the decoded images need {num_bytes / 1e9:.2f} GB and only {free / 1e9:.2f} GB are free there"
+        raise UserError.for_key("CXR_CACHE", cache, valid + "; name another folder or a smaller data.image_size")
+
+
+def _decode_all(
+    source: Source, listing: Listing, image_size: int, path: Path, reporter: Reporter
+) -> list[dict[str, object]]:
+    shape = (len(listing.records), image_size, image_size)
+    images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    with path.open("r+b") as file:
+        if hasattr(os, "posix_fallocate"):  # not on macOS
+            # Reserved now, a full disk is an error here; found later through the mapping, it would be a bus error.
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+
+    def decode(index: int) -> dict[str, object]:
+        record = listing.records[index]
+        row: dict[str, object] = {"name": record.name, "label": record.label, "split": record.split or ""}
+        return row | _store_one(source, index, images[index])
+
+    # Threads are enough: Pillow and NumPy let go of the interpreter lock while they work.
+    with (
+        ThreadPoolExecutor(_num_cores()) as pool,
+        reporter.steps("decoding images", len(listing.records)) as advance,
+    ):
+        rows = []
+        try:
+            for row in pool.map(decode, range(len(listing.records))):
+                rows.append(row)
+                advance()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    images.flush()
+    return rows
+
+
+def _store_one(source: Source, index: int, target: NDArray[np.uint8]) -> dict[str, object]:
+    empty = {"digest": "", "pixels": "", "stored": "", "height": 0, "width": 0}
+    try:
+        loaded = source.load(index)
+    except BadImageError as error:
+        return empty | {"error": str(error)}
+    target[:] = resize_square(loaded.grey, target.shape[0])
+    return {
+        "digest": loaded.digest,
+        "pixels": _digest(loaded.grey),
+        "stored": _digest(target),
+        "height": loaded.grey.shape[0],
+        "width": loaded.grey.shape[1],
+        "error": "",
+    }
+
+
+def _digest(grey: NDArray[np.uint8]) -> str:
+    shape = repr(grey.shape).encode()  # 2x8 and 4x4 pixels may hold the same bytes
+    return hashlib.sha256(shape + np.ascontiguousarray(grey).tobytes()).hexdigest()
+
+
+def _num_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,368 @@
+"""Trees of folders as users have them: every layout that is read, and the one line said of every other."""
+
+import hashlib
+import os
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cxr_runner.errors import BadImageError, UserError
+from cxr_runner.sources import Source
+from cxr_runner.sources.folder import FolderSource
+
+REAL = Path(os.environ.get("CXR_DATA", Path(__file__).parents[2] / "shared" / "data" / "kermany-224"))
+SPLIT_TREE = [f"{split}/{name}/1.png" for split in ("train", "val", "test") for name in ("NORMAL", "PNEUMONIA")]
+
+
+def encode(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def plant(root: Path, *names: str) -> Path:
+    """Write a small image under each name, a folder where the name ends with a slash."""
+    for name in names:
+        path = root / name
+        if name.endswith("/"):
+            path.mkdir(parents=True)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(encode(Image.new("L", (2, 2), 7), "PNG"))
+    return root
+
+
+def listed(source: Source) -> list[tuple[str, int, str | None]]:
+    return [(record.name, record.label, record.split) for record in source.scan().records]
+
+
+def complaint(root: Path, **options: object) -> str:
+    with pytest.raises(UserError) as error:
+        FolderSource(root, **options).scan()
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_class_folders_alone_give_no_splits(tmp_path: Path) -> None:
+    source = FolderSource(plant(tmp_path, "PNEUMONIA/b.png", "NORMAL/c.png", "PNEUMONIA/a.png"))
+    assert listed(source) == [("NORMAL/c.png", 0, None), ("PNEUMONIA/a.png", 1, None), ("PNEUMONIA/b.png", 1, None)]
+    assert source.scan().class_names == ("NORMAL", "PNEUMONIA")
+
+
+def test_split_folders_give_splits_whatever_their_spelling(tmp_path: Path) -> None:
+    names = [f"{split}/{name}/1.png" for split in ("TRAIN", "Validation", "test") for name in ("no", "pneumonia")]
+    source = FolderSource(plant(tmp_path, *names), require_splits=True)
+    assert {record.name.split("/")[0]: record.split for record in source.scan().records} == {
+        "TRAIN": "train",
+        "Validation": "val",
+        "test": "test",
+    }
+    assert [record.label for record in source.scan().records] == [0, 1] * 3
+
+
+@pytest.mark.parametrize("folder", ["val", "valid", "VALIDATION", "Dev"])
+def test_each_name_of_the_validation_split_is_known(tmp_path: Path, folder: str) -> None:
+    source = FolderSource(plant(tmp_path, f"{folder}/NORMAL/1.png", f"{folder}/PNEUMONIA/1.png"))
+    assert {record.split for record in source.scan().records} == {"val"}
+
+
+def test_a_class_spelled_in_two_cases_is_one_class_as_first_spelled(tmp_path: Path) -> None:
+    plant(tmp_path, "train/Pneumonia/1.png", "train/Normal/1.png", "test/PNEUMONIA/1.png", "test/normal/1.png")
+    source = FolderSource(tmp_path)
+    assert source.scan().class_names == ("normal", "PNEUMONIA")
+    assert [record.label for record in source.scan().records] == [1, 0, 0, 1]
+
+
+def test_images_below_nested_folders_belong_to_the_class_above(tmp_path: Path) -> None:
+    plant(tmp_path, "train/NORMAL/clinic a/2019/1.png", "train/PNEUMONIA/bacteria/1.png", "train/PNEUMONIA/virus/1.png")
+    assert listed(FolderSource(tmp_path)) == [
+        ("train/NORMAL/clinic a/2019/1.png", 0, "train"),
+        ("train/PNEUMONIA/bacteria/1.png", 1, "train"),
+        ("train/PNEUMONIA/virus/1.png", 1, "train"),
+    ]
+
+
+def test_suffixes_count_in_any_case_and_all_else_is_passed_over(tmp_path: Path) -> None:
+    images = ["a.jpg", "b.JPEG", "c.jpe", "d.Png", "e.TIF", "f.tiff", "g.bmp", "h.WebP"]
+    others = ["Thumbs.db", ".DS_Store", "desktop.ini", "._a.jpg", "labels.csv", "notes.txt", "x.json", "y.md"]
+    others += ["scan.dcm", "z.gif", ".cache/a.png", "__MACOSX/a.png", "@eaDir/a.jpg"]
+    plant(tmp_path, "PNEUMONIA/1.png", *(f"NORMAL/{name}" for name in images + others))
+    plant(tmp_path, "preview.png", ".git/NORMAL/1.png", "__MACOSX/train/NORMAL/1.png", "docs/readme.txt")
+    assert [name for name, _, _ in listed(FolderSource(tmp_path))] == [
+        *(f"NORMAL/{name}" for name in images),
+        "PNEUMONIA/1.png",
+    ]
+
+
+def test_a_second_copy_of_the_tree_beside_the_splits_is_passed_over(tmp_path: Path) -> None:
+    plant(tmp_path, *SPLIT_TREE, *(f"chest_xray/{name}" for name in SPLIT_TREE))
+    assert sorted(name for name, _, _ in listed(FolderSource(tmp_path))) == sorted(SPLIT_TREE)
+
+
+def test_links_are_followed_but_never_in_a_circle(tmp_path: Path) -> None:
+    elsewhere = plant(tmp_path / "elsewhere", "1.png")
+    root = plant(tmp_path / "root", "NORMAL/1.png", "PNEUMONIA/1.png")
+    (root / "NORMAL" / "more").symlink_to(elsewhere)
+    (root / "NORMAL" / "up").symlink_to(root)
+    (elsewhere / "self").symlink_to(elsewhere)
+    names = [name for name, _, _ in listed(FolderSource(root))]
+    assert names == ["NORMAL/1.png", "NORMAL/more/1.png", "PNEUMONIA/1.png"]
+
+
+def test_a_dangling_link_is_listed_and_fails_on_loading(tmp_path: Path) -> None:
+    plant(tmp_path, "NORMAL/1.png", "PNEUMONIA/1.png")
+    (tmp_path / "NORMAL" / "2.png").symlink_to(tmp_path / "gone.png")
+    (tmp_path / "NORMAL" / "3.png").symlink_to(tmp_path / "NORMAL" / "3.png")
+    source = FolderSource(tmp_path)
+    assert [name for name, _, _ in listed(source)][:3] == ["NORMAL/1.png", "NORMAL/2.png", "NORMAL/3.png"]
+    with pytest.raises(BadImageError, match="cannot be read: No such file"):
+        source.load(1)
+
+
+def test_the_order_does_not_depend_on_the_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(tmp_path, *SPLIT_TREE, *(f"train/NORMAL/{number}.png" for number in range(20)))
+    before = FolderSource(tmp_path)
+
+    class Reversed:
+        def __init__(self, path: Path) -> None:
+            self.entries = sorted(scandir(path), key=lambda entry: entry.name, reverse=True)
+
+        def __enter__(self) -> list[os.DirEntry]:
+            return self.entries
+
+        def __exit__(self, *_: object) -> None: ...
+
+    before.scan()
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", Reversed)
+    after = FolderSource(tmp_path)
+    assert after.scan() == before.scan()
+    assert after.signature() == before.signature()
+
+
+def test_the_positive_class_may_be_named_in_any_case(tmp_path: Path) -> None:
+    plant(tmp_path, "Cats/1.png", "Dogs/1.png")
+    assert FolderSource(tmp_path, positive="cats").scan().class_names == ("Dogs", "Cats")
+    assert [label for _, label, _ in listed(FolderSource(tmp_path, positive="cats"))] == [1, 0]
+    plant(tmp_path / "study", "NORMAL/1.png", "PNEUMONIA/1.png")
+    assert FolderSource(tmp_path / "study", positive="Normal").scan().class_names == ("PNEUMONIA", "NORMAL")
+
+
+def test_loading_gives_grey_and_the_digest_of_the_file(tmp_path: Path) -> None:
+    plant(tmp_path, "NORMAL/1.png", "PNEUMONIA/1.png")
+    (tmp_path / "NORMAL" / "1.png").write_bytes(encode(Image.new("RGB", (3, 2), (255, 0, 0)), "BMP"))
+    source = FolderSource(tmp_path)
+    image = source.load(0)
+    np.testing.assert_array_equal(image.grey, np.full((2, 3), 76))
+    assert image.digest == hashlib.sha256((tmp_path / "NORMAL" / "1.png").read_bytes()).hexdigest()
+
+
+def test_about_is_the_folder_unless_the_user_says_more(tmp_path: Path) -> None:
+    assert FolderSource(tmp_path / "my scans").about.title == "my scans"
+    about = FolderSource(tmp_path, title="Clinic A", citation="Doe 2020").about
+    assert (about.title, about.citation, about.synthetic) == ("Clinic A", "Doe 2020", False)
+
+
+def test_the_signature_differs_whenever_an_image_or_its_label_may(tmp_path: Path) -> None:
+    root = plant(tmp_path, "NORMAL/1.png", "NORMAL/2.png", "PNEUMONIA/1.png")
+    seen = [FolderSource(root).signature()]
+    assert FolderSource(root, positive="pneumonia", title="t").signature() == seen[0]
+    seen.append(FolderSource(root, positive="NORMAL").signature())
+    os.utime(root / "NORMAL" / "1.png", ns=(1, 1))
+    seen.append(FolderSource(root).signature())
+    (root / "NORMAL" / "1.png").write_bytes(b"longer" * 99)
+    os.utime(root / "NORMAL" / "1.png", ns=(1, 1))
+    seen.append(FolderSource(root).signature())
+    (root / "NORMAL" / "2.png").rename(root / "NORMAL" / "3.png")
+    seen.append(FolderSource(root).signature())
+    (root / "NORMAL" / "3.png").unlink()
+    seen.append(FolderSource(root).signature())
+    assert len(set(seen)) == len(seen)
+
+
+def test_the_signature_moves_with_the_tree(tmp_path: Path) -> None:
+    root = plant(tmp_path / "here", "NORMAL/1.png", "PNEUMONIA/1.png")
+    before = FolderSource(root).signature()
+    root.rename(tmp_path / "there")
+    assert FolderSource(tmp_path / "there").signature() == before
+
+
+def test_the_tree_is_walked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = FolderSource(plant(tmp_path, "NORMAL/1.png", "PNEUMONIA/1.png"))
+    source.signature()
+    monkeypatch.setattr(os, "scandir", lambda _: pytest.fail("walked again"))
+    assert len(source.scan().records) == 2
+    assert source.load(1).grey.shape == (2, 2)
+
+
+SAMPLE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8))
+JPEG = encode(SAMPLE, "JPEG")
+ODD: dict[str, tuple[bytes, str | tuple[int, int]]] = {
+    "01 plain.jpg": (JPEG, (40, 30)),
+    "02 empty.jpg": (b"", "the file is empty"),
+    "03 truncated.jpg": (JPEG[: len(JPEG) // 2], "image file is truncated"),
+    "04 text.png": (b"not an image", "not a readable"),
+    "05 jpeg called png.png": (JPEG, (40, 30)),
+    "06 gif called jpg.jpg": (encode(SAMPLE, "GIF"), "not a readable"),
+    "07 pdf.tif": (b"%PDF-1.4", "not a readable"),
+    "08 float.tif": (encode(Image.new("F", (3, 3)), "TIFF"), "floating-point"),
+    "09 deep.tif": (encode(Image.new("I", (3, 3), 70_000), "TIFF"), "outside 0 to 65535"),
+    "10 sixteen.png": (encode(Image.new("I;16", (4, 3)), "PNG"), (3, 4)),
+    "11 palette.bmp": (encode(SAMPLE.convert("P"), "BMP"), (40, 30)),
+    "12 cmyk.jpg": (encode(SAMPLE.convert("CMYK"), "JPEG"), (40, 30)),
+    "13 opacity.webp": (encode(SAMPLE.convert("RGBA"), "WEBP"), (40, 30)),
+    "14 one bit.tiff": (encode(SAMPLE.convert("1"), "TIFF", compression="group4"), (40, 30)),
+    "15 one pixel.png": (encode(Image.new("L", (1, 1)), "PNG"), (1, 1)),
+    "16 trailing.jpg": (JPEG + b"trailing bytes", (40, 30)),
+    "17 zeros.jpg": (bytes(4096), "not a readable"),
+    "18 damaged.png": (encode(SAMPLE, "PNG")[:900] + bytes(3000), "cannot be decoded"),
+    "19 progressive.JPE": (encode(SAMPLE, "JPEG", progressive=True), (40, 30)),
+    "20 ünï cödé 肺.png": (encode(SAMPLE, "PNG"), (40, 30)),
+}
+
+
+def test_of_twenty_odd_files_the_good_decode_and_the_bad_say_why(tmp_path: Path) -> None:
+    plant(tmp_path, "PNEUMONIA/1.png", "NORMAL/")
+    for name, (data, _) in ODD.items():
+        (tmp_path / "NORMAL" / name).write_bytes(data)
+    source = FolderSource(tmp_path)
+    assert len(ODD) == 20
+    for index, (record, (name, (_, expected))) in enumerate(zip(source.scan().records, ODD.items(), strict=False)):
+        assert record.name == f"NORMAL/{name}"
+        if isinstance(expected, str):
+            with pytest.raises(BadImageError, match=expected):
+                source.load(index)
+        else:
+            assert source.load(index).grey.shape == expected
+
+
+def test_a_file_that_vanishes_or_is_forbidden_is_a_bad_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = FolderSource(plant(tmp_path, "NORMAL/1.png", "PNEUMONIA/1.png"))
+    source.scan()
+    (tmp_path / "NORMAL" / "1.png").unlink()
+    with pytest.raises(BadImageError, match="cannot be read: No such file"):
+        source.load(0)
+
+    def forbidden(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    with pytest.raises(BadImageError, match=r"cannot be read: Permission denied$"):
+        source.load(1)
+
+
+def test_a_root_that_is_no_folder_is_refused(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    assert complaint(gone).startswith(f"data.root={gone}: no such folder; give one laid out as DIR/<class>/*")
+    file = plant(tmp_path, "a.png") / "a.png"
+    assert complaint(file).startswith(f"data.root={file}: not a folder; give one laid out as DIR/<class>/*")
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(tmp_path, "NORMAL/1.png", "PNEUMONIA/1.png")
+    scandir = os.scandir
+
+    def partly_forbidden(path: Path) -> object:
+        if Path(path).name == "NORMAL":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", partly_forbidden)
+    expected = f"data.root={tmp_path}: {tmp_path / 'NORMAL'} cannot be read: Permission denied"
+    assert complaint(tmp_path) == expected
+
+
+@pytest.mark.parametrize("names", [[], ["NORMAL/", "PNEUMONIA/"], ["a.png", "b.png"], ["train/a.png"]])
+def test_a_tree_without_images_in_class_folders_is_refused(tmp_path: Path, names: list[str]) -> None:
+    message = complaint(plant(tmp_path, *names))
+    assert message.startswith(f"data.root={tmp_path}: no images in class folders; it must be laid out as DIR/<class>/*")
+    assert ".jpeg" in message
+
+
+def test_dicom_files_alone_get_their_own_line(tmp_path: Path) -> None:
+    message = complaint(plant(tmp_path, "NORMAL/1.dcm", "PNEUMONIA/1.DCM"))
+    assert message == f"data.root={tmp_path}: holds DICOM files and no images; convert them to PNG first"
+
+
+def test_one_class_is_refused_even_beside_an_empty_folder(tmp_path: Path) -> None:
+    message = complaint(plant(tmp_path, "NORMAL/", "PNEUMONIA/1.png"))
+    assert message.startswith(f"data.root={tmp_path}: two classes with images are needed, found 1 (PNEUMONIA)")
+
+
+def test_three_classes_are_refused(tmp_path: Path) -> None:
+    message = complaint(plant(tmp_path, "BACTERIA/1.png", "VIRUS/1.png", "NORMAL/1.png"), positive="VIRUS")
+    assert "two classes with images are needed, found 3 (BACTERIA, NORMAL, VIRUS)" in message
+    assert "DIR/<split>/<class>/*" in message
+
+
+def test_many_classes_are_not_all_listed(tmp_path: Path) -> None:
+    message = complaint(plant(tmp_path, *(f"{letter}/1.png" for letter in "abcdefgh")))
+    assert "found 8 (a, b, c, d, e and 3 more)" in message
+
+
+def test_a_root_one_level_too_high_is_recognised(tmp_path: Path) -> None:
+    message = complaint(plant(tmp_path, *(f"chest_xray/{name}" for name in SPLIT_TREE)))
+    assert message.endswith(f"perhaps data.root={tmp_path / 'chest_xray'}")
+    assert "perhaps" not in complaint(plant(tmp_path / "b", "train/NORMAL/a/1.png", "train/NORMAL/b/1.png"))
+    assert "perhaps" not in complaint(plant(tmp_path / "c", "NORMAL/a/1.png", "NORMAL/a/2.png"))
+
+
+def test_images_outside_the_split_folders_are_refused(tmp_path: Path) -> None:
+    message = complaint(plant(tmp_path, *SPLIT_TREE, "NORMAL/1.png", "vall/NORMAL/1.png"))
+    assert message.startswith(f"data.root={tmp_path}: images lie both inside and outside the split folders")
+    assert message.endswith("test, train, val; move away NORMAL, vall")
+
+
+def test_the_positive_class_is_asked_for_where_it_cannot_be_guessed(tmp_path: Path) -> None:
+    plant(tmp_path, "sick/1.png", "healthy/1.png")
+    expected = "data.positive=null: the class coded 1 must be one of healthy, sick"
+    assert complaint(tmp_path) == expected
+    assert complaint(tmp_path, positive="ill") == expected.replace("null", "ill")
+
+
+@pytest.mark.parametrize(
+    ("missing", "lack", "found"),
+    [
+        (["val/NORMAL/1.png", "val/PNEUMONIA/1.png"], "val has no NORMAL, val has no PNEUMONIA", "train, test"),
+        (["test/PNEUMONIA/1.png"], "test has no PNEUMONIA", "train, val, test"),
+    ],
+)
+def test_given_splits_must_be_whole_where_they_are_required(
+    tmp_path: Path, missing: list[str], lack: str, found: str
+) -> None:
+    plant(tmp_path, *SPLIT_TREE)
+    for name in missing:
+        (tmp_path / name).unlink()
+    message = complaint(tmp_path, require_splits=True)
+    assert message.startswith(f"data.root={tmp_path}: {lack} images (splits found: {found}); ")
+    assert message.endswith("or data.split.strategy=random makes splits instead")
+    assert len(FolderSource(tmp_path).scan().records) == len(SPLIT_TREE) - len(missing)
+
+
+def test_required_splits_are_missed_where_there_are_none(tmp_path: Path) -> None:
+    message = complaint(plant(tmp_path, "NORMAL/1.png", "PNEUMONIA/1.png"), require_splits=True)
+    assert "(splits found: none)" in message
+    assert "data.split.strategy=random" in message
+
+
+@pytest.mark.parametrize("name", ["two\nlines.png", "tab\t.png", os.fsdecode(b"latin-\xe9.png")])
+def test_names_that_no_table_can_hold_are_listed(tmp_path: Path, name: str) -> None:
+    plant(tmp_path, "PNEUMONIA/1.png", f"NORMAL/{name}")
+    message = complaint(tmp_path)
+    shown = ascii(f"NORMAL/{name}")
+    assert message == f"data.root={tmp_path}: names of images must be valid UTF-8 on one line; rename {shown}"
+
+
+def test_the_real_images_are_listed_and_decoded() -> None:
+    if not REAL.is_dir():
+        pytest.skip(f"CXR_DATA: the real images are not at {REAL}")
+    source = FolderSource(REAL)
+    labels = [record.label for record in source.scan().records]
+    assert (labels.count(0), labels.count(1)) == (1583, 4273)
+    for index in range(0, len(labels), 600):
+        image = source.load(index)
+        assert image.grey.shape == (224, 224)
+        assert image.grey.std() > 10

@@ -1,0 +1,389 @@
+import copy
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from cxr_runner import figures
+from cxr_runner.errors import UserError
+from cxr_runner.report import write_report
+from run_trees import CONFIG, HOSPITAL, PHANTOM, run_metrics, write_run
+
+CNN = {"name": "cnn", "hidden": 8, "kernel_size": 5, "sgd_lr": 1e-2}
+
+
+class Report:
+    """A report as written, read back."""
+
+    def __init__(self, root: Path) -> None:
+        self.out = root / "report"
+        write_report(root, self.out)
+        self.page = (self.out / "report.md").read_text("utf-8")
+        self.summary_page = (self.out / "tables" / "summary.md").read_text("utf-8")
+        self.runs = pd.read_csv(self.out / "tables" / "runs.csv", dtype={"id": str, "fingerprint": str})
+        self.summary = pd.read_csv(self.out / "tables" / "summary.csv", keep_default_na=False, dtype=str)
+
+    @property
+    def pictures(self) -> list[str]:
+        return sorted(path.name for path in (self.out / "figures").iterdir())
+
+    @property
+    def left_out(self) -> str:
+        return self.page.partition("## Runs left out")[2]
+
+
+@pytest.fixture
+def real_pictures() -> None:
+    """Ask for pictures that are drawn to the end."""
+
+
+@pytest.fixture(autouse=True)
+def _quick_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "real_pictures" not in request.fixturenames:
+        monkeypatch.setattr(figures, "save_figure", lambda figure, path: path.write_bytes(b"a picture"))
+
+
+def configuration(**changes: Any) -> dict[str, Any]:
+    """Return the usual configuration with some groups exchanged."""
+    return copy.deepcopy(CONFIG) | changes
+
+
+def test_the_table_of_runs_has_one_row_a_finished_run_with_its_figures(tmp_path: Path) -> None:
+    write_run(tmp_path, "linear", "0123456789", 3, metrics=run_metrics(70, 5, 4, 21, pos_weight=0.37))
+    write_run(tmp_path, "conv", "abcdefabcd", 0, config=configuration(model=CNN))
+    runs = Report(tmp_path).runs.set_index("name")
+    expected = ["name", "id", "seed", "data", "fingerprint", "synthetic", "model", "layers", "hidden", "kernel_size"]
+    expected += ["optimizer", "lr", "pos_weight", "batch_size", "epochs", "engine", "device"]
+    expected += ["accuracy", "accuracy_batch_mean", "precision", "recall", "f1", "auroc", "auprc", "brier", "ece"]
+    expected += ["tp", "fp", "fn", "tn", "n", "val_accuracy", "val_f1", "val_auroc"]
+    expected += ["collapsed", "train_seconds", "path"]
+    assert ["name", *runs.columns] == expected
+    linear = runs.loc["linear"]
+    assert (linear["id"], linear["seed"], linear["data"]) == ("0123456789", 3, PHANTOM["title"])
+    assert (linear["accuracy"], linear["val_accuracy"], linear["tp"], linear["n"]) == (0.91, 0.8, 70, 100)
+    assert (linear["layers"], linear["pos_weight"], linear["lr"], linear["epochs"]) == (2, 0.37, 1e-4, 3)
+    assert linear["path"] == "runs/linear-0123456789/seed=3"
+    assert bool(linear["synthetic"])
+    assert (runs.loc["conv", "model"], runs.loc["conv", "kernel_size"]) == ("cnn", 5)
+    assert pd.isna(runs.loc["conv", "layers"])
+
+
+def test_whole_numbers_stay_whole_where_some_are_missing(tmp_path: Path) -> None:
+    write_run(tmp_path, "linear")
+    write_run(tmp_path, "conv", config=configuration(model=CNN))
+    text = (Report(tmp_path).out / "tables" / "runs.csv").read_text()
+    assert ",cnn,,8,5,sgd," in text
+    assert ",linear,2,10,,sgd," in text
+
+
+def test_the_summary_averages_the_seeds_of_each_configuration(tmp_path: Path) -> None:
+    counts = [(70, 5, 4, 21), (66, 8, 8, 18), (72, 9, 2, 17)]
+    for seed, confusion in enumerate(counts):
+        metrics = run_metrics(*confusion, train_seconds=float(seed), collapsed=seed == 1)
+        write_run(tmp_path, "linear", "0123456789", seed, metrics=metrics)
+    write_run(tmp_path, "linear", "aaaaaaaaaa", 0, metrics=run_metrics(74, 26, 0, 0))
+    summary = Report(tmp_path).summary.set_index("configuration")
+    row = summary.loc["linear-0123456789"]
+    f1 = pd.Series([2 * tp / (2 * tp + fp + fn) for tp, fp, fn, _ in counts])
+    recall = pd.Series([tp / (tp + fn) for tp, _, fn, _ in counts])
+    assert (row["num_seeds"], row["num_collapsed"], float(row["train_seconds_mean"])) == ("3", "1", 1.0)
+    assert float(row["accuracy_mean"]) == pytest.approx((0.91 + 0.84 + 0.89) / 3)
+    assert float(row["accuracy_sd"]) == pytest.approx(pd.Series([0.91, 0.84, 0.89]).std())
+    assert (float(row["f1_mean"]), float(row["f1_sd"])) == pytest.approx((f1.mean(), f1.std()))
+    assert (float(row["recall_mean"]), float(row["recall_sd"])) == pytest.approx((recall.mean(), recall.std()))
+    single = summary.loc["linear-aaaaaaaaaa"]
+    assert (single["num_seeds"], float(single["accuracy_mean"]), single["accuracy_sd"]) == ("1", 0.74, "")
+
+
+def test_the_page_shows_mean_and_deviation_best_configuration_first(tmp_path: Path) -> None:
+    for seed, tn in enumerate((11, 21)):
+        write_run(tmp_path, "middling", seed=seed, metrics=run_metrics(70, 26 - tn, 4, tn))
+    write_run(tmp_path, "best", metrics=run_metrics(74, 1, 0, 25))
+    page = Report(tmp_path).page
+    assert "0.860 ± 0.071" in page
+    assert page.index("| best-") < page.index("| middling-")
+
+
+def test_configurations_are_told_apart_by_what_differs_between_them(tmp_path: Path) -> None:
+    write_run(tmp_path, "linear", "aaaaaaaaaa", 0)
+    write_run(tmp_path, "linear", "aaaaaaaaaa", 1)
+    other = configuration(optimizer={"name": "sgd", "lr": 1e-2, "nesterov": True}, outputs="elsewhere")
+    write_run(tmp_path, "linear", "bbbbbbbbbb", 0, config=other)
+    differs = Report(tmp_path).summary.set_index("configuration")["differs_in"]
+    assert differs["linear-aaaaaaaaaa"] == "optimizer.lr=0.0001 optimizer.nesterov=false"
+    assert differs["linear-bbbbbbbbbb"] == "optimizer.lr=0.01 optimizer.nesterov=true"
+
+
+def test_models_and_devices_are_named_where_they_differ(tmp_path: Path) -> None:
+    write_run(tmp_path, "a", config=configuration(model=CNN))
+    write_run(tmp_path, "b", metrics=run_metrics(device="cuda:1 (some GPU)"))
+    differs = Report(tmp_path).summary.set_index("configuration")["differs_in"]
+    assert differs["a-0123456789"] == "device=cpu model=cnn model.hidden=8 model.kernel_size=5"
+    assert differs["b-0123456789"] == "device=cuda model=linear model.hidden=10 model.layers=2"
+
+
+def test_data_sets_are_kept_apart(tmp_path: Path) -> None:
+    write_run(tmp_path, "same", "0123456789", 0, data=PHANTOM)
+    write_run(tmp_path, "same", "abcdefabcd", 0, data=HOSPITAL, metrics=run_metrics(74, 26, 0, 0))
+    write_run(tmp_path / "copy", "same", "0123456789", 1, data=HOSPITAL)  # even under one id
+    report = Report(tmp_path)
+    assert sorted(report.summary["num_seeds"]) == ["1", "1", "1"]
+    assert report.summary["fingerprint"].tolist() == [HOSPITAL["fingerprint"]] * 2 + [PHANTOM["fingerprint"]]
+    _, ward, phantom = report.page.split("\n## ")
+    assert ward.startswith("Ward 7\n")
+    assert "synthetic" not in ward
+    assert ward.count("| same-") == 2
+    assert all(said in ward for said in ("Nobody et al., 2020", "CC BY 4.0", "figures/curves_1.png"))
+    assert phantom.startswith("synthetic phantom data\n")
+    assert all(said in phantom for said in ("Drawn by a generator.", "none needed", "figures/curves_2.png"))
+    assert report.pictures == ["curves_1.png", "curves_2.png"]
+    assert report.summary_page.count("\n## ") + report.summary_page.startswith("## ") == 2
+
+
+def test_pictures_of_an_earlier_report_do_not_stay(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    folder = tmp_path / "report" / "figures"
+    folder.mkdir(parents=True)
+    (folder / "curves_2.png").touch()
+    (folder / "mine.png").touch()
+    assert Report(tmp_path).pictures == ["curves.png", "mine.png"]
+
+
+def test_synthetic_data_under_another_title_are_called_synthetic(tmp_path: Path, capsys: Any) -> None:
+    write_run(tmp_path, data=PHANTOM | {"title": "My phantoms"})
+    assert "## My phantoms (synthetic phantom data)\n" in Report(tmp_path).page
+    assert "My phantoms (synthetic phantom data)" in capsys.readouterr().out
+
+
+def test_the_page_is_not_for_clinical_use_and_missing_citations_are_named(tmp_path: Path) -> None:
+    write_run(tmp_path, data=HOSPITAL | {"citation": "", "licence": ""})
+    report = Report(tmp_path)
+    assert "Not for clinical use." in report.page
+    assert "Not for clinical use." in report.summary_page
+    assert "Citation: not given" in report.page
+    assert "Licence: not given" in report.page
+
+
+def test_collapsed_runs_are_flagged_in_table_and_text(tmp_path: Path) -> None:
+    for seed in range(3):
+        write_run(tmp_path, seed=seed, metrics=run_metrics(collapsed=seed > 0))
+    report = Report(tmp_path)
+    assert "**Collapsed:** 2 of 3 runs of linear-0123456789 " in report.page
+    assert re.search(r"^\| linear-0123456789 .* \| 2 \| 2\.0 \|$", report.page, re.MULTILINE)
+    assert report.runs["collapsed"].tolist() == [False, True, True]
+
+
+def test_failed_and_unfinished_runs_are_listed_with_their_reason(tmp_path: Path) -> None:
+    write_run(tmp_path, "good")
+    write_run(tmp_path, "bad", status={"state": "failed", "error": "out of memory", "traceback": "..."})
+    write_run(tmp_path, "slow", status={"state": "running", "started": "2001-02-03T04:05:06+00:00"})
+    report = Report(tmp_path)
+    assert report.runs["name"].tolist() == ["good"]
+    assert "| runs/bad-0123456789/seed=0 | failed | out of memory |" in report.left_out
+    assert "| runs/slow-0123456789/seed=0 | running | not finished (started 2001-02-03" in report.left_out
+    assert "1 finished run of 1 configuration on 1 data set; left out: 1 failed, 1 running" in report.page
+
+
+def test_a_report_of_failures_only_is_written_and_says_so(tmp_path: Path, capsys: Any) -> None:
+    write_run(tmp_path, status={"state": "failed", "error": "out of memory"})
+    report = Report(tmp_path)
+    assert "No run is finished; left out: 1 failed" in report.page
+    assert "No run is finished" in report.summary_page
+    assert (len(report.runs), len(report.summary), report.pictures) == (0, 0, [])
+    assert "accuracy_mean" in report.summary.columns
+    out = capsys.readouterr().out
+    assert "No run is finished" in out
+    assert "out of memory" in out
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "reason"),
+    [
+        ("status.json", "\x00garbage", "status.json is unreadable"),
+        ("metrics.json", "[1, 2]", "metrics.json is missing or unreadable"),
+        ("metrics.json", '{"test": 3}', "metrics.json: engine is missing or not a text"),
+        ("data.json", "{}", "data.json: title is missing or not a text"),
+        ("data.json", '{"title": "x", "fingerprint": 7}', "data.json: fingerprint is missing or not a text"),
+        ("config.yaml", "a: [", "config.yaml: model.name is missing or not a text"),
+        ("config.yaml", "model: linear", "config.yaml: model.name is missing or not a text"),
+    ],
+)
+def test_runs_with_damaged_files_are_left_out_with_the_reason(
+    tmp_path: Path, file: str, content: str, reason: str
+) -> None:
+    write_run(tmp_path, "good")
+    (write_run(tmp_path, "odd").path / file).write_text(content)
+    report = Report(tmp_path)
+    assert report.runs["name"].tolist() == ["good"]
+    assert reason in report.left_out
+
+
+@pytest.mark.parametrize("value", ["null", '"0.9"', "true", "NaN", "Infinity", "1" + 400 * "0", "[0.9]"])
+def test_a_figure_that_is_no_finite_number_leaves_the_run_out(tmp_path: Path, value: str) -> None:
+    files = write_run(tmp_path)
+    text = files.metrics.read_text()
+    changed = text.replace('"auroc": 0.9', f'"auroc": {value}')
+    assert changed != text
+    files.metrics.write_text(changed)
+    assert "metrics.json: test.auroc is missing or not a finite number" in Report(tmp_path).left_out
+
+
+def test_a_count_beyond_64_bits_leaves_the_run_out(tmp_path: Path) -> None:
+    write_run(tmp_path, metrics=run_metrics() | {"test": run_metrics()["test"] | {"tp": 10**30}})
+    assert "metrics.json: test.tp is missing or not a whole number" in Report(tmp_path).left_out
+
+
+def test_folders_that_are_no_run_directories_are_listed(tmp_path: Path) -> None:
+    write_run(tmp_path, "good")
+    good = write_run(tmp_path, "misnamed").path
+    good.rename(good.with_name("seed=first"))
+    nameless = tmp_path / "elsewhere" / "seed=0"
+    nameless.mkdir(parents=True)
+    (nameless / "status.json").mkdir()
+    report = Report(tmp_path)
+    assert report.runs["name"].tolist() == ["good"]
+    assert "runs/misnamed-0123456789/seed=first | done | the folder is not named" in report.left_out
+    assert "elsewhere/seed=0" in report.left_out
+
+
+def test_a_run_that_lies_there_twice_is_counted_once(tmp_path: Path) -> None:
+    write_run(tmp_path / "a")
+    write_run(tmp_path / "b")
+    report = Report(tmp_path)
+    assert report.summary["num_seeds"].tolist() == ["1"]
+    left_out = "| b/runs/linear-0123456789/seed=0 | done | the same configuration and seed as a/runs/linear-0123456789"
+    assert left_out in report.left_out
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "No such file"),
+        ("", "No columns to parse"),
+        ("\x00\x01", "no column epoch of numbers"),
+        ("epoch,train_loss\n1,2\n", "no column train\\_accuracy of numbers"),
+        ("epoch,train_loss,train_accuracy,val_loss,val_accuracy\n1,0.5,many,0.5,0.5\n", "no column train\\_accuracy"),
+        ("epoch,train_loss,train_accuracy,val_loss,val_accuracy\n", "of numbers"),
+        ("epoch,train_loss,train_accuracy,val_loss,val_accuracy\n-4,1,1,1,1\n", "no epochs counted from 1"),
+    ],
+)
+def test_a_run_without_a_usable_history_keeps_its_figures(tmp_path: Path, content: str | None, reason: str) -> None:
+    files = write_run(tmp_path)
+    files.history.unlink()
+    if content is not None:
+        files.history.write_text(content)
+    report = Report(tmp_path)
+    assert len(report.runs) == 1
+    assert report.pictures == []
+    line = next(line for line in report.page.splitlines() if line.startswith("- "))
+    assert line.startswith("- runs/linear-0123456789/seed=0: history.csv: ")
+    assert reason.replace("\\_", "_") in line
+
+
+def test_hostile_names_are_shown_as_they_are_and_break_no_table(tmp_path: Path, capsys: Any) -> None:
+    name = "a|b,<script>alert(1)<b>$x$[b]*`_"
+    write_run(tmp_path, name, data=HOSPITAL | {"title": f"T {name}\n# no heading \x1b[31m", "citation": "[x](y)\n\nz"})
+    write_run(tmp_path, "plain", status={"state": "failed", "error": "a | b\n| c |"})
+    report = Report(tmp_path)
+    assert "<script>" not in report.page
+    assert "\x1b" not in report.page
+    assert "\n# no heading" not in report.page
+    assert r"a\|b,&lt;script&gt;alert(1)&lt;b&gt;\$x\$\[b\]\*\`\_-0123456789" in report.page
+    assert r"Citation: \[x\](y) z" in report.page
+    tables = [line for line in report.page.splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in tables} == {11, 4}
+    assert report.runs["name"].tolist() == [name]
+    out = capsys.readouterr().out
+    assert f"{name}-0123456789" in out
+    assert "\x1b" not in out
+
+
+def test_names_with_underscores_stay_readable_in_the_source(tmp_path: Path) -> None:
+    write_run(tmp_path, "linear_relu")
+    assert "| linear_relu-0123456789 |" in Report(tmp_path).page
+
+
+def test_nothing_is_cut_off_where_there_is_no_terminal(tmp_path: Path, capsys: Any) -> None:
+    name = "n" * 100
+    write_run(tmp_path, name, status={"state": "failed", "error": "e" * 300})
+    write_run(tmp_path, name, "aaaaaaaaaa")
+    Report(tmp_path)
+    out = capsys.readouterr().out
+    assert "e" * 300 in out
+    assert "…" not in out
+    assert out.count("n") >= 2 * 100
+    assert "0.910" in out
+    assert f"{tmp_path / 'report' / 'report.md'}\n" in out
+    assert f"{tmp_path / 'report' / 'figures' / 'curves.png'}\n" in out
+    assert max(len(line) for line in out.splitlines() if "0.910" in line) <= 100
+
+
+def test_many_failures_do_not_fill_the_terminal(tmp_path: Path, capsys: Any) -> None:
+    for seed in range(8):
+        write_run(tmp_path, seed=seed, status={"state": "failed", "error": "out of memory"})
+    report = Report(tmp_path)
+    out = capsys.readouterr().out
+    assert out.count("out of memory") == 5
+    assert "and 3 more" in out
+    assert report.left_out.count("out of memory") == 8
+
+
+@pytest.mark.usefixtures("real_pictures")
+def test_the_same_runs_give_the_same_report_wherever_they_lie(tmp_path: Path) -> None:
+    contents = []
+    for folder in ("here", "there"):
+        root = tmp_path / folder
+        for seed in range(2):
+            write_run(root, seed=seed, data=HOSPITAL)
+        write_run(root, "other", status={"state": "failed", "error": "out of memory"})
+        out = Report(root).out
+        contents.append({path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()})
+    assert contents[0] == contents[1]
+    assert contents[0][Path("figures/curves.png")].startswith(b"\x89PNG")
+    assert {path.as_posix() for path in contents[0]} == {
+        "report.md",
+        "figures/curves.png",
+        "tables/runs.csv",
+        "tables/summary.csv",
+        "tables/summary.md",
+    }
+
+
+def test_a_part_of_the_tree_can_be_named_by_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(write_run(tmp_path).path.parent)
+    write_report(Path(), Path("report"))
+    assert "| linear-0123456789 |" in Path("report/report.md").read_text("utf-8")
+
+
+def test_a_missing_root_is_the_users_mistake(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"ROOT=.*nowhere: no such folder"):
+        write_report(tmp_path / "nowhere", tmp_path / "report")
+
+
+def test_a_root_without_runs_names_the_command_that_makes_them(tmp_path: Path) -> None:
+    (tmp_path / "status.json").write_text("{}")
+    with pytest.raises(UserError, match=r"^ROOT=.* holds no runs yet; cxr-run makes them"):
+        write_report(tmp_path, tmp_path / "report")
+    assert not (tmp_path / "report").exists()
+
+
+def test_an_output_folder_that_cannot_be_made_is_the_users_mistake(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    (tmp_path / "taken").touch()
+    with pytest.raises(UserError, match=r"^--out=.*taken: cannot write there \("):
+        write_report(tmp_path, tmp_path / "taken")
+
+
+def test_the_report_never_imports_torch_and_matplotlib_only_to_draw() -> None:
+    code = (
+        "import sys, cxr_runner.report\n"
+        "assert 'matplotlib' not in sys.modules\n"
+        "import cxr_runner.figures, cxr_runner.summary\n"
+        "heavy = {'torch', 'torchmetrics', 'datasets', 'hydra', 'matplotlib.pyplot'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
