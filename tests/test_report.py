@@ -129,7 +129,7 @@ def test_models_and_devices_are_named_where_they_differ(tmp_path: Path) -> None:
 def test_data_sets_are_kept_apart(tmp_path: Path) -> None:
     write_run(tmp_path, "same", "0123456789", 0, data=PHANTOM)
     write_run(tmp_path, "same", "abcdefabcd", 0, data=HOSPITAL, metrics=run_metrics(74, 26, 0, 0))
-    write_run(tmp_path / "copy", "same", "0123456789", 1, data=HOSPITAL)  # even under one id
+    write_run(tmp_path / "copy", "same", "0123456789", 0, data=HOSPITAL)  # even under one id and seed
     report = Report(tmp_path)
     assert sorted(report.summary["num_seeds"]) == ["1", "1", "1"]
     assert report.summary["fingerprint"].tolist() == [HOSPITAL["fingerprint"]] * 2 + [PHANTOM["fingerprint"]]

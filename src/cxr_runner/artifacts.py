@@ -125,7 +125,10 @@ def find_runs(root: Path) -> list[Run]:
     Args:
         root: an outputs tree, a part of one, or one run directory.
     """
-    return [_read_run(status.parent) for status in sorted(root.rglob("seed=*/status.json"))]
+    found = set(root.rglob("seed=*/status.json"))
+    if root.name.startswith("seed=") and RunDir(root).status.exists():
+        found.add(RunDir(root).status)
+    return [_read_run(status.parent) for status in sorted(found)]
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -192,7 +195,7 @@ def _problem(state: str, status: dict[str, Any], metrics: dict[str, Any]) -> str
         return str(status.get("error", "failed"))
     if state == "running":
         return f"not finished (started {status.get('started', 'at an unknown time')})"
-    return "status.json is unreadable"
+    return "status.json says nothing of its state"
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

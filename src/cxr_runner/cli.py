@@ -64,6 +64,9 @@ def report() -> NoReturn:
         from cxr_runner.report import write_report
 
         write_report(arguments.root, arguments.out or arguments.root / "report")
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except UserError as error:
         _print_error("cxr-report", error)
         sys.exit(USER_ERROR)

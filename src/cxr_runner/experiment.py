@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 import torch
 from filelock import FileLock
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from cxr_runner import artifacts
@@ -177,7 +177,7 @@ def _write_results(
     predictions = [_predictions(split, dataset, logits[split]) for split in _EVALUATED]
     write_csv(files.predictions, pd.concat(predictions))
     with replacing(files.model) as temporary:
-        save_file(trainer.backend.weights(), temporary)
+        temporary.write_bytes(save(trainer.backend.weights()))
     history = pd.DataFrame([asdict(epoch) for epoch in trainer.history])
     title = f"{files.path.parent.name}, seed {config.seed} — {dataset.about.title}"
     save_figure(plot_curves(history, title), files.curves)

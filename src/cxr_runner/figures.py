@@ -70,7 +70,7 @@ def plot_confusion(metrics: Mapping[str, Any], class_names: tuple[str, str], tit
     for (row, column), count in np.ndenumerate(counts):
         percent = f"{shares[row, column]:.1%}" if totals[row, 0] else "no image"
         red, green, blue, _ = colormaps["Blues"](shares[row, column])
-        color = "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.55 else "black"
+        color = "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.4 else "black"
         axes.text(column, row - 0.06, f"{count:,}", ha="center", va="center", fontsize=20, color=color)
         axes.text(column, row + 0.16, percent, ha="center", va="center", fontsize=11, color=color)
     names = [_wrap(name, 16) for name in class_names]

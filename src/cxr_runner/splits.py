@@ -80,15 +80,17 @@ def split_randomly(labels: NDArray[np.int64], seed: int) -> NDArray[np.str_]:
         String array of shape (images,): ``train``, ``val`` or ``test``; 5,824 images give 4,077, 1,165 and 582.
     """
     rng = np.random.default_rng([seed, 1])
-    remaining = [rng.permutation(np.flatnonzero(labels == label)) for label in (0, 1)]
-    sizes = np.array([len(rows) for rows in remaining])
-    assigned = np.array(SPLITS)[np.full(len(labels), len(SPLITS) - 1)]
-    totals = _apportion(np.array(FRACTIONS) * len(labels), len(labels))
-    for split, fraction, total in zip(SPLITS[:-1], FRACTIONS[:-1], totals[:-1], strict=True):
-        for label, count in enumerate(_apportion(fraction * sizes, total)):
-            assigned[remaining[label][:count]] = split
-            remaining[label] = remaining[label][count:]
-    return assigned
+    sizes = np.array([(labels == label).sum() for label in (0, 1)])
+    # Where train and val end, in all and in each class: rounded so, no class loses its whole share of a small split.
+    ends = np.cumsum(_apportion(np.array(FRACTIONS) * len(labels), len(labels)))
+    class_ends = np.array(
+        [_apportion(share * sizes, end) for share, end in zip(np.cumsum(FRACTIONS), ends, strict=True)]
+    )
+    assigned = np.zeros(len(labels), dtype=np.int64)
+    for label in (0, 1):
+        shuffled = rng.permutation(np.flatnonzero(labels == label))
+        assigned[shuffled] = np.searchsorted(class_ends[:, label], np.arange(len(shuffled)), side="right")
+    return np.array(SPLITS)[assigned]
 
 
 def split_by_patient(labels: NDArray[np.int64], patients: Sequence[str], seed: int) -> NDArray[np.str_]:
