@@ -1,0 +1,219 @@
+"""Whole runs in process: what they leave behind, and that it is what their configuration says."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hydra import compose, initialize_config_module
+from PIL import Image
+from safetensors.torch import load_file
+from sklearn.metrics import accuracy_score, roc_auc_score
+
+from cxr_runner.artifacts import find_runs
+from cxr_runner.config import from_hydra
+from cxr_runner.errors import RunFailedError
+from cxr_runner.experiment import run_experiment
+from cxr_runner.models import CNN, LinearReLU
+from cxr_runner.train import Trainer
+
+PHANTOM = ("data.num_images=60", "data.image_size=16", "epochs=2", "progress=none")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("CXR_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+def _config(outputs, *overrides):
+    with initialize_config_module("cxr_runner.conf", version_base="1.3"):
+        return from_hydra(compose("config", [f"outputs={outputs}", *overrides]))
+
+
+def _run(outputs, *overrides):
+    """Train one run and return its directory."""
+    run_experiment(_config(outputs, *overrides))
+    (run,) = find_runs(outputs)
+    return run
+
+
+def _content(path):
+    """Return what must be equal between two runs of the same configuration."""
+    history = pd.read_csv(path / "history.csv").drop(columns="seconds").to_csv()
+    return history, (path / "predictions.csv").read_bytes(), (path / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("model", ["linear", "linear_relu", "cnn"])
+def test_the_same_configuration_gives_the_same_bytes(tmp_path, model):
+    first = _run(tmp_path / "a", f"model={model}", *PHANTOM)
+    second = _run(tmp_path / "b", f"model={model}", *PHANTOM)
+    assert first.path.relative_to(tmp_path / "a") == second.path.relative_to(tmp_path / "b")
+    assert _content(first.path) == _content(second.path)
+    other = _run(tmp_path / "c", f"model={model}", *PHANTOM, "seed=1")
+    assert _content(other.path) != _content(first.path)
+    assert other.path.parent.name == first.path.parent.name
+
+
+def test_metrics_follow_from_the_predictions(tmp_path):
+    run = _run(tmp_path, "model=linear", "optimizer.lr=0.01", "batch_size=7", *PHANTOM)
+    predictions = pd.read_csv(run.path / "predictions.csv")
+    assert predictions.columns.tolist() == ["split", "name", "label", "logit", "probability"]
+    assert predictions["split"].unique().tolist() == ["val", "test"]
+    assert predictions["name"].is_unique
+    np.testing.assert_allclose(predictions["probability"], 1 / (1 + np.exp(-predictions["logit"])))
+    for split, table in predictions.groupby("split"):
+        decisions = (table["logit"] > 0).astype(int)
+        right = (decisions == table["label"]).to_numpy()
+        means = [right[start : start + 7].mean() for start in range(0, len(right), 7)]
+        assert run.metrics[split]["accuracy"] == pytest.approx(accuracy_score(table["label"], decisions))
+        assert run.metrics[split]["accuracy_batch_mean"] == pytest.approx(np.mean(means))
+        assert run.metrics[split]["auroc"] == pytest.approx(roc_auc_score(table["label"], table["logit"]))
+    last = run.history().iloc[-1]
+    assert last["val_accuracy"] == pytest.approx(run.metrics["val"]["accuracy"])
+
+
+def test_the_weights_on_disk_make_the_predictions_on_disk(tmp_path):
+    run = _run(tmp_path, "model=cnn", *PHANTOM)
+    model = CNN(16, 10, 3)
+    model.load_state_dict(load_file(run.path / "model.safetensors"))
+    from cxr_runner.dataset import open_dataset
+    from cxr_runner.progress import Reporter
+
+    dataset = open_dataset(_config(tmp_path, "model=cnn", *PHANTOM).data, Reporter())
+    images = torch.tensor(dataset.images[dataset.rows("test")]).float().unsqueeze(1) / 255
+    predictions = pd.read_csv(run.path / "predictions.csv").query("split == 'test'")
+    assert predictions["name"].tolist() == dataset.names("test")
+    np.testing.assert_allclose(model(images).detach().numpy(), predictions["logit"], rtol=1e-4, atol=1e-5)
+
+
+def _write_folder(root, test_images_seed):
+    """Write a small data set with given splits; only its test images depend on the seed."""
+    for split, count in (("train", 12), ("val", 6), ("test", 6)):
+        rng = np.random.default_rng(test_images_seed if split == "test" else [1, count])
+        for label, name in enumerate(("NORMAL", "PNEUMONIA")):
+            (root / split / name).mkdir(parents=True)
+            for k in range(count):
+                pixels = rng.integers(0, 200, (16, 16)) + 50 * label
+                Image.fromarray(pixels.astype(np.uint8)).save(root / split / name / f"{k}.png")
+
+
+def test_nothing_learned_depends_on_the_test_images(tmp_path):
+    runs = []
+    for seed in (2, 3):
+        _write_folder(tmp_path / f"images{seed}", seed)
+        overrides = (
+            "data=folder",
+            f"data.root={tmp_path}/images{seed}",
+            *PHANTOM[1:],
+            "early_stopping.restore_best=true",
+        )
+        runs.append(_run(tmp_path / f"out{seed}", "model=linear", "optimizer.lr=0.01", *overrides))
+    one, other = (_content(run.path) for run in runs)
+    assert one[0] == other[0], "history"
+    assert one[2] == other[2], "weights"
+    assert one[1] != other[1], "predictions of the test images"
+
+
+def test_a_finished_run_is_not_trained_again_unless_forced(tmp_path, monkeypatch):
+    first = _run(tmp_path, *PHANTOM)
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "run_epoch", lambda *_: pytest.fail("trained again"))
+        _run(tmp_path, *PHANTOM, "name=linear", "progress=none")
+    before = (first.path / "status.json").read_text()
+    _run(tmp_path, *PHANTOM, "force=true")
+    after = json.loads((first.path / "status.json").read_text())
+    assert after["state"] == "done"
+    assert (first.path / "status.json").read_text() != before
+
+
+@pytest.mark.parametrize(
+    "overrides", [("model=cnn",), ("optimizer=adam", "augment.flip=0.5", "loss.pos_weight=balanced")]
+)
+def test_a_cut_off_run_goes_on_and_ends_as_if_nothing_had_happened(tmp_path, monkeypatch, overrides):
+    overrides = (*overrides, *PHANTOM, "epochs=4")
+    whole = _run(tmp_path / "whole", *overrides)
+    original = Trainer.run_epoch
+
+    def cut_off(trainer, *arguments):
+        if len(trainer.history) == 2:
+            raise KeyboardInterrupt
+        return original(trainer, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "run_epoch", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            _run(tmp_path / "cut", *overrides)
+    (cut,) = find_runs(tmp_path / "cut")
+    assert (cut.state, cut.problem) == ("failed", "interrupted")
+    assert (cut.path / "checkpoint.pt").exists()
+    assert len(cut.history()) == 2
+    trained = []
+    monkeypatch.setattr(Trainer, "run_epoch", lambda *a: trained.append(original(*a)) or trained[-1])
+    resumed = _run(tmp_path / "cut", *overrides)
+    assert [epoch.epoch for epoch in trained] == [3, 4]
+    assert _content(resumed.path) == _content(whole.path)
+    assert not (resumed.path / "checkpoint.pt").exists()
+
+
+def test_a_loss_that_is_not_finite_fails_the_run_and_says_when(tmp_path):
+    with pytest.raises(RunFailedError, match=r"not finite in epoch 1 .*optimizer\.lr"):
+        _run(tmp_path, "optimizer.lr=1e30", *PHANTOM)
+    (run,) = find_runs(tmp_path)
+    assert run.state == "failed"
+    assert "not finite in epoch 1" in run.problem
+    assert "Traceback" in json.loads((run.path / "status.json").read_text())["traceback"]
+    assert not (run.path / "metrics.json").exists()
+
+
+def test_a_model_whose_output_is_constant_is_flagged(tmp_path, monkeypatch):
+    alive = _run(tmp_path / "alive", "model=linear", *PHANTOM)
+    assert alive.metrics["collapsed"] is False
+
+    def dead(*_):
+        model = LinearReLU(16, 2, 10)
+        with torch.no_grad():
+            model.layer_stack[-2].bias.fill_(-100)
+        return model
+
+    monkeypatch.setattr("cxr_runner.experiment.build_model", dead)
+    collapsed = _run(tmp_path / "dead", "model=linear_relu", *PHANTOM)
+    assert collapsed.state == "done"
+    assert collapsed.metrics["collapsed"] is True
+    assert collapsed.metrics["test"]["tp"] == 0, "a logit of 0 is negative"
+    assert collapsed.history()["train_loss"].tolist() == pytest.approx([np.log(2)] * 2)
+
+
+def test_balanced_weighs_by_the_training_split(tmp_path):
+    run = _run(tmp_path, "loss.pos_weight=balanced", *PHANTOM)
+    counts = run.data["counts"]["train"]
+    assert run.metrics["pos_weight"] == pytest.approx(counts["NORMAL"] / counts["PNEUMONIA"])
+
+
+def test_early_stopping_ends_a_run_before_its_last_epoch(tmp_path):
+    run = _run(tmp_path, *PHANTOM, "epochs=40", "optimizer.lr=0.3", "early_stopping.patience=2")
+    assert run.metrics["stopped_early"] is True
+    assert run.metrics["epochs_trained"] == len(run.history()) == run.metrics["best_epoch"] + 2
+
+
+@pytest.mark.parametrize(
+    "overrides", [("model=resnet18", "data.image_size=32"), ("precision=bf16",), ("optimizer=adamw",)]
+)
+def test_what_goes_beyond_the_study_runs_too(tmp_path, overrides):
+    run = _run(tmp_path, *PHANTOM, *overrides, "epochs=1")
+    assert run.state == "done"
+    assert 0 <= run.metrics["test"]["auroc"] <= 1
+
+
+def test_the_run_says_what_it_was_trained_on_and_with(tmp_path):
+    run = _run(tmp_path, *PHANTOM)
+    assert run.data["title"] == "synthetic phantom data"
+    assert run.data["fingerprint"] == run.metrics["data_fingerprint"]
+    assert run.metrics["synthetic"] is True
+    assert {"python", "torch", "cxr-runner"} <= set(run.metrics["versions"])
+    assert run.metrics["engine"] == "pixel"
+    assert run.metrics["device"].startswith("cpu")
+    assert run.metrics["train_seconds"] == pytest.approx(run.history()["seconds"].sum())
+    assert run.config["optimizer"]["lr"] == 1e-4
+    with Image.open(run.path / "curves.png") as curves, Image.open(run.path / "confusion.png") as confusion:
+        assert min(*curves.size, *confusion.size) > 300
