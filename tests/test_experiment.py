@@ -13,7 +13,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 from cxr_runner.artifacts import find_runs
 from cxr_runner.config import from_hydra
-from cxr_runner.errors import RunFailedError
+from cxr_runner.errors import RunFailedError, UserError
 from cxr_runner.experiment import run_experiment
 from cxr_runner.models import CNN, LinearReLU
 from cxr_runner.train import Trainer
@@ -44,13 +44,13 @@ def _content(path):
     return history, (path / "predictions.csv").read_bytes(), (path / "model.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("model", ["linear", "linear_relu", "cnn"])
-def test_the_same_configuration_gives_the_same_bytes(tmp_path, model):
-    first = _run(tmp_path / "a", f"model={model}", *PHANTOM)
-    second = _run(tmp_path / "b", f"model={model}", *PHANTOM)
+@pytest.mark.parametrize("choice", [("model=linear",), ("model=linear_relu", "engine=pixel"), ("model=cnn",)])
+def test_the_same_configuration_gives_the_same_bytes(tmp_path, choice):
+    first = _run(tmp_path / "a", *choice, *PHANTOM)
+    second = _run(tmp_path / "b", *choice, *PHANTOM)
     assert first.path.relative_to(tmp_path / "a") == second.path.relative_to(tmp_path / "b")
     assert _content(first.path) == _content(second.path)
-    other = _run(tmp_path / "c", f"model={model}", *PHANTOM, "seed=1")
+    other = _run(tmp_path / "c", *choice, *PHANTOM, "seed=1")
     assert _content(other.path) != _content(first.path)
     assert other.path.parent.name == first.path.parent.name
 
@@ -158,12 +158,20 @@ def test_a_cut_off_run_goes_on_and_ends_as_if_nothing_had_happened(tmp_path, mon
 
 def test_a_loss_that_is_not_finite_fails_the_run_and_says_when(tmp_path):
     with pytest.raises(RunFailedError, match=r"not finite in epoch 1 .*optimizer\.lr"):
-        _run(tmp_path, "optimizer.lr=1e30", *PHANTOM)
+        _run(tmp_path, "optimizer.lr=1e30", "engine=pixel", *PHANTOM)
     (run,) = find_runs(tmp_path)
     assert run.state == "failed"
     assert "not finite in epoch 1" in run.problem
     assert "Traceback" in json.loads((run.path / "status.json").read_text())["traceback"]
     assert not (run.path / "metrics.json").exists()
+
+
+@pytest.mark.parametrize("lr", ["1e30", "1e200"])
+def test_what_only_float64_can_hold_fails_in_gram_space_too(tmp_path, lr):
+    with pytest.raises(RunFailedError, match=r"optimizer\.lr"):
+        _run(tmp_path, f"optimizer.lr={lr}", *PHANTOM)
+    (run,) = find_runs(tmp_path)
+    assert run.state == "failed"
 
 
 def test_a_model_whose_output_is_constant_is_flagged(tmp_path, monkeypatch):
@@ -182,6 +190,53 @@ def test_a_model_whose_output_is_constant_is_flagged(tmp_path, monkeypatch):
     assert collapsed.metrics["collapsed"] is True
     assert collapsed.metrics["test"]["tp"] == 0, "a logit of 0 is negative"
     assert collapsed.history()["train_loss"].tolist() == pytest.approx([np.log(2)] * 2)
+
+
+@pytest.mark.parametrize("model", ["linear", "linear_relu"])
+def test_both_engines_come_to_the_same_decisions(tmp_path, model):
+    overrides = (f"model={model}", "data.num_images=60", "data.image_size=32", "epochs=4", "progress=none")
+    overrides += ("optimizer.lr=0.01", "optimizer.momentum=0.9", "loss.pos_weight=0.37", "seed=1")
+    gram = _run(tmp_path / "gram", *overrides)
+    pixel = _run(tmp_path / "pixel", *overrides, "engine=pixel")
+    assert [gram.metrics["engine"], pixel.metrics["engine"]] == ["gram", "pixel"]
+    assert gram.id != pixel.id
+    assert gram.metrics["engine_disagreement"] < 1e-4
+    assert not gram.metrics["collapsed"]
+    np.testing.assert_allclose(gram.history()["val_loss"], pixel.history()["val_loss"], rtol=1e-4)
+    ours, theirs = (pd.read_csv(run.path / "predictions.csv") for run in (gram, pixel))
+    np.testing.assert_allclose(ours["logit"], theirs["logit"], rtol=1e-3, atol=1e-4)
+    clear = ours["logit"].abs() > 1e-3
+    assert ((ours["logit"] > 0) == (theirs["logit"] > 0))[clear].all()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "engine", "reason"),
+    [
+        ((), "gram", "exact"),
+        (("optimizer=adam",), "pixel", "optimizer=adam leaves the span"),
+        (("model=cnn",), "pixel", "model=cnn does not begin with a linear layer"),
+        (("augment.flip=0.5",), "pixel", "augment"),
+        (("optimizer.grad_clip=1",), "pixel", "grad_clip"),
+        (("precision=bf16",), "pixel", "precision=bf16"),
+        (("data.num_images=80", "data.image_size=8"), "pixel", "64 pixels are no more than 80 images"),
+        (("engine=pixel",), "pixel", "asked for"),
+    ],
+)
+def test_auto_chooses_by_validity_and_shape_and_the_run_says_why(tmp_path, overrides, engine, reason):
+    metrics = _run(tmp_path, *PHANTOM, "epochs=1", *overrides).metrics
+    assert metrics["engine"] == engine
+    assert reason in metrics["engine_reason"]
+
+
+def test_gram_space_where_it_is_not_valid_is_the_users_mistake(tmp_path):
+    with pytest.raises(UserError, match=r"^engine=gram: not possible here: optimizer=adam"):
+        _config(tmp_path, "engine=gram", "optimizer=adam")
+
+
+def test_weights_that_do_not_give_the_engines_logits_fail_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr("cxr_runner.experiment.largest_disagreement", lambda *_: 10.0)
+    with pytest.raises(RunFailedError, match="differ by 10 from those of engine=gram"):
+        _run(tmp_path, *PHANTOM)
 
 
 def test_balanced_weighs_by_the_training_split(tmp_path):
@@ -211,7 +266,7 @@ def test_the_run_says_what_it_was_trained_on_and_with(tmp_path):
     assert run.data["fingerprint"] == run.metrics["data_fingerprint"]
     assert run.metrics["synthetic"] is True
     assert {"python", "torch", "cxr-runner"} <= set(run.metrics["versions"])
-    assert run.metrics["engine"] == "pixel"
+    assert run.metrics["engine"] == "gram"
     assert run.metrics["device"].startswith("cpu")
     assert run.metrics["train_seconds"] == pytest.approx(run.history()["seconds"].sum())
     assert run.config["optimizer"]["lr"] == 1e-4

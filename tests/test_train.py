@@ -73,7 +73,7 @@ def _run(trainer):
     return trainer
 
 
-def _plain_training(images, model, settings, momentum, nesterov, weight_decay):
+def plain_training(images, model, settings, momentum, nesterov, weight_decay):
     """Ordinary float64 SGD, written out: gradients by autograd, updates by hand."""
     module = build_model(model, SIDE, settings.seed).double()
     train, _ = _subsets()
@@ -109,7 +109,7 @@ def _plain_training(images, model, settings, momentum, nesterov, weight_decay):
 def test_training_equals_plain_float64_sgd(images, model, momentum, nesterov, weight_decay, pos_weight):
     optimizer = SGDConfig("sgd", 0.05, momentum, nesterov, weight_decay, None)
     trainer = _run(_trainer(images, model, optimizer, pos_weight=pos_weight))
-    plain, losses = _plain_training(images, model, trainer.settings, momentum, nesterov, weight_decay)
+    plain, losses = plain_training(images, model, trainer.settings, momentum, nesterov, weight_decay)
     assert losses[0] != pytest.approx(losses[-1], rel=1e-3), "a model that does not learn would pass vacuously"
     assert [epoch.train_loss for epoch in trainer.history] == pytest.approx(losses, rel=1e-5)
     for name, value in plain.state_dict().items():

@@ -68,7 +68,7 @@ class FolderConfig(DataConfig):
     """A user's own tree of images."""
 
     name: Literal["folder"]
-    root: str
+    root: Annotated[str, StringConstraints(min_length=1)]
     positive: str | None
     title: str
     citation: str
@@ -214,7 +214,7 @@ class RunConfig:
     schedule: ScheduleConfig
     early_stopping: EarlyStoppingConfig
     augment: AugmentConfig
-    engine: Literal["auto", "pixel"]
+    engine: Literal["auto", "pixel", "gram"]
     device: Annotated[str, StringConstraints(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
     precision: Literal["float32", "bf16"]
     deterministic: bool
@@ -235,7 +235,6 @@ def from_hydra(config: DictConfig) -> RunConfig:
         raise UserError.for_key(key, "???", f"needs a value, give {key}=...")
     values = OmegaConf.to_container(config, resolve=True)
     assert isinstance(values, dict)
-    values.pop("experiment", None)
     try:
         # As JSON, because in strict mode Python dictionaries are no dataclasses.
         run = _RUN_CONFIG.validate_json(json.dumps(values))
@@ -250,7 +249,7 @@ def to_dict(config: RunConfig) -> dict[str, Any]:
     return asdict(config)
 
 
-def run_id(config: RunConfig, data_fingerprint: str, device_type: str) -> str:
+def run_id(config: RunConfig, data_fingerprint: str, device_type: str, engine: str) -> str:
     """Return the identity of a run but for its seed: ten hex digits.
 
     Two configurations share an id exactly when nothing that can change the numbers differs. The data set enters by
@@ -261,12 +260,13 @@ def run_id(config: RunConfig, data_fingerprint: str, device_type: str) -> str:
         config: the configuration.
         data_fingerprint: of the images, labels and splits as trained on.
         device_type: ``cpu``, ``cuda`` or ``mps``; kinds of device round differently, numbers of devices do not.
+        engine: ``pixel`` or ``gram``, the one that ``auto`` stands for; they round differently.
     """
     identity = to_dict(config)
     for key in ("seed", "outputs", "name", "force", "progress"):
         del identity[key]
     del identity["model"]["sgd_lr"]  # already in optimizer.lr, where it is used
-    identity |= {"data": data_fingerprint, "device": device_type}
+    identity |= {"data": data_fingerprint, "device": device_type, "engine": engine}
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
 
 
@@ -283,10 +283,11 @@ _COMPLAINTS = {  # of pydantic, by the type of the error, in the house's words
     "greater_than": "must be above {gt:g}",
     "greater_than_equal": "must be at least {ge:g}",
     "int_type": "must be a whole number",
-    "less_than": "must be below {lt:g}",
+    "less_than": "must be below {lt:.12g}",
     "less_than_equal": "must be at most {le:g}",
     "literal_error": "valid are {expected}",
     "missing": "needs a value",
+    "string_too_short": "must not be empty",
     "string_type": "must be text",
 }
 
@@ -301,7 +302,8 @@ def _explain(errors: list[ErrorDetails]) -> UserError:
     key = _dotted(keys)
     if error["type"] == "missing":
         return UserError(f"{key}: needs a value")
-    complaint = _COMPLAINTS.get(error["type"], error["msg"]).format(**error.get("ctx", {}))
+    template = _COMPLAINTS.get(error["type"])
+    complaint = template.format(**error.get("ctx", {})) if template else error["msg"]
     return UserError.for_key(key, error["input"], _VALID.get(key, complaint))
 
 
@@ -344,8 +346,29 @@ _SCHEMA = _RUN_CONFIG.json_schema()
 KEYS = frozenset(_collect_keys(_SCHEMA, _SCHEMA["$defs"]))
 
 
+def gram_obstacle(run: RunConfig) -> str | None:
+    """Say why a run cannot be trained in Gram space; None where it can, as far as its configuration tells.
+
+    The weights of the first layer must stay in the span of the training images, which elementwise scaling (Adam),
+    clipping and changed images leave, and the first layer must see the pixels themselves.
+    """
+    if not isinstance(run.model, LinearConfig | LinearReLUConfig):
+        return f"model={run.model.name} does not begin with a linear layer on the pixels"
+    if not isinstance(run.optimizer, SGDConfig):
+        return f"optimizer={run.optimizer.name} leaves the span of the training images"
+    if run.optimizer.grad_clip is not None:
+        return "optimizer.grad_clip needs the gradient in pixel space"
+    if run.augment.enabled:
+        return "augment changes the training images"
+    if run.precision != "float32":
+        return f"precision={run.precision} is too coarse for it"
+    return "device=mps has no float64" if run.device == "mps" else None
+
+
 def _check_contradictions(run: RunConfig) -> None:
     """Refuse values that are valid one by one but not together."""
+    if run.engine == "gram" and (obstacle := gram_obstacle(run)):
+        raise UserError.for_key("engine", "gram", f"not possible here: {obstacle}; auto and pixel are")
     optimizer, schedule = run.optimizer, run.schedule
     if isinstance(optimizer, SGDConfig) and optimizer.nesterov and optimizer.momentum == 0:
         raise UserError.for_key("optimizer.nesterov", True, "needs optimizer.momentum above 0")

@@ -28,6 +28,7 @@ class Dataset:
         about: title, citation, licence.
         duplicates: the dropped images: ``name``, ``same_as``.
         unreadable: the skipped images: ``name``, ``error``.
+        store: the folder of the store, where what is derived from all its images may be kept.
         fingerprint: 16 hex digits over names, labels, splits and stored pixels, in order.
     """
 
@@ -37,6 +38,7 @@ class Dataset:
     about: About
     duplicates: pd.DataFrame
     unreadable: pd.DataFrame
+    store: Path
     fingerprint: str
 
     def rows(self, split: str) -> NDArray[np.int64]:
@@ -119,6 +121,7 @@ def open_dataset(config: AnyDataConfig, reporter: Reporter) -> Dataset:
         about=source.about,
         duplicates=duplicates.reindex(columns=["name", "same_as"]),
         unreadable=unreadable,
+        store=store.path,
         fingerprint=_fingerprint(clean, store),
     )
 

@@ -2,39 +2,47 @@
 
 import os
 import platform
-import subprocess
 import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 from filelock import FileLock
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from cxr_runner import artifacts
 from cxr_runner.artifacts import RunDir, replacing, run_dir, write_csv, write_json, write_yaml
-from cxr_runner.augment import Augment
 from cxr_runner.config import RunConfig, run_id, to_dict
 from cxr_runner.dataset import Dataset, open_dataset
 from cxr_runner.devices import choose_device, describe_device, set_determinism
+from cxr_runner.engine import Choice, build_backend, choose_engine, largest_disagreement
 from cxr_runner.errors import RunFailedError, UserError
-from cxr_runner.figures import plot_confusion, plot_curves, save_figure
-from cxr_runner.metrics import compute_metrics, is_constant
 from cxr_runner.models import build_model, describe_model
-from cxr_runner.pixel import PixelBackend, PixelFeed
 from cxr_runner.progress import Reporter, make_reporter
+from cxr_runner.results import EVALUATED, write_results
 from cxr_runner.summary import print_results
 from cxr_runner.train import Subset, Trainer, TrainSettings
 
-_EVALUATED = ("val", "test")
+_TOLERANCE = 1e-3  # of the saved model's logits against the engine's, relative; float32 rounding stays far below
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What one run is made of."""
+
+    config: RunConfig
+    dataset: Dataset
+    model: nn.Module
+    device: torch.device
+    choice: Choice
+    files: RunDir
+    reporter: Reporter
 
 
 def run_experiment(config: RunConfig) -> float:
@@ -54,7 +62,8 @@ def run_experiment(config: RunConfig) -> float:
     model = build_model(config.model, config.data.image_size, config.seed)
     outputs = _writable(Path(config.outputs).expanduser().absolute())
     dataset = open_dataset(config.data, reporter)
-    identity = run_id(config, dataset.fingerprint, device.type)
+    choice = choose_engine(config, dataset, device)
+    identity = run_id(config, dataset.fingerprint, device.type, choice.engine)
     files = run_dir(outputs, config.name or config.model.name, identity, config.seed)
     reporter.line(describe_data(dataset))
     files.path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +72,7 @@ def run_experiment(config: RunConfig) -> float:
             reporter.line(f"already done (force=true trains it anew): {files.path}")
         else:
             with _recorded(files, config):
-                _train_and_evaluate(config, dataset, model, device, files, reporter)
+                _train_and_evaluate(_Job(config, dataset, model, device, choice, files, reporter))
     metrics = artifacts.read_json(files.metrics)
     assert metrics is not None
     print_results(metrics, dataset.about, files.path, reporter)
@@ -92,22 +101,16 @@ def resolve_pos_weight(pos_weight: float | str | None, labels: Tensor) -> float 
     return None if pos_weight is None else float(pos_weight)
 
 
-def _train_and_evaluate(
-    config: RunConfig,
-    dataset: Dataset,
-    model: nn.Module,
-    device: torch.device,
-    files: RunDir,
-    reporter: Reporter,
-) -> None:
+def _train_and_evaluate(job: _Job) -> None:
+    config, reporter = job.config, job.reporter
     set_determinism(config.deterministic)
-    reporter.line(f"model: {describe_model(config.model, model)}")
-    reporter.line(f"device: {describe_device(device)}, {config.precision}; engine: pixel")
-    subsets = {split: _subset(dataset, split) for split in ("train", "val", "test")}
+    reporter.line(f"model: {describe_model(config.model, job.model)}")
+    engine = f"engine: {job.choice.engine} ({job.choice.reason})"
+    reporter.line(f"device: {describe_device(job.device)}, {config.precision}; {engine}")
+    write_json(job.files.data, job.dataset.describe())
+    subsets = {split: _subset(job.dataset, split) for split in ("train", "val", "test")}
     pos_weight = resolve_pos_weight(config.loss.pos_weight, subsets["train"].labels)
-    augment = Augment(config.augment) if config.augment.enabled else None
-    feed = PixelFeed(dataset.images, device)
-    backend = PixelBackend(model, feed, config.optimizer, pos_weight, config.precision, augment)
+    backend = build_backend(job.choice.engine, config, job.dataset, job.model, pos_weight, job.device, reporter)
     settings = TrainSettings(
         epochs=config.epochs,
         batch_size=config.batch_size,
@@ -118,17 +121,40 @@ def _train_and_evaluate(
         pos_weight=pos_weight,
     )
     trainer = Trainer(backend, subsets["train"], subsets["val"], settings)
-    write_json(files.data, dataset.describe())
-    _fit(trainer, files, reporter)
-    logits = {split: backend.logits(subsets[split].rows, config.batch_size) for split in _EVALUATED}
+    _fit(trainer, job.files, reporter)
+    logits = {split: backend.logits(subsets[split].rows, config.batch_size).float() for split in EVALUATED}
+    weights = backend.weights()
     facts = {
-        "engine": backend.name,
-        "device": describe_device(device),
+        "engine": job.choice.engine,
+        "engine_reason": job.choice.reason,
+        "engine_disagreement": _check_weights(job, weights, logits),
+        "device": describe_device(job.device),
         "precision": config.precision,
-        "num_parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "num_parameters": sum(parameter.numel() for parameter in job.model.parameters()),
         "pos_weight": pos_weight,
     }
-    _write_results(config, dataset, trainer, logits, facts, files)
+    title = f"{job.files.path.parent.name}, seed {config.seed} — {job.dataset.about.title}"
+    write_results(job.files, job.dataset, trainer, logits, weights, facts, title)
+
+
+def _check_weights(job: _Job, weights: dict[str, Tensor], logits: dict[str, Tensor]) -> float | None:
+    """Return how far the logits of the weights to be saved are from the engine's; None where they are its own.
+
+    Raises:
+        RunFailedError: farther than rounding explains.
+    """
+    if job.choice.engine == "pixel":
+        return None
+    job.model.load_state_dict(weights)
+    rows = torch.cat([torch.tensor(job.dataset.rows(split)) for split in logits])
+    own = torch.cat(list(logits.values()))
+    disagreement = largest_disagreement(job.model, job.dataset, rows, own, job.device)
+    if not disagreement <= _TOLERANCE * (1 + own.abs().max().item()):  # so that nan fails too
+        raise RunFailedError(
+            f"the saved weights give logits that differ by {disagreement:.2g} from those of engine=gram; "
+            "the training has left the range of float32, try a smaller optimizer.lr or engine=pixel"
+        )
+    return disagreement
 
 
 def _subset(dataset: Dataset, split: str) -> Subset:
@@ -148,54 +174,6 @@ def _fit(trainer: Trainer, files: RunDir, reporter: Reporter) -> None:
             with replacing(files.checkpoint) as temporary:
                 torch.save(trainer.state_dict(), temporary)
     trainer.finish()
-
-
-def _write_results(
-    config: RunConfig,
-    dataset: Dataset,
-    trainer: Trainer,
-    logits: dict[str, Tensor],
-    facts: dict[str, Any],
-    files: RunDir,
-) -> None:
-    labels = {split: torch.tensor(dataset.labels(split)) for split in _EVALUATED}
-    metrics: dict[str, Any] = {
-        split: compute_metrics(logits[split], labels[split], config.batch_size) for split in _EVALUATED
-    }
-    metrics |= {
-        "collapsed": is_constant(torch.cat(list(logits.values()))),
-        "epochs_trained": len(trainer.history),
-        "best_epoch": trainer.best.epoch,
-        "stopped_early": trainer.stopped_early,
-        "train_seconds": sum(epoch.seconds for epoch in trainer.history),
-        **facts,
-        "data_fingerprint": dataset.fingerprint,
-        "synthetic": dataset.about.synthetic,
-        "versions": _versions(),
-        "git_commit": _git_commit(),
-    }
-    predictions = [_predictions(split, dataset, logits[split]) for split in _EVALUATED]
-    write_csv(files.predictions, pd.concat(predictions))
-    with replacing(files.model) as temporary:
-        temporary.write_bytes(save(trainer.backend.weights()))
-    history = pd.DataFrame([asdict(epoch) for epoch in trainer.history])
-    title = f"{files.path.parent.name}, seed {config.seed} — {dataset.about.title}"
-    save_figure(plot_curves(history, title), files.curves)
-    save_figure(plot_confusion(metrics["test"], dataset.class_names, title), files.confusion)
-    write_json(files.metrics, metrics)
-
-
-def _predictions(split: str, dataset: Dataset, logits: Tensor) -> pd.DataFrame:
-    probabilities = logits.double().sigmoid()
-    return pd.DataFrame(
-        {
-            "split": split,
-            "name": dataset.names(split),
-            "label": dataset.labels(split),
-            "logit": logits.numpy(),
-            "probability": probabilities.numpy(),
-        }
-    )
 
 
 @contextmanager
@@ -234,25 +212,3 @@ def _writable(outputs: Path) -> Path:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _versions() -> dict[str, str]:
-    packages = ("cxr-runner", "torch", "torchvision", "torchmetrics", "numpy", "pillow")
-    return {"python": platform.python_version()} | {package: version(package) for package in packages}
-
-
-def _git_commit() -> str | None:
-    """Return the commit of this program's own checkout, with ``+`` behind it for uncommitted changes."""
-    checkout = Path(__file__).parents[2]
-    if not (checkout / ".git").exists():
-        return None
-    try:
-        described = subprocess.run(
-            ["git", "-C", str(checkout), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return described.stdout.strip()

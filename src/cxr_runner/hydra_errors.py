@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from hydra.errors import MissingConfigException
+from hydra.errors import MissingConfigException, OverrideParseException
 
 from cxr_runner.config import unknown_key
 from cxr_runner.errors import UserError
@@ -22,6 +22,9 @@ def explain(error: Exception, arguments: Sequence[str]) -> UserError:
     ambiguous = re.match(r"Ambiguous value for argument '(.*)'", str(error))
     if ambiguous:
         return UserError(f"{ambiguous.group(1)}: several values make a sweep, which needs -m")
+    if isinstance(error, OverrideParseException):
+        valid = "cannot be read as KEY=VALUE; a value with brackets, commas or quotes needs quotes: 'KEY=\"VALUE\"'"
+        return UserError(f"{error.override}: {valid}")
     key = _named_key(error)
     if key is None:
         return UserError(_first_line(error))

@@ -114,17 +114,21 @@ class PixelBackend:
         """Return a copy of the weights on the CPU, under the plain names of the module."""
         return {name: value.detach().cpu().clone().contiguous() for name, value in self.model.state_dict().items()}
 
-    def load_weights(self, weights: dict[str, Tensor]) -> None:
-        """Put weights back that :meth:`weights` returned."""
-        self.model.load_state_dict(weights)
+    def snapshot(self) -> dict[str, Tensor]:
+        """Return a copy of what is trained, on the CPU."""
+        return self.weights()
+
+    def restore(self, snapshot: dict[str, Tensor]) -> None:
+        """Go back to a snapshot."""
+        self.model.load_state_dict(snapshot)
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything needed to go on bit for bit."""
-        return {"model": self.weights(), "optimizer": self.optimizer.state_dict()}
+        return {"model": self.snapshot(), "optimizer": self.optimizer.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where :meth:`state_dict` was taken."""
-        self.load_weights(state["model"])
+        self.restore(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
 
 

@@ -22,6 +22,8 @@ from cxr_runner.metrics import compute_metrics, decide
 class Backend(Protocol):
     """What the loop asks of the arithmetic."""
 
+    name: str
+
     def step(self, rows: Tensor, targets: Tensor, lr: float, seed: int) -> tuple[Tensor, Tensor]:
         """Train on one batch; return its mean loss and its logits before the update, both on the device."""
 
@@ -29,10 +31,13 @@ class Backend(Protocol):
         """Return the logits of images, float [rows], on the CPU."""
 
     def weights(self) -> dict[str, Tensor]:
-        """Return a copy of the weights on the CPU."""
+        """Return the weights on the CPU under the plain names of the module; may take a pass over the images."""
 
-    def load_weights(self, weights: dict[str, Tensor]) -> None:
-        """Put weights back."""
+    def snapshot(self) -> dict[str, Tensor]:
+        """Return a copy of what is trained, on the CPU."""
+
+    def restore(self, snapshot: dict[str, Tensor]) -> None:
+        """Go back to a snapshot."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything needed to go on bit for bit."""
@@ -96,7 +101,7 @@ class Best:
 
     epoch: int = 0
     score: float = -math.inf
-    weights: dict[str, Tensor] | None = None
+    snapshot: dict[str, Tensor] | None = None
 
 
 @dataclass
@@ -156,13 +161,13 @@ class Trainer:
 
     def finish(self) -> None:
         """Put the best epoch's weights back where the user asked for them."""
-        if self.best.weights is not None:
-            self.backend.load_weights(self.best.weights)
+        if self.best.snapshot is not None:
+            self.backend.restore(self.best.snapshot)
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything needed to go on bit for bit: plain values and tensors."""
         history = [asdict(epoch) for epoch in self.history]
-        best = {"epoch": self.best.epoch, "score": self.best.score, "weights": self.best.weights}
+        best = {"epoch": self.best.epoch, "score": self.best.score, "snapshot": self.best.snapshot}
         return {"history": history, "best": best, "backend": self.backend.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -203,8 +208,8 @@ class Trainer:
         config = self.settings.early_stopping
         score = self._score(epoch, logits)
         if score > self.best.score + config.min_delta:
-            weights = self.backend.weights() if config.restore_best else None
-            self.best = Best(epoch.epoch, score, weights)
+            snapshot = self.backend.snapshot() if config.restore_best else None
+            self.best = Best(epoch.epoch, score, snapshot)
 
     def _score(self, epoch: Epoch, logits: Tensor) -> float:
         """Return the early-stopping metric, larger is better."""

@@ -1,0 +1,101 @@
+"""What a finished run leaves: metrics, predictions, weights and pictures."""
+
+import platform
+import subprocess
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from cxr_runner.artifacts import RunDir, replacing, write_csv, write_json
+from cxr_runner.dataset import Dataset
+from cxr_runner.figures import plot_confusion, plot_curves, save_figure
+from cxr_runner.metrics import compute_metrics, is_constant
+from cxr_runner.train import Trainer
+
+EVALUATED = ("val", "test")
+
+
+def write_results(
+    files: RunDir,
+    dataset: Dataset,
+    trainer: Trainer,
+    logits: dict[str, Tensor],
+    weights: dict[str, Tensor],
+    facts: dict[str, Any],
+    title: str,
+) -> None:
+    """Write all files of a finished run, ``metrics.json`` last.
+
+    Args:
+        files: the run directory.
+        dataset: what was trained on.
+        trainer: after its last epoch.
+        logits: for each of :data:`EVALUATED`, float32 [images].
+        weights: float32, under the plain names of the module.
+        facts: what else ``metrics.json`` is to say, ready for JSON.
+        title: of the pictures.
+    """
+    metrics: dict[str, Any] = {
+        split: compute_metrics(logits[split], torch.tensor(dataset.labels(split)), trainer.settings.batch_size)
+        for split in EVALUATED
+    }
+    metrics |= {
+        "collapsed": is_constant(torch.cat(list(logits.values()))),
+        "epochs_trained": len(trainer.history),
+        "best_epoch": trainer.best.epoch,
+        "stopped_early": trainer.stopped_early,
+        "train_seconds": sum(epoch.seconds for epoch in trainer.history),
+        **facts,
+        "data_fingerprint": dataset.fingerprint,
+        "synthetic": dataset.about.synthetic,
+        "versions": _versions(),
+        "git_commit": _git_commit(),
+    }
+    write_csv(files.predictions, pd.concat([_predictions(split, dataset, logits[split]) for split in EVALUATED]))
+    with replacing(files.model) as temporary:
+        temporary.write_bytes(save(weights))
+    history = pd.DataFrame([asdict(epoch) for epoch in trainer.history])
+    save_figure(plot_curves(history, title), files.curves)
+    save_figure(plot_confusion(metrics["test"], dataset.class_names, title), files.confusion)
+    write_json(files.metrics, metrics)
+
+
+def _predictions(split: str, dataset: Dataset, logits: Tensor) -> pd.DataFrame:
+    probabilities = logits.double().sigmoid()
+    return pd.DataFrame(
+        {
+            "split": split,
+            "name": dataset.names(split),
+            "label": dataset.labels(split),
+            "logit": logits.numpy(),
+            "probability": probabilities.numpy(),
+        }
+    )
+
+
+def _versions() -> dict[str, str]:
+    packages = ("cxr-runner", "torch", "torchvision", "torchmetrics", "numpy", "pillow")
+    return {"python": platform.python_version()} | {package: version(package) for package in packages}
+
+
+def _git_commit() -> str | None:
+    """Return the commit of this program's own checkout, with ``+`` behind it for uncommitted changes."""
+    checkout = Path(__file__).parents[2]
+    if not (checkout / ".git").exists():
+        return None
+    try:
+        described = subprocess.run(
+            ["git", "-C", str(checkout), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return described.stdout.strip()

@@ -1,0 +1,75 @@
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cxr_runner import cli
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command returned and said."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(autouse=True, scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Decoded images go to a folder that the tests of a process share, never to the user's own."""
+    path = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CXR_CACHE", str(path))
+        yield path
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory of the test: empty, and far from the checkout."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def cxr_run(
+    elsewhere: Path,
+    own_process: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Callable[..., Answer]:
+    """The command cxr-run, started in ``elsewhere`` but inside this process, which imports torch only once."""
+
+    def call(*arguments: str) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["cxr-run", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ending:
+            cli.run()
+        captured = capsys.readouterr()
+        assert isinstance(ending.value.code, int)
+        return Answer(ending.value.code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def own_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Put back what a command changes for good, since its process ends with it."""
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    level, disabled = logging.root.level, {logger.name for logger in _loggers() if logger.disabled}
+    yield
+    logging.root.setLevel(level)
+    for logger in _loggers():
+        logger.disabled = logger.name in disabled
+    if "torch" in sys.modules:
+        sys.modules["torch"].use_deterministic_algorithms(False)
+
+
+def _loggers() -> list[logging.Logger]:
+    return [logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]

@@ -1,0 +1,293 @@
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_module
+from hypothesis import example, given, reject, settings
+from hypothesis import strategies as st
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from conftest import Answer
+from cxr_runner.config import KEYS, RunConfig, from_hydra, run_id
+from cxr_runner.errors import UserError
+
+MODELS = ("linear", "linear_relu", "cnn", "resnet18")
+OPTIMIZERS = ("sgd", "adam", "adamw")
+
+# A command line, how its one line of complaint must begin, and what it must say besides.
+BAD_VALUES = [
+    # unknown keys
+    ("epoch=3", "epoch=3", "did you mean epochs?"),
+    ("model.hiden=3", "model.hiden=3", "did you mean model.hidden?"),
+    ("lr=0.1", "lr=0.1", "did you mean optimizer.lr?"),
+    ("zebra=1", "zebra=1", "--help lists all keys"),
+    ("+zebra=1", "zebra=1", "--help lists all keys"),
+    ("+experiment=zebra", "experiment=zebra", ""),
+    ("model.kernel_size=3", "model.kernel_size=3", "not a key of the chosen model"),
+    ("optimizer=adam optimizer.momentum=0.9", "optimizer.momentum=0.9", "not a key of the chosen optimizer"),
+    ("data.root=here", "data.root=here", "not a key of the chosen data"),
+    # choices of a group
+    ("model=cn", "model=cn", "valid are cnn, linear, linear_relu, resnet18"),
+    ("data=mnist", "data=mnist", "valid are chest_xray, folder, phantom"),
+    ("optimizer=rms", "optimizer=rms", "valid are adam, adamw, sgd"),
+    ("model.name=zebra", "model.name=zebra", "linear"),
+    # the form of the command line
+    ("model=linear,cnn", "model=linear,cnn", "-m"),
+    ("epochs=1,2", "epochs=1,2", "-m"),
+    ("epochs==3", "epochs==3", "KEY=VALUE"),
+    ("epochs", "epochs", "KEY=VALUE"),
+    # types
+    ("epochs=many", "epochs=many", "whole number"),
+    ("epochs=1.5", "epochs=1.5", "whole number"),
+    ("epochs=null", "epochs=null", "whole number"),
+    ("epochs=true", "epochs=true", "whole number"),
+    ("epochs=", "epochs=", "whole number"),
+    ("epochs=[1,2]", "epochs=[1, 2]", "whole number"),
+    ("model.layers=1.5", "model.layers=1.5", "whole number"),
+    ("optimizer.lr=fast", "optimizer.lr=fast", "number"),
+    ("force=1", "force=1", "true or false"),
+    ("outputs=null", "outputs=null", "text"),
+    ("loss=3", "loss=3", "group of keys"),
+    # ranges
+    ("epochs=0", "epochs=0", "at least 1"),
+    ("batch_size=0", "batch_size=0", "at least 1"),
+    ("seed=-1", "seed=-1", "at least 0"),
+    ("seed=4294967296", "seed=4294967296", "below 4294967296"),
+    ("model.hidden=0", "model.hidden=0", "at least 1"),
+    ("model.layers=0", "model.layers=0", "at least 1"),
+    ("optimizer.lr=-1", "optimizer.lr=-1", "above 0"),
+    ("optimizer.lr=nan", "optimizer.lr=nan", "finite"),
+    ("optimizer.lr=inf", "optimizer.lr=inf", "finite"),
+    ("optimizer.momentum=1", "optimizer.momentum=1", "below 1"),
+    ("optimizer.weight_decay=-0.1", "optimizer.weight_decay=-0.1", "at least 0"),
+    ("loss.pos_weight=-1", "loss.pos_weight=-1", "balanced and numbers above 0"),
+    ("loss.pos_weight=heavy", "loss.pos_weight=heavy", "balanced and numbers above 0"),
+    ("loss.pos_weight=nan", "loss.pos_weight=nan", "balanced and numbers above 0"),
+    ("data.num_images=5", "data.num_images=5", "at least 20"),
+    ("data.image_size=4", "data.image_size=4", "at least 8"),
+    ("data.difficulty=2", "data.difficulty=2", "at most 1"),
+    ("augment.flip=2", "augment.flip=2", "at most 1"),
+    # names
+    ("device=gpu", "device=gpu", "valid are auto, cpu, cuda, cuda:N and mps"),
+    ("device=cuda:99", "device=cuda:99", "CUDA devices"),
+    ("engine=steam", "engine=steam", "pixel"),
+    ("precision=fp16", "precision=fp16", "bf16"),
+    ("schedule.name=linear", "schedule.name=linear", "cosine"),
+    ("early_stopping.metric=luck", "early_stopping.metric=luck", "val_auroc"),
+    ("data.split.strategy=fair", "data.split.strategy=fair", "patient"),
+    ("name=a/b", "name=a/b", "letters, digits"),
+    ("name=..", "name=..", "letters, digits"),
+    ("name=", "name=", "letters, digits"),
+    ("outputs=", "outputs=", "not be empty"),
+    # values that are valid one by one
+    ("model=cnn model.kernel_size=4", "model.kernel_size=4", "odd"),
+    ("optimizer.nesterov=true", "optimizer.nesterov=true", "optimizer.momentum above 0"),
+    ("model=resnet18 data.image_size=16", "data.image_size=16", "at least 32"),
+    ("schedule.warmup_epochs=3 epochs=3", "schedule.warmup_epochs=3", "below epochs=3"),
+    ("early_stopping.patience=3 epochs=3", "early_stopping.patience=3", "below epochs=3"),
+    ("data.split.strategy=given", "data.split.strategy=given", "random, patient"),
+    # values that are not there
+    ("data=folder", "data.root=???", "needs a value"),
+    ("data=folder data.root=", "data.root=", "not be empty"),
+    ("data=folder data.root=nowhere", "data.root=", "no such folder"),
+    ("~epochs", "epochs", "needs a value"),
+    ("~model", "optimizer.lr", "model.sgd_lr"),
+    ("optimizer.lr=${zebra}", "optimizer.lr", "zebra"),
+    ("outputs=${oc.env:ZEBRA}", "outputs", "ZEBRA"),
+]
+
+
+@pytest.fixture
+def untouched(tmp_path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing may be decoded, and nothing be written where the command was started."""
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("CXR_CACHE", str(cache))
+    yield
+    assert not cache.exists()
+    assert list(elsewhere.iterdir()) == []
+
+
+def assert_one_line(answer: Answer, beginning: str, valid: str) -> None:
+    assert answer.code == 2
+    assert answer.out == ""
+    assert len(answer.err.splitlines()) == 1
+    assert answer.err.startswith(f"cxr-run: {beginning}")
+    assert valid in answer.err
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize(("line", "beginning", "valid"), BAD_VALUES, ids=[case[0] for case in BAD_VALUES])
+def test_a_bad_value_is_answered_in_one_line_before_anything_is_touched(
+    cxr_run: Callable[..., Answer], line: str, beginning: str, valid: str
+) -> None:
+    colon = "" if beginning.endswith("=") else ":"
+    assert_one_line(cxr_run(*line.split()), beginning + colon, valid)
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize("below", ["", "/below"])
+def test_outputs_that_are_a_file_are_refused(cxr_run: Callable[..., Answer], tmp_path: Path, below: str) -> None:
+    (tmp_path / "file").touch()
+    outputs = f"{tmp_path}/file{below}"
+    assert_one_line(cxr_run(f"outputs={outputs}"), f"outputs={outputs}:", "")
+
+
+@pytest.mark.usefixtures("untouched")
+def test_a_sweep_into_a_file_is_refused(cxr_run: Callable[..., Answer], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert_one_line(cxr_run("-m", "seed=0,1", f"outputs={tmp_path}/file"), f"outputs={tmp_path}/file", "")
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_outputs_without_permission_are_refused(cxr_run: Callable[..., Answer], tmp_path: Path) -> None:
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o500)
+    assert_one_line(cxr_run(f"outputs={locked}"), f"outputs={locked}:", "cannot be written")
+
+
+def composed(*overrides: str) -> DictConfig:
+    with initialize_config_module("cxr_runner.conf", version_base="1.3"):
+        return compose("config", list(overrides))
+
+
+def configure(*overrides: str) -> RunConfig:
+    return from_hydra(composed(*overrides))
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(), values, max_size=3),
+    max_leaves=4,
+)
+ANY_KEY = st.sampled_from(
+    "data model model.name model.hidden optimizer.lr loss.pos_weight epochs seed early_stopping.patience device "
+    "outputs name data.split data.image_size".split()
+)
+
+
+@pytest.fixture(scope="module")
+def default_config() -> DictConfig:
+    return composed()
+
+
+@settings(deadline=None)
+@given(key=ANY_KEY, value=ANYTHING)
+@example(key="name", value="two\nlines")
+@example(key="name", value="two\u2028lines")
+@example(key="outputs", value="a lone \udcff")
+@example(key="epochs", value=10**30)
+@example(key="device", value="${zebra}")
+@example(key="model", value={"name": "zebra"})
+def test_whatever_the_value_the_answer_is_a_run_or_one_line(
+    default_config: DictConfig, key: str, value: object
+) -> None:
+    config = default_config.copy()
+    try:
+        OmegaConf.update(config, key, value, merge=False)
+    except OmegaConfBaseException:
+        reject()  # text that OmegaConf cannot take for a value reaches no run
+    try:
+        said = repr(from_hydra(config))
+    except UserError as error:
+        said = str(error)
+    assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("overrides", "lr"),
+    [
+        (["model=linear"], 1e-4),
+        (["model=linear_relu"], 1e-4),
+        (["model=cnn"], 1e-2),
+        (["model=resnet18"], 1e-2),
+        *((["optimizer=adam", f"model={model}"], 1e-4) for model in MODELS),
+        (["model=cnn", "optimizer.lr=0.5"], 0.5),
+    ],
+)
+def test_the_learning_rate_is_the_study_s_unless_given(overrides: list[str], lr: float) -> None:
+    assert configure(*overrides).optimizer.lr == lr
+
+
+def test_the_defaults_are_the_study_s() -> None:
+    run = configure()
+    assert (run.model.name, run.optimizer.name, run.batch_size, run.epochs) == ("linear", "sgd", 32, 10)
+    assert run.loss.pos_weight is None
+    assert run.data.image_size == 640
+    assert configure("data=chest_xray").data.split.strategy == "given"
+    cnn = configure("model=cnn").model
+    assert (cnn.hidden, cnn.kernel_size) == (10, 3)
+    relu = configure("model=linear_relu").model
+    assert (relu.layers, relu.hidden, relu.output_relu) == (2, 10, True)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("data", ["phantom", "chest_xray", "folder"])
+def test_every_choice_of_every_group_is_valid(data: str, optimizer: str) -> None:
+    root = ["data.root=images"] if data == "folder" else []
+    run = configure(f"data={data}", f"optimizer={optimizer}", *root)
+    assert (run.data.name, run.optimizer.name) == (data, optimizer)
+
+
+# What does not change the numbers. The data enter by their fingerprint, the device by its kind.
+VOLATILE = {"seed", "outputs", "name", "force", "progress", "device", "model.sgd_lr"}
+
+
+def leaves(config: Any, prefix: str = "") -> dict[str, Any]:
+    found = {}
+    for name, value in vars(config).items():
+        key = prefix + name
+        found |= leaves(value, f"{key}.") if is_dataclass(value) else {key: value}
+    return found
+
+
+def changed(config: Any, key: str, value: Any) -> Any:
+    name, _, rest = key.partition(".")
+    return replace(config, **{name: changed(getattr(config, name), rest, value) if rest else value})
+
+
+def another(value: Any) -> Any:
+    match value:
+        case None:
+            return 1
+        case bool():
+            return not value
+        case str():
+            return value + "x"
+        case _:
+            return value + 1
+
+
+@pytest.mark.parametrize("overrides", [f"model={model}" for model in MODELS] + ["optimizer=adam", "data=chest_xray"])
+def test_the_id_changes_with_every_key_that_can_change_the_numbers_and_no_other(overrides: str) -> None:
+    run = configure(overrides)
+    before = run_id(run, "fingerprint", "cpu")
+    keys = leaves(run)
+    differing = {
+        key for key, value in keys.items() if run_id(changed(run, key, another(value)), "fingerprint", "cpu") != before
+    }
+    assert differing == {key for key in keys if key not in VOLATILE and not key.startswith("data.")}
+
+
+def test_the_id_changes_with_the_images_and_the_kind_of_device() -> None:
+    run = configure()
+    ids = [run_id(run, data, device) for data in ("one", "two") for device in ("cpu", "cuda")]
+    assert len(set(ids)) == 4
+    assert all(len(identity) == 10 and int(identity, 16) >= 0 for identity in ids)
+
+
+def test_the_id_stays_the_same_when_a_learning_rate_is_spelled_out() -> None:
+    assert run_id(configure("optimizer.lr=1e-4"), "f", "cpu") == run_id(configure(), "f", "cpu")
+
+
+def test_every_key_of_the_schema_belongs_to_some_variant() -> None:
+    variants = [configure(f"model={model}") for model in MODELS]
+    variants += [configure(f"optimizer={optimizer}") for optimizer in OPTIMIZERS]
+    variants += [configure("data=chest_xray"), configure("data=folder", "data.root=images")]
+    reached = {key for run in variants for key in leaves(run)}
+    groups = {key.rpartition(".")[0] for key in reached if "." in key}
+    assert reached | groups == KEYS
