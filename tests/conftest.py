@@ -1,4 +1,5 @@
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -7,6 +8,10 @@ from pathlib import Path
 import pytest
 
 from cxr_runner import cli
+
+# Before torch is imported, here and in the processes that tests start: on tiny tensors, threads only wait for each
+# other, for seconds where a machine is busy.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @dataclass(frozen=True)

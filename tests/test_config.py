@@ -1,4 +1,5 @@
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import is_dataclass, replace
 from pathlib import Path
@@ -90,6 +91,8 @@ BAD_VALUES = [
     ("schedule.warmup_epochs=3 epochs=3", "schedule.warmup_epochs=3", "below epochs=3"),
     ("early_stopping.patience=3 epochs=3", "early_stopping.patience=3", "below epochs=3"),
     ("data.split.strategy=given", "data.split.strategy=given", "random, patient"),
+    ("model=cnn engine=gram", "engine=gram", "model=cnn"),
+    ("optimizer=adam engine=gram", "engine=gram", "optimizer=adam"),
     # values that are not there
     ("data=folder", "data.root=???", "needs a value"),
     ("data=folder data.root=", "data.root=", "not be empty"),
@@ -233,8 +236,13 @@ def test_every_choice_of_every_group_is_valid(data: str, optimizer: str) -> None
     assert (run.data.name, run.optimizer.name) == (data, optimizer)
 
 
-# What does not change the numbers. The data enter by their fingerprint, the device by its kind.
-VOLATILE = {"seed", "outputs", "name", "force", "progress", "device", "model.sgd_lr"}
+# What does not change the numbers by itself: the data enter an id by their fingerprint, the device by its kind, and
+# the engine as the one that was chosen.
+VOLATILE = {"seed", "outputs", "name", "force", "progress", "device", "engine", "model.sgd_lr"}
+
+
+def identify(run: RunConfig, data: str = "fingerprint", device: str = "cpu", engine: str = "pixel") -> str:
+    return run_id(run, data, device, engine)
 
 
 def leaves(config: Any, prefix: str = "") -> dict[str, Any]:
@@ -262,26 +270,24 @@ def another(value: Any) -> Any:
             return value + 1
 
 
-@pytest.mark.parametrize("overrides", [f"model={model}" for model in MODELS] + ["optimizer=adam", "data=chest_xray"])
-def test_the_id_changes_with_every_key_that_can_change_the_numbers_and_no_other(overrides: str) -> None:
-    run = configure(overrides)
-    before = run_id(run, "fingerprint", "cpu")
+@pytest.mark.parametrize("choice", [f"model={model}" for model in MODELS] + ["optimizer=adam", "data=chest_xray"])
+def test_the_id_changes_with_every_key_that_can_change_the_numbers_and_no_other(choice: str) -> None:
+    run = configure(choice)
     keys = leaves(run)
-    differing = {
-        key for key, value in keys.items() if run_id(changed(run, key, another(value)), "fingerprint", "cpu") != before
-    }
+    others = {key: identify(changed(run, key, another(value))) for key, value in keys.items()}
+    differing = {key for key, other in others.items() if other != identify(run)}
     assert differing == {key for key in keys if key not in VOLATILE and not key.startswith("data.")}
 
 
-def test_the_id_changes_with_the_images_and_the_kind_of_device() -> None:
+def test_the_id_changes_with_the_images_the_kind_of_device_and_the_engine() -> None:
     run = configure()
-    ids = [run_id(run, data, device) for data in ("one", "two") for device in ("cpu", "cuda")]
-    assert len(set(ids)) == 4
-    assert all(len(identity) == 10 and int(identity, 16) >= 0 for identity in ids)
+    ids = {identify(run), identify(run, data="other"), identify(run, device="cuda"), identify(run, engine="gram")}
+    assert len(ids) == 4
+    assert all(re.fullmatch("[0-9a-f]{10}", one) for one in ids)
 
 
 def test_the_id_stays_the_same_when_a_learning_rate_is_spelled_out() -> None:
-    assert run_id(configure("optimizer.lr=1e-4"), "f", "cpu") == run_id(configure(), "f", "cpu")
+    assert identify(configure("optimizer.lr=1e-4")) == identify(configure())
 
 
 def test_every_key_of_the_schema_belongs_to_some_variant() -> None:

@@ -38,9 +38,10 @@ def run() -> NoReturn:
     try:
         hydra.main(version_base="1.3", config_path="pkg://cxr_runner.conf", config_name="config")(job)()
     except Exception as error:  # the job lets none through: this is the composition of the configuration
-        from cxr_runner.hydra_errors import explain
+        from cxr_runner.complaints import explain_composition
+        from cxr_runner.config import KEYS
 
-        problems.append(explain(error, sys.argv[1:]))
+        problems.append(explain_composition(error, sys.argv[1:], KEYS))
         _print_error("cxr-run", problems[-1])
     except KeyboardInterrupt:
         print("cxr-run: interrupted; the same command goes on from the last finished epoch", file=sys.stderr)

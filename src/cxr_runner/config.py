@@ -6,16 +6,13 @@ The defaults stand in ``conf/``, nowhere else. Each component takes its own sub-
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
 
+from cxr_runner.complaints import explain_values
 from cxr_runner.errors import UserError
-
-_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -24,20 +21,24 @@ NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
+class Strict:
+    """What all parts of a configuration share: unknown keys, other types, NaN and infinity are refused."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
 @dataclass(frozen=True)
-class SplitConfig:
+class SplitConfig(Strict):
     """How images are assigned to train, val and test."""
 
-    __pydantic_config__ = _STRICT
     strategy: Literal["given", "random", "patient"] | None
     seed: Seed
 
 
 @dataclass(frozen=True)
-class DataConfig:
+class DataConfig(Strict):
     """What every source of images has."""
 
-    __pydantic_config__ = _STRICT
     image_size: Annotated[int, Field(ge=8, le=4096)]
     duplicates: Literal["drop", "keep"]
     on_bad_image: Literal["error", "skip"]
@@ -78,10 +79,9 @@ AnyDataConfig = PhantomConfig | HubConfig | FolderConfig
 
 
 @dataclass(frozen=True)
-class LinearConfig:
+class LinearConfig(Strict):
     """Fig. 6 of the study."""
 
-    __pydantic_config__ = _STRICT
     name: Literal["linear"]
     layers: Count
     hidden: Count
@@ -89,10 +89,9 @@ class LinearConfig:
 
 
 @dataclass(frozen=True)
-class LinearReLUConfig:
+class LinearReLUConfig(Strict):
     """Fig. 7 of the study."""
 
-    __pydantic_config__ = _STRICT
     name: Literal["linear_relu"]
     layers: Count
     hidden: Count
@@ -101,10 +100,9 @@ class LinearReLUConfig:
 
 
 @dataclass(frozen=True)
-class CNNConfig:
+class CNNConfig(Strict):
     """Fig. 8 of the study."""
 
-    __pydantic_config__ = _STRICT
     name: Literal["cnn"]
     hidden: Count
     kernel_size: Annotated[int, Field(ge=1, le=31)]
@@ -112,10 +110,9 @@ class CNNConfig:
 
 
 @dataclass(frozen=True)
-class ResNet18Config:
+class ResNet18Config(Strict):
     """Torchvision's ResNet-18 with one input channel."""
 
-    __pydantic_config__ = _STRICT
     name: Literal["resnet18"]
     weights: str | None
     sgd_lr: Positive
@@ -125,10 +122,9 @@ AnyModelConfig = LinearConfig | LinearReLUConfig | CNNConfig | ResNet18Config
 
 
 @dataclass(frozen=True)
-class SGDConfig:
+class SGDConfig(Strict):
     """Stochastic gradient descent."""
 
-    __pydantic_config__ = _STRICT
     name: Literal["sgd"]
     lr: Positive
     momentum: Annotated[float, Field(ge=0, lt=1)]
@@ -138,10 +134,9 @@ class SGDConfig:
 
 
 @dataclass(frozen=True)
-class AdamConfig:
+class AdamConfig(Strict):
     """Adam (weight decay in the gradient) or AdamW (weight decay beside it)."""
 
-    __pydantic_config__ = _STRICT
     name: Literal["adam", "adamw"]
     lr: Positive
     weight_decay: NotNegative
@@ -152,18 +147,16 @@ AnyOptimizerConfig = SGDConfig | AdamConfig
 
 
 @dataclass(frozen=True)
-class LossConfig:
+class LossConfig(Strict):
     """Binary cross entropy on logits."""
 
-    __pydantic_config__ = _STRICT
     pos_weight: Positive | Literal["balanced"] | None
 
 
 @dataclass(frozen=True)
-class ScheduleConfig:
+class ScheduleConfig(Strict):
     """The learning rate over the epochs."""
 
-    __pydantic_config__ = _STRICT
     name: Literal["constant", "cosine", "step"]
     warmup_epochs: Annotated[int, Field(ge=0)]
     step_epochs: Count
@@ -171,10 +164,9 @@ class ScheduleConfig:
 
 
 @dataclass(frozen=True)
-class EarlyStoppingConfig:
+class EarlyStoppingConfig(Strict):
     """When to stop before the last epoch, and whose weights to end with."""
 
-    __pydantic_config__ = _STRICT
     metric: Literal["val_loss", "val_accuracy", "val_f1", "val_auroc"]
     patience: Count | None
     min_delta: NotNegative
@@ -182,10 +174,9 @@ class EarlyStoppingConfig:
 
 
 @dataclass(frozen=True)
-class AugmentConfig:
+class AugmentConfig(Strict):
     """Random changes of training batches."""
 
-    __pydantic_config__ = _STRICT
     flip: Share
     degrees: Annotated[float, Field(ge=0, le=180)]
     translate: Share
@@ -200,10 +191,9 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True)
-class RunConfig:
+class RunConfig(Strict):
     """One run, complete and checked."""
 
-    __pydantic_config__ = _STRICT
     data: Annotated[AnyDataConfig, Field(discriminator="name")]
     model: Annotated[AnyModelConfig, Field(discriminator="name")]
     optimizer: Annotated[AnyOptimizerConfig, Field(discriminator="name")]
@@ -224,6 +214,22 @@ class RunConfig:
     progress: Literal["auto", "bar", "lines", "none"]
 
 
+def _collect_keys(schema: dict[str, Any], definitions: dict[str, Any], prefix: str = "") -> set[str]:
+    """List the dotted keys of a JSON schema, those of all variants together."""
+    keys: set[str] = set()
+    variants = [schema, *schema.get("oneOf", []), *schema.get("anyOf", [])]
+    for variant in variants:
+        resolved = definitions.get(variant.get("$ref", "").rsplit("/", 1)[-1], variant)
+        for name, child in resolved.get("properties", {}).items():
+            keys |= {prefix + name} | _collect_keys(child, definitions, f"{prefix}{name}.")
+    return keys
+
+
+_RUN_CONFIG = TypeAdapter(RunConfig)
+_SCHEMA = _RUN_CONFIG.json_schema()
+KEYS = frozenset(_collect_keys(_SCHEMA, _SCHEMA["$defs"]))
+
+
 def from_hydra(config: DictConfig) -> RunConfig:
     """Turn a composed configuration into the plain, checked objects that the rest of the program sees.
 
@@ -239,7 +245,7 @@ def from_hydra(config: DictConfig) -> RunConfig:
         # As JSON, because in strict mode Python dictionaries are no dataclasses.
         run = _RUN_CONFIG.validate_json(json.dumps(values))
     except ValidationError as error:
-        raise _explain(error.errors()) from None
+        raise explain_values(error.errors(), KEYS) from None
     _check_contradictions(run)
     return run
 
@@ -268,82 +274,6 @@ def run_id(config: RunConfig, data_fingerprint: str, device_type: str, engine: s
     del identity["model"]["sgd_lr"]  # already in optimizer.lr, where it is used
     identity |= {"data": data_fingerprint, "device": device_type, "engine": engine}
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
-
-
-_VALID = {
-    "device": "valid are auto, cpu, cuda, cuda:N and mps",
-    "loss.pos_weight": "valid are null, balanced and numbers above 0",
-    "name": "valid are letters, digits and . _ + -, at most 100, beginning with a letter or digit",
-}
-_COMPLAINTS = {  # of pydantic, by the type of the error, in the house's words
-    "bool_type": "must be true or false",
-    "dataclass_type": "is a group of keys, which are set one by one",
-    "finite_number": "must be a finite number",
-    "float_type": "must be a number",
-    "greater_than": "must be above {gt:g}",
-    "greater_than_equal": "must be at least {ge:g}",
-    "int_type": "must be a whole number",
-    "less_than": "must be below {lt:.12g}",
-    "less_than_equal": "must be at most {le:g}",
-    "literal_error": "valid are {expected}",
-    "missing": "needs a value",
-    "string_too_short": "must not be empty",
-    "string_type": "must be text",
-}
-
-
-def _explain(errors: list[ErrorDetails]) -> UserError:
-    """Turn the schema's first complaint into the house's one line."""
-    error = errors[0]
-    keys = [str(part) for part in error["loc"]]
-    if error["type"] == "unexpected_keyword_argument":
-        key = ".".join(filter(None, [_dotted(keys[:-1]), keys[-1]]))
-        return UserError.for_key(key, error["input"], unknown_key(key))
-    key = _dotted(keys)
-    if error["type"] == "missing":
-        return UserError(f"{key}: needs a value")
-    template = _COMPLAINTS.get(error["type"])
-    complaint = template.format(**error.get("ctx", {})) if template else error["msg"]
-    return UserError.for_key(key, error["input"], _VALID.get(key, complaint))
-
-
-def _dotted(location: list[str]) -> str:
-    """Drop the names of variants and types that pydantic puts between the keys."""
-    kept: list[str] = []
-    for part in location:
-        if ".".join([*kept, part]) in KEYS:
-            kept.append(part)
-    return ".".join(kept)
-
-
-def unknown_key(key: str) -> str:
-    """Say what a user who wrote an unknown key may have meant.
-
-    Args:
-        key: in dotted form.
-    """
-    if key in KEYS:
-        group = key.split(".")[0]
-        return f"not a key of the chosen {group}"
-    leaves = sorted(known for known in KEYS if not any(other.startswith(f"{known}.") for other in KEYS))
-    near = [known for known in leaves if known.rsplit(".", 1)[-1] == key] or get_close_matches(key, leaves, n=1)
-    return "no such key" + (f", did you mean {near[0]}?" if near else "; cxr-run --help lists all keys")
-
-
-def _collect_keys(schema: dict[str, Any], definitions: dict[str, Any], prefix: str = "") -> set[str]:
-    """List the dotted keys of a JSON schema, those of all variants together."""
-    keys: set[str] = set()
-    variants = [schema, *schema.get("oneOf", []), *schema.get("anyOf", [])]
-    for variant in variants:
-        resolved = definitions.get(variant.get("$ref", "").rsplit("/", 1)[-1], variant)
-        for name, child in resolved.get("properties", {}).items():
-            keys |= {prefix + name} | _collect_keys(child, definitions, f"{prefix}{name}.")
-    return keys
-
-
-_RUN_CONFIG = TypeAdapter(RunConfig)
-_SCHEMA = _RUN_CONFIG.json_schema()
-KEYS = frozenset(_collect_keys(_SCHEMA, _SCHEMA["$defs"]))
 
 
 def gram_obstacle(run: RunConfig) -> str | None:

@@ -13,6 +13,8 @@ everything is float64. At the end W is materialised, and the run leaves an ordin
 """
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -80,6 +82,10 @@ class GramBackend:
 
     def step(self, rows: Tensor, targets: Tensor, lr: float, seed: int) -> tuple[Tensor, Tensor]:
         """Train on one batch of training images; see :meth:`PixelBackend.step`. Nothing here is random."""
+        with _one_thread():
+            return self._step(rows, targets, lr)
+
+    def _step(self, rows: Tensor, targets: Tensor, lr: float) -> tuple[Tensor, Tensor]:
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         hidden = self._first_layer(self.place[rows]).requires_grad_()
@@ -88,8 +94,10 @@ class GramBackend:
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         assert hidden.grad is not None
+        places = self.train_place[rows]
+        assert (places >= 0).all(), "only training images have a coordinate"
         self.coordinates.grad = torch.zeros_like(self.coordinates)
-        self.coordinates.grad[:, self.train_place[rows]] = hidden.grad.T
+        self.coordinates.grad[:, places] = hidden.grad.T
         self.bias.grad = hidden.grad.sum(dim=0)
         self.decay.grad = torch.zeros_like(self.decay)
         self.optimizer.step()
@@ -98,8 +106,9 @@ class GramBackend:
     @torch.no_grad()
     def logits(self, rows: Tensor, batch_size: int) -> Tensor:
         """Return the logits of images, float64 [rows], on the CPU; the batch size makes no difference."""
-        logits: Tensor = self.head(self._first_layer(self.place[rows]))
-        return logits.squeeze(1).cpu()
+        with _one_thread():
+            logits: Tensor = self.head(self._first_layer(self.place[rows]))
+            return logits.squeeze(1).cpu()
 
     @torch.no_grad()
     def weights(self) -> dict[str, Tensor]:
@@ -144,6 +153,17 @@ class GramBackend:
             chunk = self.pixels[self.train_rows, start : start + _PIXELS_AT_ONCE].double()
             weight[:, start : start + _PIXELS_AT_ONCE] += coordinates @ chunk
         return weight
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute on one thread: a step is too small to share, and on a busy machine threads wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _positions(rows: Tensor, num_stored: int) -> Tensor:
