@@ -300,3 +300,22 @@ def test_the_report_gathers_the_runs_of_a_sweep(
     assert "linear" in page
     assert "cnn" in page
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("data.root=~/xrays", "data.root='~/xrays'"),
+        (
+            "model.weights=outputs/runs/a/seed=0/model.safetensors",
+            "model.weights='outputs/runs/a/seed=0/model.safetensors'",
+        ),
+        ("data.title=Ward 7 (2020)", "data.title='Ward 7 (2020)'"),
+        ("data.root=/plain/path", "data.root=/plain/path"),
+        ("data.root='~/quoted already'", "data.root='~/quoted already'"),
+        ("data.root=~/a,~/b", "data.root=~/a,~/b"),
+        ("epochs==3", "epochs==3"),
+    ],
+)
+def test_paths_and_titles_may_hold_what_hydra_would_refuse(typed: str, read: str) -> None:
+    assert cli._quote_text(typed) == read

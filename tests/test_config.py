@@ -13,8 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from conftest import Answer
-from cxr_runner.config import KEYS, RunConfig, from_hydra, run_id
+from cxr_runner.config import KEYS, RunConfig, from_hydra
 from cxr_runner.errors import UserError
+from cxr_runner.identity import run_id
 
 MODELS = ("linear", "linear_relu", "cnn", "resnet18")
 OPTIMIZERS = ("sgd", "adam", "adamw")
@@ -68,7 +69,7 @@ BAD_VALUES = [
     ("loss.pos_weight=-1", "loss.pos_weight=-1", "balanced and numbers above 0"),
     ("loss.pos_weight=heavy", "loss.pos_weight=heavy", "balanced and numbers above 0"),
     ("loss.pos_weight=nan", "loss.pos_weight=nan", "balanced and numbers above 0"),
-    ("data.num_images=5", "data.num_images=5", "at least 20"),
+    ("data.num_images=5", "data.num_images=5", "at least 40"),
     ("data.image_size=4", "data.image_size=4", "at least 8"),
     ("data.difficulty=2", "data.difficulty=2", "at most 1"),
     ("augment.flip=2", "augment.flip=2", "at most 1"),
@@ -87,7 +88,7 @@ BAD_VALUES = [
     # values that are valid one by one
     ("model=cnn model.kernel_size=4", "model.kernel_size=4", "odd"),
     ("optimizer.nesterov=true", "optimizer.nesterov=true", "optimizer.momentum above 0"),
-    ("model=resnet18 data.image_size=16", "data.image_size=16", "at least 32"),
+    ("model=resnet18 data.image_size=16", "data.image_size=16", "at least 64"),
     ("schedule.warmup_epochs=3 epochs=3", "schedule.warmup_epochs=3", "below epochs=3"),
     ("early_stopping.patience=3 epochs=3", "early_stopping.patience=3", "below epochs=3"),
     ("data.split.strategy=given", "data.split.strategy=given", "random, patient"),

@@ -156,6 +156,26 @@ def test_a_cut_off_run_goes_on_and_ends_as_if_nothing_had_happened(tmp_path, mon
     assert not (resumed.path / "checkpoint.pt").exists()
 
 
+@pytest.mark.parametrize("name", ["metrics.json", "model.safetensors", "predictions.csv"])
+def test_a_finished_run_that_lost_a_file_is_trained_anew(tmp_path, name):
+    run = _run(tmp_path, *PHANTOM)
+    before = _content(run.path)
+    (run.path / name).unlink()
+    assert _content(_run(tmp_path, *PHANTOM).path) == before
+    (run.path / "metrics.json").write_text('{"val": null}')
+    assert _content(_run(tmp_path, *PHANTOM).path) == before
+
+
+def test_a_damaged_checkpoint_is_said_removed_and_started_over(tmp_path):
+    run = _run(tmp_path, *PHANTOM)
+    before = _content(run.path)
+    (run.path / "metrics.json").unlink()
+    (run.path / "checkpoint.pt").write_bytes(b"garbage")
+    with pytest.raises(RunFailedError, match=r"checkpoint\.pt was damaged and is removed"):
+        _run(tmp_path, *PHANTOM)
+    assert _content(_run(tmp_path, *PHANTOM).path) == before
+
+
 def test_a_loss_that_is_not_finite_fails_the_run_and_says_when(tmp_path):
     with pytest.raises(RunFailedError, match=r"not finite in epoch 1 .*optimizer\.lr"):
         _run(tmp_path, "optimizer.lr=1e30", "engine=pixel", *PHANTOM)
@@ -252,7 +272,7 @@ def test_early_stopping_ends_a_run_before_its_last_epoch(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "overrides", [("model=resnet18", "data.image_size=32"), ("precision=bf16",), ("optimizer=adamw",)]
+    "overrides", [("model=resnet18", "data.image_size=64"), ("precision=bf16",), ("optimizer=adamw",)]
 )
 def test_what_goes_beyond_the_study_runs_too(tmp_path, overrides):
     run = _run(tmp_path, *PHANTOM, *overrides, "epochs=1")

@@ -109,3 +109,14 @@ def test_the_matrix_is_built_once_and_kept(images, tmp_path, monkeypatch):
     monkeypatch.setattr(gram_module, "gram_matrix", lambda *_: pytest.fail("built again"))
     assert (open_gram_matrix(images, tmp_path, Reporter()) == first).all()
     assert not list(tmp_path.glob("*.tmp*"))
+
+
+@pytest.mark.parametrize("damage", ["zeros", "truncated", "another shape"])
+def test_a_damaged_matrix_is_built_anew(images, tmp_path, damage):
+    expected = np.array(open_gram_matrix(images, tmp_path, Reporter()))
+    path = tmp_path / "gram.npy"
+    if damage == "truncated":
+        path.write_bytes(path.read_bytes()[:-8])
+    else:
+        np.save(path, np.zeros_like(expected) if damage == "zeros" else expected[:-1, :-1])
+    assert (open_gram_matrix(images, tmp_path, Reporter()) == expected).all()

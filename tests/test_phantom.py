@@ -156,7 +156,7 @@ def test_a_linear_model_does_better_than_the_majority_and_not_perfectly(
     [
         ({"num_images": 19}, "data.num_images=19"),
         ({"num_images": 40.0}, "data.num_images=40.0"),
-        ({"num_images": True}, "data.num_images=True"),
+        ({"num_images": True}, "data.num_images=true"),
         ({"difficulty": -0.1}, "data.difficulty=-0.1"),
         ({"difficulty": 1.1}, "data.difficulty=1.1"),
         ({"difficulty": float("nan")}, "data.difficulty=nan"),

@@ -203,7 +203,7 @@ def test_a_report_of_failures_only_is_written_and_says_so(tmp_path: Path, capsys
 @pytest.mark.parametrize(
     ("file", "content", "reason"),
     [
-        ("status.json", "\x00garbage", "status.json is unreadable"),
+        ("status.json", "\x00garbage", "status.json says nothing of its state"),
         ("metrics.json", "[1, 2]", "metrics.json is missing or unreadable"),
         ("metrics.json", '{"test": 3}', "metrics.json: engine is missing or not a text"),
         ("data.json", "{}", "data.json: title is missing or not a text"),

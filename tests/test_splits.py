@@ -88,7 +88,13 @@ def test_a_pattern_may_name_its_group():
 
 
 @pytest.mark.parametrize(
-    ("pattern", "complaint"), [("(", "not a regular expression"), (r"patient\d+", "1 of 2 file names")]
+    ("pattern", "complaint"),
+    [
+        ("(", "not a regular expression"),
+        (r"patient\d+", "1 of 2"),
+        (r"p(atient)?", "matches no patient"),
+        (r"\d*", "2 of 2"),
+    ],
 )
 def test_useless_patterns_are_refused(pattern, complaint):
     with pytest.raises(UserError, match=complaint):

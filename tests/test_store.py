@@ -2,8 +2,10 @@
 
 import json
 import multiprocessing
+import os
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -112,6 +114,61 @@ def test_a_build_that_dies_leaves_nothing_that_counts_as_a_store(folder, cache, 
             open_store(source, SIDE, cache, Reporter())
     assert not [path for path in cache.iterdir() if path.is_dir()]
     assert open_store(source, SIDE, cache, Reporter()).images.max() > 0
+
+
+def _damage(path, what):
+    if what == "truncated images":
+        (path / "images.npy").write_bytes((path / "images.npy").read_bytes()[:-999])
+    if what == "flipped pixels":
+        content = (path / "images.npy").read_bytes()
+        (path / "images.npy").write_bytes(content[: len(content) // 2] + bytes(len(content) - len(content) // 2))
+    if what == "half a table":
+        lines = (path / "table.csv").read_text().splitlines(keepends=True)
+        (path / "table.csv").write_text("".join(lines[: len(lines) // 2]))
+    if what == "garbage":
+        (path / "meta.json").write_bytes(b"\xff\x00garbage")
+    if what == "a missing file":
+        (path / "table.csv").unlink()
+
+
+@pytest.mark.parametrize("what", ["truncated images", "flipped pixels", "half a table", "garbage", "a missing file"])
+def test_a_damaged_store_is_built_anew(folder, cache, what):
+    reporter = CountingReporter()
+    whole = open_store(FolderSource(folder), SIDE, cache, reporter)
+    expected, table = np.array(whole.images), whole.table
+    _damage(whole.path, what)
+    again = open_store(FolderSource(folder), SIDE, cache, reporter)
+    assert reporter.builds == 2
+    assert (again.images == expected).all()
+    assert again.table.equals(table)
+
+
+def test_an_image_that_was_not_at_hand_is_tried_again_at_the_next_start(folder, cache, monkeypatch):
+    reporter = CountingReporter()
+    with monkeypatch.context() as patch:
+        original = Path.read_bytes
+        patch.setattr(Path, "read_bytes", lambda p: _refuse() if p.name == "IM-0000-0.png" else original(p))
+        first = open_store(FolderSource(folder), SIDE, cache, reporter)
+    assert first.table["error"].tolist().count("cannot be read: Stale file handle") == 1
+    second = open_store(FolderSource(folder), SIDE, cache, reporter)
+    assert (second.table["error"] == "").all()
+    assert reporter.builds == 2
+
+
+def _refuse():
+    raise OSError(116, "Stale file handle")
+
+
+def test_a_copy_with_the_same_size_and_time_is_not_taken_for_the_original(folder, cache):
+    first = open_dataset(_config(folder), Reporter())
+    path = folder / "NORMAL" / "IM-0000-0.png"
+    status, content = path.stat(), bytearray(path.read_bytes())
+    other = Image.fromarray(255 - np.asarray(Image.open(path)))
+    other.save(path)
+    path.write_bytes(path.read_bytes()[: len(content)].ljust(len(content), b"\0"))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert path.stat().st_size == status.st_size
+    assert open_dataset(_config(folder, on_bad_image="skip"), Reporter()).fingerprint != first.fingerprint
 
 
 def test_the_rest_of_a_killed_build_is_cleared_away(folder, cache):

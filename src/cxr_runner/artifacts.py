@@ -77,10 +77,12 @@ class RunDir:
         """Held by the process that trains this run."""
         return self.path.parent / f".{self.path.name}.lock"
 
-    def state(self) -> str | None:
-        """Return the state, or None where nothing readable says it."""
-        status = read_json(self.status)
-        return None if status is None else status.get("state")
+    def complete(self) -> bool:
+        """Whether the run is done and all that it leaves is there."""
+        status, metrics = read_json(self.status) or {}, read_json(self.metrics) or {}
+        files = (self.config, self.data, self.history, self.predictions, self.model)
+        measured = isinstance(metrics.get("val"), dict) and isinstance(metrics.get("test"), dict)
+        return status.get("state") == "done" and measured and all(file.is_file() for file in files)
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """Read a JSON object; None where there is none."""
     try:
         content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 
@@ -164,6 +166,8 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
         yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())  # else a power cut may leave the new name on an empty file
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -201,6 +205,6 @@ def _problem(state: str, status: dict[str, Any], metrics: dict[str, Any]) -> str
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return {}
     return content if isinstance(content, dict) else {}

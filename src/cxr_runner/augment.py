@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor
-from torchvision.transforms import v2
 
 from cxr_runner.config import AugmentConfig
 
@@ -12,6 +11,8 @@ class Augment:
 
     def __init__(self, config: AugmentConfig) -> None:
         """Choose the transforms that are switched on."""
+        from torchvision.transforms import v2  # here, because it takes long to import and few runs need it
+
         transforms: list[v2.Transform] = []
         if config.flip:
             transforms.append(v2.RandomHorizontalFlip(config.flip))

@@ -2,6 +2,8 @@
 
 import argparse
 import os
+import re
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -12,6 +14,7 @@ from cxr_runner.errors import RunFailedError, UserError
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+_TEXT_KEYS = ("data.root", "data.path", "data.title", "data.citation", "model.weights", "outputs")
 DONE, RUN_FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -19,6 +22,8 @@ def run() -> NoReturn:
     """Compose the configuration from the command line and train: the command ``cxr-run``."""
     # Hydra would print tracebacks of its own and exit; this makes it raise instead.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    signal.signal(signal.SIGTERM, _interrupt)  # as batch systems end a job: in order, like Ctrl-C
+    sys.argv[1:] = map(_quote_text, sys.argv[1:])
     import hydra
 
     problems: list[Exception] = []
@@ -29,6 +34,8 @@ def run() -> NoReturn:
             return _train(config)
         except (UserError, RunFailedError) as error:
             problems.append(error)
+        except BrokenPipeError:  # the reader, such as head, has seen enough
+            raise KeyboardInterrupt from None
         except Exception as error:
             traceback.print_exc()
             problems.append(RunFailedError(f"unexpected {type(error).__name__}, a mistake in cxr_runner: {error}"))
@@ -37,6 +44,8 @@ def run() -> NoReturn:
 
     try:
         hydra.main(version_base="1.3", config_path="pkg://cxr_runner.conf", config_name="config")(job)()
+    except BrokenPipeError:
+        _forget_output()
     except Exception as error:  # the job lets none through: this is the composition of the configuration
         from cxr_runner.complaints import explain_composition
         from cxr_runner.config import KEYS
@@ -66,8 +75,8 @@ def report() -> NoReturn:
 
         write_report(arguments.root, arguments.out or arguments.root / "report")
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        _forget_output()
     except UserError as error:
         _print_error("cxr-report", error)
         sys.exit(USER_ERROR)
@@ -84,6 +93,22 @@ def _train(config: "DictConfig") -> float:
     from cxr_runner.experiment import run_experiment
 
     return run_experiment(run_config)
+
+
+def _quote_text(argument: str) -> str:
+    """Quote a path or title that Hydra's grammar would refuse for its ``~``, ``=``, brackets or spaces."""
+    key, _, value = argument.partition("=")
+    plain = key in _TEXT_KEYS and re.search(r"[~=()\s]", value) and not re.search(r"['\",$\[\]{}\\\n]", value)
+    return f"{key}='{value}'" if plain else argument
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _forget_output() -> None:
+    """Print nothing more: the reader of a pipe, such as head, has seen enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_error(command: str, error: Exception) -> None:

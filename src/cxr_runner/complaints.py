@@ -46,6 +46,8 @@ def explain_values(errors: list[ErrorDetails], keys: Collection[str]) -> UserErr
     key = _dotted(location, keys)
     if error["type"] == "missing":
         return UserError(f"{key}: needs a value")
+    if error["type"] == "union_tag_invalid":
+        return UserError.for_key(f"{key}.name", error["ctx"]["tag"], f"valid are {error['ctx']['expected_tags']}")
     template = _COMPLAINTS.get(error["type"])
     complaint = template.format(**error.get("ctx", {})) if template else error["msg"]
     return UserError.for_key(key, error["input"], _VALID.get(key, complaint))
@@ -89,9 +91,13 @@ def explain_composition(error: Exception, arguments: Sequence[str], keys: Collec
     ambiguous = re.match(r"Ambiguous value for argument '(.*)'", str(error))
     if ambiguous:
         return UserError(f"{ambiguous.group(1)}: several values make a sweep, which needs -m")
+    if "requires --multirun" in str(error):
+        return UserError("a range, choice or list of values makes a sweep, which needs -m")
     if isinstance(error, OverrideParseException):
         valid = "cannot be read as KEY=VALUE; a value with brackets, commas or quotes needs quotes: 'KEY=\"VALUE\"'"
         return UserError(f"{error.override}: {valid}")
+    if isinstance(error, OSError):  # all that is written before a job begins is the folder of a sweep
+        return UserError.for_key("outputs", error.filename, f"cannot be written to ({error.strerror})")
     key = _named_key(error)
     if key is None:
         return UserError(_first_line(error))

@@ -1,20 +1,21 @@
-"""The schema of a run: frozen dataclasses, every check of a value, and the identity of a run.
+"""The schema of a run: frozen dataclasses, and every check of a value.
 
 The defaults stand in ``conf/``, nowhere else. Each component takes its own sub-configuration, never the whole.
 """
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from cxr_runner.complaints import explain_values
 from cxr_runner.errors import UserError
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, lt=2**31)]
+Depth = Annotated[int, Field(ge=1, le=1000)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -51,7 +52,7 @@ class PhantomConfig(DataConfig):
     """Synthetic phantom data."""
 
     name: Literal["phantom"]
-    num_images: Annotated[int, Field(ge=20, le=100_000)]
+    num_images: Annotated[int, Field(ge=40, le=100_000)]
     difficulty: Share
     phantom_seed: Seed
 
@@ -83,7 +84,7 @@ class LinearConfig(Strict):
     """Fig. 6 of the study."""
 
     name: Literal["linear"]
-    layers: Count
+    layers: Depth
     hidden: Count
     sgd_lr: Positive
 
@@ -93,7 +94,7 @@ class LinearReLUConfig(Strict):
     """Fig. 7 of the study."""
 
     name: Literal["linear_relu"]
-    layers: Count
+    layers: Depth
     hidden: Count
     output_relu: bool
     sgd_lr: Positive
@@ -237,9 +238,12 @@ def from_hydra(config: DictConfig) -> RunConfig:
         UserError: a key is unknown or missing, a value has the wrong type or is out of range, or two values
             contradict each other; the message names the first such key.
     """
-    for key in OmegaConf.missing_keys(config):
-        raise UserError.for_key(key, "???", f"needs a value, give {key}=...")
-    values = OmegaConf.to_container(config, resolve=True)
+    try:
+        for key in OmegaConf.missing_keys(config):
+            raise UserError.for_key(key, "???", f"needs a value, give {key}=...")
+        values = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}") from None
     assert isinstance(values, dict)
     try:
         # As JSON, because in strict mode Python dictionaries are no dataclasses.
@@ -248,32 +252,6 @@ def from_hydra(config: DictConfig) -> RunConfig:
         raise explain_values(error.errors(), KEYS) from None
     _check_contradictions(run)
     return run
-
-
-def to_dict(config: RunConfig) -> dict[str, Any]:
-    """Return the configuration as nested plain dictionaries, in the order of the schema."""
-    return asdict(config)
-
-
-def run_id(config: RunConfig, data_fingerprint: str, device_type: str, engine: str) -> str:
-    """Return the identity of a run but for its seed: ten hex digits.
-
-    Two configurations share an id exactly when nothing that can change the numbers differs. The data set enters by
-    the fingerprint of the images that came out, not by the path or the options that led to them, so that a moved
-    folder or another machine still finds its runs.
-
-    Args:
-        config: the configuration.
-        data_fingerprint: of the images, labels and splits as trained on.
-        device_type: ``cpu``, ``cuda`` or ``mps``; kinds of device round differently, numbers of devices do not.
-        engine: ``pixel`` or ``gram``, the one that ``auto`` stands for; they round differently.
-    """
-    identity = to_dict(config)
-    for key in ("seed", "outputs", "name", "force", "progress"):
-        del identity[key]
-    del identity["model"]["sgd_lr"]  # already in optimizer.lr, where it is used
-    identity |= {"data": data_fingerprint, "device": device_type, "engine": engine}
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
 
 
 def gram_obstacle(run: RunConfig) -> str | None:
@@ -305,8 +283,8 @@ def _check_contradictions(run: RunConfig) -> None:
     if isinstance(run.model, CNNConfig) and run.model.kernel_size % 2 == 0:
         valid = "must be odd (3 and 5 in the study), so that a convolution keeps the size of the image"
         raise UserError.for_key("model.kernel_size", run.model.kernel_size, valid)
-    if isinstance(run.model, ResNet18Config) and run.data.image_size < 32:
-        raise UserError.for_key("data.image_size", run.data.image_size, "model=resnet18 needs at least 32")
+    if isinstance(run.model, ResNet18Config) and run.data.image_size < 64:
+        raise UserError.for_key("data.image_size", run.data.image_size, "model=resnet18 needs at least 64")
     if schedule.warmup_epochs >= run.epochs and schedule.warmup_epochs > 0:
         raise UserError.for_key("schedule.warmup_epochs", schedule.warmup_epochs, f"must be below epochs={run.epochs}")
     if run.early_stopping.patience is not None and run.early_stopping.patience >= run.epochs:

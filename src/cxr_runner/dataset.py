@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cxr_runner import splits
 from cxr_runner.config import AnyDataConfig, FolderConfig, HubConfig, PhantomConfig
-from cxr_runner.errors import UserError
+from cxr_runner.errors import UserError, user_path
 from cxr_runner.progress import Reporter
 from cxr_runner.sources import SPLITS, About, Source
 from cxr_runner.store import Store, cache_dir, open_store
@@ -84,12 +84,12 @@ def open_source(config: AnyDataConfig) -> Source:
         case HubConfig():
             from cxr_runner.sources.hub import HubSource
 
-            return HubSource(Path(config.path).expanduser().absolute() if config.path else None)
+            return HubSource(user_path("data.path", config.path) if config.path else None)
         case FolderConfig():
             from cxr_runner.sources.folder import FolderSource
 
             return FolderSource(
-                Path(config.root).expanduser().absolute(),
+                user_path("data.root", config.root),
                 positive=config.positive,
                 title=config.title,
                 citation=config.citation,
@@ -112,8 +112,9 @@ def open_dataset(config: AnyDataConfig, reporter: Reporter) -> Dataset:
     readable, unreadable = _set_aside_unreadable(store.table, config)
     duplicates = splits.find_duplicates(readable) if config.duplicates == "drop" else readable.iloc[:0]
     clean = readable.drop(duplicates.index)
-    clean = clean.assign(split=_assign_splits(clean, config))
-    _check_splits(clean, store.class_names, config)
+    strategy = _strategy(clean, config)
+    clean = clean.assign(split=_assign_splits(clean, config, strategy))
+    _check_splits(clean, store.class_names, strategy)
     return Dataset(
         images=store.images,
         table=clean[["name", "label", "split"]],
@@ -135,29 +136,31 @@ def _set_aside_unreadable(table: pd.DataFrame, config: AnyDataConfig) -> tuple[p
     return table[~bad], table.loc[bad, ["name", "error"]]
 
 
-def _assign_splits(table: pd.DataFrame, config: AnyDataConfig) -> NDArray[Any]:
-    has_splits = bool((table["split"] != "").all())
-    strategy = config.split.strategy or ("given" if has_splits else "random")
+def _strategy(table: pd.DataFrame, config: AnyDataConfig) -> str:
+    """Return how images are assigned: as asked for, else as the source says, else at random."""
+    return config.split.strategy or ("given" if (table["split"] != "").any() else "random")
+
+
+def _assign_splits(table: pd.DataFrame, config: AnyDataConfig, strategy: str) -> NDArray[Any]:
     labels = table["label"].to_numpy(np.int64)
     if strategy == "random":
         return splits.split_randomly(labels, config.split.seed)
     if strategy == "patient":
         patients = splits.patient_keys(table["name"].tolist(), config.patient_pattern)
         return splits.split_by_patient(labels, patients, config.split.seed)
-    if not has_splits:
-        valid = "the data brings no splits of its own; valid are random and patient"
-        raise UserError.for_key("data.split.strategy", "given", valid)
+    if (table["split"] == "").any():
+        valid = "not every image of the data is in a split of its own; valid are random and patient"
+        raise UserError.for_key("data.split.strategy", strategy, valid)
     return table["split"].to_numpy()
 
 
-def _check_splits(table: pd.DataFrame, class_names: tuple[str, str], config: AnyDataConfig) -> None:
-    made = config.split.strategy in ("random", "patient")
+def _check_splits(table: pd.DataFrame, class_names: tuple[str, str], strategy: str) -> None:
     for split in SPLITS:
         for label, name in enumerate(class_names):
             if not ((table["split"] == split) & (table["label"] == label)).any():
                 valid = f"leaves the {split} split without a single {name} image"
-                way_out = "more images are needed" if made else "random makes splits of its own"
-                raise UserError.for_key("data.split.strategy", config.split.strategy, f"{valid}; {way_out}")
+                way_out = "random makes splits of its own" if strategy == "given" else "more images are needed"
+                raise UserError.for_key("data.split.strategy", strategy, f"{valid}; {way_out}")
 
 
 def _fingerprint(table: pd.DataFrame, store: Store) -> str:

@@ -18,11 +18,12 @@ from torch import Tensor, nn
 
 from cxr_runner import artifacts
 from cxr_runner.artifacts import RunDir, replacing, run_dir, write_csv, write_json, write_yaml
-from cxr_runner.config import RunConfig, run_id, to_dict
+from cxr_runner.config import RunConfig
 from cxr_runner.dataset import Dataset, open_dataset
 from cxr_runner.devices import choose_device, describe_device, set_determinism
 from cxr_runner.engine import Choice, build_backend, choose_engine, largest_disagreement
-from cxr_runner.errors import RunFailedError, UserError
+from cxr_runner.errors import RunFailedError, UserError, user_path
+from cxr_runner.identity import run_id, to_dict
 from cxr_runner.models import build_model, describe_model
 from cxr_runner.progress import Reporter, make_reporter
 from cxr_runner.results import EVALUATED, write_results
@@ -60,15 +61,14 @@ def run_experiment(config: RunConfig) -> float:
     reporter = make_reporter(config.progress)
     device = choose_device(config.device)
     model = build_model(config.model, config.data.image_size, config.seed)
-    outputs = _writable(Path(config.outputs).expanduser().absolute())
+    outputs = _writable(user_path("outputs", config.outputs))
     dataset = open_dataset(config.data, reporter)
     choice = choose_engine(config, dataset, device)
     identity = run_id(config, dataset.fingerprint, device.type, choice.engine)
     files = run_dir(outputs, config.name or config.model.name, identity, config.seed)
     reporter.line(describe_data(dataset))
-    files.path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(files.lock):  # a second process with the same run waits, and then finds it done
-        if files.state() == "done" and not config.force:
+    with _locked(files):
+        if files.complete() and not config.force:
             reporter.line(f"already done (force=true trains it anew): {files.path}")
         else:
             with _recorded(files, config):
@@ -164,23 +164,42 @@ def _subset(dataset: Dataset, split: str) -> Subset:
 def _fit(trainer: Trainer, files: RunDir, reporter: Reporter) -> None:
     """Train all epochs, leaving history and checkpoint after each."""
     if files.checkpoint.exists():
-        trainer.load_state_dict(torch.load(files.checkpoint, weights_only=True))
+        try:
+            trainer.load_state_dict(torch.load(files.checkpoint, weights_only=True))
+        except Exception as error:  # garbage may raise anything
+            files.checkpoint.unlink()
+            raise RunFailedError("checkpoint.pt was damaged and is removed; the same command starts over") from error
         reporter.line(f"resuming after epoch {len(trainer.history)}")
     first_epoch = len(trainer.history) + 1
     with reporter.training(trainer.settings.epochs, trainer.num_batches, first_epoch) as shown:
         while not trainer.finished:
-            shown.epoch(trainer.run_epoch(shown.batch))
+            epoch = trainer.run_epoch(shown.batch)
             write_csv(files.history, pd.DataFrame([asdict(epoch) for epoch in trainer.history]))
             with replacing(files.checkpoint) as temporary:
                 torch.save(trainer.state_dict(), temporary)
+            shown.epoch(epoch)  # only now: an epoch that a person has read of is never lost
     trainer.finish()
+
+
+@contextmanager
+def _locked(files: RunDir) -> Iterator[None]:
+    """Make the run directory and keep other processes out: one with the same run waits, and then finds it done."""
+    lock = FileLock(files.lock)
+    try:
+        files.path.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise UserError.for_key("outputs", files.path, f"cannot be written to ({error.strerror})") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager
 def _recorded(files: RunDir, config: RunConfig) -> Iterator[None]:
     """Keep ``status.json`` true while a run is under way."""
-    files.path.mkdir(parents=True, exist_ok=True)
-    if config.force:
+    if files.complete():  # force: train a finished run anew; one that was cut off goes on all the same
         files.checkpoint.unlink(missing_ok=True)
     write_yaml(files.config, to_dict(config))
     status: dict[str, Any] = {"state": "running", "started": _now(), "host": platform.node()}
@@ -200,13 +219,12 @@ def _recorded(files: RunDir, config: RunConfig) -> Iterator[None]:
 
 
 def _writable(outputs: Path) -> Path:
-    """Check, before hours of work, that the outputs tree can be written."""
-    try:
-        outputs.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError.for_key("outputs", outputs, f"cannot be made ({error.strerror})") from None
-    if not os.access(outputs, os.W_OK):
-        raise UserError.for_key("outputs", outputs, "cannot be written to")
+    """Check, before hours of work and without leaving anything, that the outputs tree can be written."""
+    nearest = next(folder for folder in (outputs, *outputs.parents) if os.path.exists(folder))
+    if not nearest.is_dir():
+        raise UserError.for_key("outputs", outputs, f"cannot be made, {nearest} is a file")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise UserError.for_key("outputs", outputs, f"cannot be written to, {nearest} forbids it")
     return outputs
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cxr_runner.artifacts import replacing
+from cxr_runner.errors import UserError
 from cxr_runner.progress import Reporter
 
 _PIXELS_AT_ONCE = 8192  # columns converted at a time: 200 MB of float32 for 6,000 images
@@ -35,13 +36,31 @@ def open_gram_matrix(images: NDArray[np.uint8], store: Path, reporter: Reporter)
         float64 [images, images], mapped from a file: inner products of raw pixels (0 to 255), exact whole numbers.
     """
     path = store / "gram.npy"
-    if not path.exists():
+    matrix = _read(path, images)
+    if matrix is not None:
+        return matrix
+    try:
         with FileLock(store / "gram.lock"):
-            if not path.exists():  # another process may have built it while we waited
-                built = gram_matrix(images, reporter)
+            if (matrix := _read(path, images)) is None:  # another process may have built it while we waited
+                matrix = gram_matrix(images, reporter)
                 with replacing(path) as temporary:
-                    np.save(temporary, built)
-    matrix: NDArray[np.float64] = np.load(path, mmap_mode="r")
+                    np.save(temporary, matrix)
+    except OSError as error:
+        valid = f"the Gram matrix cannot be kept here ({error.strerror}); engine=pixel does without"
+        raise UserError.for_key("CXR_CACHE", store, valid) from error
+    return matrix
+
+
+def _read(path: Path, images: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+    """Open a matrix; None where it is missing or where a sample of it is not what the images give."""
+    try:
+        matrix: NDArray[np.float64] = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return None
+    rows = np.unique(np.linspace(0, len(images) - 1, 16, dtype=int))
+    sample = images[rows].reshape(len(rows), -1).astype(np.float64)
+    if matrix.shape != (len(images),) * 2 or not np.array_equal(matrix[np.ix_(rows, rows)], sample @ sample.T):
+        return None
     return matrix
 
 

@@ -7,13 +7,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
-import torchvision
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cxr_runner.config import AnyModelConfig, CNNConfig, LinearConfig, LinearReLUConfig, ResNet18Config
-from cxr_runner.errors import UserError
+from cxr_runner.errors import UserError, user_path
 
 
 class Linear(nn.Module):
@@ -90,6 +89,8 @@ class ResNet18(nn.Module):
     def __init__(self) -> None:
         """Build the layers; weights are random."""
         super().__init__()
+        import torchvision  # here, because it takes long to import and no other model needs it
+
         self.backbone = torchvision.models.resnet18(num_classes=1)
         self.backbone.conv1 = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)
 
@@ -112,18 +113,15 @@ def build_model(config: AnyModelConfig, image_size: int, seed: int) -> nn.Module
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        match config:
-            case LinearConfig():
-                return Linear(image_size, config.layers, config.hidden)
-            case LinearReLUConfig():
-                return LinearReLU(image_size, config.layers, config.hidden, config.output_relu)
-            case CNNConfig():
-                return CNN(image_size, config.hidden, config.kernel_size)
-            case ResNet18Config():
-                model = ResNet18()
-                if config.weights is not None:
-                    _load_backbone(model, Path(config.weights).expanduser())
-                return model
+        try:
+            model = _build(config, image_size)
+        except (MemoryError, RuntimeError):  # torch has no class of its own for what does not fit
+            valid = f"at data.image_size={image_size} the model does not fit into this machine's memory"
+            raise UserError.for_key("model", config.name, valid) from None
+    if isinstance(config, ResNet18Config) and config.weights is not None:
+        assert isinstance(model, ResNet18)
+        _load_backbone(model, user_path("model.weights", config.weights))
+    return model
 
 
 def describe_model(config: AnyModelConfig, model: nn.Module) -> str:
@@ -136,6 +134,18 @@ def describe_model(config: AnyModelConfig, model: nn.Module) -> str:
         case ResNet18Config():
             shape = f", weights from {config.weights}" if config.weights else ", random weights"
     return f"{config.name}{shape}, {sum(p.numel() for p in model.parameters()):,} parameters"
+
+
+def _build(config: AnyModelConfig, image_size: int) -> nn.Module:
+    match config:
+        case LinearConfig():
+            return Linear(image_size, config.layers, config.hidden)
+        case LinearReLUConfig():
+            return LinearReLU(image_size, config.layers, config.hidden, config.output_relu)
+        case CNNConfig():
+            return CNN(image_size, config.hidden, config.kernel_size)
+        case ResNet18Config():
+            return ResNet18()
 
 
 def _linear_layers(inputs: int, layers: int, hidden: int) -> list[nn.Module]:

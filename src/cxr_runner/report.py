@@ -134,6 +134,8 @@ def _read_history(run: Run) -> pd.DataFrame:
     for column in _HISTORY:
         if column not in history or not pd.api.types.is_numeric_dtype(history[column]):
             raise ValueError(f"no column {column} of numbers")
+    if not history[list(_HISTORY)].replace([float("inf"), -float("inf")], 0).abs().fillna(0).lt(1e100).all(axis=None):
+        raise ValueError("numbers too large to draw")
     if history.empty or not history["epoch"].between(1, 1e6).all():
         raise ValueError("no epochs counted from 1")
     return history

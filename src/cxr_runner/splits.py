@@ -59,14 +59,15 @@ def patient_keys(names: Sequence[str], pattern: str) -> list[str]:
     except re.error as error:
         valid = f"not a regular expression ({error})"
         raise UserError.for_key("data.patient_pattern", pattern, valid) from None
+    group: int | str = "patient" if "patient" in compiled.groupindex else min(compiled.groups, 1)
     matches = [compiled.search(name.rsplit("/", 1)[-1]) for name in names]
-    strangers = [name for name, match in zip(names, matches, strict=True) if match is None]
+    keys = [match[group] if match else None for match in matches]
+    strangers = [name for name, key in zip(names, keys, strict=True) if not key]
     if strangers:
         shown = ", ".join(strangers[:3]) + (", ..." if len(strangers) > 3 else "")
         valid = f"matches no patient in {len(strangers)} of {len(names)} file names ({shown})"
         raise UserError.for_key("data.patient_pattern", pattern, valid)
-    group: int | str = "patient" if "patient" in compiled.groupindex else min(compiled.groups, 1)
-    return [match[group] for match in matches if match is not None]
+    return [key for key in keys if key]
 
 
 def split_randomly(labels: NDArray[np.int64], seed: int) -> NDArray[np.str_]:

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from cxr_runner.decode import resize_square
-from cxr_runner.errors import BadImageError, UserError
+from cxr_runner.errors import BadImageError, UnavailableImageError, UserError, user_path
 from cxr_runner.progress import Reporter
 from cxr_runner.sources import Listing, Source
 
-FORMAT_VERSION = 1  # counts changes of decoding, resizing or layout: older stores are then built anew
+FORMAT_VERSION = 2  # counts changes of decoding, resizing or layout: older stores are then built anew
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class Store:
         images: uint8 [images, side, side], mapped into memory; changes never reach the file.
         table: one row an image: ``name``, ``label``, ``split`` ('' where the source gives none), ``digest`` (of the
             encoded bytes), ``pixels`` (digest at the source's own size), ``stored`` (digest as stored), ``height``,
-            ``width``, and ``error`` ('' for a good image; the row of a bad one is black).
+            ``width``, ``error`` ('' for a good image; the row of a bad one is black) and ``unavailable`` (whether a
+            bad one may be good another time; the next start then builds anew).
         class_names: the negative and the positive class.
         path: the store's folder.
     """
@@ -49,7 +50,7 @@ class Store:
 def cache_dir() -> Path:
     """Return the folder of all stores: ``$CXR_CACHE``, or the user's cache directory."""
     chosen = os.environ.get("CXR_CACHE")
-    return Path(chosen).expanduser().absolute() if chosen else user_cache_path("cxr_runner")
+    return user_path("CXR_CACHE", chosen) if chosen else user_cache_path("cxr_runner")
 
 
 def open_store(source: Source, image_size: int, cache: Path, reporter: Reporter) -> Store:
@@ -66,28 +67,56 @@ def open_store(source: Source, image_size: int, cache: Path, reporter: Reporter)
     """
     key = json.dumps([FORMAT_VERSION, source.signature(), image_size])
     path = cache / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}-{image_size}"
-    if not path.is_dir():
+    store = _read(path, reporter)
+    if store is None:
         try:
             cache.mkdir(parents=True, exist_ok=True)
             with FileLock(cache / f"{path.name}.lock"):
-                if not path.is_dir():  # another process may have built it while we waited
+                store = _read(path, Reporter())  # another process may have built it while we waited
+                if store is None:
+                    shutil.rmtree(path, ignore_errors=True)
                     _build(source, image_size, path, reporter)
+                    store = _read(path, reporter, fresh=True)
+        except BrokenPipeError:  # of the terminal, not of the cache
+            raise
         except OSError as error:
             valid = f"cannot write here ({error.strerror or error}); name another folder"
             raise UserError.for_key("CXR_CACHE", cache, valid) from error
-    return _read(path)
+    assert store is not None, "a store that was just built can be read"
+    return store
 
 
-def _read(path: Path) -> Store:
-    meta = json.loads((path / "meta.json").read_text("utf-8"))
+def _read(path: Path, reporter: Reporter, fresh: bool = False) -> Store | None:
+    """Open a store; None where it is missing or damaged, or where an image was not at hand when it was built."""
     text = {column: str for column in ("name", "split", "digest", "pixels", "stored", "error")}
-    return Store(
+    try:
+        meta = json.loads((path / "meta.json").read_text("utf-8"))
         # Copy on write: torch wants memory that may be written to, the file must never change.
-        images=np.load(path / "images.npy", mmap_mode="c"),
-        table=pd.read_csv(path / "table.csv", dtype=text, keep_default_na=False),
-        class_names=(meta["class_names"][0], meta["class_names"][1]),
-        path=path,
-    )
+        images = np.load(path / "images.npy", mmap_mode="c")
+        table = pd.read_csv(path / "table.csv", dtype=text, keep_default_na=False)
+        negative, positive = meta["class_names"]
+        _check(images, table, meta["num_images"])
+        if table["unavailable"].any() and not fresh:
+            return None
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        reporter.line(f"{path} is damaged and built anew ({error})")
+        return None
+    return Store(images, table, (negative, positive), path)
+
+
+def _check(images: NDArray[np.uint8], table: pd.DataFrame, num_images: int) -> None:
+    """Compare the parts of a store with each other, a sample of the images with their digests.
+
+    Raises:
+        ValueError: they do not fit.
+    """
+    if not len(images) == len(table) == num_images:
+        raise ValueError("its parts are of different lengths")
+    for row in np.unique(np.linspace(0, num_images - 1, 16, dtype=int)):
+        if table["error"][row] == "" and table["stored"][row] != _digest(images[row]):
+            raise ValueError("an image has changed")
 
 
 def _build(source: Source, image_size: int, path: Path, reporter: Reporter) -> None:
@@ -99,7 +128,7 @@ def _build(source: Source, image_size: int, path: Path, reporter: Reporter) -> N
     try:
         rows = _decode_all(source, listing, image_size, building / "images.npy", reporter)
         pd.DataFrame(rows).to_csv(building / "table.csv", index=False)
-        meta = {"class_names": listing.class_names, "image_size": image_size, "about": source.about.title}
+        meta = {"class_names": listing.class_names, "num_images": len(rows), "about": source.about.title}
         (building / "meta.json").write_text(json.dumps(meta), "utf-8")
         building.rename(path)
     except BaseException:
@@ -147,13 +176,13 @@ def _decode_all(
 
 
 def _store_one(source: Source, index: int, target: NDArray[np.uint8]) -> dict[str, object]:
-    empty = {"digest": "", "pixels": "", "stored": "", "height": 0, "width": 0}
+    empty = {"digest": "", "pixels": "", "stored": "", "height": 0, "width": 0, "unavailable": False}
     try:
         loaded = source.load(index)
     except BadImageError as error:
-        return empty | {"error": str(error)}
+        return empty | {"error": str(error), "unavailable": isinstance(error, UnavailableImageError)}
     target[:] = resize_square(loaded.grey, target.shape[0])
-    return {
+    return empty | {
         "digest": loaded.digest,
         "pixels": _digest(loaded.grey),
         "stored": _digest(target),

@@ -156,6 +156,8 @@ def _read_row(run: Run) -> tuple[dict[str, Any], str]:
     problem = run.problem
     if run.seed < 0 or not run.name:
         problem = problem or "the folder is not named NAME-ID/seed=NUMBER"
+    if run.config.get("seed", run.seed) != run.seed:
+        problem = problem or f"config.yaml says seed={printable(run.config['seed'])}: a copy under another name"
     for column in _COLUMNS:
         row[column.name] = _typed(_lookup(getattr(run, column.place), column.key), column.kind)
         if column.required and row[column.name] is None:

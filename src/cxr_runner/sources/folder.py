@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cxr_runner.decode import decode_grey
-from cxr_runner.errors import BadImageError, UserError
+from cxr_runner.errors import UnavailableImageError, UserError
 from cxr_runner.sources import SPLITS, About, Listing, LoadedImage, Record
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".bmp", ".webp")
@@ -34,6 +34,7 @@ class _File(NamedTuple):
     name: str
     size: int
     mtime_ns: int
+    ctime_ns: int  # changes with the content even where copying tools set the other back
 
     @property
     def folders(self) -> list[str]:
@@ -96,12 +97,13 @@ class FolderSource:
             index: position in the listing.
 
         Raises:
-            BadImageError: the file cannot be read or decoded.
+            UnavailableImageError: the file cannot be read now.
+            BadImageError: the file cannot be decoded.
         """
         try:
             data = (self.root / self.scan().records[index].name).read_bytes()
         except OSError as error:
-            raise BadImageError(f"cannot be read: {error.strerror}") from error
+            raise UnavailableImageError(f"cannot be read: {error.strerror}") from error
         return LoadedImage(grey=decode_grey(data), digest=hashlib.sha256(data).hexdigest())
 
     @cached_property
@@ -116,7 +118,7 @@ class FolderSource:
         listing = Listing(records, (negative, positive))
         if self.require_splits:
             self._check_splits(listing)
-        changes = [(each.file.size, each.file.mtime_ns) for each in placed]
+        changes = [each.file[1:] for each in placed]
         return listing, hashlib.sha256(repr((listing, changes)).encode()).hexdigest()
 
     def _files(self) -> list[_File]:
@@ -209,13 +211,13 @@ def _walk(root: Path, suffixes: tuple[str, ...]) -> Iterator[_File]:
                 except OSError:
                     # A dangling link is still an image that the user has listed: loading it says what is wrong.
                     if name.lower().endswith(suffixes):
-                        yield _File(name, 0, 0)
+                        yield _File(name, 0, 0, 0)
                     continue
                 if stat.S_ISDIR(status.st_mode):
                     if (identity := _identity(Path(entry.path))) not in above:
                         pending.append((f"{name}/", (*above, identity)))
                 elif stat.S_ISREG(status.st_mode) and name.lower().endswith(suffixes):
-                    yield _File(name, status.st_size, status.st_mtime_ns)
+                    yield _File(name, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _identity(folder: Path) -> tuple[int, int]:

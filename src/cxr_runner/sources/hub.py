@@ -97,7 +97,7 @@ class HubSource:
         if self._path is None:
             return f"hub:{REPO}@{REVISION}"
         stats = [file.stat() for file in _local_files(self._path).values()]
-        return "hub:" + ",".join(f"{stat.st_size}:{stat.st_mtime_ns}" for stat in stats)
+        return "hub:" + ",".join(f"{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}" for stat in stats)
 
     def scan(self) -> Listing:
         """List the images in the order of the files, after downloading those that are not in the cache.
