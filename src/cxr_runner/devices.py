@@ -1,6 +1,8 @@
-"""Where a run computes, and how repeatably."""
+"""Where a run computes, how repeatably, and with which memory."""
 
+import ctypes
 import os
+import platform
 
 import torch
 
@@ -43,3 +45,18 @@ def set_determinism(deterministic: bool) -> None:
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.deterministic = deterministic
     torch.backends.cudnn.benchmark = not deterministic
+
+
+def keep_freed_memory() -> None:
+    """Keep the C library from handing memory back to the system after every training step and asking for it again.
+
+    Every step frees and allocates the same hundreds of megabytes; each time the system would clear every page anew.
+    Only glibc is told; ``CXR_ALLOCATOR=system`` leaves it alone. The process keeps the most memory it ever used.
+    Source: mallopt(3), ``M_MMAP_MAX`` and ``M_TRIM_THRESHOLD``.
+    """
+    if platform.libc_ver()[0] != "glibc" or os.environ.get("CXR_ALLOCATOR") == "system":
+        return
+    m_trim_threshold, m_mmap_max = -1, -4
+    libc = ctypes.CDLL(None)
+    libc.mallopt(m_mmap_max, 0)
+    libc.mallopt(m_trim_threshold, 2**31 - 1)

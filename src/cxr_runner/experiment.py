@@ -20,7 +20,7 @@ from cxr_runner import artifacts
 from cxr_runner.artifacts import RunDir, replacing, run_dir, write_csv, write_json, write_yaml
 from cxr_runner.config import RunConfig
 from cxr_runner.dataset import Dataset, open_dataset
-from cxr_runner.devices import choose_device, describe_device, set_determinism
+from cxr_runner.devices import choose_device, describe_device, keep_freed_memory, set_determinism
 from cxr_runner.engine import Choice, build_backend, choose_engine, largest_disagreement
 from cxr_runner.errors import RunFailedError, UserError, user_path
 from cxr_runner.identity import run_id, to_dict
@@ -58,6 +58,7 @@ def run_experiment(config: RunConfig) -> float:
         UserError: the configuration asks for something that is not there.
         RunFailedError: training failed; the run directory says why.
     """
+    keep_freed_memory()
     reporter = make_reporter(config.progress)
     device = choose_device(config.device)
     model = build_model(config.model, config.data.image_size, config.seed)
