@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from sklearn import metrics as reference
 
-from cxr_runner.metrics import compute_metrics, decide, is_constant
+from cxr_runner.metrics import compute_metrics, decide, is_collapsed
 
 
 @st.composite
@@ -84,7 +84,15 @@ def test_calibration_error_of_a_known_case():
 
 
 def test_constant_outputs_are_recognised():
-    assert is_constant(torch.full((5,), 0.3))
-    assert is_constant(torch.tensor([0.3, 0.3 + 1e-8]))
-    assert not is_constant(torch.tensor([0.3, 0.31]))
-    assert not is_constant(torch.tensor([0.0, 0.0, 1e-3]))
+    assert is_collapsed(torch.full((5,), 0.3))
+    assert is_collapsed(torch.tensor([0.3, 0.3 + 1e-8]))
+    assert not is_collapsed(torch.tensor([0.3, 0.31]))
+    assert not is_collapsed(torch.tensor([0.0, 0.0, 1e-3]))
+
+
+def test_a_dead_model_with_a_stray_output_is_still_collapsed():
+    logits = torch.zeros(1000)
+    logits[:10] = 0.01
+    assert is_collapsed(logits)
+    logits[10] = 0.01
+    assert not is_collapsed(logits)

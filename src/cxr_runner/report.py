@@ -33,7 +33,7 @@ _NOTICE = "**Not for clinical use.**\n"
 _HISTORY = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
 _METRICS = ("accuracy", "F1", "precision", "recall", "AUROC")  # the names of AVERAGED for people
 _LEGEND = (
-    "Test split; mean ± sample standard deviation over seeds. Collapsed runs, which give every image the same output, "
+    "Test split; mean ± sample standard deviation over seeds. Collapsed runs, whose output is one constant, "
     "count in the means. The best mean accuracy stands first, which is no proof of a difference.\n"
 )
 _NUM_SHOWN = 5  # runs left out that are named on the terminal; the page names all
@@ -192,7 +192,7 @@ def _section(section: _Section) -> list[str]:
     for row in summary[summary["num_collapsed"] > 0].to_dict("records"):
         parts.append(
             f"**Collapsed:** {row['num_collapsed']} of {_plural(row['num_seeds'], 'run')} of "
-            f"{markdown_text(row['configuration'])} give every image the same output and say nothing about the model.\n"
+            f"{markdown_text(row['configuration'])} give (at least 99 % of) all images the same output and say nothing about the model.\n"
         )
     if section.picture:
         parts.append(f"![Loss and accuracy over the epochs](figures/{section.picture})\n")

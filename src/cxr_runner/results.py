@@ -15,7 +15,7 @@ from torch import Tensor
 from cxr_runner.artifacts import RunDir, replacing, write_csv, write_json
 from cxr_runner.dataset import Dataset
 from cxr_runner.figures import plot_confusion, plot_curves, save_figure
-from cxr_runner.metrics import compute_metrics, is_constant
+from cxr_runner.metrics import compute_metrics, is_collapsed
 from cxr_runner.train import Trainer
 
 EVALUATED = ("val", "test")
@@ -46,7 +46,7 @@ def write_results(
         for split in EVALUATED
     }
     metrics |= {
-        "collapsed": is_constant(torch.cat(list(logits.values()))),
+        "collapsed": is_collapsed(torch.cat(list(logits.values()))),
         "epochs_trained": len(trainer.history),
         "best_epoch": trainer.best.epoch,
         "stopped_early": trainer.stopped_early,

@@ -36,7 +36,9 @@ def print_results(metrics: dict[str, Any], about: About, run_path: Path, reporte
         f"{test['tn']:,} true and {test['fn']:,} false negatives, {test['n']:,} images"
     )
     if metrics["collapsed"]:
-        reporter.line("warning: collapsed, every image gets the same output: this run says nothing about its model")
+        reporter.line(
+            "warning: collapsed, the images get one and the same output: this run says nothing about its model"
+        )
     if about.synthetic:
         reporter.line(f"{SYNTHETIC}: these figures say nothing about real X-rays")
     reporter.line(f"run directory: {run_path}")
