@@ -192,7 +192,8 @@ def _section(section: _Section) -> list[str]:
     for row in summary[summary["num_collapsed"] > 0].to_dict("records"):
         parts.append(
             f"**Collapsed:** {row['num_collapsed']} of {_plural(row['num_seeds'], 'run')} of "
-            f"{markdown_text(row['configuration'])} give (at least 99 % of) all images the same output and say nothing about the model.\n"
+            f"{markdown_text(row['configuration'])} give (at least 99 % of) all images the same output and say "
+            "nothing about the model.\n"
         )
     if section.picture:
         parts.append(f"![Loss and accuracy over the epochs](figures/{section.picture})\n")

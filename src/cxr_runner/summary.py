@@ -36,9 +36,7 @@ def print_results(metrics: dict[str, Any], about: About, run_path: Path, reporte
         f"{test['tn']:,} true and {test['fn']:,} false negatives, {test['n']:,} images"
     )
     if metrics["collapsed"]:
-        reporter.line(
-            "warning: collapsed, the images get one and the same output: this run says nothing about its model"
-        )
+        reporter.line("warning: collapsed, all images get one and the same output: this says nothing about the model")
     if about.synthetic:
         reporter.line(f"{SYNTHETIC}: these figures say nothing about real X-rays")
     reporter.line(f"run directory: {run_path}")
