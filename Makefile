@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CODE := src tests
-# Small and quick: on 560 training images of 128x128, small batches and momentum make up for the few steps of 5 epochs.
-DEMO := data.image_size=128 epochs=5 batch_size=8 optimizer.momentum=0.9 outputs=outputs/demo
+# Small and quick: on 560 training images of 128x128, small batches and momentum make up for the few steps of 10 epochs.
+DEMO := data.image_size=128 batch_size=8 optimizer.momentum=0.9 outputs=outputs/demo
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-long check format clean

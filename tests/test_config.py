@@ -243,7 +243,7 @@ VOLATILE = {"seed", "outputs", "name", "force", "progress", "device", "engine", 
 
 
 def identify(run: RunConfig, data: str = "fingerprint", device: str = "cpu", engine: str = "pixel") -> str:
-    return run_id(run, data, device, engine)
+    return run_id(run, data, device, engine, "")
 
 
 def leaves(config: Any, prefix: str = "") -> dict[str, Any]:

@@ -171,7 +171,7 @@ def test_a_damaged_checkpoint_is_said_removed_and_started_over(tmp_path):
     before = _content(run.path)
     (run.path / "metrics.json").unlink()
     (run.path / "checkpoint.pt").write_bytes(b"garbage")
-    with pytest.raises(RunFailedError, match=r"checkpoint\.pt was damaged and is removed"):
+    with pytest.raises(RunFailedError, match=r"checkpoint\.damaged\.pt"):
         _run(tmp_path, *PHANTOM)
     assert _content(_run(tmp_path, *PHANTOM).path) == before
 

@@ -39,11 +39,14 @@ def describe_device(device: torch.device) -> str:
 
 
 def set_determinism(deterministic: bool) -> None:
-    """Make torch refuse, or allow, operations that may give other bits the next time."""
+    """Make torch refuse, or allow, operations that may give other bits the next time; float32 is never TF32."""
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it starts
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.deterministic = deterministic
+    # precision=float32 means float32: by default cuDNN rounds the inputs of convolutions to TF32.
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.benchmark = not deterministic
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from cxr_runner.augment import Augment
 from cxr_runner.config import RunConfig, SGDConfig, gram_obstacle
 from cxr_runner.dataset import Dataset
+from cxr_runner.errors import UserError
 from cxr_runner.gram import GramBackend
 from cxr_runner.gram_matrix import open_gram_matrix
 from cxr_runner.models import Linear, LinearReLU
@@ -40,7 +41,12 @@ def choose_engine(config: RunConfig, dataset: Dataset, device: torch.device) -> 
         config: of the run, checked.
         dataset: its images.
         device: where it will compute.
+
+    Raises:
+        UserError: the engine asked for cannot compute there.
     """
+    if config.engine == "gram" and device.type == "mps":
+        raise UserError.for_key("engine", "gram", "device=mps has no float64; add device=cpu")
     if config.engine != "auto":
         return Choice(config.engine, "asked for")
     obstacle = gram_obstacle(config)

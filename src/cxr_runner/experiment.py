@@ -5,7 +5,7 @@ import platform
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,9 +24,9 @@ from cxr_runner.devices import choose_device, describe_device, keep_freed_memory
 from cxr_runner.engine import Choice, build_backend, choose_engine, largest_disagreement
 from cxr_runner.errors import RunFailedError, UserError, user_path
 from cxr_runner.identity import run_id, to_dict
-from cxr_runner.models import build_model, describe_model
+from cxr_runner.models import build_model, describe_model, initial_weights_digest
 from cxr_runner.progress import Reporter, make_reporter
-from cxr_runner.results import EVALUATED, write_results
+from cxr_runner.results import EVALUATED, describe_origin, write_results
 from cxr_runner.summary import print_results
 from cxr_runner.train import Subset, Trainer, TrainSettings
 
@@ -65,7 +65,7 @@ def run_experiment(config: RunConfig) -> float:
     outputs = _writable(user_path("outputs", config.outputs))
     dataset = open_dataset(config.data, reporter)
     choice = choose_engine(config, dataset, device)
-    identity = run_id(config, dataset.fingerprint, device.type, choice.engine)
+    identity = run_id(config, dataset.fingerprint, device.type, choice.engine, initial_weights_digest(config.model))
     files = run_dir(outputs, config.name or config.model.name, identity, config.seed)
     reporter.line(describe_data(dataset))
     with _locked(files):
@@ -109,6 +109,7 @@ def _train_and_evaluate(job: _Job) -> None:
     engine = f"engine: {job.choice.engine} ({job.choice.reason})"
     reporter.line(f"device: {describe_device(job.device)}, {config.precision}; {engine}")
     write_json(job.files.data, job.dataset.describe())
+    origin = describe_origin()  # now, because the code on disk may change while the run goes on
     subsets = {split: _subset(job.dataset, split) for split in ("train", "val", "test")}
     pos_weight = resolve_pos_weight(config.loss.pos_weight, subsets["train"].labels)
     backend = build_backend(job.choice.engine, config, job.dataset, job.model, pos_weight, job.device, reporter)
@@ -125,7 +126,7 @@ def _train_and_evaluate(job: _Job) -> None:
     _fit(trainer, job.files, reporter)
     logits = {split: backend.logits(subsets[split].rows, config.batch_size).float() for split in EVALUATED}
     weights = backend.weights()
-    facts = {
+    facts = origin | {
         "engine": job.choice.engine,
         "engine_reason": job.choice.reason,
         "engine_disagreement": _check_weights(job, weights, logits),
@@ -166,10 +167,14 @@ def _fit(trainer: Trainer, files: RunDir, reporter: Reporter) -> None:
     """Train all epochs, leaving history and checkpoint after each."""
     if files.checkpoint.exists():
         try:
-            trainer.load_state_dict(torch.load(files.checkpoint, weights_only=True))
+            trainer.load_state_dict(torch.load(files.checkpoint, map_location="cpu", weights_only=True))
+        except (OSError, MemoryError, torch.OutOfMemoryError):  # no fault of the file
+            raise
         except Exception as error:  # garbage may raise anything
-            files.checkpoint.unlink()
-            raise RunFailedError("checkpoint.pt was damaged and is removed; the same command starts over") from error
+            files.checkpoint.replace(files.checkpoint.with_name("checkpoint.damaged.pt"))
+            raise RunFailedError(
+                "checkpoint.pt cannot be used and is now called checkpoint.damaged.pt; the same command starts over"
+            ) from error
         reporter.line(f"resuming after epoch {len(trainer.history)}")
     first_epoch = len(trainer.history) + 1
     with reporter.training(trainer.settings.epochs, trainer.num_batches, first_epoch) as shown:
@@ -209,10 +214,12 @@ def _recorded(files: RunDir, config: RunConfig) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        reason = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error) or type(error).__name__
+        interrupted = isinstance(error, KeyboardInterrupt | BrokenPipeError)
+        reason = "interrupted" if interrupted else str(error) or type(error).__name__
         status |= {"state": "failed", "error": reason.splitlines()[0], "traceback": traceback.format_exc()}
-        write_json(files.status, status | {"ended": _now(), "seconds": time.perf_counter() - start})
-        if isinstance(error, (KeyboardInterrupt, SystemExit, UserError)):
+        with suppress(OSError):  # a full disk must not hide what went wrong
+            write_json(files.status, status | {"ended": _now(), "seconds": time.perf_counter() - start})
+        if interrupted or isinstance(error, SystemExit | UserError):
             raise
         raise RunFailedError(f"{status['error']} ({files.path})") from error
     write_json(files.status, status | {"state": "done", "ended": _now(), "seconds": time.perf_counter() - start})

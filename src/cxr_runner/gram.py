@@ -46,7 +46,7 @@ class GramBackend:
         pos_weight: float | None,
         device: torch.device,
     ) -> None:
-        """Prepare the coordinates; the model itself stays as it was until :meth:`weights` is asked for.
+        """Prepare the coordinates; the model itself stays as it is.
 
         Args:
             model: with its initial weights.
@@ -58,7 +58,7 @@ class GramBackend:
             pos_weight: weight of the positive class in the loss; None for 1.
             device: where to compute; it must know float64.
         """
-        self.model, self.device = model, device
+        self.device = device
         self.pixels = torch.from_numpy(images.reshape(len(images), -1))
         self.train_rows = train_rows
         first = model.layer_stack[1]
@@ -113,8 +113,7 @@ class GramBackend:
     @torch.no_grad()
     def weights(self) -> dict[str, Tensor]:
         """Materialise the model: one pass over the training images. Returns float32 weights under its plain names."""
-        weights = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
-        weights["layer_stack.1.weight"] = self._materialise().float()
+        weights = {"layer_stack.1.weight": self._materialise().float()}
         weights["layer_stack.1.bias"] = self.bias.detach().cpu().float()
         for name, value in self.head.state_dict().items():
             index, _, kind = name.partition(".")

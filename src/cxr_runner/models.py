@@ -3,6 +3,7 @@
 Every model maps images, float [batch, 1, side, side] in [0, 1], to logits, float [batch].
 """
 
+import hashlib
 from itertools import pairwise
 from pathlib import Path
 
@@ -106,7 +107,7 @@ def build_model(config: AnyModelConfig, image_size: int, seed: int) -> nn.Module
     Args:
         config: which model.
         image_size: side of the square images, in pixels.
-        seed: of the initial weights; the global random state is left as it was.
+        seed: of the initial weights; the CPU's global random state is left as it was.
 
     Raises:
         UserError: the file of weights cannot be used.
@@ -122,6 +123,14 @@ def build_model(config: AnyModelConfig, image_size: int, seed: int) -> nn.Module
         assert isinstance(model, ResNet18)
         _load_backbone(model, user_path("model.weights", config.weights))
     return model
+
+
+def initial_weights_digest(config: AnyModelConfig) -> str:
+    """Return the hex SHA-256 of the file of initial weights, '' for a model that starts at random."""
+    if not isinstance(config, ResNet18Config) or config.weights is None:
+        return ""
+    with user_path("model.weights", config.weights).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def describe_model(config: AnyModelConfig, model: nn.Module) -> str:

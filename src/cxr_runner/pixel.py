@@ -82,8 +82,7 @@ class PixelBackend:
             seed: of this step's random draws.
 
         Returns:
-            The mean loss of the batch, float [], and the logits before the update, float [batch], on the device:
-            nothing waits for the device.
+            The mean loss of the batch, float [], and the logits before the update, float [batch], on the device.
         """
         self.model.train()
         for group in self.optimizer.param_groups:

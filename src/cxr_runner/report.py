@@ -33,7 +33,8 @@ _NOTICE = "**Not for clinical use.**\n"
 _HISTORY = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
 _METRICS = ("accuracy", "F1", "precision", "recall", "AUROC")  # the names of AVERAGED for people
 _LEGEND = (
-    "Test split; mean ± sample standard deviation over seeds. Collapsed runs, whose output is one constant, "
+    "Test split; mean ± sample standard deviation over seeds (initial weights and order of batches; how few the test "
+    "images are is not in it). Collapsed runs, whose output is one constant, "
     "count in the means. The best mean accuracy stands first, which is no proof of a difference.\n"
 )
 _NUM_SHOWN = 5  # runs left out that are named on the terminal; the page names all

@@ -54,8 +54,6 @@ def write_results(
         **facts,
         "data_fingerprint": dataset.fingerprint,
         "synthetic": dataset.about.synthetic,
-        "versions": _versions(),
-        "git_commit": _git_commit(),
     }
     write_csv(files.predictions, pd.concat([_predictions(split, dataset, logits[split]) for split in EVALUATED]))
     with replacing(files.model) as temporary:
@@ -77,6 +75,11 @@ def _predictions(split: str, dataset: Dataset, logits: Tensor) -> pd.DataFrame:
             "probability": probabilities.numpy(),
         }
     )
+
+
+def describe_origin() -> dict[str, Any]:
+    """Return the versions and the commit of the code that runs, ready for JSON."""
+    return {"versions": _versions(), "git_commit": _git_commit()}
 
 
 def _versions() -> dict[str, str]:

@@ -208,7 +208,9 @@ def _differences(runs: Iterable[Run]) -> dict[str, str]:
     settings: dict[str, dict[str, Any]] = {}
     for run in runs:
         device = str(run.metrics["device"]).split()[0].split(":")[0]
-        settings.setdefault(_label(run), dict(_flatten(run.config)) | {"device": device})
+        settings.setdefault(
+            _label(run), dict(_flatten(run.config)) | {"device": device, "engine": run.metrics["engine"]}
+        )
     keys = sorted({key for configuration in settings.values() for key in configuration})
     differing = [key for key in keys if len({repr(configuration.get(key)) for configuration in settings.values()}) > 1]
     return {

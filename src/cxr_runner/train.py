@@ -122,9 +122,10 @@ class Trainer:
 
     @property
     def stopped_early(self) -> bool:
-        """Whether the metric has not improved for as long as the user is willing to wait."""
+        """Whether training ended before its last epoch, for want of improvement."""
         patience = self.settings.early_stopping.patience
-        return patience is not None and len(self.history) - self.best.epoch >= patience
+        waited = patience is not None and len(self.history) - self.best.epoch >= patience
+        return waited and len(self.history) < self.settings.epochs
 
     @property
     def finished(self) -> bool:
@@ -186,13 +187,13 @@ class Trainer:
             step = (number - 1) * self.num_batches + index
             lr = learning_rate(settings, step, self.num_batches)
             targets = self.train.labels[chosen]
+            # The 1 tells this seed from that of the order: trailing zeros do not count in a seed sequence.
             seed = derive_seed(settings.seed, number, index, 1)
             loss, logits = self.backend.step(self.train.rows[chosen], targets, lr, seed)
             losses.append(loss)
             corrects.append((decide(logits) == targets.to(logits.device).bool()).sum())
             sizes.append(len(chosen))
             on_batch()
-        # Only here does the program wait for the device.
         weights = torch.tensor(sizes, dtype=torch.float64) / num_images
         mean_loss = torch.stack(losses).cpu().double() @ weights
         return mean_loss.item(), torch.stack(corrects).sum().item() / num_images, lr
