@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import torchmetrics.functional.classification  # noqa: F401 - now, not within the time of the first example
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst

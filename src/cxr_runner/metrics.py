@@ -6,15 +6,6 @@ Decision rule: positive iff logit > 0, which is the study's ``round(sigmoid(logi
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import (
-    binary_auroc,
-    binary_average_precision,
-    binary_calibration_error,
-    binary_f1_score,
-    binary_precision,
-    binary_recall,
-    binary_specificity,
-)
 
 NUM_CALIBRATION_BINS = 15
 COLLAPSED_SHARE = 0.99  # of images with the same logit
@@ -39,6 +30,17 @@ def compute_metrics(logits: Tensor, labels: Tensor, batch_size: int) -> dict[str
         nothing is predicted or present), ``auroc``, ``auprc``, ``brier``, ``ece`` (15 equal bins), the confusion
         counts ``tp``, ``fp``, ``fn``, ``tn``, and ``n``.
     """
+    # Here, because it takes seconds to import, and a mistake about the data should be answered at once.
+    from torchmetrics.functional.classification import (
+        binary_auroc,
+        binary_average_precision,
+        binary_calibration_error,
+        binary_f1_score,
+        binary_precision,
+        binary_recall,
+        binary_specificity,
+    )
+
     labels = labels.long()
     decisions = decide(logits)
     correct = (decisions == labels.bool()).double()
