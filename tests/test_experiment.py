@@ -1,6 +1,7 @@
 """Whole runs in process: what they leave behind, and that it is what their configuration says."""
 
 import json
+import math
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from cxr_runner.config import from_hydra
 from cxr_runner.errors import RunFailedError, UserError
 from cxr_runner.experiment import run_experiment
 from cxr_runner.models import CNN, LinearReLU
-from cxr_runner.train import Trainer
+from cxr_runner.train import train_epoch
 
 PHANTOM = ("data.num_images=60", "data.image_size=16", "epochs=2", "progress=none")
 
@@ -118,7 +119,7 @@ def test_nothing_learned_depends_on_the_test_images(tmp_path):
 def test_a_finished_run_is_not_trained_again_unless_forced(tmp_path, monkeypatch):
     first = _run(tmp_path, *PHANTOM)
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "run_epoch", lambda *_: pytest.fail("trained again"))
+        patch.setattr("cxr_runner.stack.train_epoch", lambda *_: pytest.fail("trained again"))
         _run(tmp_path, *PHANTOM, "name=linear", "progress=none")
     before = (first.path / "status.json").read_text()
     _run(tmp_path, *PHANTOM, "force=true")
@@ -133,25 +134,30 @@ def test_a_finished_run_is_not_trained_again_unless_forced(tmp_path, monkeypatch
 def test_a_cut_off_run_goes_on_and_ends_as_if_nothing_had_happened(tmp_path, monkeypatch, overrides):
     overrides = (*overrides, *PHANTOM, "epochs=4")
     whole = _run(tmp_path / "whole", *overrides)
-    original = Trainer.run_epoch
 
-    def cut_off(trainer, *arguments):
-        if len(trainer.history) == 2:
+    def cut_off(trainers, *arguments):
+        if len(trainers[0].history) == 2:
             raise KeyboardInterrupt
-        return original(trainer, *arguments)
+        train_epoch(trainers, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "run_epoch", cut_off)
+        patch.setattr("cxr_runner.stack.train_epoch", cut_off)
+        patch.setattr("cxr_runner.stack._CHECKPOINT_SHARE", math.inf)
         with pytest.raises(KeyboardInterrupt):
             _run(tmp_path / "cut", *overrides)
     (cut,) = find_runs(tmp_path / "cut")
     assert (cut.state, cut.problem) == ("failed", "interrupted")
     assert (cut.path / "checkpoint.pt").exists()
     assert len(cut.history()) == 2
-    trained = []
-    monkeypatch.setattr(Trainer, "run_epoch", lambda *a: trained.append(original(*a)) or trained[-1])
+    begun = []
+
+    def watched(trainers, *arguments):
+        begun.append(len(trainers[0].history) + 1)
+        train_epoch(trainers, *arguments)
+
+    monkeypatch.setattr("cxr_runner.stack.train_epoch", watched)
     resumed = _run(tmp_path / "cut", *overrides)
-    assert [epoch.epoch for epoch in trained] == [3, 4]
+    assert begun == [3, 4]
     assert _content(resumed.path) == _content(whole.path)
     assert not (resumed.path / "checkpoint.pt").exists()
 
@@ -182,7 +188,7 @@ def test_a_loss_that_is_not_finite_fails_the_run_and_says_when(tmp_path):
     (run,) = find_runs(tmp_path)
     assert run.state == "failed"
     assert "not finite in epoch 1" in run.problem
-    assert "Traceback" in json.loads((run.path / "status.json").read_text())["traceback"]
+    assert "not finite" in json.loads((run.path / "status.json").read_text())["traceback"]
     assert not (run.path / "metrics.json").exists()
 
 
@@ -204,7 +210,7 @@ def test_a_model_whose_output_is_constant_is_flagged(tmp_path, monkeypatch):
             model.layer_stack[-2].bias.fill_(-100)
         return model
 
-    monkeypatch.setattr("cxr_runner.experiment.build_model", dead)
+    monkeypatch.setattr("cxr_runner.stack.build_model", dead)
     collapsed = _run(tmp_path / "dead", "model=linear_relu", *PHANTOM)
     assert collapsed.state == "done"
     assert collapsed.metrics["collapsed"] is True
@@ -254,7 +260,7 @@ def test_gram_space_where_it_is_not_valid_is_the_users_mistake(tmp_path):
 
 
 def test_weights_that_do_not_give_the_engines_logits_fail_the_run(tmp_path, monkeypatch):
-    monkeypatch.setattr("cxr_runner.experiment.largest_disagreement", lambda *_: 10.0)
+    monkeypatch.setattr("cxr_runner.stack.largest_disagreements", lambda *_: [10.0])
     with pytest.raises(RunFailedError, match="differ by 10 from those of engine=gram"):
         _run(tmp_path, *PHANTOM)
 

@@ -1,17 +1,24 @@
 """Gram space against plain float64 SGD on pixels, and its matrix against whole numbers."""
 
+from dataclasses import asdict
+from fractions import Fraction
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from cxr_runner import gram_matrix as gram_module
 from cxr_runner.config import EarlyStoppingConfig, LinearConfig, LinearReLUConfig, ScheduleConfig, SGDConfig
+from cxr_runner.dataset import Dataset
 from cxr_runner.gram import GramBackend
 from cxr_runner.gram_matrix import gram_matrix, open_gram_matrix
+from cxr_runner.gram_space import GramSpace
 from cxr_runner.models import build_model
 from cxr_runner.progress import Reporter
-from cxr_runner.train import Trainer
-from test_train import SIDE, _run, _settings, _subsets, plain_training
+from cxr_runner.sources import About
+from cxr_runner.train import Trainer, train_epoch
+from test_train import SIDE, _run, _settings, _subsets, _weights, plain_training
 
 MODELS = {
     "linear, one layer": LinearConfig("linear", 1, 5, 1e-4),
@@ -30,21 +37,36 @@ def images():
     return images
 
 
-def _gram_trainer(images, model, optimizer, **changes):
-    settings = _settings(lr=optimizer.lr, **changes)
+@pytest.fixture(scope="module")
+def space(images, tmp_path_factory):
     train, val = _subsets()
-    rows = torch.randperm(60, generator=torch.Generator().manual_seed(0))
-    backend = GramBackend(
-        build_model(model, SIDE, settings.seed),
-        images,
-        gram_matrix(images, Reporter()),
-        rows,
-        train.rows,
-        optimizer,
-        settings.pos_weight,
-        torch.device("cpu"),
-    )
-    return Trainer(backend, train, val, settings)
+    split = pd.Series("test", index=torch.randperm(60, generator=torch.Generator().manual_seed(0)).tolist())
+    split[train.rows.tolist()], split[val.rows.tolist()] = "train", "val"
+    table = pd.DataFrame({"name": "", "label": 0, "split": split})
+    nothing = pd.DataFrame()
+    about = About("made up", "", "", True)
+    store = tmp_path_factory.mktemp("store")
+    dataset = Dataset(images, table, ("NORMAL", "PNEUMONIA"), about, nothing, nothing, store, "0123456789abcdef")
+    return GramSpace(dataset, torch.device("cpu"), Reporter())
+
+
+def _gram_stack(space, model, *members):
+    """Make the trainers of one stack, of (optimizer, changes of the settings) each."""
+    settings = [_settings(lr=optimizer.lr, **changes) for optimizer, changes in members]
+    models = [build_model(model, SIDE, each.seed) for each in settings]
+    optimizers, weights = [optimizer for optimizer, _ in members], [each.pos_weight for each in settings]
+    backend = GramBackend(space, models, optimizers, weights)
+    return [Trainer(backend, *_subsets(), each, member) for member, each in enumerate(settings)]
+
+
+def _gram_trainer(space, model, optimizer, **changes):
+    return _gram_stack(space, model, (optimizer, changes))[0]
+
+
+def _first_weight(trainer):
+    backend = trainer.backend
+    trained = (backend.trained[name][[trainer.member]] for name in ("decay", "coordinates"))
+    return backend.space.materialise(backend.start_weights[[trainer.member]], *trained)[0]
 
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS.keys())
@@ -52,44 +74,44 @@ def _gram_trainer(images, model, optimizer, **changes):
     ("momentum", "nesterov", "weight_decay", "pos_weight"),
     [(0.0, False, 0.0, None), (0.9, False, 0.0, 0.37), (0.9, True, 0.01, None), (0.0, False, 0.1, 2.0)],
 )
-def test_gram_space_is_plain_sgd_to_ten_digits(images, model, momentum, nesterov, weight_decay, pos_weight):
+def test_gram_space_is_plain_sgd_to_ten_digits(images, space, model, momentum, nesterov, weight_decay, pos_weight):
     optimizer = SGDConfig("sgd", 0.05, momentum, nesterov, weight_decay, None)
-    trainer = _run(_gram_trainer(images, model, optimizer, pos_weight=pos_weight, epochs=5))
+    trainer = _run(_gram_trainer(space, model, optimizer, pos_weight=pos_weight, epochs=5))
     plain, losses = plain_training(images, model, trainer.settings, momentum, nesterov, weight_decay)
     assert losses[0] != pytest.approx(losses[-1], rel=1e-3), "a model that does not learn would pass vacuously"
     assert [epoch.train_loss for epoch in trainer.history] == pytest.approx(losses, rel=1e-10)
     torch.testing.assert_close(
-        trainer.backend._materialise(), plain.state_dict()["layer_stack.1.weight"], rtol=1e-10, atol=1e-13
+        _first_weight(trainer), plain.state_dict()["layer_stack.1.weight"], rtol=1e-10, atol=1e-13
     )
     pixels = torch.from_numpy(images).double().unsqueeze(1) / 255
     everything = torch.arange(60)
-    torch.testing.assert_close(trainer.backend.logits(everything, 7), plain(pixels).detach(), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(trainer.backend.logits(0, everything, 7), plain(pixels).detach(), rtol=1e-10, atol=1e-12)
     for name, value in plain.state_dict().items():
-        torch.testing.assert_close(trainer.backend.weights()[name], value.float(), rtol=1e-6, atol=1e-8)
+        torch.testing.assert_close(_weights(trainer)[name], value.float(), rtol=1e-6, atol=1e-8)
 
 
-def test_schedules_reach_gram_space_too(images):
+def test_schedules_reach_gram_space_too(space):
     schedule = ScheduleConfig("cosine", 1, 10, 0.1)
     optimizer = SGDConfig("sgd", 0.05, 0.9, False, 0.0, None)
-    scheduled = _run(_gram_trainer(images, MODELS["linear"], optimizer, schedule=schedule))
-    constant = _run(_gram_trainer(images, MODELS["linear"], optimizer))
+    scheduled = _run(_gram_trainer(space, MODELS["linear"], optimizer, schedule=schedule))
+    constant = _run(_gram_trainer(space, MODELS["linear"], optimizer))
     assert scheduled.history[-1].lr < 0.05
     assert scheduled.history[-1].train_loss != pytest.approx(constant.history[-1].train_loss, rel=1e-3)
 
 
-def test_a_checkpoint_goes_on_bit_for_bit(images, tmp_path):
+def test_a_checkpoint_goes_on_bit_for_bit(space, tmp_path):
     optimizer = SGDConfig("sgd", 0.05, 0.9, True, 0.01, None)
     stopping = EarlyStoppingConfig("val_accuracy", None, 0.0, True)
-    whole = _run(_gram_trainer(images, MODELS["linear_relu"], optimizer, early_stopping=stopping))
-    first = _gram_trainer(images, MODELS["linear_relu"], optimizer, early_stopping=stopping)
-    first.run_epoch()
+    whole = _run(_gram_trainer(space, MODELS["linear_relu"], optimizer, early_stopping=stopping))
+    first = _gram_trainer(space, MODELS["linear_relu"], optimizer, early_stopping=stopping)
+    train_epoch([first])
     torch.save(first.state_dict(), tmp_path / "checkpoint.pt")
-    second = _gram_trainer(images, MODELS["linear_relu"], optimizer, early_stopping=stopping)
+    second = _gram_trainer(space, MODELS["linear_relu"], optimizer, early_stopping=stopping)
     second.load_state_dict(torch.load(tmp_path / "checkpoint.pt", weights_only=True))
     _run(second)
     assert [epoch.train_loss for epoch in second.history] == [epoch.train_loss for epoch in whole.history]
-    for name, value in whole.backend.weights().items():
-        assert torch.equal(second.backend.weights()[name], value)
+    for name, value in _weights(whole).items():
+        assert torch.equal(_weights(second)[name], value)
 
 
 @pytest.mark.parametrize("shape", [(1, 4, 4), (7, 5, 5), (40, 64, 64), (1100, 8, 8), (5, 130, 130)])
@@ -120,3 +142,98 @@ def test_a_damaged_matrix_is_built_anew(images, tmp_path, damage):
     else:
         np.save(path, np.zeros_like(expected) if damage == "zeros" else expected[:-1, :-1])
     assert (open_gram_matrix(images, tmp_path, Reporter()) == expected).all()
+
+
+def _step_together(trainers):
+    while unfinished := [trainer for trainer in trainers if not trainer.finished]:
+        train_epoch(unfinished)
+    for trainer in trainers:
+        trainer.finish()
+    return trainers
+
+
+@pytest.fixture
+def two_threads():
+    """Members are stepped by two threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+SGD = {lr: SGDConfig("sgd", lr, 0.0, False, 0.0, None) for lr in (0.02, 0.05)}
+MOMENTUM = SGDConfig("sgd", 0.05, 0.9, False, 0.0, None)
+DECAY = SGDConfig("sgd", 0.05, 0.0, False, 0.1, None)
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS.keys())
+@pytest.mark.parametrize("optimizers", [[SGD[0.05], SGD[0.02]], [MOMENTUM, SGD[0.05], DECAY]], ids=["plain", "mixed"])
+def test_a_member_of_a_stack_is_what_it_is_alone_bit_for_bit(space, model, optimizers):
+    stopping = EarlyStoppingConfig("val_accuracy", 1, 0.0, True)
+    members = [(optimizer, {"seed": seed}) for optimizer in optimizers for seed in (2, 4, 6)]
+    members += [(optimizers[0], {"pos_weight": 0.37}), (optimizers[1], {"early_stopping": stopping, "epochs": 9})]
+    together = _step_together(_gram_stack(space, model, *members))
+    turned = _step_together(_gram_stack(space, model, *members[::-1]))[::-1]
+    assert len({trainer.history[-1].val_loss for trainer in together}) > len(together) // 2
+    for member, one, other in zip(members, together, turned, strict=True):
+        (alone,) = _step_together(_gram_stack(space, model, member))
+        for trainer in (one, other):
+            assert _figures(trainer) == _figures(alone)
+            assert _weights(trainer).keys() == _weights(alone).keys()
+            for name, value in _weights(alone).items():
+                assert torch.equal(_weights(trainer)[name], value), name
+
+
+def _figures(trainer):
+    return [{**asdict(epoch), "seconds": 0} for epoch in trainer.history]
+
+
+def test_a_diverging_member_fails_alone(space):
+    wild = SGDConfig("sgd", 1e200, 0.9, False, 0.0, None)
+    trainers = _step_together(_gram_stack(space, MODELS["linear"], (MOMENTUM, {}), (wild, {}), (MOMENTUM, {"seed": 4})))
+    assert "not finite in epoch" in str(trainers[1].failure)
+    for trainer, seed in ((trainers[0], 2), (trainers[2], 4)):
+        (alone,) = _step_together(_gram_stack(space, MODELS["linear"], (MOMENTUM, {"seed": seed})))
+        assert _figures(trainer) == _figures(alone)
+
+
+def test_members_of_a_stack_go_on_from_different_epochs(space):
+    members = [(MOMENTUM, {"seed": seed}) for seed in (2, 4)]
+    whole = _step_together(_gram_stack(space, MODELS["linear_relu"], *members))
+    cut = _gram_stack(space, MODELS["linear_relu"], *members)
+    train_epoch(cut)
+    train_epoch(cut[1:])
+    states = [trainer.state_dict() for trainer in cut]
+    resumed = _gram_stack(space, MODELS["linear_relu"], *members)
+    for trainer, state in zip(resumed, states, strict=True):
+        trainer.load_state_dict(state)
+    assert [len(trainer.history) for trainer in resumed] == [1, 2]
+    assert list(map(_figures, _step_together(resumed))) == list(map(_figures, whole))
+
+
+def test_starts_are_exact_whatever_they_are_computed_with(space, images):
+    layers = [build_model(LinearConfig("linear", 2, hidden, 1e-4), SIDE, seed) for seed in (0, 1) for hidden in (5, 9)]
+    weights = [layer.layer_stack[1].weight.detach() for layer in layers]
+    assert torch.equal(weights[0], weights[1][:5]), "layers of one seed share their first rows"
+    space._starts.clear()
+    space.prepare_starts(weights)
+    together = [space.start(weight) for weight in weights]
+    rows = images[space.rows].reshape(60, -1)
+    for weight, start in zip(weights, together, strict=True):
+        space._starts.clear()
+        assert torch.equal(space.start(weight), start), "as read from beside the store"
+        exact = [
+            [sum(Fraction(int(p)) * Fraction(float(w)) for p, w in zip(row, out, strict=True)) for out in weight]
+            for row in rows
+        ]
+        assert start.tolist() == [[float(value) / 255 for value in row] for row in exact]
+
+
+def test_a_damaged_start_is_computed_anew(space):
+    weight = build_model(MODELS["linear"], SIDE, 0).layer_stack[1].weight.detach()
+    expected = space.start(weight)
+    for path in (space.store / "starts").iterdir():
+        path.write_bytes(b"damaged")
+    space._starts.clear()
+    assert torch.equal(space.start(weight), expected)

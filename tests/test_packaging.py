@@ -47,6 +47,7 @@ def test_the_wheel_holds_the_package_its_configuration_and_its_licence(wheel: Pa
     names = ZipFile(wheel).namelist()
     expected = {f"cxr_runner/{path.relative_to(CHECKOUT / 'src' / 'cxr_runner')}" for path in _files("src/cxr_runner")}
     expected |= {f"cxr_runner/conf/{path.relative_to(CONF)}" for path in _files("conf")}
+    expected |= {f"hydra_plugins/{path.name}" for path in _files("src/hydra_plugins")}
     metadata = {name for name in names if name.startswith("cxr_runner-")}
     assert set(names) - metadata == expected
     assert {"cxr_runner/py.typed", "cxr_runner/conf/config.yaml", "cxr_runner/conf/model/cnn.yaml"} < expected

@@ -21,7 +21,7 @@ from cxr_runner.config import (
 from cxr_runner.errors import RunFailedError
 from cxr_runner.models import build_model
 from cxr_runner.pixel import PixelBackend, PixelFeed
-from cxr_runner.train import Subset, Trainer, TrainSettings, batch_order, bce_loss, learning_rate
+from cxr_runner.train import Subset, Trainer, TrainSettings, batch_order, bce_loss, learning_rate, train_epoch
 
 SIDE = 8
 CONSTANT = ScheduleConfig("constant", 0, 10, 0.1)
@@ -68,9 +68,15 @@ def _trainer(images, model=LINEAR, optimizer=PLAIN_SGD, augment=None, **changes)
 
 def _run(trainer):
     while not trainer.finished:
-        trainer.run_epoch()
+        train_epoch([trainer])
+    if trainer.failure:
+        raise trainer.failure
     trainer.finish()
     return trainer
+
+
+def _weights(trainer):
+    return trainer.backend.weights([trainer.member])[0]
 
 
 def plain_training(images, model, settings, momentum, nesterov, weight_decay):
@@ -113,7 +119,7 @@ def test_training_equals_plain_float64_sgd(images, model, momentum, nesterov, we
     assert losses[0] != pytest.approx(losses[-1], rel=1e-3), "a model that does not learn would pass vacuously"
     assert [epoch.train_loss for epoch in trainer.history] == pytest.approx(losses, rel=1e-5)
     for name, value in plain.state_dict().items():
-        torch.testing.assert_close(trainer.backend.weights()[name].double(), value, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(_weights(trainer)[name].double(), value, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw"])
@@ -130,17 +136,18 @@ def test_adam_is_torch_adam(images, name):
             nn.BCEWithLogitsLoss()(module(pixels[train.rows[chosen]]), train.labels[chosen]).backward()
             optimizer.step()
     for key, value in module.state_dict().items():
-        torch.testing.assert_close(trainer.backend.weights()[key], value, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(_weights(trainer)[key], value, rtol=1e-4, atol=1e-6)
 
 
 def test_history_holds_means_over_images_not_over_batches(images):
     trainer = _trainer(images, lr=1e-12, optimizer=SGDConfig("sgd", 1e-12, 0.0, False, 0.0, None))
-    epoch = trainer.run_epoch()  # with no learning to speak of, the order of the batches cannot matter
-    logits = trainer.backend.logits(trainer.train.rows, 64)
+    train_epoch([trainer])  # with no learning to speak of, the order of the batches cannot matter
+    (epoch,) = trainer.history
+    logits = trainer.backend.logits(0, trainer.train.rows, 64)
     assert epoch.train_loss == pytest.approx(bce_loss(logits, trainer.train.labels, None), rel=1e-5)
     right = ((logits > 0).float() == trainer.train.labels).double().mean().item()
     assert epoch.train_accuracy == pytest.approx(right)
-    val_logits = trainer.backend.logits(trainer.val.rows, 3)
+    val_logits = trainer.backend.logits(0, trainer.val.rows, 3)
     assert epoch.val_accuracy == pytest.approx(((val_logits > 0).float() == trainer.val.labels).double().mean().item())
 
 
@@ -148,11 +155,13 @@ def test_training_sees_every_training_image_once_an_epoch_and_no_other(images, m
     trainer = _trainer(images)
     seen = []
     step = trainer.backend.step
-    monkeypatch.setattr(trainer.backend, "step", lambda rows, *rest: (seen.extend(rows.tolist()), step(rows, *rest))[1])
-    trainer.run_epoch()
+    monkeypatch.setattr(
+        trainer.backend, "step", lambda _, rows, *rest: (seen.extend(rows[0].tolist()), step(_, rows, *rest))[1]
+    )
+    train_epoch([trainer])
     assert sorted(seen) == trainer.train.rows.tolist()
     first = list(seen)
-    trainer.run_epoch()
+    train_epoch([trainer])
     assert sorted(seen[43:]) == trainer.train.rows.tolist()
     assert seen[43:] != first
 
@@ -168,15 +177,15 @@ def test_a_checkpoint_goes_on_bit_for_bit(images, tmp_path):
     changes = {"optimizer": AdamConfig("adam", 1e-2, 0.0, 1.0), "lr": 1e-2, "epochs": 4, "early_stopping": stopping}
     whole = _run(_trainer(images, augment=Augment(_augment(flip=0.5)), **changes))
     first = _trainer(images, augment=Augment(_augment(flip=0.5)), **changes)
-    first.run_epoch()
-    first.run_epoch()
+    train_epoch([first])
+    train_epoch([first])
     torch.save(first.state_dict(), tmp_path / "checkpoint.pt")
     second = _trainer(images, augment=Augment(_augment(flip=0.5)), **changes)
     second.load_state_dict(torch.load(tmp_path / "checkpoint.pt", weights_only=True))
     _run(second)
     assert [(e.train_loss, e.val_loss) for e in second.history] == [(e.train_loss, e.val_loss) for e in whole.history]
-    for key, value in whole.backend.weights().items():
-        assert torch.equal(second.backend.weights()[key], value)
+    for key, value in _weights(whole).items():
+        assert torch.equal(_weights(second)[key], value)
 
 
 def test_early_stopping_waits_as_long_as_asked_and_restores_the_best(images, monkeypatch):
@@ -186,11 +195,11 @@ def test_early_stopping_waits_as_long_as_asked_and_restores_the_best(images, mon
     trainer = _trainer(images, epochs=6, early_stopping=stopping)
     weights = []
     while not trainer.finished:
-        trainer.run_epoch()
-        weights.append(trainer.backend.weights())
+        train_epoch([trainer])
+        weights.append(_weights(trainer))
     assert (len(trainer.history), trainer.best.epoch, trainer.stopped_early) == (5, 2, True)
     trainer.finish()
-    restored = trainer.backend.weights()
+    restored = _weights(trainer)
     assert all(torch.equal(restored[key], weights[1][key]) for key in restored)
     assert any(not torch.equal(restored[key], weights[-1][key]) for key in restored)
 
@@ -257,11 +266,9 @@ def test_the_schedule_reaches_the_optimizer(images):
 def test_gradient_clipping_bounds_the_step(images):
     lr, largest = 0.05, 1e-3
     trainer = _trainer(images, optimizer=SGDConfig("sgd", lr, 0.0, False, 0.0, largest))
-    before = trainer.backend.weights()
-    trainer.backend.step(trainer.train.rows[:8], trainer.train.labels[:8], lr, 0)
-    moved = math.sqrt(
-        sum((value - before[key]).square().sum().item() for key, value in trainer.backend.weights().items())
-    )
+    before = _weights(trainer)
+    trainer.backend.step([0], trainer.train.rows[None, :8], trainer.train.labels[None, :8], [lr], [(0,)])
+    moved = math.sqrt(sum((value - before[key]).square().sum().item() for key, value in _weights(trainer).items()))
     assert moved == pytest.approx(lr * largest, rel=1e-3)
 
 
@@ -273,7 +280,7 @@ def test_bf16_trains_near_float32(images):
     exact = _run(_trainer(images))
     assert trainer.history[-1].train_loss == pytest.approx(exact.history[-1].train_loss, rel=0.05)
     assert trainer.history[-1].train_loss != exact.history[-1].train_loss
-    assert all(value.dtype == torch.float32 for value in backend.weights().values())
+    assert all(value.dtype == torch.float32 for value in _weights(trainer).values())
 
 
 def _augment(**changes):

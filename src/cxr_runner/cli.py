@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NoReturn
 from cxr_runner.errors import RunFailedError, UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from omegaconf import DictConfig
 
 _TEXT_KEYS = ("data.root", "data.path", "data.title", "data.citation", "model.weights", "outputs")
@@ -28,19 +30,20 @@ def run() -> NoReturn:
 
     problems: list[Exception] = []
 
-    def job(config: "DictConfig") -> float:
+    def fail(error: Exception) -> None:
+        if not isinstance(error, UserError | RunFailedError):
+            traceback.print_exception(error)
+            error = RunFailedError(f"unexpected {type(error).__name__}, a mistake in cxr_runner: {error}")
+        problems.append(error)
+        _print_error("cxr-run", error)
+
+    def job(*configs: "DictConfig") -> list[float] | float:
         # A job that fails must not stop the sweep that it is part of, whatever the reason.
         try:
-            return _train(config)
-        except (UserError, RunFailedError) as error:
-            problems.append(error)
+            values = _train(configs, fail)
         except BrokenPipeError:  # the reader, such as head, has seen enough
             raise KeyboardInterrupt from None
-        except Exception as error:
-            traceback.print_exc()
-            problems.append(RunFailedError(f"unexpected {type(error).__name__}, a mistake in cxr_runner: {error}"))
-        _print_error("cxr-run", problems[-1])
-        return float("nan")
+        return values if len(values) > 1 else values[0]
 
     try:
         hydra.main(version_base="1.3", config_path="pkg://cxr_runner.conf", config_name="config")(job)()
@@ -85,14 +88,28 @@ def report() -> NoReturn:
     sys.exit(DONE)
 
 
-def _train(config: "DictConfig") -> float:
-    from cxr_runner.config import from_hydra
+def _train(configs: "Sequence[DictConfig]", fail: "Callable[[Exception], None]") -> list[float]:
+    """Train the jobs of a sweep; return the validation accuracy of each, nan where it failed; a mean over its seeds."""
+    from cxr_runner.config import RunConfig, from_hydra, split_seeds
 
-    run_config = from_hydra(config)  # before torch is imported: a mistake is answered at once
+    jobs: list[list[RunConfig]] = []
+    for config in configs:  # before torch is imported: a mistake is answered at once
+        try:
+            jobs.append(split_seeds(from_hydra(config)))
+        except UserError as error:
+            fail(error)
+            jobs.append([])
 
-    from cxr_runner.experiment import run_experiment
+    if any(jobs):
+        from cxr_runner.experiment import run_experiments
 
-    return run_experiment(run_config)
+        outcomes = iter(run_experiments([run for job in jobs for run in job], fail))
+    values = []
+    for job in jobs:
+        accuracies = [outcome for _, outcome in zip(job, outcomes, strict=False)] if job else []
+        known = [accuracy for accuracy in accuracies if isinstance(accuracy, float)]
+        values.append(sum(known) / len(known) if job and len(known) == len(job) else float("nan"))
+    return values
 
 
 def _quote_text(argument: str) -> str:

@@ -124,4 +124,5 @@ def _given(key: str, arguments: Sequence[str]) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return " ".join(str(error).strip().splitlines()[0].split())
+    text = str(error).strip() or f"unexpected {type(error).__name__}"
+    return " ".join(text.splitlines()[0].split())

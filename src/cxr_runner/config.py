@@ -4,7 +4,7 @@ The defaults stand in ``conf/``, nowhere else. Each component takes its own sub-
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
@@ -202,6 +202,7 @@ class RunConfig(Strict):
     epochs: Count
     batch_size: Count
     seed: Seed
+    seeds: Annotated[int, Field(ge=1, le=10_000)]
     schedule: ScheduleConfig
     early_stopping: EarlyStoppingConfig
     augment: AugmentConfig
@@ -254,6 +255,11 @@ def from_hydra(config: DictConfig) -> RunConfig:
     return run
 
 
+def split_seeds(run: RunConfig) -> list[RunConfig]:
+    """Return the runs that a configuration stands for, with one seed each: ``seed``, ``seed + 1``, ..."""
+    return [replace(run, seed=run.seed + offset, seeds=1) for offset in range(run.seeds)]
+
+
 def gram_obstacle(run: RunConfig) -> str | None:
     """Say why a run cannot be trained in Gram space; None where it can, as far as its configuration tells.
 
@@ -277,18 +283,18 @@ def _check_contradictions(run: RunConfig) -> None:
     """Refuse values that are valid one by one but not together."""
     if run.engine == "gram" and (obstacle := gram_obstacle(run)):
         raise UserError.for_key("engine", "gram", f"not possible here: {obstacle}; auto and pixel are")
-    optimizer, schedule = run.optimizer, run.schedule
-    if isinstance(optimizer, SGDConfig) and optimizer.nesterov and optimizer.momentum == 0:
+    if isinstance(run.optimizer, SGDConfig) and run.optimizer.nesterov and run.optimizer.momentum == 0:
         raise UserError.for_key("optimizer.nesterov", True, "needs optimizer.momentum above 0")
     if isinstance(run.model, CNNConfig) and run.model.kernel_size % 2 == 0:
-        valid = "must be odd (3 and 5 in the study), so that a convolution keeps the size of the image"
-        raise UserError.for_key("model.kernel_size", run.model.kernel_size, valid)
+        raise UserError.for_key("model.kernel_size", run.model.kernel_size, "must be odd, like the study's 3 and 5")
     if isinstance(run.model, ResNet18Config) and run.data.image_size < 64:
         raise UserError.for_key("data.image_size", run.data.image_size, "model=resnet18 needs at least 64")
-    if schedule.warmup_epochs >= run.epochs and schedule.warmup_epochs > 0:
-        raise UserError.for_key("schedule.warmup_epochs", schedule.warmup_epochs, f"must be below epochs={run.epochs}")
-    if run.early_stopping.patience is not None and run.early_stopping.patience >= run.epochs:
+    if 0 < run.epochs <= (warmup := run.schedule.warmup_epochs):
+        raise UserError.for_key("schedule.warmup_epochs", warmup, f"must be below epochs={run.epochs}")
+    if run.seed + run.seeds > 2**32:
+        raise UserError.for_key("seeds", run.seeds, f"with seed={run.seed} goes beyond the largest seed, {2**32 - 1}")
+    if (patience := run.early_stopping.patience) is not None and patience >= run.epochs:
         valid = f"must be below epochs={run.epochs}, or training can never end early"
-        raise UserError.for_key("early_stopping.patience", run.early_stopping.patience, valid)
+        raise UserError.for_key("early_stopping.patience", patience, valid)
     if isinstance(run.data, PhantomConfig) and run.data.split.strategy == "given":
         raise UserError.for_key("data.split.strategy", "given", "phantoms bring no splits; valid are random, patient")

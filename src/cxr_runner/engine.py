@@ -1,6 +1,7 @@
 """Which backend trains a run, and why."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,15 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from cxr_runner.augment import Augment
+from cxr_runner.backend import Backend
 from cxr_runner.config import RunConfig, SGDConfig, gram_obstacle
 from cxr_runner.dataset import Dataset
 from cxr_runner.errors import UserError
 from cxr_runner.gram import GramBackend
-from cxr_runner.gram_matrix import open_gram_matrix
+from cxr_runner.gram_space import GramSpace
 from cxr_runner.models import Linear, LinearReLU
 from cxr_runner.pixel import PixelBackend, PixelFeed
-from cxr_runner.progress import Reporter
-from cxr_runner.train import Backend
 
 _MEMORY_SHARE = 0.25  # of the machine's memory that the Gram matrix may take
 
@@ -64,53 +64,53 @@ def choose_engine(config: RunConfig, dataset: Dataset, device: torch.device) -> 
 
 
 def build_backend(
-    engine: str,
-    config: RunConfig,
+    configs: Sequence[RunConfig],
     dataset: Dataset,
-    model: nn.Module,
-    pos_weight: float | None,
+    models: Sequence[nn.Module],
+    pos_weights: Sequence[float | None],
     device: torch.device,
-    reporter: Reporter,
+    space: GramSpace | None,
 ) -> Backend:
-    """Build the backend that trains a model.
+    """Build the backend that trains a stack of models.
 
     Args:
-        engine: ``pixel`` or ``gram``.
-        config: of the run.
-        dataset: its images.
-        model: with its initial weights.
-        pos_weight: weight of the positive class in the loss, resolved; None for 1.
+        configs: of the runs; they differ only in what the members of a stack may differ in.
+        dataset: their images.
+        models: with their initial weights.
+        pos_weights: weights of the positive class in the losses, resolved; None for 1.
         device: where to compute.
-        reporter: shown the progress of building the Gram matrix.
+        space: the images in Gram space; None for the pixel engine, which trains one model at a time.
     """
-    if engine == "pixel":
+    if space is None:
+        ((config,), (model,), (pos_weight,)) = configs, models, pos_weights
         augment = Augment(config.augment) if config.augment.enabled else None
         feed = PixelFeed(dataset.images, device)
         return PixelBackend(model, feed, config.optimizer, pos_weight, config.precision, augment)
-    assert isinstance(model, Linear | LinearReLU)
-    assert isinstance(config.optimizer, SGDConfig)
-    gram = open_gram_matrix(dataset.images, dataset.store, reporter)
-    rows = torch.tensor(dataset.table.index.to_numpy())
-    train_rows = torch.tensor(dataset.rows("train"))
-    return GramBackend(model, dataset.images, gram, rows, train_rows, config.optimizer, pos_weight, device)
+    linear = [model for model in models if isinstance(model, Linear | LinearReLU)]
+    optimizers = [config.optimizer for config in configs if isinstance(config.optimizer, SGDConfig)]
+    assert len(linear) == len(optimizers) == len(configs), "gram_obstacle() lets no others through"
+    return GramBackend(space, linear, optimizers, pos_weights)
 
 
 @torch.no_grad()
-def largest_disagreement(
-    model: nn.Module, dataset: Dataset, rows: Tensor, logits: Tensor, device: torch.device
-) -> float:
-    """Return the largest difference between logits and those that an ordinary model computes from the pixels.
+def largest_disagreements(
+    models: Sequence[nn.Module], dataset: Dataset, rows: Tensor, logits: Tensor, device: torch.device
+) -> list[float]:
+    """Return for each model the largest difference between logits and those that it computes from the pixels.
+
+    Of many images, 64 evenly spread ones are compared: weights that are wrong are wrong for all.
 
     Args:
-        model: with the weights that the run leaves.
+        models: with the weights that the runs leave.
         dataset: its images.
         rows: int64 [images], rows of the store.
-        logits: float [images], as the engine computed them.
+        logits: float [models, images], as the engine computed them.
         device: where to compute.
     """
-    feed, model = PixelFeed(dataset.images, device), model.to(device).eval()
-    batches = [model(feed.batch(batch)).cpu() for batch in rows.split(64)]  # type: ignore[no-untyped-call]
-    return (torch.cat(batches) - logits).abs().max().item()
+    chosen = torch.linspace(0, len(rows) - 1, min(64, len(rows))).long()
+    images = PixelFeed(dataset.images, device).batch(rows[chosen])
+    own = torch.stack([model.to(device).eval()(images).cpu() for model in models])
+    return (own - logits[:, chosen]).abs().amax(dim=1).tolist()
 
 
 def _memory_bytes() -> float:

@@ -1,55 +1,37 @@
-"""One run, end to end: data, model, training, and everything it leaves behind."""
+"""Runs, from configurations to run directories: what each needs is found, and those that can be train together."""
 
 import os
-import platform
-import time
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
-import torch
-from filelock import FileLock
-from torch import Tensor, nn
+from torch import Tensor
 
 from cxr_runner import artifacts
-from cxr_runner.artifacts import RunDir, replacing, run_dir, write_csv, write_json, write_yaml
-from cxr_runner.config import RunConfig
+from cxr_runner.artifacts import run_dir
+from cxr_runner.config import AnyDataConfig, AnyModelConfig, LinearConfig, LinearReLUConfig, RunConfig, SGDConfig
 from cxr_runner.dataset import Dataset, open_dataset
-from cxr_runner.devices import choose_device, describe_device, keep_freed_memory, set_determinism
-from cxr_runner.engine import Choice, build_backend, choose_engine, largest_disagreement
+from cxr_runner.devices import choose_device, keep_freed_memory
+from cxr_runner.engine import choose_engine
 from cxr_runner.errors import RunFailedError, UserError, user_path
-from cxr_runner.identity import run_id, to_dict
-from cxr_runner.models import build_model, describe_model, initial_weights_digest
+from cxr_runner.gram_space import GramSpace
+from cxr_runner.identity import run_id
+from cxr_runner.models import build_model, first_weight, initial_weights_digest
 from cxr_runner.progress import Reporter, make_reporter
-from cxr_runner.results import EVALUATED, describe_origin, write_results
-from cxr_runner.summary import print_results
-from cxr_runner.train import Subset, Trainer, TrainSettings
+from cxr_runner.stack import Job, train_stack
+from cxr_runner.summary import describe_data, print_results, print_results_of_many
 
-_TOLERANCE = 1e-3  # of the saved model's logits against the engine's, relative; float32 rounding stays far below
+Outcome = float | Exception
+OnFailure = Callable[[Exception], None]
 
-
-@dataclass(frozen=True)
-class _Job:
-    """What one run is made of."""
-
-    config: RunConfig
-    dataset: Dataset
-    model: nn.Module
-    device: torch.device
-    choice: Choice
-    files: RunDir
-    reporter: Reporter
+_STACK_BYTES = 2 * 10**9
+_BYTES_A_WEIGHT = 20  # of the first layer: float32 at the start, in the module and at the end, float64 in between
 
 
 def run_experiment(config: RunConfig) -> float:
     """Train and evaluate one run, unless it is finished already.
 
-    A finished run is not trained again (unless ``force``), a cut-off one goes on from its last epoch.
+    Args:
+        config: of the run, for one seed.
 
     Returns:
         The validation accuracy, for sweepers that optimise.
@@ -58,172 +40,170 @@ def run_experiment(config: RunConfig) -> float:
         UserError: the configuration asks for something that is not there.
         RunFailedError: training failed; the run directory says why.
     """
-    keep_freed_memory()
-    reporter = make_reporter(config.progress)
-    device = choose_device(config.device)
-    model = build_model(config.model, config.data.image_size, config.seed)
-    outputs = _writable(user_path("outputs", config.outputs))
-    dataset = open_dataset(config.data, reporter)
-    choice = choose_engine(config, dataset, device)
-    identity = run_id(config, dataset.fingerprint, device.type, choice.engine, initial_weights_digest(config.model))
-    files = run_dir(outputs, config.name or config.model.name, identity, config.seed)
-    reporter.line(describe_data(dataset))
-    with _locked(files):
-        if files.complete() and not config.force:
-            reporter.line(f"already done (force=true trains it anew): {files.path}")
-        else:
-            with _recorded(files, config):
-                _train_and_evaluate(_Job(config, dataset, model, device, choice, files, reporter))
-    metrics = artifacts.read_json(files.metrics)
-    assert metrics is not None
-    print_results(metrics, dataset.about, files.path, reporter)
-    return float(metrics["val"]["accuracy"])
+    (outcome,) = run_experiments([config])
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
-def describe_data(dataset: Dataset) -> str:
-    """Say in one line which data a run uses."""
-    labels = dataset.table["label"]
-    negative, positive = dataset.class_names
-    counts = f"{(labels == 1).sum():,} {positive} / {(labels == 0).sum():,} {negative} ({labels.mean():.1%} positive)"
-    splits = ", ".join(f"{split} {len(dataset.rows(split)):,}" for split in ("train", "val", "test"))
-    dropped = [
-        f"{len(table):,} {what}"
-        for table, what in ((dataset.duplicates, "duplicates dropped"), (dataset.unreadable, "unreadable skipped"))
-        if len(table)
-    ]
-    parts = [f"{len(labels):,} images", counts, splits, *dropped, f"fingerprint {dataset.fingerprint}"]
-    return f"data: {dataset.about.title}: " + "; ".join(parts)
+def run_experiments(configs: Sequence[RunConfig], on_failure: OnFailure = lambda error: None) -> list[Outcome]:
+    """Train and evaluate runs; those that are finished are not trained again, and one that fails stops no other.
 
+    Args:
+        configs: of the runs, for one seed each.
+        on_failure: called with every error as soon as it is known.
 
-def resolve_pos_weight(pos_weight: float | str | None, labels: Tensor) -> float | None:
-    """Return the weight of the positive class; ``balanced`` is negatives / positives of the training labels."""
-    if pos_weight == "balanced":
-        return float((labels == 0).sum() / (labels == 1).sum())
-    return None if pos_weight is None else float(pos_weight)
-
-
-def _train_and_evaluate(job: _Job) -> None:
-    config, reporter = job.config, job.reporter
-    set_determinism(config.deterministic)
-    reporter.line(f"model: {describe_model(config.model, job.model)}")
-    engine = f"engine: {job.choice.engine} ({job.choice.reason})"
-    reporter.line(f"device: {describe_device(job.device)}, {config.precision}; {engine}")
-    write_json(job.files.data, job.dataset.describe())
-    origin = describe_origin()  # now, because the code on disk may change while the run goes on
-    subsets = {split: _subset(job.dataset, split) for split in ("train", "val", "test")}
-    pos_weight = resolve_pos_weight(config.loss.pos_weight, subsets["train"].labels)
-    backend = build_backend(job.choice.engine, config, job.dataset, job.model, pos_weight, job.device, reporter)
-    settings = TrainSettings(
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        seed=config.seed,
-        lr=config.optimizer.lr,
-        schedule=config.schedule,
-        early_stopping=config.early_stopping,
-        pos_weight=pos_weight,
-    )
-    trainer = Trainer(backend, subsets["train"], subsets["val"], settings)
-    _fit(trainer, job.files, reporter)
-    logits = {split: backend.logits(subsets[split].rows, config.batch_size).float() for split in EVALUATED}
-    weights = backend.weights()
-    facts = origin | {
-        "engine": job.choice.engine,
-        "engine_reason": job.choice.reason,
-        "engine_disagreement": _check_weights(job, weights, logits),
-        "device": describe_device(job.device),
-        "precision": config.precision,
-        "num_parameters": sum(parameter.numel() for parameter in job.model.parameters()),
-        "pos_weight": pos_weight,
-    }
-    title = f"{job.files.path.parent.name}, seed {config.seed} — {job.dataset.about.title}"
-    write_results(job.files, job.dataset, trainer, logits, weights, facts, title)
-
-
-def _check_weights(job: _Job, weights: dict[str, Tensor], logits: dict[str, Tensor]) -> float | None:
-    """Return how far the logits of the weights to be saved are from the engine's; None where they are its own.
-
-    Raises:
-        RunFailedError: farther than rounding explains.
+    Returns:
+        For every run its validation accuracy, or the error that it ended with: :class:`UserError`,
+        :class:`RunFailedError`, or another one that is a mistake of this program.
     """
-    if job.choice.engine == "pixel":
-        return None
-    job.model.load_state_dict(weights)
-    rows = torch.cat([torch.tensor(job.dataset.rows(split)) for split in logits])
-    own = torch.cat(list(logits.values()))
-    disagreement = largest_disagreement(job.model, job.dataset, rows, own, job.device)
-    if not disagreement <= _TOLERANCE * (1 + own.abs().max().item()):  # so that nan fails too
-        raise RunFailedError(
-            f"the saved weights give logits that differ by {disagreement:.2g} from those of engine=gram; "
-            "the training has left the range of float32, try a smaller optimizer.lr or engine=pixel"
-        )
-    return disagreement
+    if not configs:
+        return []
+    keep_freed_memory()
+    return _Sweep(make_reporter(configs[0].progress), on_failure).run(configs)
 
 
-def _subset(dataset: Dataset, split: str) -> Subset:
-    return Subset(torch.tensor(dataset.rows(split)), torch.tensor(dataset.labels(split)).float())
+class _Sweep:
+    """What runs of one call share: opened data sets, and the Gram space of the current one."""
 
+    def __init__(self, reporter: Reporter, on_failure: OnFailure) -> None:
+        self.reporter, self.on_failure = reporter, on_failure
+        self.datasets: dict[AnyDataConfig, Dataset] = {}
+        self.checked_models: set[tuple[AnyModelConfig, int]] = set()
+        self.space: tuple[Path, str, GramSpace] | None = None
+        self.failures: dict[Path, Exception] = {}
 
-def _fit(trainer: Trainer, files: RunDir, reporter: Reporter) -> None:
-    """Train all epochs, leaving history and checkpoint after each."""
-    if files.checkpoint.exists():
+    def run(self, configs: Sequence[RunConfig]) -> list[Outcome]:
+        plans = [self._plan(config) for config in configs]
+        jobs = {plan.files.path: plan for plan in plans if isinstance(plan, Job)}
+        waiting = [job for job in jobs.values() if job.config.force or not job.files.complete()]
+        num_done = len(jobs) - len(waiting)
+        if len(jobs) > 1 and num_done:
+            self.reporter.line(f"{num_done} of {len(jobs)} runs are done already (force=true trains them anew)")
+        stacks = _form_stacks(waiting)
+        for number, stack in enumerate(stacks, start=1):
+            if len(jobs) > 1:
+                self.reporter.line(f"\n{_name_stack(stack)} ({number} of {len(stacks)})")
+            self._train(stack, waiting)
+            self._show([job for job in stack if job.files.path not in self.failures])
+        if len(jobs) == 1 and not waiting:
+            (job,) = jobs.values()
+            self.reporter.line(f"already done (force=true trains it anew): {job.files.path}")
+            self._show([job])
+        return [plan if isinstance(plan, Exception) else self._outcome(plan) for plan in plans]
+
+    def _plan(self, config: RunConfig) -> Job | Exception:
+        """Find what a run needs; every mistake is found before the first run is trained."""
         try:
-            trainer.load_state_dict(torch.load(files.checkpoint, map_location="cpu", weights_only=True))
-        except (OSError, MemoryError, torch.OutOfMemoryError):  # no fault of the file
+            device = choose_device(config.device)
+            size = config.data.image_size
+            if (config.model, size) not in self.checked_models:
+                build_model(config.model, size, config.seed)
+                self.checked_models.add((config.model, size))
+            outputs = _writable(user_path("outputs", config.outputs))
+            if config.data not in self.datasets:
+                self.datasets[config.data] = open_dataset(config.data, self.reporter)
+                self.reporter.line(describe_data(self.datasets[config.data]))
+            dataset = self.datasets[config.data]
+            choice = choose_engine(config, dataset, device)
+            digest = initial_weights_digest(config.model)
+            identity = run_id(config, dataset.fingerprint, device.type, choice.engine, digest)
+            files = run_dir(outputs, config.name or config.model.name, identity, config.seed)
+        except BrokenPipeError:
             raise
-        except Exception as error:  # garbage may raise anything
-            files.checkpoint.replace(files.checkpoint.with_name("checkpoint.damaged.pt"))
-            raise RunFailedError(
-                "checkpoint.pt cannot be used and is now called checkpoint.damaged.pt; the same command starts over"
-            ) from error
-        reporter.line(f"resuming after epoch {len(trainer.history)}")
-    first_epoch = len(trainer.history) + 1
-    with reporter.training(trainer.settings.epochs, trainer.num_batches, first_epoch) as shown:
-        while not trainer.finished:
-            epoch = trainer.run_epoch(shown.batch)
-            write_csv(files.history, pd.DataFrame([asdict(epoch) for epoch in trainer.history]))
-            with replacing(files.checkpoint) as temporary:
-                torch.save(trainer.state_dict(), temporary)
-            shown.epoch(epoch)  # only now: an epoch that a person has read of is never lost
-    trainer.finish()
+        except Exception as error:
+            self.on_failure(error)
+            return error
+        return Job(config, dataset, device, choice, files)
 
-
-@contextmanager
-def _locked(files: RunDir) -> Iterator[None]:
-    """Make the run directory and keep other processes out: one with the same run waits, and then finds it done."""
-    lock = FileLock(files.lock)
-    try:
-        files.path.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except OSError as error:
-        raise UserError.for_key("outputs", files.path, f"cannot be written to ({error.strerror})") from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextmanager
-def _recorded(files: RunDir, config: RunConfig) -> Iterator[None]:
-    """Keep ``status.json`` true while a run is under way."""
-    if files.complete():  # force: train a finished run anew; one that was cut off goes on all the same
-        files.checkpoint.unlink(missing_ok=True)
-    write_yaml(files.config, to_dict(config))
-    status: dict[str, Any] = {"state": "running", "started": _now(), "host": platform.node()}
-    write_json(files.status, status)
-    start = time.perf_counter()
-    try:
-        yield
-    except BaseException as error:
-        interrupted = isinstance(error, KeyboardInterrupt | BrokenPipeError)
-        reason = "interrupted" if interrupted else str(error) or type(error).__name__
-        status |= {"state": "failed", "error": reason.splitlines()[0], "traceback": traceback.format_exc()}
-        with suppress(OSError):  # a full disk must not hide what went wrong
-            write_json(files.status, status | {"ended": _now(), "seconds": time.perf_counter() - start})
-        if interrupted or isinstance(error, SystemExit | UserError):
+    def _train(self, stack: Sequence[Job], waiting: Sequence[Job]) -> None:
+        try:
+            space = self._open_space(stack[0], waiting) if stack[0].choice.engine == "gram" else None
+            failures: dict[Job, RunFailedError] = train_stack(stack, space, self.reporter)
+        except BrokenPipeError:  # nobody reads on: an interruption, no failure of the runs
             raise
-        raise RunFailedError(f"{status['error']} ({files.path})") from error
-    write_json(files.status, status | {"state": "done", "ended": _now(), "seconds": time.perf_counter() - start})
-    files.checkpoint.unlink(missing_ok=True)
+        except Exception as error:
+            self.failures |= {job.files.path: error for job in stack}
+            self.on_failure(error)
+            return
+        for job, failure in failures.items():
+            self.failures[job.files.path] = failure
+            self.on_failure(failure)
+
+    def _open_space(self, job: Job, waiting: Sequence[Job]) -> GramSpace:
+        """Open the Gram space of a job's data, with the starts of all jobs that will use it."""
+        key = (job.dataset.store, job.dataset.fingerprint)
+        if self.space is None or self.space[:2] != key:
+            self.space = (*key, GramSpace(job.dataset, job.device, self.reporter))
+            alike = [other for other in waiting if other.choice.engine == "gram" and other.dataset is job.dataset]
+            self.space[2].prepare_starts(_first_weights(alike))
+        return self.space[2]
+
+    def _show(self, jobs: Sequence[Job]) -> None:
+        metrics = [artifacts.read_json(job.files.metrics) or {} for job in jobs]
+        if len(jobs) == 1:
+            print_results(metrics[0], jobs[0].dataset.about, jobs[0].files.path, self.reporter)
+        elif jobs:
+            seeds = [job.files.path for job in jobs]
+            print_results_of_many(metrics, jobs[0].dataset.about, seeds, self.reporter)
+
+    def _outcome(self, job: Job) -> Outcome:
+        metrics = artifacts.read_json(job.files.metrics) or {}
+        return self.failures.get(job.files.path) or float(metrics["val"]["accuracy"])
+
+
+def _form_stacks(jobs: Sequence[Job]) -> list[list[Job]]:
+    """Put together what can be trained together, in the order in which it was asked for."""
+    alike: dict[object, list[Job]] = {}
+    for job in jobs:
+        alike.setdefault(_shape(job), []).append(job)
+    return [
+        stack[start : start + size]
+        for stack in alike.values()
+        for size in [_members_at_once(stack[0])]
+        for start in range(0, len(stack), size)
+    ]
+
+
+def _shape(job: Job) -> object:
+    """Return what the members of a stack have in common; the pixel engine trains every run alone."""
+    config, optimizer = job.config, job.config.optimizer
+    if job.choice.engine != "gram":
+        return job.files.path
+    assert isinstance(optimizer, SGDConfig)
+    shared = (config.data, config.model, config.device, config.batch_size, config.epochs, config.deterministic)
+    return (*shared, optimizer.nesterov)
+
+
+def _members_at_once(job: Job) -> int:
+    """Return how many members a stack may have: in Gram space each holds its first layer in several copies."""
+    if job.choice.engine != "gram":
+        return 1
+    return max(1, _STACK_BYTES // (_BYTES_A_WEIGHT * _num_outputs(job.config.model) * job.config.data.image_size**2))
+
+
+def _num_outputs(model: AnyModelConfig) -> int:
+    """Return the number of outputs of the first layer of a model that the Gram engine can train."""
+    assert isinstance(model, LinearConfig | LinearReLUConfig)
+    return model.hidden if model.layers > 1 else 1
+
+
+def _first_weights(jobs: Sequence[Job]) -> Iterator[Tensor]:
+    """Give the initial weights of all first layers, each once: they depend on seed and shape only."""
+    seen = set()
+    for config in (job.config for job in jobs):
+        key = (config.seed, _num_outputs(config.model), config.data.image_size)
+        if key not in seen:
+            seen.add(key)
+            yield first_weight(build_model(config.model, config.data.image_size, config.seed))
+
+
+def _name_stack(stack: Sequence[Job]) -> str:
+    seeds = sorted({job.config.seed for job in stack})
+    names = list(dict.fromkeys(job.files.path.parent.name for job in stack))
+    listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    consecutive = len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1))
+    return f"{listed}, seed {f'{seeds[0]} to {seeds[-1]}' if consecutive else ', '.join(map(str, seeds))}"
 
 
 def _writable(outputs: Path) -> Path:
@@ -234,7 +214,3 @@ def _writable(outputs: Path) -> Path:
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise UserError.for_key("outputs", outputs, f"cannot be written to, {nearest} forbids it")
     return outputs
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,181 +1,225 @@
-"""The Gram-space backend: exact SGD on a wide first layer without touching the pixels.
+"""The Gram-space backend: exact SGD on a wide first layer without touching the pixels, for several members at once.
 
 Every SGD gradient of the first layer's weights is a combination of training images, so at all times
-``W = c W0 + A X``, with X the training images, A [hidden, images] and a scalar c that only weight decay moves.
+``W = c W0 + A X``, with X the training images, A [outputs, images] and a scalar c that only weight decay moves.
 Instead of W, A and c are trained:
 
 - forward: ``z = c (X W0^T)[batch] + K[batch] A^T + b`` with ``K = X_all X_train^T``, computed once per store;
 - backward: ``A[:, batch]`` receives ``delta^T``, which is the whole gradient of W in these coordinates; momentum,
   Nesterov and weight decay act on A and c exactly as they act on W.
 
-A step costs batch x images x hidden instead of batch x pixels x hidden. K has large entries that nearly cancel, so
-everything is float64. At the end W is materialised, and the run leaves an ordinary model.
+A step costs batch x images x outputs instead of batch x pixels x outputs. K has large entries that nearly cancel, so
+everything is float64. At the end W is materialised, and every member leaves an ordinary model.
+
+Members have the same shapes; each has its own initial weights, order of batches, learning rate, momentum, weight decay
+and class weight. What is small is computed for all members together, and the products with K one by one: a member's
+numbers do not depend on the company that it keeps.
 """
 
-import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
 from cxr_runner.config import SGDConfig
-from cxr_runner.models import Linear, LinearReLU
-from cxr_runner.pixel import build_optimizer
+from cxr_runner.gram_space import GramSpace
+from cxr_runner.models import Linear, LinearReLU, first_weight
 
-_PIXELS_AT_ONCE = 8192
+Parameters = dict[str, Tensor]
 
 
 class GramBackend:
-    """Trains one :class:`Linear` or :class:`LinearReLU` by SGD in the span of its training images."""
+    """Trains members of one shape, :class:`Linear` or :class:`LinearReLU`, by SGD in the span of their training images.
+
+    The trained tensors have the members as their first dimension: ``coordinates`` (A), ``decay`` (c), ``bias`` of the
+    first layer, and the weights of the layers behind it under their names in the module.
+    """
 
     name = "gram"
 
     def __init__(
         self,
-        model: Linear | LinearReLU,
-        images: NDArray[np.uint8],
-        gram: NDArray[np.float64],
-        rows: Tensor,
-        train_rows: Tensor,
-        optimizer: SGDConfig,
-        pos_weight: float | None,
-        device: torch.device,
+        space: GramSpace,
+        models: Sequence[Linear | LinearReLU],
+        optimizers: Sequence[SGDConfig],
+        pos_weights: Sequence[float | None],
     ) -> None:
-        """Prepare the coordinates; the model itself stays as it is.
+        """Prepare the coordinates; the models themselves stay as they are.
 
         Args:
-            model: with its initial weights.
-            images: uint8 [stored images, side, side].
-            gram: float64 [stored images, stored images], inner products of raw pixels.
-            rows: int64, the rows of the store that logits will be asked for.
-            train_rows: int64, those of the training split, a part of ``rows``.
-            optimizer: plain SGD without clipping.
-            pos_weight: weight of the positive class in the loss; None for 1.
-            device: where to compute; it must know float64.
+            space: the images.
+            models: the members with their initial weights.
+            optimizers: of each member, plain SGD without clipping; ``nesterov`` is the same for all.
+            pos_weights: of each member, the weight of the positive class in its loss; None for 1.
         """
-        self.device = device
-        self.pixels = torch.from_numpy(images.reshape(len(images), -1))
-        self.train_rows = train_rows
-        first = model.layer_stack[1]
+        self.space, device = space, space.device
+        first, *self.head = models[0].layer_stack[1:]
         assert isinstance(first, nn.Linear)
-        self.start_weight = first.weight.detach().double().clone()
-        self.place = _positions(rows, len(images))
-        self.train_place = _positions(train_rows, len(images))
-        products = gram[rows.numpy()[:, None], train_rows.numpy()[None, :]]
-        self.gram = torch.from_numpy(products).div_(255.0**2).to(device)
-        self.start = _project(self.pixels, rows, self.start_weight).to(device)
-        self.coordinates = nn.Parameter(torch.zeros(first.out_features, len(train_rows), dtype=torch.float64))
-        self.decay = nn.Parameter(torch.ones((), dtype=torch.float64))
-        self.bias = nn.Parameter(first.bias.detach().double().clone())
-        self.head = copy.deepcopy(nn.Sequential(*model.layer_stack[2:])).double()
-        self.trained = nn.ParameterDict(
-            {"coordinates": self.coordinates, "decay": self.decay, "bias": self.bias}
-            | {f"head_{name.replace('.', '_')}": value for name, value in self.head.named_parameters()}
-        ).to(device)
-        self.optimizer = build_optimizer(optimizer, self.trained)
-        self.pos_weight = None if pos_weight is None else torch.tensor(pos_weight, dtype=torch.float64, device=device)
+        self.start_weights = torch.stack([first_weight(model) for model in models])
+        self.start = torch.stack([space.start(weight) for weight in self.start_weights])
+        states = [model.layer_stack.state_dict() for model in models]
+        trained = {
+            "coordinates": torch.zeros(len(models), first.out_features, space.num_coordinates),
+            "decay": torch.ones(len(models)),
+            "bias": torch.stack([state["1.bias"] for state in states]),
+        }
+        trained |= {
+            name: torch.stack([state[name] for state in states])
+            for name in states[0]
+            if name not in ("1.weight", "1.bias")
+        }
+        self.trained: Parameters = {name: value.to(device, torch.float64) for name, value in trained.items()}
+        self.momentum = self._per_member([optimizer.momentum for optimizer in optimizers])
+        self.weight_decay = self._per_member([optimizer.weight_decay for optimizer in optimizers])
+        self.pos_weight = self._per_member([1.0 if weight is None else weight for weight in pos_weights])
+        self.nesterov = optimizers[0].nesterov
+        # Without momentum and decay a step changes the coordinates of its own images only.
+        self.plain = not (self.momentum.any() or self.weight_decay.any())
+        self.velocity: Parameters = {} if self.plain else {k: torch.zeros_like(v) for k, v in self.trained.items()}
 
-    def step(self, rows: Tensor, targets: Tensor, lr: float, seed: int) -> tuple[Tensor, Tensor]:
-        """Train on one batch of training images; see :meth:`PixelBackend.step`. Nothing here is random."""
-        with _one_thread():
-            return self._step(rows, targets, lr)
+    @property
+    def num_workers(self) -> int:
+        """How many threads may step members at once: a step is too small to be shared between threads."""
+        return torch.get_num_threads() if self.space.device.type == "cpu" else 1
 
-    def _step(self, rows: Tensor, targets: Tensor, lr: float) -> tuple[Tensor, Tensor]:
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        hidden = self._first_layer(self.place[rows]).requires_grad_()
-        logits = self.head(hidden).squeeze(1)
-        loss = binary_cross_entropy_with_logits(logits, targets.double().to(self.device), pos_weight=self.pos_weight)
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        assert hidden.grad is not None
-        places = self.train_place[rows]
-        assert (places >= 0).all(), "only training images have a coordinate"
-        self.coordinates.grad = torch.zeros_like(self.coordinates)
-        self.coordinates.grad[:, places] = hidden.grad.T
-        self.bias.grad = hidden.grad.sum(dim=0)
-        self.decay.grad = torch.zeros_like(self.decay)
-        self.optimizer.step()
-        return loss.detach(), logits.detach()
+    def step(
+        self,
+        members: Sequence[int],
+        rows: Tensor,
+        targets: Tensor,
+        lrs: Sequence[float],
+        keys: Sequence[tuple[int, ...]],
+    ) -> tuple[Tensor, Tensor]:
+        """Train members on a batch each; see :class:`Backend`. Nothing here is random, so the keys are not needed."""
+        index, places = _index(members), self.space.places(rows)
+        hidden = self._first_layer(members, places).requires_grad_()
+        head = {name: self.trained[name][index].clone().requires_grad_() for name in self.trained if name[0].isdigit()}
+        logits = self._head(hidden, head)
+        losses = self._losses(index, logits, targets.to(logits))
+        delta, *gradients = torch.autograd.grad(losses.sum(), [hidden, *head.values()])
+        gradients_by_name = dict(zip(head, gradients, strict=True)) | {"bias": delta.sum(dim=1)}
+        self._update(members, places, delta, gradients_by_name, self._per_member(lrs))
+        return losses.detach(), logits.detach()
 
     @torch.no_grad()
-    def logits(self, rows: Tensor, batch_size: int) -> Tensor:
-        """Return the logits of images, float64 [rows], on the CPU; the batch size makes no difference."""
-        with _one_thread():
-            logits: Tensor = self.head(self._first_layer(self.place[rows]))
-            return logits.squeeze(1).cpu()
+    def logits(self, member: int, rows: Tensor, batch_size: int) -> Tensor:
+        """Return a member's logits of images, float64 [rows], on the CPU; the batch size makes no difference."""
+        hidden = self._first_layer([member], self.space.places(rows)[None])
+        return self._head(hidden, {name: value[[member]] for name, value in self.trained.items()})[0].cpu()
 
     @torch.no_grad()
-    def weights(self) -> dict[str, Tensor]:
-        """Materialise the model: one pass over the training images. Returns float32 weights under its plain names."""
-        weights = {"layer_stack.1.weight": self._materialise().float()}
-        weights["layer_stack.1.bias"] = self.bias.detach().cpu().float()
-        for name, value in self.head.state_dict().items():
-            index, _, kind = name.partition(".")
-            weights[f"layer_stack.{int(index) + 2}.{kind}"] = value.cpu().float()
-        return weights
+    def weights(self, members: Sequence[int]) -> list[Parameters]:
+        """Materialise models in one pass over the training images. Returns float32 weights under their plain names."""
+        trained = {name: value[_index(members)].cpu() for name, value in self.trained.items()}
+        first = self.space.materialise(self.start_weights[members], trained["decay"], trained["coordinates"]).float()
+        renamed = {"1.weight": first, "1.bias": trained["bias"]} | {k: v for k, v in trained.items() if k[0].isdigit()}
+        return [
+            {f"layer_stack.{name}": value[member].float() for name, value in renamed.items()}
+            for member in range(len(members))
+        ]
 
-    def snapshot(self) -> dict[str, Tensor]:
-        """Return a copy of what is trained, on the CPU."""
-        return {name: value.detach().cpu().clone() for name, value in self.trained.items()}
+    def snapshot(self, member: int) -> Parameters:
+        """Return a copy of what is trained of a member, on the CPU."""
+        return {name: value[member].cpu().clone() for name, value in self.trained.items()}
 
-    def restore(self, snapshot: dict[str, Tensor]) -> None:
-        """Go back to a snapshot."""
-        with torch.no_grad():
-            for name, value in self.trained.items():
-                value.copy_(snapshot[name])
+    def restore(self, member: int, snapshot: Parameters) -> None:
+        """Take a member back to a snapshot."""
+        for name, value in self.trained.items():
+            value[member] = snapshot[name]
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return everything needed to go on bit for bit."""
-        return {"trained": self.snapshot(), "optimizer": self.optimizer.state_dict()}
+    def state_dict(self, member: int) -> dict[str, Any]:
+        """Return everything that a member needs to go on bit for bit, whatever its company."""
+        moving = bool(self.momentum[member])
+        velocity = {name: value[member].cpu().clone() for name, value in self.velocity.items() if moving}
+        return {"trained": self.snapshot(member), "velocity": velocity}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from where :meth:`state_dict` was taken."""
-        self.restore(state["trained"])
-        self.optimizer.load_state_dict(state["optimizer"])
+    def load_state_dict(self, member: int, state: dict[str, Any]) -> None:
+        """Go on with a member from where :meth:`state_dict` was taken."""
+        self.restore(member, state["trained"])
+        for name, value in state["velocity"].items():
+            self.velocity[name][member] = value
 
-    def _first_layer(self, places: Tensor) -> Tensor:
-        """Return the first layer's outputs, float64 [images, hidden]."""
-        with torch.no_grad():
-            return self.decay * self.start[places] + self.gram[places] @ self.coordinates.T + self.bias
+    def _per_member(self, values: Sequence[float]) -> Tensor:
+        return torch.tensor(values, dtype=torch.float64, device=self.space.device)
 
-    def _materialise(self) -> Tensor:
-        """Return ``W = c W0 + A X``, float64 [hidden, pixels]."""
-        coordinates = self.coordinates.detach().cpu() / 255
-        weight = self.decay.detach().cpu() * self.start_weight
-        for start in range(0, weight.shape[1], _PIXELS_AT_ONCE):
-            chunk = self.pixels[self.train_rows, start : start + _PIXELS_AT_ONCE].double()
-            weight[:, start : start + _PIXELS_AT_ONCE] += coordinates @ chunk
-        return weight
+    @torch.no_grad()
+    def _first_layer(self, members: Sequence[int], places: Tensor) -> Tensor:
+        """Return the first layer's outputs, float64 [members, images, outputs].
+
+        Args:
+            members: m of them.
+            places: int64 [m, images], where the images stand in the Gram matrix.
+        """
+        coordinates, start = self.trained["coordinates"], self.start
+        outputs = []
+        for member, images in zip(members, places.to(self.space.device), strict=True):
+            products = coordinates[member] @ self.space.gram.index_select(0, images).T  # quicker than K A^T
+            outputs.append(products.T + self.trained["decay"][member] * start[member][images])
+        return torch.stack(outputs) + self.trained["bias"][_index(members), None]
+
+    def _head(self, hidden: Tensor, parameters: Parameters) -> Tensor:
+        """Return logits, float64 [members, images], of the first layer's outputs, [members, images, outputs]."""
+        for place, layer in enumerate(self.head, start=2):
+            if isinstance(layer, nn.ReLU):
+                hidden = hidden.relu()
+            else:
+                weight, bias = parameters[f"{place}.weight"], parameters[f"{place}.bias"]
+                # Not bmm, whose last bits depend on where in memory a member happens to lie.
+                hidden = (hidden[:, :, None, :] * weight[:, None]).sum(dim=3) + bias[:, None]
+        return hidden.squeeze(2)
+
+    def _losses(self, index: slice | Tensor, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean loss of every member, float64 [members], of logits and targets, float64 [members, images]."""
+        num_images = logits.shape[1]
+        # A processor takes several numbers at once, and rounds exp and log of those left over differently: none are.
+        logits, targets = (pad(values, (0, -num_images % 32)) for values in (logits, targets))
+        losses = binary_cross_entropy_with_logits(
+            logits, targets, pos_weight=self.pos_weight[index, None], reduction="none"
+        )
+        return losses[:, :num_images].mean(dim=1)
+
+    @torch.no_grad()
+    def _update(
+        self, members: Sequence[int], places: Tensor, delta: Tensor, gradients: Parameters, lrs: Tensor
+    ) -> None:
+        """Take one step of SGD, as ``torch.optim.SGD`` takes it.
+
+        Args:
+            members: m of them.
+            places: int64 [m, batch], the batch's training images.
+            delta: float64 [m, batch, outputs], gradients of the first layer's outputs.
+            gradients: of the other weights, by name.
+            lrs: float64 [m].
+        """
+        index, own = _index(members), torch.arange(len(members))[:, None]
+        if self.plain:
+            self.trained["coordinates"][torch.tensor(members)[:, None], :, places] -= lrs[:, None, None] * delta
+        else:
+            coordinates = torch.zeros_like(self.trained["coordinates"][index])
+            coordinates[own, :, places] = delta
+            gradients = gradients | {"coordinates": coordinates, "decay": torch.zeros_like(lrs)}
+        for name, gradient in gradients.items():
+            lr, momentum, decay = (
+                _spread(value, gradient) for value in (lrs, self.momentum[index], self.weight_decay[index])
+            )
+            if self.plain:
+                self.trained[name][index] -= lr * gradient
+                continue
+            slope = gradient + decay * self.trained[name][index]
+            speed = momentum * self.velocity[name][index] + slope
+            self.velocity[name][index] = speed
+            self.trained[name][index] -= lr * (slope + momentum * speed if self.nesterov else speed)
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute on one thread: a step is too small to share, and on a busy machine threads wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def _index(members: Sequence[int]) -> slice | Tensor:
+    """Return an index of members, a slice where possible: it gives views instead of copies."""
+    if list(members) == list(range(members[0], members[-1] + 1)):
+        return slice(members[0], members[-1] + 1)
+    return torch.tensor(members)
 
 
-def _positions(rows: Tensor, num_stored: int) -> Tensor:
-    """Return for every stored image its place in ``rows``, -1 where it is not there: int64 [stored images]."""
-    positions = torch.full((num_stored,), -1)
-    positions[rows] = torch.arange(len(rows))
-    return positions
-
-
-def _project(pixels: Tensor, rows: Tensor, weight: Tensor) -> Tensor:
-    """Return ``X W^T`` of images scaled to [0, 1]: float64 [rows, hidden], in one pass over the pixels."""
-    total = torch.zeros(len(rows), len(weight), dtype=torch.float64)
-    for start in range(0, pixels.shape[1], _PIXELS_AT_ONCE):
-        chunk = slice(start, start + _PIXELS_AT_ONCE)
-        total += pixels[rows, chunk].double() @ weight[:, chunk].T
-    return total / 255
+def _spread(values: Tensor, like: Tensor) -> Tensor:
+    """Give one value a member as many dimensions as ``like`` has."""
+    return values.reshape(-1, *[1] * (like.dim() - 1))

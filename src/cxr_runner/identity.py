@@ -29,7 +29,7 @@ def run_id(config: RunConfig, data_fingerprint: str, device_type: str, engine: s
         weights: digest of the file of initial weights, '' where there is none.
     """
     identity = to_dict(config)
-    for key in ("seed", "outputs", "name", "force", "progress"):
+    for key in ("seed", "seeds", "outputs", "name", "force", "progress"):
         del identity[key]
     if weights:
         identity["model"]["weights"] = weights

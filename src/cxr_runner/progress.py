@@ -1,7 +1,7 @@
 """What a person sees while work goes on: a bar on a terminal, plain lines elsewhere."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
@@ -35,19 +35,21 @@ class Reporter:
         yield lambda: None
 
     @contextmanager
-    def training(self, num_epochs: int, num_batches: int, first_epoch: int) -> Iterator["TrainingReporter"]:
-        """Follow the training of one run from ``first_epoch`` (counted from 1) on."""
+    def training(
+        self, num_epochs: int, num_batches: int, first_epoch: int, num_members: int
+    ) -> Iterator["TrainingReporter"]:
+        """Follow the training of a stack of runs from ``first_epoch`` (counted from 1) on."""
         yield TrainingReporter()
 
 
 class TrainingReporter:
     """Says nothing of the epochs; the parent of those that do."""
 
-    def batch(self) -> None:
-        """One more batch is done."""
+    def batch(self, num_members: int) -> None:
+        """One more batch is done, of so many members."""
 
-    def epoch(self, summary: "Epoch") -> None:
-        """One more epoch is done."""
+    def epoch(self, summaries: Sequence["Epoch"]) -> None:
+        """One more epoch is done, of these members."""
 
 
 class LineReporter(Reporter):
@@ -64,7 +66,9 @@ class LineReporter(Reporter):
         yield lambda: None
 
     @contextmanager
-    def training(self, num_epochs: int, num_batches: int, first_epoch: int) -> Iterator[TrainingReporter]:
+    def training(
+        self, num_epochs: int, num_batches: int, first_epoch: int, num_members: int
+    ) -> Iterator[TrainingReporter]:
         """Print one line an epoch."""
         yield _EpochLines(num_epochs)
 
@@ -73,8 +77,11 @@ class _EpochLines(TrainingReporter):
     def __init__(self, num_epochs: int) -> None:
         self.num_epochs = num_epochs
 
-    def epoch(self, summary: "Epoch") -> None:
-        print(_epoch_text(summary, self.num_epochs) + f"  {summary.seconds:.2f} s", flush=True)
+    def epoch(self, summaries: Sequence["Epoch"]) -> None:
+        if summaries:
+            seconds = sum(summary.seconds for summary in summaries)
+            epoch = max(summary.epoch for summary in summaries)
+            print(f"epoch {epoch:>3}/{self.num_epochs}  {_figures(summaries)}  {seconds:.2f} s", flush=True)
 
 
 class BarReporter(Reporter):
@@ -96,10 +103,12 @@ class BarReporter(Reporter):
             yield lambda: progress.advance(task)
 
     @contextmanager
-    def training(self, num_epochs: int, num_batches: int, first_epoch: int) -> Iterator[TrainingReporter]:
+    def training(
+        self, num_epochs: int, num_batches: int, first_epoch: int, num_members: int
+    ) -> Iterator[TrainingReporter]:
         """Show a bar over all batches of all epochs, with the last epoch's figures."""
         with self._progress(TextColumn("{task.fields[figures]}")) as progress:
-            yield _EpochBar(progress, num_epochs, num_batches, first_epoch)
+            yield _EpochBar(progress, num_epochs, num_batches, first_epoch, num_members)
 
     def _progress(self, figures: MofNCompleteColumn | TextColumn) -> Progress:
         return Progress(
@@ -116,27 +125,40 @@ class BarReporter(Reporter):
 
 
 class _EpochBar(TrainingReporter):
-    def __init__(self, progress: Progress, num_epochs: int, num_batches: int, first_epoch: int) -> None:
-        self.progress, self.num_epochs, self.num_batches = progress, num_epochs, num_batches
-        self.done = (first_epoch - 1) * num_batches
-        self.task = progress.add_task("", total=num_epochs * num_batches, completed=self.done, figures="")
-        self.batches_of_epoch = 0
+    def __init__(
+        self, progress: Progress, num_epochs: int, num_batches: int, first_epoch: int, num_members: int
+    ) -> None:
+        self.progress, self.num_epochs, self.num_batches, self.num_members = (
+            progress,
+            num_epochs,
+            num_batches,
+            num_members,
+        )
+        total, done = num_epochs * num_batches * num_members, (first_epoch - 1) * num_batches * num_members
+        self.task = progress.add_task("", total=total, completed=done, figures="")
+        self.batches_of_epoch = 0  # of all members together
         self.current = first_epoch
         self._describe()
 
-    def batch(self) -> None:
-        self.batches_of_epoch += 1
+    def batch(self, num_members: int) -> None:
+        self.batches_of_epoch += num_members
         self._describe()
-        self.progress.advance(self.task)
+        self.progress.advance(self.task, num_members)
 
-    def epoch(self, summary: "Epoch") -> None:
-        figures = f"loss {summary.train_loss:.4f}, val accuracy {summary.val_accuracy:.3f}"
-        self.current, self.batches_of_epoch = summary.epoch + 1, 0
-        self.progress.update(self.task, figures=figures)
+    def epoch(self, summaries: Sequence["Epoch"]) -> None:
+        if not summaries:
+            return
+        self.current, self.num_members, self.batches_of_epoch = self.current + 1, len(summaries), 0
+        # What is left is left for fewer members, where some have stopped.
+        left = (self.num_epochs - self.current + 1) * self.num_batches * len(summaries)
+        completed = self.progress.tasks[self.task].completed
+        self.progress.update(self.task, figures=_figures(summaries), total=completed + left)
 
     def _describe(self) -> None:
         text = f"epoch {min(self.current, self.num_epochs)}/{self.num_epochs}"
-        self.progress.update(self.task, description=f"{text}, batch {self.batches_of_epoch}/{self.num_batches}")
+        batch = self.batches_of_epoch // max(1, self.num_members)
+        members = f", {self.num_members} runs" if self.num_members > 1 else ""
+        self.progress.update(self.task, description=f"{text}, batch {batch}/{self.num_batches}{members}")
 
 
 def make_reporter(mode: Mode) -> Reporter:
@@ -153,8 +175,13 @@ def make_reporter(mode: Mode) -> Reporter:
     return LineReporter()
 
 
-def _epoch_text(summary: "Epoch", num_epochs: int) -> str:
-    return (
-        f"epoch {summary.epoch:>3}/{num_epochs}  train loss {summary.train_loss:.4f}  "
-        f"val loss {summary.val_loss:.4f}  val accuracy {summary.val_accuracy:.4f}"
-    )
+def _figures(summaries: Sequence["Epoch"]) -> str:
+    """Return the figures of an epoch: of one run, or their range over several."""
+    if len(summaries) == 1:
+        (summary,) = summaries
+        losses = f"train loss {summary.train_loss:.4f}  val loss {summary.val_loss:.4f}"
+        return f"{losses}  val accuracy {summary.val_accuracy:.4f}"
+    train_losses = [summary.train_loss for summary in summaries]
+    accuracies = [summary.val_accuracy for summary in summaries]
+    spread = f"train loss {min(train_losses):.3f} to {max(train_losses):.3f}"
+    return f"{len(summaries)} runs  {spread}  val accuracy {min(accuracies):.3f} to {max(accuracies):.3f}"

@@ -1,10 +1,14 @@
-"""What ``cxr-run`` prints at the end of a run."""
+"""What ``cxr-run`` prints of data and results."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cxr_runner.progress import Reporter
-from cxr_runner.sources import About
+from cxr_runner.sources import SPLITS, About
+
+if TYPE_CHECKING:
+    from cxr_runner.dataset import Dataset
 
 SYNTHETIC = "synthetic phantom data"
 
@@ -40,6 +44,45 @@ def print_results(metrics: dict[str, Any], about: About, run_path: Path, reporte
     if about.synthetic:
         reporter.line(f"{SYNTHETIC}: these figures say nothing about real X-rays")
     reporter.line(f"run directory: {run_path}")
+
+
+def print_results_of_many(
+    metrics: Sequence[dict[str, Any]], about: About, run_paths: Sequence[Path], reporter: Reporter
+) -> None:
+    """Show the results of runs that were trained together, one line each.
+
+    Args:
+        metrics: of each run, the content of ``metrics.json``.
+        about: the data that the runs were trained on.
+        run_paths: the run directories.
+        reporter: where the lines go.
+    """
+    names = ["/".join(path.parts[-2:]) for path in run_paths]
+    width = max(map(len, names))
+    reporter.line(f"{'test split':{width}}" + "".join(f"{title:>12}" for title in _COLUMNS))
+    for name, values in zip(names, metrics, strict=True):
+        figures = "".join(f"{values['test'][key]:>12.4f}" for key in _COLUMNS.values())
+        reporter.line(f"{name:{width}}{figures}{'  collapsed' if values['collapsed'] else ''}")
+    if any(values["collapsed"] for values in metrics):
+        reporter.line("collapsed: all images get one and the same output, which says nothing about the model")
+    if about.synthetic:
+        reporter.line(f"{SYNTHETIC}: these figures say nothing about real X-rays")
+    reporter.line(f"run directories: {run_paths[0].parent.parent}")
+
+
+def describe_data(dataset: "Dataset") -> str:
+    """Say in one line which data a run uses."""
+    labels = dataset.table["label"]
+    negative, positive = dataset.class_names
+    counts = f"{(labels == 1).sum():,} {positive} / {(labels == 0).sum():,} {negative} ({labels.mean():.1%} positive)"
+    splits = ", ".join(f"{split} {len(dataset.rows(split)):,}" for split in SPLITS)
+    dropped = [
+        f"{len(table):,} {what}"
+        for table, what in ((dataset.duplicates, "duplicates dropped"), (dataset.unreadable, "unreadable skipped"))
+        if len(table)
+    ]
+    parts = [f"{len(labels):,} images", counts, splits, *dropped, f"fingerprint {dataset.fingerprint}"]
+    return f"data: {dataset.about.title}: " + "; ".join(parts)
 
 
 def data_heading(about: About) -> str:

@@ -1,49 +1,26 @@
-"""The one training loop: order of batches, epochs, evaluation, schedules, early stopping, checkpoints.
+"""The one training loop: order of batches, epochs, evaluation, schedules, early stopping, state.
 
 The loop owns what a reader expects of training; a backend owns the arithmetic and knows neither files nor metrics.
 """
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from itertools import pairwise
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from cxr_runner.backend import Backend, derive_seed
 from cxr_runner.config import EarlyStoppingConfig, ScheduleConfig
 from cxr_runner.errors import RunFailedError
 from cxr_runner.metrics import compute_metrics, decide
 
-
-class Backend(Protocol):
-    """What the loop asks of the arithmetic."""
-
-    name: str
-
-    def step(self, rows: Tensor, targets: Tensor, lr: float, seed: int) -> tuple[Tensor, Tensor]:
-        """Train on one batch; return its mean loss and its logits before the update, both on the device."""
-
-    def logits(self, rows: Tensor, batch_size: int) -> Tensor:
-        """Return the logits of images, float [rows], on the CPU."""
-
-    def weights(self) -> dict[str, Tensor]:
-        """Return the weights on the CPU under the plain names of the module; may take a pass over the images."""
-
-    def snapshot(self) -> dict[str, Tensor]:
-        """Return a copy of what is trained, on the CPU."""
-
-    def restore(self, snapshot: dict[str, Tensor]) -> None:
-        """Go back to a snapshot."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return everything needed to go on bit for bit."""
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
+OnBatch = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -106,14 +83,27 @@ class Best:
 
 @dataclass
 class Trainer:
-    """One run's training; :meth:`run_epoch` until it is :attr:`finished`, then :meth:`finish`."""
+    """One member's training: :func:`train_epoch` until it is :attr:`finished`, then :meth:`finish`.
+
+    Attributes:
+        backend: of the stack that the member belongs to.
+        train: the training images, those of all members of the stack.
+        val: the validation images.
+        settings: of this member.
+        member: its place in the stack.
+        history: one row an epoch.
+        best: the best epoch so far.
+        failure: why training cannot go on; None while it can.
+    """
 
     backend: Backend
     train: Subset
     val: Subset
     settings: TrainSettings
+    member: int = 0
     history: list[Epoch] = field(default_factory=list)
     best: Best = field(default_factory=Best)
+    failure: RunFailedError | None = None
 
     @property
     def num_batches(self) -> int:
@@ -130,23 +120,44 @@ class Trainer:
     @property
     def finished(self) -> bool:
         """Whether there is no epoch left to train."""
-        return len(self.history) >= self.settings.epochs or self.stopped_early
+        return len(self.history) >= self.settings.epochs or self.stopped_early or self.failure is not None
 
-    def run_epoch(self, on_batch: Callable[[], None] = lambda: None) -> Epoch:
-        """Train one epoch and evaluate on the validation split.
+    def finish(self) -> None:
+        """Put the best epoch's weights back where the user asked for them."""
+        if self.best.snapshot is not None:
+            self.backend.restore(self.member, self.best.snapshot)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything needed to go on bit for bit: plain values and tensors."""
+        history = [asdict(epoch) for epoch in self.history]
+        best = {"epoch": self.best.epoch, "score": self.best.score, "snapshot": self.best.snapshot}
+        return {"history": history, "best": best, "backend": self.backend.state_dict(self.member)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where :meth:`state_dict` was taken."""
+        self.history = [Epoch(**epoch) for epoch in state["history"]]
+        self.best = Best(**state["best"])
+        self.backend.load_state_dict(self.member, state["backend"])
+
+    def end_epoch(self, train_loss: float, train_accuracy: float, seconds: float) -> None:
+        """Evaluate on the validation split and write the epoch down; a loss that is not finite is a failure.
 
         Args:
-            on_batch: called after every step.
-
-        Raises:
-            RunFailedError: a loss is not finite.
+            train_loss: mean over the epoch's images, each before its update.
+            train_accuracy: likewise.
+            seconds: that the training took.
         """
         start = time.perf_counter()
         number = len(self.history) + 1
-        train_loss, train_accuracy, lr = self._train_epoch(number, on_batch)
-        logits = self.backend.logits(self.val.rows, self.settings.batch_size)
+        lr = learning_rate(self.settings, number * self.num_batches - 1, self.num_batches)
+        logits = self.backend.logits(self.member, self.val.rows, self.settings.batch_size)
         val_loss = bce_loss(logits, self.val.labels, self.settings.pos_weight)
-        self._check_finite(number, lr, train_loss, val_loss)
+        if not (math.isfinite(train_loss) and math.isfinite(val_loss)):
+            self.failure = RunFailedError(
+                f"the loss is not finite in epoch {number} (train {train_loss}, val {val_loss}); "
+                f"try a smaller optimizer.lr (now {lr:g}) or optimizer.grad_clip=1"
+            )
+            return
         epoch = Epoch(
             epoch=number,
             train_loss=train_loss,
@@ -154,62 +165,16 @@ class Trainer:
             val_loss=val_loss,
             val_accuracy=accuracy(logits, self.val.labels),
             lr=lr,
-            seconds=time.perf_counter() - start,
+            seconds=seconds + time.perf_counter() - start,
         )
         self.history.append(epoch)
         self._update_best(epoch, logits)
-        return epoch
-
-    def finish(self) -> None:
-        """Put the best epoch's weights back where the user asked for them."""
-        if self.best.snapshot is not None:
-            self.backend.restore(self.best.snapshot)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return everything needed to go on bit for bit: plain values and tensors."""
-        history = [asdict(epoch) for epoch in self.history]
-        best = {"epoch": self.best.epoch, "score": self.best.score, "snapshot": self.best.snapshot}
-        return {"history": history, "best": best, "backend": self.backend.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from where :meth:`state_dict` was taken."""
-        self.history = [Epoch(**epoch) for epoch in state["history"]]
-        self.best = Best(**state["best"])
-        self.backend.load_state_dict(state["backend"])
-
-    def _train_epoch(self, number: int, on_batch: Callable[[], None]) -> tuple[float, float, float]:
-        """Return the mean loss and accuracy over the epoch's images and the last step's learning rate."""
-        settings, num_images = self.settings, len(self.train.rows)
-        order = batch_order(settings.seed, number, num_images)
-        losses, corrects, sizes = [], [], []
-        lr = settings.lr
-        for index, chosen in enumerate(torch.split(order, settings.batch_size)):
-            step = (number - 1) * self.num_batches + index
-            lr = learning_rate(settings, step, self.num_batches)
-            targets = self.train.labels[chosen]
-            # The 1 tells this seed from that of the order: trailing zeros do not count in a seed sequence.
-            seed = derive_seed(settings.seed, number, index, 1)
-            loss, logits = self.backend.step(self.train.rows[chosen], targets, lr, seed)
-            losses.append(loss)
-            corrects.append((decide(logits) == targets.to(logits.device).bool()).sum())
-            sizes.append(len(chosen))
-            on_batch()
-        weights = torch.tensor(sizes, dtype=torch.float64) / num_images
-        mean_loss = torch.stack(losses).cpu().double() @ weights
-        return mean_loss.item(), torch.stack(corrects).sum().item() / num_images, lr
-
-    def _check_finite(self, number: int, lr: float, train_loss: float, val_loss: float) -> None:
-        if not (math.isfinite(train_loss) and math.isfinite(val_loss)):
-            raise RunFailedError(
-                f"the loss is not finite in epoch {number} (train {train_loss}, val {val_loss}); "
-                f"try a smaller optimizer.lr (now {lr:g}) or optimizer.grad_clip=1"
-            )
 
     def _update_best(self, epoch: Epoch, logits: Tensor) -> None:
         config = self.settings.early_stopping
         score = self._score(epoch, logits)
         if score > self.best.score + config.min_delta:
-            snapshot = self.backend.snapshot() if config.restore_best else None
+            snapshot = self.backend.snapshot(self.member) if config.restore_best else None
             self.best = Best(epoch.epoch, score, snapshot)
 
     def _score(self, epoch: Epoch, logits: Tensor) -> float:
@@ -225,9 +190,52 @@ class Trainer:
                 return compute_metrics(logits, self.val.labels, self.settings.batch_size)["auroc"]
 
 
-def derive_seed(*parts: int) -> int:
-    """Return a 63-bit seed that depends on all parts; runs resume without any saved random state."""
-    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
+def train_epoch(trainers: Sequence[Trainer], on_batch: OnBatch = lambda num_members: None) -> None:
+    """Train the next epoch of members of one stack, each in its own order, and evaluate them.
+
+    Args:
+        trainers: unfinished members; they need not be at the same epoch.
+        on_batch: called after every step with the number of members; from the threads of the backend's workers.
+    """
+    num_workers = trainers[0].backend.num_workers
+    if num_workers == 1:
+        return _train_group(trainers, on_batch)
+    num_groups = min(len(trainers), num_workers)
+    bounds = [len(trainers) * k // num_groups for k in range(num_groups + 1)]
+    groups = [trainers[start:end] for start, end in pairwise(bounds)]
+    with ThreadPoolExecutor(num_groups, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        for done in [pool.submit(_train_group, group, on_batch) for group in groups]:
+            done.result()
+
+
+def _train_group(trainers: Sequence[Trainer], on_batch: OnBatch) -> None:
+    """Train an epoch of members in step with each other; each is given its share of the time."""
+    start = time.perf_counter()
+    backend, train, batch_size = trainers[0].backend, trainers[0].train, trainers[0].settings.batch_size
+    members = [trainer.member for trainer in trainers]
+    numbers = [len(trainer.history) + 1 for trainer in trainers]
+    seeds = [trainer.settings.seed for trainer in trainers]
+    orders = [batch_order(seed, number, len(train.rows)) for seed, number in zip(seeds, numbers, strict=True)]
+    losses, corrects, sizes = [], [], []
+    for index, chosen in enumerate(torch.stack(orders).split(batch_size, dim=1)):  # type: ignore[no-untyped-call]
+        lrs = [
+            learning_rate(trainer.settings, (number - 1) * trainer.num_batches + index, trainer.num_batches)
+            for trainer, number in zip(trainers, numbers, strict=True)
+        ]
+        # The 1 tells these keys from those of the orders: trailing zeros do not count in a seed sequence.
+        keys = [(seed, number, index, 1) for seed, number in zip(seeds, numbers, strict=True)]
+        targets = train.labels[chosen]
+        loss, logits = backend.step(members, train.rows[chosen], targets, lrs, keys)
+        losses.append(loss)
+        corrects.append((decide(logits) == targets.to(logits.device).bool()).sum(dim=1))
+        sizes.append(chosen.shape[1])
+        on_batch(len(members))
+    weights = torch.tensor(sizes, dtype=torch.float64) / len(train.rows)
+    mean_losses = weights @ torch.stack(losses).cpu().double()
+    accuracies = torch.stack(corrects).sum(dim=0).cpu().double() / len(train.rows)
+    seconds = (time.perf_counter() - start) / len(trainers)
+    for trainer, mean_loss, mean_accuracy in zip(trainers, mean_losses.tolist(), accuracies.tolist(), strict=True):
+        trainer.end_epoch(mean_loss, mean_accuracy, seconds)
 
 
 def batch_order(seed: int, epoch: int, num_images: int) -> Tensor:

@@ -1,0 +1,58 @@
+"""What the training loop asks of the arithmetic; the pixel and the Gram engine answer."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from torch import Tensor
+
+Key = tuple[int, ...]  # whose parts make a seed
+
+
+class Backend(Protocol):
+    """What the loop asks of the arithmetic of a stack of members: models of one shape on the same data."""
+
+    name: str
+
+    @property
+    def num_workers(self) -> int:
+        """How many threads may step disjoint members at the same time."""
+
+    def step(
+        self, members: Sequence[int], rows: Tensor, targets: Tensor, lrs: Sequence[float], keys: Sequence[Key]
+    ) -> tuple[Tensor, Tensor]:
+        """Train members on a batch each.
+
+        Args:
+            members: m of the stack, ascending.
+            rows: int64 [m, batch], rows of the store.
+            targets: float32 [m, batch], 0 or 1.
+            lrs: m learning rates.
+            keys: m keys of this step's random draws; see :func:`derive_seed`.
+
+        Returns:
+            The mean loss of each batch, [m], and the logits before the update, [m, batch], both on the device.
+        """
+
+    def logits(self, member: int, rows: Tensor, batch_size: int) -> Tensor:
+        """Return a member's logits of images, float [rows], on the CPU."""
+
+    def weights(self, members: Sequence[int]) -> list[dict[str, Tensor]]:
+        """Return weights on the CPU under the plain names of the module; may take a pass over the images."""
+
+    def snapshot(self, member: int) -> dict[str, Tensor]:
+        """Return a copy of what is trained of a member, on the CPU."""
+
+    def restore(self, member: int, snapshot: dict[str, Tensor]) -> None:
+        """Take a member back to a snapshot."""
+
+    def state_dict(self, member: int) -> dict[str, Any]:
+        """Return everything that a member needs to go on bit for bit."""
+
+    def load_state_dict(self, member: int, state: dict[str, Any]) -> None:
+        """Go on with a member from a state."""
+
+
+def derive_seed(*parts: int) -> int:
+    """Return a 63-bit seed that depends on all parts; runs resume without any saved random state."""
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)

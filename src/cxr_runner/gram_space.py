@@ -1,0 +1,174 @@
+"""What Gram space needs of the pixels: inner products, starts, and the way back to ordinary weights.
+
+Three things touch the pixels, each in one pass however many members share it: the Gram matrix (once a store), the
+start ``X W0^T`` of each first layer (kept beside the store) and the finished weights ``W = c W0 + A X``.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cxr_runner.artifacts import replacing
+from cxr_runner.dataset import Dataset
+from cxr_runner.gram_matrix import open_gram_matrix
+from cxr_runner.progress import Reporter
+from cxr_runner.sources import SPLITS
+
+_PIXELS_AT_ONCE = 2048  # of all images, as float64: 100 MB for 6,000 images
+_OUTPUTS_AT_ONCE = 256  # starts are computed for so many outputs in one pass: 0.4 GB of weights at 640x640
+
+
+class GramSpace:
+    """The images of a data set, known by their inner products with the training images.
+
+    Attributes:
+        gram: float64 [images, coordinates], inner products of pixels scaled to [0, 1], on the device. Images stand in
+            the order train, val, test; there is a coordinate for every training image, and some more that stay 0.
+        device: where training computes.
+    """
+
+    def __init__(self, dataset: Dataset, device: torch.device, reporter: Reporter) -> None:
+        """Open the Gram matrix of a data set, building it first where it is missing.
+
+        Args:
+            dataset: the images and their splits.
+            device: where to train; it must know float64.
+            reporter: shown the progress of a build.
+        """
+        matrix = open_gram_matrix(dataset.images, dataset.store, reporter)
+        self.device, self.reporter, self.store = device, reporter, dataset.store
+        self.pixels = torch.from_numpy(dataset.images.reshape(len(dataset.images), -1))
+        self.rows = torch.cat([torch.tensor(dataset.rows(split)) for split in SPLITS])
+        self.train_rows = torch.tensor(dataset.rows("train"))
+        products = torch.from_numpy(matrix[self.rows.numpy()[:, None], self.train_rows.numpy()[None, :]])
+        self.gram = aligned_zeros(*products.shape).to(device)
+        self.gram[:, : self.num_train] = products / 255.0**2
+        self._places = torch.full((len(self.pixels),), -1)
+        self._places[self.rows] = torch.arange(len(self.rows))
+        self._starts: dict[str, Tensor] = {}  # raw, float64 [stored images, outputs], by the digest of W0
+
+    @property
+    def num_coordinates(self) -> int:
+        """Number of coordinates an output has: the number of training images, rounded up."""
+        return self.gram.shape[1]
+
+    @property
+    def num_train(self) -> int:
+        """Number of training images."""
+        return len(self.train_rows)
+
+    def places(self, rows: Tensor) -> Tensor:
+        """Return where images stand in :attr:`gram`: int64, shaped as ``rows``; training images stand first."""
+        places = self._places[rows]
+        assert (places >= 0).all(), "every image that is asked for belongs to the data set"
+        return places
+
+    def prepare_starts(self, weights: Iterable[Tensor]) -> None:
+        """Compute the starts of several first layers in as few passes over the pixels as memory allows.
+
+        Args:
+            weights: float32 [outputs, pixels] each.
+        """
+        missing: dict[str, Tensor] = {}
+        for weight in weights:
+            key = _digest(weight)
+            if key not in self._starts and not self._load_start(key, len(weight)):
+                missing[key] = weight
+            if sum(map(len, missing.values())) >= _OUTPUTS_AT_ONCE:
+                self._compute_starts(missing)
+                missing = {}
+        if missing:
+            self._compute_starts(missing)
+
+    def start(self, weight: Tensor) -> Tensor:
+        """Return ``X W0^T`` of the images scaled to [0, 1]: float64 [images, outputs], on the device.
+
+        Raw pixels are whole numbers and PyTorch draws initial weights on a grid: up to a million pixels all sums are
+        exact in float64, so that a start does not depend on what it was computed together with.
+
+        Args:
+            weight: float32 [outputs, pixels].
+        """
+        self.prepare_starts([weight])
+        return (self._starts[_digest(weight)][self.rows] / 255).to(self.device)
+
+    def materialise(self, start_weight: Tensor, decay: Tensor, coordinates: Tensor) -> Tensor:
+        """Return ``W = c W0 + A X`` for several members in one pass: float64 [members, outputs, pixels], on the CPU.
+
+        Args:
+            start_weight: W0, float32 [members, outputs, pixels].
+            decay: c, float64 [members].
+            coordinates: A, float64 [members, outputs, coordinates].
+        """
+        weight = start_weight.double() * decay[:, None, None]
+        scaled = coordinates[:, :, : self.num_train] / 255
+        # A dead member has met few images or none; the others' coordinates would only add zeros.
+        used = [torch.nonzero((member != 0).any(dim=0)).squeeze(1) for member in scaled]
+        for chunk, pixels in self._chunks(self.train_rows):
+            for member, images in enumerate(used):
+                met = pixels if len(images) == len(pixels) else pixels[images]
+                weight[member, :, chunk] += scaled[member][:, images] @ met
+        return weight
+
+    def _project(self, weight: Tensor) -> Tensor:
+        """Return raw pixels times weights: float64 [stored images, outputs]."""
+        everything = torch.arange(len(self.pixels))
+        total = torch.zeros(len(everything), len(weight), dtype=torch.float64)
+        with self.reporter.steps("starts of first layers", -(-self.pixels.shape[1] // _PIXELS_AT_ONCE)) as advance:
+            for chunk, pixels in self._chunks(everything):
+                total += pixels @ weight[:, chunk].double().T
+                advance()
+        return total
+
+    def _chunks(self, rows: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """Give raw pixels of images, float64 [rows, some pixels], with the slice of pixels that they are."""
+        for start in range(0, self.pixels.shape[1], _PIXELS_AT_ONCE):
+            chunk = slice(start, start + _PIXELS_AT_ONCE)
+            yield chunk, self.pixels[:, chunk].contiguous().index_select(0, rows).double()
+
+    def _compute_starts(self, weights: dict[str, Tensor]) -> None:
+        """Compute starts by the digest of their weights and keep them.
+
+        Layers drawn from the same seed share their first rows whatever their width: these are computed once.
+        """
+        rows = {_digest(row): row for weight in weights.values() for row in weight}
+        columns = dict(zip(rows, self._project(torch.stack(list(rows.values()))).T, strict=True))
+        for key, weight in weights.items():
+            self._starts[key] = torch.stack([columns[_digest(row)] for row in weight], dim=1)
+            self._keep_start(key)
+
+    def _load_start(self, key: str, num_outputs: int) -> bool:
+        """Read a start from beside the store; False where there is none."""
+        with suppress(OSError, ValueError, EOFError):
+            start = np.load(self._path(key))
+            if start.dtype == np.float64 and start.shape == (len(self.pixels), num_outputs):
+                self._starts[key] = torch.from_numpy(start)
+                return True
+        return False
+
+    def _keep_start(self, key: str) -> None:
+        """Write a start beside the store; where that cannot be, the next process computes it again."""
+        with suppress(OSError):
+            self._path(key).parent.mkdir(exist_ok=True)
+            with replacing(self._path(key)) as temporary:
+                np.save(temporary, self._starts[key].numpy())
+
+    def _path(self, key: str) -> Path:
+        return self.store / "starts" / f"{key}.npy"
+
+
+def aligned_zeros(rows: int, columns: int) -> Tensor:
+    """Return float64 zeros of at least so many columns, whose rows begin at multiples of 64 bytes.
+
+    Products of aligned matrices are faster, and give the same bits wherever in memory a matrix lies.
+    """
+    return torch.zeros(rows, -(-columns // 8) * 8, dtype=torch.float64)
+
+
+def _digest(weight: Tensor) -> str:
+    return hashlib.blake2b(weight.contiguous().numpy().tobytes(), digest_size=16).hexdigest()

@@ -1,0 +1,282 @@
+"""One stack of runs, end to end: runs of one shape on the same data, trained together, each left in its directory."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+import torch
+from filelock import FileLock
+from torch import Tensor, nn
+
+from cxr_runner.artifacts import RunDir, replacing, write_csv, write_json
+from cxr_runner.backend import Backend
+from cxr_runner.config import RunConfig
+from cxr_runner.dataset import Dataset
+from cxr_runner.devices import describe_device, set_determinism
+from cxr_runner.engine import Choice, build_backend, largest_disagreements
+from cxr_runner.errors import RunFailedError, UserError
+from cxr_runner.gram_space import GramSpace
+from cxr_runner.identity import to_dict
+from cxr_runner.models import build_model, describe_model
+from cxr_runner.progress import Reporter
+from cxr_runner.results import EVALUATED, describe_origin, write_results
+from cxr_runner.status import Status
+from cxr_runner.train import Subset, Trainer, TrainSettings, train_epoch
+
+_TOLERANCE = 1e-3  # of the saved model's logits against the engine's, relative; float32 rounding stays far below
+_CHECKPOINT_SHARE = 0.05  # of the time may go into checkpoints
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A run that is to be trained: its configuration, and what was found for it.
+
+    Attributes:
+        config: of the run.
+        dataset: its images.
+        device: where it will compute.
+        choice: the engine.
+        files: its directory.
+    """
+
+    config: RunConfig
+    dataset: Dataset
+    device: torch.device
+    choice: Choice
+    files: RunDir
+
+
+@dataclass(eq=False)
+class _Member:
+    """A run under way."""
+
+    job: Job
+    model: nn.Module
+    trainer: Trainer
+    status: Status
+
+    @property
+    def files(self) -> RunDir:
+        return self.job.files
+
+
+def train_stack(jobs: Sequence[Job], space: GramSpace | None, reporter: Reporter) -> dict[Job, RunFailedError]:
+    """Train runs together that share data, device, engine, shape of the model, batch size and number of epochs.
+
+    A finished run is not trained again (unless ``force``), a cut-off one goes on from its last checkpoint, and one that
+    fails does not touch the others.
+
+    Args:
+        jobs: the runs; several only for the Gram engine.
+        space: the images in Gram space, for that engine.
+        reporter: shown what goes on.
+
+    Returns:
+        Those that failed; their directories say why.
+
+    Raises:
+        UserError: the directories cannot be written to.
+    """
+    with ExitStack() as locks:
+        # In one order everywhere, so that two processes with overlapping stacks cannot wait for each other.
+        for job in sorted(jobs, key=lambda job: job.files.path):
+            locks.enter_context(_locked(job.files))
+        unfinished = [job for job in jobs if job.config.force or not job.files.complete()]
+        if not unfinished:
+            return {}
+        statuses = [Status(job.files, to_dict(job.config)) for job in unfinished]
+        try:
+            failures = _train(unfinished, statuses, space, reporter)
+        except BaseException as error:
+            for status in statuses:
+                if not status.ended:
+                    status.failed(error)
+            raise
+    return failures
+
+
+def resolve_pos_weight(pos_weight: float | str | None, labels: Tensor) -> float | None:
+    """Return the weight of the positive class; ``balanced`` is negatives / positives of the training labels."""
+    if pos_weight == "balanced":
+        return float((labels == 0).sum() / (labels == 1).sum())
+    return None if pos_weight is None else float(pos_weight)
+
+
+def _train(
+    jobs: Sequence[Job], statuses: Sequence[Status], space: GramSpace | None, reporter: Reporter
+) -> dict[Job, RunFailedError]:
+    first = jobs[0]
+    set_determinism(first.config.deterministic)
+    origin = describe_origin()  # now, because the code on disk may change while the runs go on
+    models = [build_model(job.config.model, job.config.data.image_size, job.config.seed) for job in jobs]
+    _announce(jobs, models[0], reporter)
+    for job in jobs:
+        write_json(job.files.data, job.dataset.describe())
+    subsets = {split: _subset(first.dataset, split) for split in ("train", "val", "test")}
+    weights = [resolve_pos_weight(job.config.loss.pos_weight, subsets["train"].labels) for job in jobs]
+    backend = build_backend([job.config for job in jobs], first.dataset, models, weights, first.device, space)
+    trainers = [
+        Trainer(backend, subsets["train"], subsets["val"], _settings(job.config, weight), place)
+        for place, (job, weight) in enumerate(zip(jobs, weights, strict=True))
+    ]
+    members = [_Member(*parts) for parts in zip(jobs, models, trainers, statuses, strict=True)]
+    failures = _fit(members, reporter)
+    finished = [member for member in members if member.job not in failures]
+    if finished:
+        failures |= _leave_results(finished, subsets, backend, origin | {"stack_size": len(jobs)})
+    return failures
+
+
+def _announce(jobs: Sequence[Job], model: nn.Module, reporter: Reporter) -> None:
+    config, choice = jobs[0].config, jobs[0].choice
+    together = f"; {len(jobs)} runs together" if len(jobs) > 1 else ""
+    reporter.line(f"model: {describe_model(config.model, model)}{together}")
+    device = f"device: {describe_device(jobs[0].device)}, {config.precision}"
+    reporter.line(f"{device}; engine: {choice.engine} ({choice.reason})")
+
+
+def _settings(config: RunConfig, pos_weight: float | None) -> TrainSettings:
+    return TrainSettings(
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        lr=config.optimizer.lr,
+        schedule=config.schedule,
+        early_stopping=config.early_stopping,
+        pos_weight=pos_weight,
+    )
+
+
+def _subset(dataset: Dataset, split: str) -> Subset:
+    return Subset(torch.tensor(dataset.rows(split)), torch.tensor(dataset.labels(split)).float())
+
+
+def _fit(members: Sequence[_Member], reporter: Reporter) -> dict[Job, RunFailedError]:
+    """Train all epochs, leaving history and checkpoint now and then; return the members that failed."""
+    failures = {member.job: error for member in members if (error := _resume(member, reporter))}
+    active = [member for member in members if member.job not in failures and not member.trainer.finished]
+    trainer = members[0].trainer
+    first_epoch = 1 + min((len(member.trainer.history) for member in active), default=trainer.settings.epochs)
+    saved, cost = time.perf_counter(), 0.0
+    with reporter.training(trainer.settings.epochs, trainer.num_batches, first_epoch, len(active)) as shown:
+        while active:
+            train_epoch([member.trainer for member in active], shown.batch)
+            for member in active:
+                if member.trainer.failure is not None:
+                    failures[member.job] = member.status.failed(member.trainer.failure)
+            active = [member for member in active if member.job not in failures]
+            start = time.perf_counter()
+            if cost <= _CHECKPOINT_SHARE * (start - saved):
+                for member in active:
+                    _save(member)
+                saved, cost = time.perf_counter(), time.perf_counter() - start
+            shown.epoch([member.trainer.history[-1] for member in active])
+            active = [member for member in active if not member.trainer.finished]
+    for member in members:
+        _write_history(member)
+        member.trainer.finish()
+    return failures
+
+
+def _write_history(member: _Member) -> None:
+    if member.trainer.history:
+        write_csv(member.files.history, pd.DataFrame([asdict(epoch) for epoch in member.trainer.history]))
+
+
+def _save(member: _Member) -> None:
+    _write_history(member)
+    with replacing(member.files.checkpoint) as temporary:
+        torch.save(member.trainer.state_dict(), temporary)
+
+
+def _resume(member: _Member, reporter: Reporter) -> RunFailedError | None:
+    """Go on from a checkpoint where there is one; one that cannot be used is set aside, and the run fails."""
+    checkpoint = member.files.checkpoint
+    if not checkpoint.exists():
+        return None
+    try:
+        member.trainer.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True))
+    except (OSError, MemoryError, torch.OutOfMemoryError):  # no fault of the file
+        raise
+    except Exception:  # garbage may raise anything
+        checkpoint.replace(checkpoint.with_name("checkpoint.damaged.pt"))
+        reason = "checkpoint.pt cannot be used and is now called checkpoint.damaged.pt; the same command starts over"
+        return member.status.failed(RunFailedError(reason))
+    reporter.line(f"seed {member.job.config.seed}: resuming after epoch {len(member.trainer.history)}")
+    return None
+
+
+def _leave_results(
+    members: Sequence[_Member], subsets: dict[str, Subset], backend: Backend, facts: dict[str, Any]
+) -> dict[Job, RunFailedError]:
+    """Write what finished runs leave; return those whose weights do not give the logits that training ended with."""
+    places = [member.trainer.member for member in members]
+    batch_size = members[0].job.config.batch_size
+    logits = [
+        {split: backend.logits(place, subsets[split].rows, batch_size).float() for split in EVALUATED}
+        for place in places
+    ]
+    weights = backend.weights(places)
+    disagreements: list[float | None] = [None] * len(members)
+    if backend.name == "gram":
+        disagreements = _disagreements(members, weights, subsets, logits)
+    failures = {}
+    for member, own_logits, own_weights, disagreement in zip(members, logits, weights, disagreements, strict=True):
+        largest = max(float(values.abs().max()) for values in own_logits.values())
+        if disagreement is not None and not disagreement <= _TOLERANCE * (1 + largest):  # so that nan fails too
+            reason = (
+                f"the saved weights give logits that differ by {disagreement:.2g} from those of engine=gram; "
+                "the training has left the range of float32, try a smaller optimizer.lr or engine=pixel"
+            )
+            failures[member.job] = member.status.failed(RunFailedError(reason))
+            continue
+        own_facts = facts | _facts(member) | {"engine_disagreement": disagreement}
+        title = f"{member.files.path.parent.name}, seed {member.job.config.seed} — {member.job.dataset.about.title}"
+        write_results(member.files, member.job.dataset, member.trainer, own_logits, own_weights, own_facts, title)
+        member.status.done()
+    return failures
+
+
+def _disagreements(
+    members: Sequence[_Member],
+    weights: Sequence[dict[str, Tensor]],
+    subsets: dict[str, Subset],
+    logits: Sequence[dict[str, Tensor]],
+) -> list[float | None]:
+    """Return how far the logits of the weights to be saved are from the engine's own, for each member."""
+    for member, own_weights in zip(members, weights, strict=True):
+        member.model.load_state_dict(own_weights)
+    job, rows = members[0].job, torch.cat([subsets[split].rows for split in EVALUATED])
+    own = torch.stack([torch.cat([values[split] for split in EVALUATED]) for values in logits])
+    models = [member.model for member in members]
+    return list(largest_disagreements(models, job.dataset, rows, own, job.device))
+
+
+def _facts(member: _Member) -> dict[str, Any]:
+    job = member.job
+    return {
+        "engine": job.choice.engine,
+        "engine_reason": job.choice.reason,
+        "device": describe_device(job.device),
+        "precision": job.config.precision,
+        "num_parameters": sum(parameter.numel() for parameter in member.model.parameters()),
+        "pos_weight": member.trainer.settings.pos_weight,
+    }
+
+
+@contextmanager
+def _locked(files: RunDir) -> Iterator[None]:
+    """Make the run directory and keep other processes out: one with the same run waits, and then finds it done."""
+    lock = FileLock(files.lock)
+    try:
+        files.path.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise UserError.for_key("outputs", files.path, f"cannot be written to ({error.strerror})") from None
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,42 @@
+"""The Hydra launcher of sweeps on one machine: hands all jobs over at once, so that they can share their work.
+
+It stands here because Hydra finds its plugins in the namespace ``hydra_plugins`` only.
+"""
+
+from collections.abc import Sequence
+
+from hydra.core.utils import JobReturn, JobStatus, filter_overrides, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict, read_write
+
+
+class StackLauncher(Launcher):
+    """Composes every job of a sweep and calls the task once, with all of their configurations.
+
+    The task trains together what can be trained together; see :mod:`cxr_runner.experiment`. Other launchers (basic,
+    joblib, submitit, ray) call it with one configuration at a time; there, ``seeds=10`` makes one job of ten runs.
+    Callbacks, ``hydra.job.env_set`` and ``hydra.job.chdir`` belong to single jobs: ``hydra/launcher=basic`` heeds them.
+    """
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Take over what Hydra gives."""
+        self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Train all jobs; return one result each."""
+        setup_globals()
+        configs = [self._compose(overrides) for overrides in job_overrides]
+        returned = self.task_function(*configs)
+        values = returned if len(configs) > 1 else [returned]
+        return [
+            JobReturn(filter_overrides(overrides), cfg=config, status=JobStatus.COMPLETED, _return_value=value)
+            for overrides, config, value in zip(job_overrides, configs, values, strict=True)
+        ]
+
+    def _compose(self, overrides: Sequence[str]) -> DictConfig:
+        """Return one job's own configuration, without Hydra's part."""
+        config: DictConfig = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
+        with read_write(config), open_dict(config):
+            del config["hydra"]
+        return config
