@@ -46,9 +46,16 @@ def run() -> NoReturn:
         return values if len(values) > 1 else values[0]
 
     try:
+        if any("glob(" in argument for argument in sys.argv[1:]):
+            from cxr_runner.complaints import check_globs
+
+            check_globs(sys.argv[1:])
         hydra.main(version_base="1.3", config_path="pkg://cxr_runner.conf", config_name="config")(job)()
     except BrokenPipeError:
         _forget_output()
+    except UserError as error:
+        problems.append(error)
+        _print_error("cxr-run", error)
     except Exception as error:  # the job lets none through: this is the composition of the configuration
         from cxr_runner.complaints import explain_composition
         from cxr_runner.config import KEYS

@@ -3,7 +3,10 @@
 import re
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
+from importlib.resources import files
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob
 from hydra.errors import MissingConfigException, OverrideParseException
 from pydantic_core import ErrorDetails
 
@@ -29,6 +32,8 @@ _COMPLAINTS = {  # of pydantic, by the type of the error, in the house's words
     "string_too_short": "must not be empty",
     "string_type": "must be text",
 }
+
+_FEW = 8  # choices that one line can name
 
 
 def explain_values(errors: list[ErrorDetails], keys: Collection[str]) -> UserError:
@@ -87,7 +92,12 @@ def explain_composition(error: Exception, arguments: Sequence[str], keys: Collec
     """
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, option = error.missing_cfg_file.rpartition("/")
-        return UserError.for_key(group, option, f"no such choice, valid are {', '.join(error.options)}")
+        return UserError.for_key(group, option, f"no such choice, {_nearest(option, error.options)}")
+    if "Config group override must be" in str(error):  # experiment=20
+        for group, _, given in (argument.lstrip("+").partition("=") for argument in arguments):
+            option = given.split(",")[0]
+            if re.fullmatch(r"[\d.]+|true|false", option) and (choices := _choices(group)):
+                return UserError.for_key(group, option, f"no such choice, {_nearest(option, choices)}")
     ambiguous = re.match(r"Ambiguous value for argument '(.*)'", str(error))
     if ambiguous:
         return UserError(f"{ambiguous.group(1)}: several values make a sweep, which needs -m")
@@ -104,6 +114,40 @@ def explain_composition(error: Exception, arguments: Sequence[str], keys: Collec
     if "not in struct" in f"{error} {error.__cause__}":
         return UserError.for_key(key, _given(key, arguments), unknown_key(key, keys))
     return UserError.for_key(key, _given(key, arguments), _first_line(error))
+
+
+def check_globs(arguments: Sequence[str]) -> None:
+    """Refuse a pattern that fits no choice, of which Hydra would make a sweep of nothing.
+
+    Args:
+        arguments: the command line.
+
+    Raises:
+        UserError: there is such a pattern.
+    """
+    for argument in arguments:
+        if not re.fullmatch(r"[^'\"]+=\s*glob\(.*\)\s*", argument):
+            continue
+        override = OverridesParser.create().parse_override(argument)
+        pattern, choices = override.value(), _choices(override.key_or_group)
+        if isinstance(pattern, Glob) and not pattern.filter(choices):
+            valid = _nearest(" ".join(pattern.include), choices) if choices else "only a group of files has choices"
+            raise UserError(f"{argument}: fits no choice, {valid}")
+
+
+def _choices(group: str) -> list[str]:
+    """Return what can be chosen in a group of the configuration; nothing where there is no such group."""
+    folder = files("cxr_runner.conf").joinpath(group)
+    names = (file.name for file in folder.iterdir()) if folder.is_dir() else ()
+    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
+
+
+def _nearest(option: str, choices: Sequence[str]) -> str:
+    """Name the choices: all where they are few, otherwise the one that was probably meant."""
+    if len(choices) <= _FEW:
+        return f"valid are {', '.join(choices)}"
+    near = get_close_matches(option, choices, n=1) or [choice for choice in choices if option and option in choice]
+    return f"did you mean {near[0]}?" if near else f"valid are {choices[0]} ... {choices[-1]}, see cxr-run --help"
 
 
 def _named_key(error: Exception) -> str | None:
