@@ -77,6 +77,10 @@ class RunDir:
         """Held by the process that trains this run."""
         return self.path.parent / f".{self.path.name}.lock"
 
+    def pictured(self) -> bool:
+        """Whether the pictures are there."""
+        return self.curves.is_file() and self.confusion.is_file()
+
     def complete(self) -> bool:
         """Whether the run is done and all that it leaves is there."""
         status, metrics = read_json(self.status) or {}, read_json(self.metrics) or {}

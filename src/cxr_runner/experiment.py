@@ -16,6 +16,7 @@ from cxr_runner.errors import RunFailedError, UserError, user_path
 from cxr_runner.gram_space import GramSpace
 from cxr_runner.identity import run_id
 from cxr_runner.models import build_model, first_weight, initial_weights_digest
+from cxr_runner.pictures import Painter
 from cxr_runner.progress import Reporter, make_reporter
 from cxr_runner.stack import Job, train_stack
 from cxr_runner.summary import describe_data, print_results, print_results_of_many
@@ -60,14 +61,15 @@ def run_experiments(configs: Sequence[RunConfig], on_failure: OnFailure = lambda
     if not configs:
         return []
     keep_freed_memory()
-    return _Sweep(make_reporter(configs[0].progress), on_failure).run(configs)
+    with Painter(in_background=len(configs) > 1) as painter:
+        return _Sweep(make_reporter(configs[0].progress), on_failure, painter).run(configs)
 
 
 class _Sweep:
     """What runs of one call share: opened data sets, and the Gram space of the current one."""
 
-    def __init__(self, reporter: Reporter, on_failure: OnFailure) -> None:
-        self.reporter, self.on_failure = reporter, on_failure
+    def __init__(self, reporter: Reporter, on_failure: OnFailure, painter: Painter) -> None:
+        self.reporter, self.on_failure, self.painter = reporter, on_failure, painter
         self.datasets: dict[AnyDataConfig, Dataset] = {}
         self.checked_models: set[tuple[AnyModelConfig, int]] = set()
         self.space: tuple[Path, str, GramSpace] | None = None
@@ -80,6 +82,9 @@ class _Sweep:
         num_done = len(jobs) - len(waiting)
         if len(jobs) > 1 and num_done:
             self.reporter.line(f"{num_done} of {len(jobs)} runs are done already (force=true trains them anew)")
+            for job in jobs.values():
+                if job not in waiting:
+                    self._picture(job)
         stacks = _form_stacks(waiting)
         for number, stack in enumerate(stacks, start=1):
             if len(jobs) > 1:
@@ -140,12 +145,18 @@ class _Sweep:
         return self.space[2]
 
     def _show(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            self._picture(job)
         metrics = [artifacts.read_json(job.files.metrics) or {} for job in jobs]
         if len(jobs) == 1:
             print_results(metrics[0], jobs[0].dataset.about, jobs[0].files.path, self.reporter)
         elif jobs:
             seeds = [job.files.path for job in jobs]
             print_results_of_many(metrics, jobs[0].dataset.about, seeds, self.reporter)
+
+    def _picture(self, job: Job) -> None:
+        if not job.files.pictured() or job.config.force:
+            self.painter.paint(job.files.path)
 
     def _outcome(self, job: Job) -> Outcome:
         metrics = artifacts.read_json(job.files.metrics) or {}

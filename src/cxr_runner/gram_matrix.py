@@ -5,8 +5,8 @@ and its products are summed exactly either in int32 (over at most 2^16 pixels at
 no partial sum exceeds 2^24). Which of the two is faster depends on the processor, so both are tried on a small piece.
 """
 
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from cxr_runner.artifacts import replacing
 from cxr_runner.errors import UserError
+from cxr_runner.exact import fastest
 from cxr_runner.progress import Reporter
 
 _PIXELS_AT_ONCE = 8192  # columns converted at a time: 200 MB of float32 for 6,000 images
@@ -92,16 +93,11 @@ def gram_matrix(images: NDArray[np.uint8], reporter: Reporter) -> NDArray[np.flo
 
 
 def _fastest_product(pixels: Tensor) -> Callable[[Tensor, Tensor], None]:
-    """Time both exact ways on a small piece; they give the same numbers."""
+    """Choose between the exact ways; they give the same numbers."""
     piece = pixels[:256, :_PIXELS_AT_ONCE].contiguous() ^ 128
-    seconds = {}
-    for way in (_add_products_float32, _add_products_int8):
-        total = torch.zeros(len(piece), len(piece), dtype=torch.float64)
-        way(piece, total)  # the first call of all prepares the kernel
-        start = time.perf_counter()
-        way(piece, total)
-        seconds[way] = time.perf_counter() - start
-    return min(seconds, key=lambda way: seconds[way])
+    total = torch.zeros(len(piece), len(piece), dtype=torch.float64)
+    ways = (_add_products_float32, _add_products_int8)
+    return ways[fastest([partial(way, piece, total) for way in ways])]
 
 
 def _add_products_float32(flipped: Tensor, total: Tensor) -> None:

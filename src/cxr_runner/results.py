@@ -1,8 +1,7 @@
-"""What a finished run leaves: metrics, predictions, weights and pictures."""
+"""What a finished run leaves: metrics, predictions and weights."""
 
 import platform
 import subprocess
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from torch import Tensor
 
 from cxr_runner.artifacts import RunDir, replacing, write_csv, write_json
 from cxr_runner.dataset import Dataset
-from cxr_runner.figures import plot_confusion, plot_curves, save_figure
 from cxr_runner.metrics import compute_metrics, is_collapsed
 from cxr_runner.train import Trainer
 
@@ -28,9 +26,8 @@ def write_results(
     logits: dict[str, Tensor],
     weights: dict[str, Tensor],
     facts: dict[str, Any],
-    title: str,
 ) -> None:
-    """Write all files of a finished run, ``metrics.json`` last.
+    """Write the files of a finished run, ``metrics.json`` last; its history is there already.
 
     Args:
         files: the run directory.
@@ -39,7 +36,6 @@ def write_results(
         logits: for each of :data:`EVALUATED`, float32 [images].
         weights: float32, under the plain names of the module.
         facts: what else ``metrics.json`` is to say, ready for JSON.
-        title: of the pictures.
     """
     metrics: dict[str, Any] = {
         split: compute_metrics(logits[split], torch.tensor(dataset.labels(split)), trainer.settings.batch_size)
@@ -58,9 +54,6 @@ def write_results(
     write_csv(files.predictions, pd.concat([_predictions(split, dataset, logits[split]) for split in EVALUATED]))
     with replacing(files.model) as temporary:
         temporary.write_bytes(save(weights))
-    history = pd.DataFrame([asdict(epoch) for epoch in trainer.history])
-    save_figure(plot_curves(history, title), files.curves)
-    save_figure(plot_confusion(metrics["test"], dataset.class_names, title), files.confusion)
     write_json(files.metrics, metrics)
 
 

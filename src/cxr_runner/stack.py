@@ -234,8 +234,7 @@ def _leave_results(
             failures[member.job] = member.status.failed(RunFailedError(reason))
             continue
         own_facts = facts | _facts(member) | {"engine_disagreement": disagreement}
-        title = f"{member.files.path.parent.name}, seed {member.job.config.seed} — {member.job.dataset.about.title}"
-        write_results(member.files, member.job.dataset, member.trainer, own_logits, own_weights, own_facts, title)
+        write_results(member.files, member.job.dataset, member.trainer, own_logits, own_weights, own_facts)
         member.status.done()
     return failures
 

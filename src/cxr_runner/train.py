@@ -199,17 +199,17 @@ def train_epoch(trainers: Sequence[Trainer], on_batch: OnBatch = lambda num_memb
     """
     num_workers = trainers[0].backend.num_workers
     if num_workers == 1:
-        return _train_group(trainers, on_batch)
+        return _train_group(trainers, on_batch, len(trainers))
     num_groups = min(len(trainers), num_workers)
     bounds = [len(trainers) * k // num_groups for k in range(num_groups + 1)]
     groups = [trainers[start:end] for start, end in pairwise(bounds)]
     with ThreadPoolExecutor(num_groups, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        for done in [pool.submit(_train_group, group, on_batch) for group in groups]:
+        for done in [pool.submit(_train_group, group, on_batch, len(trainers)) for group in groups]:
             done.result()
 
 
-def _train_group(trainers: Sequence[Trainer], on_batch: OnBatch) -> None:
-    """Train an epoch of members in step with each other; each is given its share of the time."""
+def _train_group(trainers: Sequence[Trainer], on_batch: OnBatch, num_at_once: int) -> None:
+    """Train an epoch of members in step with each other; each is given its share of the time, of so many at once."""
     start = time.perf_counter()
     backend, train, batch_size = trainers[0].backend, trainers[0].train, trainers[0].settings.batch_size
     members = [trainer.member for trainer in trainers]
@@ -233,7 +233,7 @@ def _train_group(trainers: Sequence[Trainer], on_batch: OnBatch) -> None:
     weights = torch.tensor(sizes, dtype=torch.float64) / len(train.rows)
     mean_losses = weights @ torch.stack(losses).cpu().double()
     accuracies = torch.stack(corrects).sum(dim=0).cpu().double() / len(train.rows)
-    seconds = (time.perf_counter() - start) / len(trainers)
+    seconds = (time.perf_counter() - start) / num_at_once
     for trainer, mean_loss, mean_accuracy in zip(trainers, mean_losses.tolist(), accuracies.tolist(), strict=True):
         trainer.end_epoch(mean_loss, mean_accuracy, seconds)
 

@@ -3,12 +3,15 @@
 It stands here because Hydra finds its plugins in the namespace ``hydra_plugins`` only.
 """
 
+import re
 from collections.abc import Sequence
 
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict, read_write
+
+_SEED = re.compile(r"seed=\d+")
 
 
 class StackLauncher(Launcher):
@@ -26,7 +29,7 @@ class StackLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Train all jobs; return one result each."""
         setup_globals()
-        configs = [self._compose(overrides) for overrides in job_overrides]
+        configs = self._compose(job_overrides)
         returned = self.task_function(*configs)
         values = returned if len(configs) > 1 else [returned]
         return [
@@ -34,9 +37,22 @@ class StackLauncher(Launcher):
             for overrides, config, value in zip(job_overrides, configs, values, strict=True)
         ]
 
-    def _compose(self, overrides: Sequence[str]) -> DictConfig:
-        """Return one job's own configuration, without Hydra's part."""
-        config: DictConfig = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
-        with read_write(config), open_dict(config):
-            del config["hydra"]
-        return config
+    def _compose(self, job_overrides: Sequence[Sequence[str]]) -> list[DictConfig]:
+        """Return the jobs' own configurations, without Hydra's part.
+
+        Composing takes Hydra a tenth of a second: jobs that differ in nothing but their seed are composed once.
+        """
+        composed: dict[tuple[str, ...], DictConfig] = {}
+        configs = []
+        for overrides in job_overrides:
+            others = tuple(override for override in overrides if not _SEED.fullmatch(override))
+            if others not in composed:
+                composed[others] = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
+            config = composed[others].copy()
+            with read_write(config), open_dict(config):
+                del config["hydra"]
+                for override in overrides:
+                    if override not in others:
+                        config.seed = int(override.removeprefix("seed="))
+            configs.append(config)
+        return configs

@@ -1,0 +1,50 @@
+"""Exact products against Python's whole numbers."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cxr_runner.exact import WholeNumbers, fastest, num_exact_bits, to_whole_numbers
+
+
+def _python_product(numbers, pixels):
+    return np.array(numbers.tolist(), dtype=object).astype(int) @ np.array(pixels.tolist(), dtype=object)
+
+
+@pytest.mark.parametrize("use_int8", [False, True, None])
+@pytest.mark.parametrize("num_terms", [1, 7, 43, 4077])
+def test_products_are_exact_up_to_the_bits_promised(use_int8, num_terms):
+    rng = np.random.default_rng(num_terms)
+    largest = 2 ** num_exact_bits(num_terms) - 1
+    numbers = torch.tensor(rng.integers(-largest, largest, (3, num_terms), endpoint=True).astype(float))
+    numbers[0], numbers[1, 0] = largest, -largest
+    pixels = torch.tensor(rng.integers(0, 256, (num_terms, 5)), dtype=torch.uint8)
+    pixels[:, 0] = 255
+    product = WholeNumbers(numbers, use_int8).times(pixels)
+    assert product.dtype == torch.float64
+    assert (_python_product(numbers, pixels) == np.array(product.tolist(), dtype=object)).all()
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=6), st.integers(2, 40))
+def test_whole_numbers_are_near_and_fit(values, num_bits):
+    rows = torch.tensor([values], dtype=torch.float64)
+    numbers, steps = to_whole_numbers(rows, num_bits)
+    assert (numbers == numbers.round()).all()
+    assert numbers.abs().max() < 2**num_bits
+    assert torch.frexp(steps).mantissa.tolist() == [[0.5]], "a power of two"
+    assert ((numbers * steps - rows).abs() <= rows.abs().max() * 2.0 ** (1 - num_bits)).all()
+
+
+def test_values_that_fit_are_kept_exactly():
+    values = torch.tensor([[3.0, -1.5, 0.25], [0.0, 0.0, 0.0]], dtype=torch.float64)
+    numbers, steps = to_whole_numbers(values, 10)
+    assert torch.equal(numbers * steps, values)
+
+
+def test_the_faster_way_is_taken(monkeypatch):
+    clock = iter([0, 3, 3, 5] * 5)  # three seconds for the first, two for the second
+    monkeypatch.setattr("cxr_runner.exact.time.perf_counter", lambda: next(clock))
+    assert fastest([lambda: None, lambda: None]) == 1
