@@ -7,8 +7,14 @@ CODE := src tests
 # Small and quick: on 560 training images of 128x128, small batches and momentum make up for the few steps of 10 epochs.
 DEMO := data.image_size=128 batch_size=8 optimizer.momentum=0.9 outputs=outputs/demo
 
+# Of make study, e.g. make study DATA=~/xrays SEEDS=3 SIZE=224 PRESET=full ARGS=--forecast
+DATA ?= phantom
+SEEDS ?= 10
+SIZE ?= 640
+PRESET ?= laptop
+
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-long check format clean
+.PHONY: help install run study test test-long check format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +33,9 @@ $(READY): pyproject.toml constraints.txt
 run: $(READY) ## train the three families on synthetic phantom data and report on them
 	$(BIN)/cxr-run -m model=linear,linear_relu,cnn 'seed=range(0,3)' $(DEMO)
 	$(BIN)/cxr-report outputs/demo
+
+study: $(READY) ## train both tables of the study (DATA, SEEDS, SIZE, PRESET=laptop|full), with a forecast, and report
+	$(BIN)/cxr-study --data '$(DATA)' --seeds $(SEEDS) --size $(SIZE) --preset $(PRESET) $(ARGS)
 
 test: $(READY) ## run the tests
 	$(BIN)/pytest --numprocesses=2

@@ -16,7 +16,10 @@ CONF = Path(__file__).parents[1] / "conf"
 HYDRA = {"hydra", "omegaconf"}
 MAY_USE_HYDRA = {"cli", "complaints", "config", "launcher"}
 TORCH = {"torch", "torchvision", "torchmetrics", "safetensors.torch"}
-WITHOUT_TORCH = {"artifacts", "config", "figures", "report", "stats", "study", "summary"}
+WITHOUT_TORCH = {
+    *("artifacts", "config", "consequences", "errata", "errata_figures", "figures", "recovery", "report", "slips"),
+    *("stats", "study", "summary"),
+}
 HUB = {"datasets", "huggingface_hub", "pyarrow"}
 LONGEST_MODULE, LONGEST_FUNCTION = 300, 55
 

@@ -1,4 +1,4 @@
-"""The entry points ``cxr-run`` and ``cxr-report``; nothing heavy is imported before there is work to do."""
+"""The entry points, the commands of this package; nothing heavy is imported before there is work to do."""
 
 import argparse
 import os
@@ -91,6 +91,40 @@ def report() -> NoReturn:
         _print_error("cxr-report", error)
         sys.exit(USER_ERROR)
     except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    sys.exit(DONE)
+
+
+def study() -> NoReturn:
+    """Train both tables of the study and report on them: the command ``cxr-study``."""
+    parser = argparse.ArgumentParser(
+        prog="cxr-study",
+        usage="cxr-study [options] [KEY=VALUE ...]",
+        description="Train the 32 models of the study, say before how long that will take, and report on them. "
+        "What is finished is not trained again: the same command goes on where it was stopped.",
+    )
+    parser.add_argument(
+        "--data", default="phantom", help="phantom, chest_xray or a folder of images (default: phantom)"
+    )
+    parser.add_argument("--seeds", default=10, type=int, help="seeds of every model (default: 10)")
+    parser.add_argument("--size", default=640, type=int, help="side of the images in pixels (default: 640)")
+    presets = "laptop (default): CNNs and Adam with fewer seeds, CNNs at 64 pixels; full: all as asked for"
+    parser.add_argument("--preset", default="laptop", choices=("laptop", "full"), help=presets)
+    parser.add_argument("--outputs", default="outputs/study", type=Path, help="where runs go (default: outputs/study)")
+    parser.add_argument("--forecast", action="store_true", help="only say how long it will take")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="further settings of cxr-run")
+    given = parser.parse_args()
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        from cxr_runner.sweep import Order, run_study
+
+        order = Order(given.preset, given.data, given.seeds, given.size, given.outputs, tuple(given.overrides))
+        run_study(order, only_forecast=given.forecast)
+    except (UserError, RunFailedError) as error:
+        _print_error("cxr-study", error)
+        sys.exit(USER_ERROR if isinstance(error, UserError) else RUN_FAILED)
+    except KeyboardInterrupt:
+        print("cxr-study: interrupted; the same command goes on where it stopped", file=sys.stderr)
         sys.exit(INTERRUPTED)
     sys.exit(DONE)
 

@@ -1,0 +1,108 @@
+"""What the errata of the study mean for its conclusions, in sentences whose every figure is computed."""
+
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+import pandas as pd
+
+from cxr_runner.errata import accuracy_table, claim_table, recovery_table
+from cxr_runner.slips import num_statements, slip_table
+from cxr_runner.study import Study
+
+
+def consequences(study: Study) -> list[str]:
+    """Say what arithmetic on the published numbers alone does to the study's conclusions.
+
+    Returns:
+        Plain sentences, the weightiest first.
+    """
+    recovered = recovery_table(study)
+    return [
+        _accuracies(accuracy_table(study), recovered),
+        _ranking(recovered),
+        _noise(recovered),
+        *_claims(claim_table(study)),
+        _steps(study),
+        _numbers(slip_table(study)),
+    ]
+
+
+def _accuracies(accuracies: pd.DataFrame, recovered: pd.DataFrame) -> str:
+    num_images, last = recovered["num_images"].iloc[0], recovered["last_batch"].iloc[0]
+    sizes = " or ".join(map(str, sorted(recovered["batch_size"].unique())))
+    return (
+        f"Of {len(accuracies)} published accuracies, {_count(~accuracies['is_share'])} are no share of {num_images} "
+        f"images and {_count(~accuracies['allowed'])} are impossible beside their own precision and recall, if they "
+        f"are shares of all test images. All {len(accuracies)} are possible as means over batches, in which the last "
+        f"{last} images weigh as much as {sizes} others; then each row has exactly one accuracy over all images."
+    )
+
+
+def _ranking(recovered: pd.DataFrame) -> str:
+    leaders = recovered[recovered["recovered_rank"] == 1]
+    former = recovered[recovered["published_rank"] == 1]
+    first = leaders.iloc[0]
+    changed = _count(recovered["published_rank"] != recovered["recovered_rank"])
+    return (
+        f"By accuracy over all test images the ranking changes in {changed} of {len(recovered)} places: model "
+        f"{first['row']} ({first['model']}, batches of {first['batch_size']}) leads with {first['correct']} of "
+        f"{first['num_images']} correct instead of standing in place {first['published_rank']}; the published "
+        f"leaders, models {_and(former['row'])}, have {_and(former['correct'].unique())}."
+    )
+
+
+def _noise(recovered: pd.DataFrame) -> str:
+    first = recovered.sort_values("recovered_rank").iloc[0]
+    others = recovered[recovered["row"] != first["row"]]
+    inside = others["pooled"].between(first["wilson_low"], first["wilson_high"])
+    return (
+        f"The 95 % Wilson interval of the leader is {first['wilson_low']:.1f} to {first['wilson_high']:.1f} %, and "
+        f"{_count(inside)} of the other {len(others)} models lie in it. All were tested on the same images, so that "
+        "a paired test could tell more, but it needs the predictions, which the study does not give; and each model "
+        "was trained once, so that what another seed would have given is not known at all."
+    )
+
+
+def _claims(claims: pd.DataFrame) -> list[str]:
+    sentences = []
+    for claim in claims.to_dict("records"):
+        if claim["published_exceptions"] or claim["recovered_exceptions"]:
+            metric = "F1" if claim["metric"] == "f1" else claim["metric"]
+            parts = [f"by published {metric} " + _kept(claim, "published")]
+            if not pd.isna(claim["recovered"]):
+                parts.append("by the recovered counts of correct images " + _kept(claim, "recovered"))
+            sentences.append(f'"{claim["says"]}" ({claim["place"]}): {"; ".join(parts)}.')
+    return sentences
+
+
+def _kept(claim: dict[Hashable, Any], source: str) -> str:
+    exceptions = claim[f"{source}_exceptions"]
+    if not exceptions:
+        return f"all {claim['pairs']} pairs agree"
+    return f"{claim[source]} of {claim['pairs']} pairs agree, but not {exceptions.replace('; ', ', nor ')}"
+
+
+def _steps(study: Study) -> str:
+    first, second = study.row("20"), study.row("20b")
+    steps = [row.epochs * -(-study.splits["train"] // row.batch_size) for row in (first, second)]
+    return (
+        f"Batch size is not all that differs between Tables 1 and 2: with batches of {second.batch_size} the models "
+        f"train {second.epochs} instead of {first.epochs} epochs, yet take {steps[1]:,} instead of {steps[0]:,} steps "
+        "at the same learning rate."
+    )
+
+
+def _numbers(slips: pd.DataFrame) -> str:
+    return (
+        f"Of {num_statements()} statements on single models in captions and text, {len(slips)} do not fit Tables 1 "
+        f"and 2; they stand in {_and(slips['place'].unique())}."
+    )
+
+
+def _count(mask: pd.Series) -> int:
+    return int(mask.sum())
+
+
+def _and(values: Iterable[object]) -> str:
+    *before, last = map(str, values)
+    return f"{', '.join(before)} and {last}" if before else last
