@@ -42,7 +42,10 @@ def set_determinism(deterministic: bool) -> None:
     """Make torch refuse, or allow, operations that may give other bits the next time; float32 is never TF32."""
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it starts
-    torch.use_deterministic_algorithms(deterministic)
+    # As use_deterministic_algorithms(), which would import the compiler, and that takes seconds.
+    torch.set_deterministic_debug_mode("error" if deterministic else "default")
+    # Filling every new tensor finds a mistake that is not made here, at the price of a pass over the memory.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.deterministic = deterministic
     # precision=float32 means float32: by default cuDNN rounds the inputs of convolutions to TF32.
     torch.backends.cudnn.allow_tf32 = False
