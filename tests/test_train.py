@@ -315,3 +315,34 @@ def test_pixels_are_scaled_to_0_and_1():
     batch = PixelFeed(images, torch.device("cpu")).batch(torch.tensor([0]))
     assert batch.shape == (1, 1, 2, 2)
     assert batch.flatten().tolist() == pytest.approx([0.0, 1.0, 0.2, 0.4])
+
+
+def test_a_batch_that_does_not_fit_is_computed_in_pieces(images):
+    whole = _run(_trainer(images, epochs=1))
+    trainer = _trainer(images, epochs=1)
+    forward = trainer.backend.model.forward
+
+    def small_memory(batch):
+        if len(batch) > 2:
+            raise torch.OutOfMemoryError
+        return forward(batch)
+
+    trainer.backend.model.forward = small_memory
+    with pytest.warns(UserWarning, match="in 4 pieces"), pytest.warns(UserWarning, match="in 2 pieces"):
+        trainer.backend.step([0], trainer.train.rows[None, :8], trainer.train.labels[None, :8], [0.0], [(0,)])
+    trainer.backend.logits = whole.backend.logits  # only training is split
+    train_epoch([trainer])
+    assert trainer.history[0].train_loss == pytest.approx(whole.history[0].train_loss, rel=1e-6)
+    for name, value in _weights(whole).items():
+        torch.testing.assert_close(_weights(trainer)[name], value, rtol=1e-5, atol=1e-7)
+
+
+def test_memory_that_never_suffices_is_an_error(images):
+    trainer = _trainer(images, epochs=1)
+
+    def no_memory(batch):
+        raise torch.OutOfMemoryError
+
+    trainer.backend.model.forward = no_memory
+    with pytest.warns(UserWarning, match="pieces"), pytest.raises(torch.OutOfMemoryError):
+        train_epoch([trainer])

@@ -1,5 +1,6 @@
 """The pixel backend: an ordinary module and a torch optimizer on batches of uint8 pixels."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -74,6 +75,7 @@ class PixelBackend:
         self.optimizer = build_optimizer(optimizer, self.model)
         self.grad_clip = optimizer.grad_clip
         self.pos_weight = None if pos_weight is None else torch.tensor(pos_weight, device=self.device)
+        self.num_pieces = 1  # that a batch is computed in
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16")
 
     def step(
@@ -86,16 +88,40 @@ class PixelBackend:
         images = self.feed.batch(rows[0])
         if self.augment is not None:
             images = self.augment(images, derive_seed(*keys[0]))
-        with self.autocast:
-            logits = self.model(images)
         targets = targets[0].to(self.device, non_blocking=True)
-        loss = binary_cross_entropy_with_logits(logits.float(), targets, pos_weight=self.pos_weight)
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
+        loss, logits = self._gradients(images, targets)
         if self.grad_clip is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.grad_clip)
         self.optimizer.step()
-        return loss.detach()[None], logits.detach().float()[None]
+        return loss[None], logits[None]
+
+    def _gradients(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Leave the gradients of a batch's mean loss; where memory runs out, from ever smaller pieces of the batch.
+
+        The sum is the same but for rounding, and but for layers that look at the whole batch, such as batch norm.
+        """
+        while True:
+            try:
+                return self._accumulate(images, targets)
+            except torch.OutOfMemoryError:
+                if self.num_pieces >= len(images):
+                    raise
+            self.num_pieces *= 2
+            warnings.warn(f"out of memory: batches are now computed in {self.num_pieces} pieces", stacklevel=2)
+            torch.cuda.empty_cache()
+
+    def _accumulate(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean loss, float [], and the logits, float [batch], computed in pieces."""
+        self.optimizer.zero_grad(set_to_none=True)
+        losses, logits = [], []
+        for piece, labels in zip(images.chunk(self.num_pieces), targets.chunk(self.num_pieces), strict=True):
+            with self.autocast:
+                own = self.model(piece)
+            loss = binary_cross_entropy_with_logits(own.float(), labels, pos_weight=self.pos_weight)
+            losses.append(loss * (len(piece) / len(images)))
+            logits.append(own.detach().float())
+            torch.autograd.backward(losses[-1])
+        return torch.stack(losses).detach().sum(), torch.cat(logits)
 
     @torch.no_grad()
     def logits(self, member: int, rows: Tensor, batch_size: int) -> Tensor:

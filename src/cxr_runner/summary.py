@@ -39,6 +39,9 @@ def print_results(metrics: dict[str, Any], about: About, run_path: Path, reporte
         f"test confusion: {test['tp']:,} true and {test['fp']:,} false positives, "
         f"{test['tn']:,} true and {test['fn']:,} false negatives, {test['n']:,} images"
     )
+    if test["tp"] + test["fp"] in (0, test["n"]) and not metrics["collapsed"]:
+        answer = "positive" if test["tn"] + test["fn"] == 0 else "negative"
+        reporter.line(f"warning: every test image is called {answer}; more epochs may help")
     if metrics["collapsed"]:
         reporter.line("warning: collapsed, all images get one and the same output: this says nothing about the model")
     if about.synthetic:
