@@ -15,6 +15,7 @@ from safetensors import safe_open
 
 from conftest import Answer
 from cxr_runner import cli
+from cxr_runner.config import KEYS
 
 TINY = ("data.num_images=40", "data.image_size=16", "epochs=1", "progress=none")
 CARD = ("model=cnn", "optimizer=sgd", "loss.pos_weight=0.37")  # the first command of the README
@@ -267,6 +268,13 @@ def test_what_needs_no_training_imports_no_torch(elsewhere: Path, arguments: str
     assert said in process.stdout + process.stderr
     assert len(complaint) == (code != 0)
     assert list(elsewhere.iterdir()) == []
+
+
+def test_the_help_names_every_key(cxr_run: Command) -> None:
+    help_text = cxr_run("--help").out
+    for key in KEYS:
+        assert f"{key.rpartition('.')[2]}:" in help_text, key
+    assert "hydra:" not in help_text
 
 
 @pytest.mark.parametrize(

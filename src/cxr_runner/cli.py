@@ -22,6 +22,11 @@ DONE, RUN_FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
 def run() -> NoReturn:
     """Compose the configuration from the command line and train: the command ``cxr-run``."""
+    if sys.argv[1:] in (["--help"], ["-h"]):
+        from cxr_runner.usage import usage
+
+        print(usage(), end="")
+        sys.exit(DONE)
     # Hydra would print tracebacks of its own and exit; this makes it raise instead.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     signal.signal(signal.SIGTERM, _interrupt)  # as batch systems end a job: in order, like Ctrl-C
