@@ -14,7 +14,7 @@ SOURCE = Path(cxr_runner.__file__).parent
 CONF = Path(__file__).parents[1] / "conf"
 
 HYDRA = {"hydra", "omegaconf"}
-MAY_USE_HYDRA = {"cli", "complaints", "config", "launcher"}
+MAY_USE_HYDRA = {"cli", "complaints", "config"}
 TORCH = {"torch", "torchvision", "torchmetrics", "safetensors.torch"}
 WITHOUT_TORCH = {
     *("artifacts", "config", "consequences", "errata", "errata_figures", "figures", "recovery", "report", "slips"),
