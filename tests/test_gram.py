@@ -1,5 +1,6 @@
 """Gram space against plain float64 SGD on pixels, and its matrix against whole numbers."""
 
+import math
 from dataclasses import asdict
 from fractions import Fraction
 
@@ -236,3 +237,23 @@ def test_a_damaged_start_is_computed_anew(space):
         path.write_bytes(b"damaged")
     space._starts.clear()
     assert torch.equal(space.start(weight), expected)
+
+
+def test_a_dead_member_is_not_computed_any_more_and_stays_what_it_is(space, monkeypatch):
+    model = MODELS["linear_relu"]
+    members = [(SGD[0.05], {"seed": seed, "epochs": 6}) for seed in (5, 2)]  # 5 is dead from the start
+    shortened = _gram_stack(space, model, *members)
+    computed = []
+    step = shortened[0].backend._step
+    monkeypatch.setattr(shortened[0].backend, "_step", lambda *given: (computed.append(given[0]), step(*given))[1])
+    _step_together(shortened)
+    steps = shortened[0].num_batches
+    assert [len(given) for given in computed] == [2] * 2 * steps + [1] * 4 * steps
+    monkeypatch.setattr(GramBackend, "_is_dead", lambda *_: False)
+    whole = _step_together(_gram_stack(space, model, *members))
+    for one, other in zip(shortened, whole, strict=True):
+        assert _figures(one) == _figures(other)
+        for name, value in _weights(one).items():
+            assert torch.equal(value, _weights(other)[name])
+    assert shortened[0].history[-1].train_loss == pytest.approx(math.log(2))
+    assert shortened[1].history[-1].train_loss < shortened[1].history[0].train_loss

@@ -77,6 +77,8 @@ class GramBackend:
         self.nesterov = optimizers[0].nesterov
         # Without momentum and decay a step changes the coordinates of its own images only.
         self.plain = not (self.momentum.any() or self.weight_decay.any())
+        self.ends_in_relu = isinstance(models[0].layer_stack[-1], nn.ReLU)
+        self.num_silent = [0] * len(models)  # training images in a row for which a member's last ReLU was 0
         self.velocity: Parameters = {} if self.plain else {k: torch.zeros_like(v) for k, v in self.trained.items()}
 
     @property
@@ -93,6 +95,26 @@ class GramBackend:
         keys: Sequence[tuple[int, ...]],
     ) -> tuple[Tensor, Tensor]:
         """Train members on a batch each; see :class:`Backend`. Nothing here is random, so the keys are not needed."""
+        alive = [place for place, member in enumerate(members) if not self._is_dead(member)]
+        if len(alive) == len(members):
+            return self._step(members, rows, targets, lrs)
+        logits = torch.zeros_like(targets, dtype=torch.float64, device=self.space.device)
+        losses = self._losses(_index(members), logits, targets.to(logits))
+        if alive:
+            own = [members[place] for place in alive], rows[alive], targets[alive], [lrs[place] for place in alive]
+            losses[alive], logits[alive] = self._step(*own)
+        return losses, logits
+
+    def _is_dead(self, member: int) -> bool:
+        """Whether a member is what it is for good: its last ReLU has been 0 for every training image in turn.
+
+        Then all its gradients are 0 and, without momentum and decay, it will never move again: steps are not computed.
+        """
+        return self.plain and self.num_silent[member] >= 2 * self.space.num_train
+
+    def _step(
+        self, members: Sequence[int], rows: Tensor, targets: Tensor, lrs: Sequence[float]
+    ) -> tuple[Tensor, Tensor]:
         index, places = _index(members), self.space.places(rows)
         hidden = self._first_layer(members, places).requires_grad_()
         head = {name: self.trained[name][index].clone().requires_grad_() for name in self.trained if name[0].isdigit()}
@@ -101,6 +123,9 @@ class GramBackend:
         delta, *gradients = torch.autograd.grad(losses.sum(), [hidden, *head.values()])
         gradients_by_name = dict(zip(head, gradients, strict=True)) | {"bias": delta.sum(dim=1)}
         self._update(members, places, delta, gradients_by_name, self._per_member(lrs))
+        if self.plain and self.ends_in_relu:
+            for member, silent in zip(members, (logits == 0).all(dim=1).tolist(), strict=True):
+                self.num_silent[member] = self.num_silent[member] + rows.shape[1] if silent else 0
         return losses.detach(), logits.detach()
 
     @torch.no_grad()
@@ -126,6 +151,7 @@ class GramBackend:
 
     def restore(self, member: int, snapshot: Parameters) -> None:
         """Take a member back to a snapshot."""
+        self.num_silent[member] = 0
         for name, value in self.trained.items():
             value[member] = snapshot[name]
 
