@@ -14,10 +14,11 @@ SOURCE = Path(cxr_runner.__file__).parent
 CONF = Path(__file__).parents[1] / "conf"
 
 HYDRA = {"hydra", "omegaconf"}
-MAY_USE_HYDRA = {"cli", "complaints", "config"}
+MAY_USE_HYDRA = {"cli", "complaints", "composition", "config"}
 TORCH = {"torch", "torchvision", "torchmetrics", "safetensors.torch"}
 WITHOUT_TORCH = {
-    *("artifacts", "config", "consequences", "errata", "errata_figures", "figures", "recovery", "report", "slips"),
+    *("artifacts", "config", "consequences", "errata", "errata_figures", "figures", "recovery", "slips"),
+    *("report.writer", "runs", "samples", "study_figures"),
     *("stats", "study", "summary"),
 }
 HUB = {"datasets", "huggingface_hub", "pyarrow"}

@@ -54,7 +54,7 @@ def test_the_command_of_the_readme_leaves_a_whole_run_directory(cxr_run: Command
     answer = cxr_run(*CARD, *TINY)
     assert (answer.code, answer.err) == (0, "")
     assert [path.name for path in elsewhere.iterdir()] == ["outputs"]
-    assert [path.name for path in (elsewhere / "outputs").iterdir()] == ["runs"]
+    assert [path.name for path in (elsewhere / "outputs").iterdir()] == ["runs", "samples"]
     (run,) = run_dirs(elsewhere / "outputs")
     assert re.fullmatch("cnn-[0-9a-f]{10}", run.parent.name)
     assert run.name == "seed=0"

@@ -78,17 +78,19 @@ def run() -> NoReturn:
 
 
 def report() -> NoReturn:
-    """Gather finished runs into tables and pictures: the command ``cxr-report``."""
+    """Gather finished runs into tables and figures on a page: the command ``cxr-report``."""
     parser = argparse.ArgumentParser(
-        prog="cxr-report", description="Tables and pictures of all finished runs below a folder."
+        prog="cxr-report",
+        description="The study's tables and figures, from all finished runs below a folder, on a page.",
     )
     parser.add_argument("root", nargs="?", default="outputs", type=Path, help="where the runs are (default: outputs)")
     parser.add_argument("--out", type=Path, help="where the report goes (default: ROOT/report)")
     arguments = parser.parse_args()
     try:
-        from cxr_runner.report import write_report
+        from cxr_runner.progress import make_reporter
+        from cxr_runner.report.writer import write_report
 
-        write_report(arguments.root, arguments.out or arguments.root / "report")
+        write_report(arguments.root, arguments.out or arguments.root / "report", make_reporter("auto"))
         sys.stdout.flush()
     except BrokenPipeError:
         _forget_output()

@@ -12,12 +12,13 @@ from cxr_runner.config import AnyDataConfig, AnyModelConfig, LinearConfig, Linea
 from cxr_runner.dataset import Dataset, open_dataset
 from cxr_runner.devices import choose_device, keep_freed_memory
 from cxr_runner.engine import choose_engine
-from cxr_runner.errors import RunFailedError, UserError, user_path
+from cxr_runner.errors import BadImageError, RunFailedError, UserError, user_path
 from cxr_runner.gram_space import GramSpace
 from cxr_runner.identity import run_id
 from cxr_runner.models import build_model, first_weight, initial_weights_digest
 from cxr_runner.pictures import Painter
 from cxr_runner.progress import Reporter, make_reporter
+from cxr_runner.samples import leave_samples
 from cxr_runner.stack import Job, train_stack
 from cxr_runner.summary import describe_data, print_results, print_results_of_many
 
@@ -65,6 +66,28 @@ def run_experiments(configs: Sequence[RunConfig], on_failure: OnFailure = lambda
         return _Sweep(make_reporter(configs[0].progress), on_failure, painter).run(configs)
 
 
+def train(configs: Sequence[RunConfig]) -> list[Path]:
+    """Train and evaluate runs; what is finished is not trained again.
+
+    Args:
+        configs: of the runs, at least one, for one seed each.
+
+    Returns:
+        The run directories.
+
+    Raises:
+        UserError: a configuration asks for something that is not there.
+        RunFailedError: a run failed, once all others are finished; its directory says why.
+    """
+    keep_freed_memory()
+    with Painter(in_background=len(configs) > 1) as painter:
+        sweep = _Sweep(make_reporter(configs[0].progress), lambda error: None, painter)
+        for outcome in sweep.run(configs):
+            if isinstance(outcome, Exception):
+                raise outcome
+    return sweep.paths
+
+
 class _Sweep:
     """What runs of one call share: opened data sets, and the Gram space of the current one."""
 
@@ -74,9 +97,11 @@ class _Sweep:
         self.checked_models: set[tuple[AnyModelConfig, int]] = set()
         self.space: tuple[Path, str, GramSpace] | None = None
         self.failures: dict[Path, Exception] = {}
+        self.paths: list[Path] = []
 
     def run(self, configs: Sequence[RunConfig]) -> list[Outcome]:
         plans = [self._plan(config) for config in configs]
+        self.paths = [plan.files.path for plan in plans if isinstance(plan, Job)]
         jobs = {plan.files.path: plan for plan in plans if isinstance(plan, Job)}
         waiting = [job for job in jobs.values() if job.config.force or not job.files.complete()]
         num_done = len(jobs) - len(waiting)
@@ -109,6 +134,7 @@ class _Sweep:
             if config.data not in self.datasets:
                 self.datasets[config.data] = open_dataset(config.data, self.reporter)
                 self.reporter.line(describe_data(self.datasets[config.data]))
+                self._leave_samples(outputs, self.datasets[config.data], config.data)
             dataset = self.datasets[config.data]
             choice = choose_engine(config, dataset, device)
             digest = initial_weights_digest(config.model)
@@ -120,6 +146,12 @@ class _Sweep:
             self.on_failure(error)
             return error
         return Job(config, dataset, device, choice, files)
+
+    def _leave_samples(self, outputs: Path, dataset: Dataset, config: AnyDataConfig) -> None:
+        try:
+            leave_samples(outputs, dataset, config)
+        except (BadImageError, UserError, OSError) as error:  # no reason not to train
+            self.reporter.line(f"no sample images for the report: {error}")
 
     def _train(self, stack: Sequence[Job], waiting: Sequence[Job]) -> None:
         try:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps, style
+from matplotlib import colormaps, rc_context, style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
@@ -20,6 +20,7 @@ from matplotlib.ticker import MaxNLocator
 
 from cxr_runner.artifacts import replacing
 
+DPI = 150  # of PNG files
 # Okabe and Ito's colours, safe for the colour-blind, without their yellow, which vanishes on white.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _DASHES = ("solid", (0, (4, 1.5)))
@@ -84,7 +85,9 @@ def plot_confusion(metrics: Mapping[str, Any], class_names: tuple[str, str], tit
 
 
 @style.context("default")
-def plot_comparison(histories: Mapping[str, Sequence[pd.DataFrame]], title: str) -> Figure:
+def plot_comparison(
+    histories: Mapping[str, Sequence[pd.DataFrame]], title: str, looks: Mapping[str, tuple[int, bool]] | None = None
+) -> Figure:
     """Draw the curves of several configurations: the mean over the seeds, and their range as a band.
 
     Seeds that stopped early count in the epochs that they reached. Beyond :data:`MAX_GROUPS` configurations colours
@@ -93,10 +96,13 @@ def plot_comparison(histories: Mapping[str, Sequence[pd.DataFrame]], title: str)
     Args:
         histories: for every configuration the histories of its seeds, as :func:`plot_curves` takes them.
         title: any text.
+        looks: for every configuration the number of its colour, and whether its line is dashed; without it each has
+            a look of its own.
     """
     drawn = dict(list(histories.items())[:MAX_GROUPS])
     if len(drawn) < len(histories):
         title += f" (the first {len(drawn)} of {len(histories)} configurations)"
+    looks = looks or {name: (number % len(_COLORS), number >= len(_COLORS)) for number, name in enumerate(drawn)}
     labels = [_wrap(_with_seeds(name, len(seeds)), 56) for name, seeds in drawn.items()]
     columns = 1 if max(map(len, labels)) > 40 else 2 if max(map(len, labels)) > 26 else 3
     num_lines = sum(label.count("\n") + 1 for label in labels) / columns
@@ -106,8 +112,8 @@ def plot_comparison(histories: Mapping[str, Sequence[pd.DataFrame]], title: str)
     grid = figure.subplots(2, 2, sharex=True, sharey="row")
     for row, quantity in zip(grid, ("loss", "accuracy"), strict=True):
         for axes, split in zip(row, ("train", "val"), strict=True):
-            for number, (label, seeds) in enumerate(zip(labels, drawn.values(), strict=True)):
-                _draw_group(axes, seeds, f"{split}_{quantity}", number, label)
+            for label, (name, seeds) in zip(labels, drawn.items(), strict=True):
+                _draw_group(axes, seeds, f"{split}_{quantity}", looks[name], label)
             axes.set_title(f"{quantity}, {split}", fontsize=11)
         _finish(row, quantity, last_epoch)
     for axes in grid[1]:
@@ -122,25 +128,31 @@ def plot_comparison(histories: Mapping[str, Sequence[pd.DataFrame]], title: str)
 
 
 @style.context("default")
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, whole or not at all; the same figure gives the same bytes.
+def save_figure(figure: Figure, *paths: Path) -> None:
+    """Write a figure to one file or to several of different kinds, each whole or not at all.
+
+    The same figure gives the same bytes.
 
     Args:
         figure: to write.
-        path: ends in ``.png``; its folder exists.
+        paths: end in ``.png`` or ``.svg``; their folders exist.
     """
-    with replacing(path) as temporary, warnings.catch_warnings():
+    with warnings.catch_warnings(), rc_context({"svg.hashsalt": "cxr"}):
         # The font that comes with matplotlib lacks some scripts; a box in a title is no reason to lose a run.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(temporary, format="png", dpi=150, metadata={"Software": None})
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # laid out once is enough for all files
+        for path in paths:
+            metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
+            with replacing(path) as temporary:
+                figure.savefig(temporary, format=path.suffix[1:], dpi=DPI, metadata=metadata)
 
 
-def _draw_group(axes: Axes, seeds: Sequence[pd.DataFrame], column: str, number: int, label: str) -> None:
+def _draw_group(axes: Axes, seeds: Sequence[pd.DataFrame], column: str, look: tuple[int, bool], label: str) -> None:
     epochs = pd.concat(seeds).assign(value=lambda table: _finite(table[column])).groupby("epoch")["value"]
     mean, low, high = epochs.mean(), epochs.min(), epochs.max()
-    second_round, color_number = divmod(number, len(_COLORS))
-    color, dashes = _COLORS[color_number], _DASHES[second_round]
-    marker = _MARKERS[second_round] if len(mean) <= _DOTS_UP_TO else ""
+    color, dashes = _COLORS[look[0]], _DASHES[look[1]]
+    marker = _MARKERS[look[1]] if len(mean) <= _DOTS_UP_TO else ""
     axes.plot(mean.index, mean, color=color, linestyle=dashes, marker=marker, markersize=4, label=label)
     if len(seeds) == 1:
         return

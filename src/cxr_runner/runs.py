@@ -1,6 +1,6 @@
-"""Tables of finished runs and of configurations.
+"""Finished runs as a table.
 
-A run enters the tables whole or not at all: one whose files lack a figure is left out, with the reason.
+A run enters the table whole or not at all: one whose files lack a figure is left out, with the reason.
 """
 
 import math
@@ -11,9 +11,12 @@ from typing import Any
 
 import pandas as pd
 
-from cxr_runner.artifacts import Run
+from cxr_runner.artifacts import Run, find_run_dirs, read_run
+from cxr_runner.errors import UserError
 from cxr_runner.markdown import printable
+from cxr_runner.progress import Reporter
 from cxr_runner.sources import About
+from cxr_runner.study import match_row
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ _COLUMNS = (
     _Column("data", "data", "title", str),
     _Column("fingerprint", "data", "fingerprint", str),
     _Column("synthetic", "data", "synthetic", bool),
+    _Column("image_size", "config", "data.image_size", int),
     _Column("model", "config", "model.name", str),
     _Column("layers", "config", "model.layers", int, required=False),
     _Column("hidden", "config", "model.hidden", int, required=False),
@@ -61,14 +65,7 @@ _COLUMNS = (
 _KINDS = {int: "a whole number", float: "a finite number", str: "a text", bool: "true or false"}
 _DTYPES = {int: "Int64", float: "float64", str: "str", bool: "bool"}
 
-AVERAGED = ("accuracy", "f1", "precision", "recall", "auroc")
-RUN_COLUMNS = ("name", "id", "seed", *(column.name for column in _COLUMNS), "path")
-SUMMARY_COLUMNS = (
-    *("configuration", "differs_in", "data", "fingerprint", "num_seeds", "num_collapsed"),
-    *(f"{metric}_{statistic}" for metric in AVERAGED for statistic in ("mean", "sd")),
-    "train_seconds_mean",
-)
-_NOT_COMPARED = ("seed", "outputs", "name", "force", "progress", "device", "model.sgd_lr")
+RUN_COLUMNS = ("row", "name", "id", "seed", *(column.name for column in _COLUMNS), "path")
 
 
 @dataclass(frozen=True)
@@ -79,13 +76,65 @@ class DataSet:
         about: title, citation, licence.
         fingerprint: of the images, labels and splits.
         runs: in the order of their paths.
-        table: one row a run, in the same order.
+        table: one row a run with :data:`RUN_COLUMNS`, in the same order.
     """
 
     about: About
     fingerprint: str
     runs: tuple[Run, ...]
     table: pd.DataFrame
+
+    @property
+    def image_size(self) -> int:
+        """Side of the images in pixels."""
+        return int(self.table["image_size"].iloc[0])
+
+
+def load_runs(root: Path | str = "outputs") -> pd.DataFrame:
+    """Read all finished runs below a folder.
+
+    Args:
+        root: an outputs tree, a part of one, or one run directory.
+
+    Returns:
+        One row a run with :data:`RUN_COLUMNS`: ``row`` is the study's number of the model (missing where the run is
+        none of the study's), ``data`` and ``fingerprint`` name the images, metrics without a prefix are those of the
+        test split, ``path`` is relative to ``root``. Runs on different images are not comparable: group by
+        ``fingerprint``. Unfinished and damaged runs are left out; ``cxr-report`` lists them with the reason.
+
+    Raises:
+        UserError: there is no such folder, or no run in it.
+    """
+    data_sets, _ = read_runs(Path(root), Reporter())
+    tables = [data_set.table for data_set in data_sets]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(RUN_COLUMNS))
+
+
+def read_runs(root: Path, reporter: Reporter) -> tuple[list[DataSet], pd.DataFrame]:
+    """Find, read and sort the runs below a folder.
+
+    Args:
+        root: an outputs tree, a part of one, or one run directory.
+        reporter: shown the progress.
+
+    Returns:
+        As :func:`sort_runs`.
+
+    Raises:
+        UserError: there is no such folder, or no run in it.
+    """
+    if not root.is_dir():
+        raise UserError.for_key("ROOT", root, "no such folder; give one that holds runs of cxr-run")
+    resolved = root.resolve()
+    paths = find_run_dirs(resolved)
+    if not paths:
+        raise UserError.for_key("ROOT", root, "holds no runs yet; cxr-run makes them, e.g. cxr-run model=linear")
+    runs = []
+    with reporter.steps("reading runs", len(paths)) as advance:
+        for path in paths:
+            runs.append(read_run(path))
+            advance()
+    return sort_runs(runs, resolved)
 
 
 def sort_runs(runs: Iterable[Run], root: Path) -> tuple[list[DataSet], pd.DataFrame]:
@@ -119,40 +168,10 @@ def sort_runs(runs: Iterable[Run], root: Path) -> tuple[list[DataSet], pd.DataFr
     return data_sets, pd.DataFrame(left_out, columns=["path", "state", "reason"])
 
 
-def summarize(data_set: DataSet) -> pd.DataFrame:
-    """Average the seeds of every configuration.
-
-    Returns:
-        One row a configuration with :data:`SUMMARY_COLUMNS`, the best mean test accuracy first. ``differs_in`` are
-        the settings that tell it from the others; ``_mean`` and ``_sd`` are the mean and the sample standard
-        deviation over the seeds, the latter missing for a single seed.
-    """
-    table = data_set.table.assign(configuration=[_label(run) for run in data_set.runs])
-    columns: dict[str, Any] = {"num_seeds": ("seed", "size"), "num_collapsed": ("collapsed", "sum")}
-    for metric in AVERAGED:
-        columns |= {f"{metric}_mean": (metric, "mean"), f"{metric}_sd": (metric, "std")}
-    columns["train_seconds_mean"] = ("train_seconds", "mean")
-    summary: pd.DataFrame = table.groupby("configuration", as_index=False).agg(**columns)
-    summary = summary.assign(
-        differs_in=summary["configuration"].map(_differences(data_set.runs)),
-        data=data_set.about.title,
-        fingerprint=data_set.fingerprint,
-    )
-    summary = summary.sort_values(["accuracy_mean", "configuration"], ascending=[False, True], ignore_index=True)
-    return summary[list(SUMMARY_COLUMNS)]
-
-
-def by_configuration(data_set: DataSet) -> dict[str, list[tuple[str, Run]]]:
-    """Return the runs of every configuration with their paths, under the name that :func:`summarize` gives it."""
-    groups: dict[str, list[tuple[str, Run]]] = {}
-    for run, path in zip(data_set.runs, data_set.table["path"], strict=True):
-        groups.setdefault(_label(run), []).append((path, run))
-    return groups
-
-
 def _read_row(run: Run) -> tuple[dict[str, Any], str]:
     """Return the row of a run, and why it cannot be counted, '' if it can."""
-    row: dict[str, Any] = {"name": printable(run.name), "id": printable(run.id), "seed": run.seed}
+    row: dict[str, Any] = {"row": match_row(run.config), "seed": run.seed}
+    row |= {"name": printable(run.name), "id": printable(run.id)}
     problem = run.problem
     if run.seed < 0 or not run.name:
         problem = problem or "the folder is not named NAME-ID/seed=NUMBER"
@@ -188,7 +207,7 @@ def _typed(value: Any, kind: type) -> Any:
 def _data_set(counted: list[tuple[Run, dict[str, Any]]]) -> DataSet:
     runs, rows = zip(*counted, strict=True)
     dtypes = {column.name: _DTYPES[column.kind] for column in _COLUMNS}
-    table = pd.DataFrame(rows, columns=RUN_COLUMNS).astype(dtypes)
+    table = pd.DataFrame(rows, columns=list(RUN_COLUMNS)).astype(dtypes | {"row": "str"})
     first = runs[0].data
     about = About(
         title=rows[0]["data"],
@@ -197,41 +216,3 @@ def _data_set(counted: list[tuple[Run, dict[str, Any]]]) -> DataSet:
         synthetic=bool(table["synthetic"].any()),
     )
     return DataSet(about, rows[0]["fingerprint"], runs, table)
-
-
-def _label(run: Run) -> str:
-    return printable(f"{run.name}-{run.id}")
-
-
-def _differences(runs: Iterable[Run]) -> dict[str, str]:
-    """Say for every configuration which settings tell it from the others, as one would write them for ``cxr-run``."""
-    settings: dict[str, dict[str, Any]] = {}
-    for run in runs:
-        device = str(run.metrics["device"]).split()[0].split(":")[0]
-        settings.setdefault(
-            _label(run), dict(_flatten(run.config)) | {"device": device, "engine": run.metrics["engine"]}
-        )
-    keys = sorted({key for configuration in settings.values() for key in configuration})
-    differing = [key for key in keys if len({repr(configuration.get(key)) for configuration in settings.values()}) > 1]
-    return {
-        label: " ".join(_override(key, configuration[key]) for key in differing if key in configuration)
-        for label, configuration in settings.items()
-    }
-
-
-def _override(key: str, value: Any) -> str:
-    if value is None:
-        return f"{key}=null"
-    return printable(f"{key}={str(value).lower() if isinstance(value, bool) else value}")
-
-
-def _flatten(config: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """Yield the settings that can tell runs on the same data apart: ``model.name`` as ``model``, the rest dotted."""
-    for key, value in config.items():
-        dotted = f"{prefix}{key}"
-        if dotted in _NOT_COMPARED or dotted == "data":
-            continue
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{dotted}.")
-        else:
-            yield dotted.removesuffix(".name"), value

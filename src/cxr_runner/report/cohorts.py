@@ -1,0 +1,161 @@
+"""Cohorts: runs on the same images, at one or several sizes, and which of them repeat which row of the study.
+
+Sizes stand beside each other and are never averaged together; different images never share a table or a picture.
+"""
+
+import json
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from cxr_runner.artifacts import Run
+from cxr_runner.report.configurations import label, override
+from cxr_runner.runs import DataSet
+from cxr_runner.samples import Sample, read_samples, samples_path
+from cxr_runner.sources import About
+from cxr_runner.study import Row, load_study
+from cxr_runner.summary import data_heading
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """The runs that repeat a row of the study: one configuration at one image size, one run a seed.
+
+    Attributes:
+        row: of the study.
+        image_size: side of the images in pixels.
+        runs: in the order of their paths.
+        table: one row a run, in the same order, as :func:`cxr_runner.load_runs` returns it.
+    """
+
+    row: Row
+    image_size: int
+    runs: tuple[Run, ...]
+    table: pd.DataFrame
+
+    @property
+    def num_collapsed(self) -> int:
+        """Return how many runs give one and the same output for all images."""
+        return int(self.table["collapsed"].sum())
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Runs on the same images.
+
+    Attributes:
+        data_sets: one for every image size, the largest first.
+    """
+
+    data_sets: tuple[DataSet, ...]
+
+    @property
+    def about(self) -> About:
+        """Title, citation, licence."""
+        return self.data_sets[0].about
+
+    @property
+    def heading(self) -> str:
+        """The title, marked where the images are synthetic."""
+        return data_heading(self.about)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The content of ``data.json`` of the first run."""
+        return self.data_sets[0].runs[0].data
+
+    @property
+    def sizes(self) -> list[int]:
+        """The image sizes, the largest first."""
+        return [data_set.image_size for data_set in self.data_sets]
+
+    @cached_property
+    def repetitions(self) -> dict[str, Repetition]:
+        """The runs of every row of the study that was repeated, those on the largest images, by the row's id."""
+        found: dict[str, Repetition] = {}
+        for data_set in self.data_sets:
+            for repetition in _repetitions(data_set):
+                found.setdefault(repetition.row.id, repetition)
+        return found
+
+    def samples(self) -> list[Sample]:
+        """Read the samples that lie beside the runs, those of the largest images; none where there are none."""
+        for data_set in self.data_sets:
+            trees = dict.fromkeys(run.path.parents[2] for run in data_set.runs if len(run.path.parents) > 2)
+            for tree in trees:
+                if data_set.fingerprint.isalnum() and (found := read_samples(samples_path(tree, data_set.fingerprint))):
+                    return found
+        return []
+
+    def command(self, row_ids: Iterable[str], seeds: int = 3) -> str:
+        """Return the command that trains rows of the study on these images."""
+        rows = [load_study().row(row_id) for row_id in row_ids]
+        experiments = ",".join(row.experiment for row in rows)
+        image_size = self.sizes[0]
+        for repetition in self.repetitions.values():  # as large as others of the family
+            if repetition.row.family == rows[0].family:
+                image_size = repetition.image_size
+        config = self.data_sets[0].runs[0].config["data"] | {"image_size": image_size}
+        arguments = [f"experiment={experiments}", f"seeds={seeds}", *_data_overrides(config)]
+        return shlex.join(["cxr-run", "-m", *arguments])
+
+
+def form_cohorts(data_sets: Sequence[DataSet]) -> list[Cohort]:
+    """Put data sets together that are the same images at different sizes, in the order of their titles."""
+    groups: dict[str, list[DataSet]] = {}
+    for data_set in data_sets:
+        groups.setdefault(_images(data_set), []).append(data_set)
+    cohorts = []
+    for group in groups.values():
+        ordered = sorted(group, key=lambda data_set: -data_set.image_size)
+        if len({data_set.image_size for data_set in ordered}) == len(ordered):
+            cohorts.append(Cohort(tuple(ordered)))
+        else:  # equal settings, yet other images: they have changed in the meantime
+            cohorts += [Cohort((data_set,)) for data_set in ordered]
+    return cohorts
+
+
+def _images(data_set: DataSet) -> str:
+    """Describe the images of a data set apart from their size."""
+    run = data_set.runs[0]
+    described = {key: run.data.get(key) for key in ("title", "citation", "counts", "num_images", "synthetic")}
+    return json.dumps([described, run.config["data"] | {"image_size": None}], sort_keys=True, default=str)
+
+
+def _repetitions(data_set: DataSet) -> Iterable[Repetition]:
+    """Yield the repetitions on one data set; where several configurations repeat a row, that with the most seeds."""
+    names = pd.Series([label(run) for run in data_set.runs])
+    rows = data_set.table["row"].reset_index(drop=True)
+    for row in load_study().rows:
+        counts = names[(rows == row.id).to_numpy(bool, na_value=False)].value_counts()
+        if counts.empty:
+            continue
+        chosen = min(counts[counts == counts.max()].index)
+        mask = (names == chosen).to_numpy()
+        runs = tuple(run for run, taken in zip(data_set.runs, mask, strict=True) if taken)
+        yield Repetition(row, data_set.image_size, runs, data_set.table[mask].reset_index(drop=True))
+
+
+def _data_overrides(config: dict[str, Any]) -> list[str]:
+    """Return what to write after ``cxr-run`` to get these images: only what differs from the defaults."""
+    name = config.get("name")
+    defaults = files("cxr_runner.conf").joinpath("data").joinpath(f"{name}.yaml") if isinstance(name, str) else None
+    if defaults is None or "/" in str(name) or not defaults.is_file():
+        return []
+    usual = yaml.safe_load(defaults.read_text("utf-8"))
+    return [f"data={name}", *_differing(config, usual, "data.")]
+
+
+def _differing(config: dict[str, Any], usual: dict[str, Any], prefix: str) -> Iterable[str]:
+    for key, value in config.items():
+        default = usual.get(key)
+        if isinstance(value, dict) and isinstance(default, dict):
+            yield from _differing(value, default, f"{prefix}{key}.")
+        elif value != default:
+            yield override(f"{prefix}{key}", value)

@@ -1,0 +1,72 @@
+"""Tables as files: CSV with all digits, Markdown and LaTeX (booktabs) as people read them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from cxr_runner.artifacts import replacing, write_csv
+from cxr_runner.markdown import markdown_table
+
+_LATEX_NOTE = "% Needs \\usepackage{booktabs}. Not for clinical use.\n"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table in its two forms.
+
+    Attributes:
+        name: of its files, without ending.
+        caption: what it shows, in a sentence or two.
+        data: with all digits and the names of the API.
+        shown: texts under headings for people, in the same order of rows.
+        num_texts: how many of the first columns of ``shown`` are texts; the others are aligned to the right.
+    """
+
+    name: str
+    caption: str
+    data: pd.DataFrame
+    shown: pd.DataFrame
+    num_texts: int = 1
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """The cells of ``shown``."""
+        cells: list[list[str]] = self.shown.to_numpy(dtype=object).tolist()
+        return cells
+
+    def markdown(self) -> str:
+        """Return ``shown`` as a Markdown table."""
+        return markdown_table(list(self.shown.columns), self.rows, self.num_texts)
+
+
+def write_table(table: Table, folder: Path) -> None:
+    """Write a table as CSV, Markdown and LaTeX."""
+    write_csv(folder / f"{table.name}.csv", table.data)
+    write_text(folder / f"{table.name}.md", table.markdown())
+    alignment = "l" * table.num_texts + "r" * (table.shown.shape[1] - table.num_texts)
+    latex = table.shown.to_latex(index=False, escape=True, column_format=alignment)
+    write_text(folder / f"{table.name}.tex", _LATEX_NOTE + latex)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, "utf-8", newline="\n")
+
+
+def mean_sd(mean: float, sd: float) -> str:
+    """Return a mean with its standard deviation, where there is one."""
+    if pd.isna(mean):
+        return ""
+    return f"{mean:.3f}" if pd.isna(sd) else f"{mean:.3f} ± {sd:.3f}"
+
+
+def number(value: float, form: str = ".3f") -> str:
+    """Return a number as text, '' where it is missing."""
+    return "" if pd.isna(value) else format(value, form)
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")

@@ -1,0 +1,64 @@
+"""The page in Markdown, for a repository or a terminal."""
+
+from collections.abc import Iterable
+
+from cxr_runner.markdown import markdown_text
+from cxr_runner.report.export import Table
+from cxr_runner.report.page import Page
+from cxr_runner.report.pictures import Picture
+from cxr_runner.report.sections import Section
+from cxr_runner.report.tables import COMPARISON_LEGEND
+
+_NOTICE = "**Not for clinical use.**"
+
+
+def markdown_page(page: Page) -> str:
+    """Return the page; every text in it is shown as it is."""
+    parts = ["# Results", _NOTICE, markdown_text(page.count)]
+    for section in page.sections:
+        parts += _section(section, page)
+    tables = {table.name: table for table in page.tables}
+    parts += ["## Errata of the study", *_list(page.errata.sentences), _picture(page.errata.picture, page)]
+    for table in page.errata.tables:
+        parts += [f"### {markdown_text(table.caption)}", table.markdown()]
+    parts += ["## The study's models"]
+    for name in ("table1", "table2"):
+        parts += [f"### {markdown_text(tables[name].caption)}", tables[name].markdown()]
+    parts += ["## Configurations", *_captioned(tables["configurations"])]
+    if tables["left_out"].rows:
+        parts += ["## Runs left out", *_captioned(tables["left_out"])]
+    parts += ["All finished runs: [tables/runs.csv](tables/runs.csv).", _NOTICE]
+    return "\n\n".join(part.rstrip("\n") for part in parts if part) + "\n"
+
+
+def _section(section: Section, page: Page) -> list[str]:
+    parts = [f"## {markdown_text(section.cohort.heading)}", *_list(section.sentences)]
+    parts += [_picture(section.overview, page)]
+    parts += ["\n".join(f"- {term}: {markdown_text(said)}" for term, said in section.facts.items())]
+    for table in section.tables:
+        parts += [f"### {markdown_text(table.caption)}", table.markdown()]
+    parts += [COMPARISON_LEGEND]
+    for picture in section.figures:
+        parts += [f"### {markdown_text(picture.title)}", markdown_text(picture.text), _picture(picture, page)]
+    if section.not_drawn:
+        lines = [f"- {markdown_text(path)}: {markdown_text(why)}" for path, why in section.not_drawn.items()]
+        parts += ["Without curves:", "\n".join(lines)]
+    return parts
+
+
+def _picture(picture: Picture, page: Page) -> str:
+    lines = []
+    if picture.name in page.sources:
+        lines.append(f"![{markdown_text(picture.alt)}](figures/{picture.name}.png)")
+    lines += [markdown_text(note) for note in picture.notes]
+    if picture.command:
+        lines.append(f"To make what is missing:\n\n    {picture.command}")
+    return "\n\n".join(lines)
+
+
+def _captioned(table: Table) -> list[str]:
+    return [markdown_text(table.caption), table.markdown()]
+
+
+def _list(sentences: Iterable[str]) -> list[str]:
+    return ["\n".join(f"- {markdown_text(sentence)}" for sentence in sentences)]

@@ -1,0 +1,45 @@
+"""The page in HTML: one file that needs nothing else and asks nobody for anything."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cxr_runner.report.errata import Errata
+from cxr_runner.report.export import Table
+from cxr_runner.report.sections import Section
+from cxr_runner.report.tables import COMPARISON_LEGEND
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that the page shows.
+
+    Attributes:
+        count: how many runs there are, in a sentence.
+        sections: one for every cohort.
+        tables: the study's two, configurations, runs, runs left out.
+        errata: of the study.
+        sources: by the name of a picture that could be drawn its address as a data URI.
+    """
+
+    count: str
+    sections: Sequence[Section]
+    tables: Sequence[Table]
+    errata: Errata
+    sources: Mapping[str, str]
+
+
+def html_page(page: Page) -> str:
+    """Return the page; every text in it is escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("cxr_runner.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    tables = {table.name: table for table in page.tables}
+    return (
+        environment.get_template("index.html.jinja").render(page=page, tables=tables, legend=COMPARISON_LEGEND) + "\n"
+    )

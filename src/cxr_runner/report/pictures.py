@@ -1,0 +1,297 @@
+"""The study's figures made anew from the runs of a cohort, and what to run for those that cannot be drawn yet."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from cxr_runner.report.cohorts import Cohort, Repetition
+from cxr_runner.report.configurations import by_configuration
+from cxr_runner.report.export import plural
+from cxr_runner.samples import Sample
+from cxr_runner.study import FAMILIES, Row, StudyFigure, load_study
+
+if TYPE_CHECKING:  # matplotlib is imported when there is something to draw
+    from matplotlib.figure import Figure
+
+_SAMPLE_FIGURES = {
+    1: ("One entry of the data set: its image, class and name.", False, 1),
+    2: ("Images as their source gives them, in their own proportions.", False, None),
+    4: ("The same images as the models see them: grey, stretched to a square, scaled to 0-1.", True, None),
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One figure of the report.
+
+    Attributes:
+        name: of its files, without ending, e.g. ``fig09``.
+        title: with the study's number.
+        text: what it shows, and what the study reads from its own.
+        alt: what a person who cannot see it should know.
+        notes: what has to be said of the runs behind it.
+        command: what makes the runs that are missing, '' where none is.
+        draw: draws it; None where nothing can be drawn yet.
+    """
+
+    name: str
+    title: str
+    text: str
+    alt: str = ""
+    notes: tuple[str, ...] = ()
+    command: str = ""
+    draw: "Callable[[], Figure] | None" = None
+
+
+@dataclass(frozen=True)
+class Material:
+    """What pictures of a cohort are drawn from.
+
+    Attributes:
+        cohort: the runs.
+        histories: by the path of a run, of those that have one.
+        samples: a few images; may be none.
+    """
+
+    cohort: Cohort
+    histories: Mapping[str, pd.DataFrame]
+    samples: Sequence[Sample]
+
+    def seeds(self, row_id: str) -> list[pd.DataFrame]:
+        """Return the histories of the seeds of a row."""
+        repetition = self.cohort.repetitions.get(row_id)
+        paths = repetition.table["path"] if repetition else ()
+        return [self.histories[path] for path in paths if path in self.histories]
+
+    def tables(self, row_ids: Iterable[str]) -> dict[str, pd.DataFrame]:
+        """Return the runs of the rows that have some."""
+        found = self.cohort.repetitions
+        return {row_id: found[row_id].table for row_id in row_ids if row_id in found}
+
+
+def study_pictures(material: Material) -> list[Picture]:
+    """Return the study's figures in the order of their numbers, but for listings of code and tables of metrics."""
+    drawers: dict[str, Callable[[StudyFigure, Material], Picture]] = {
+        "sample": _samples,
+        "balance": _balance,
+        "curves": _curves,
+        "confusion": _confusion,
+        "bars": _bars,
+        "duration": _durations,
+    }
+    figures = load_study().figures
+    return [
+        _samples(figure, material) if figure.number in _SAMPLE_FIGURES else drawers[figure.kind](figure, material)
+        for figure in figures
+        if figure.number in _SAMPLE_FIGURES or figure.kind in drawers
+    ]
+
+
+def other_curves(material: Material) -> Picture | None:
+    """Return the curves of the configurations that are none of the study's; None where there are none."""
+    groups: dict[str, list[pd.DataFrame]] = {}
+    several = len(material.cohort.data_sets) > 1
+    for data_set in material.cohort.data_sets:
+        mine = set(data_set.table["path"][data_set.table["row"].isna()])
+        for name, runs in by_configuration(data_set).items():
+            histories = [material.histories[path] for path, _ in runs if path in mine and path in material.histories]
+            if histories:
+                groups[f"{name}, {data_set.image_size} px" if several else name] = histories
+    if not groups:
+        return None
+
+    def draw() -> "Figure":
+        from cxr_runner.figures import plot_comparison
+
+        return plot_comparison(groups, material.cohort.heading)
+
+    text = "Loss and accuracy by epoch of the configurations that are none of the study's models."
+    return Picture("curves", "Further configurations", text, _alt(groups), draw=draw)
+
+
+def _samples(figure: StudyFigure, material: Material) -> Picture:
+    text, prepared, count = _SAMPLE_FIGURES[figure.number]
+    samples = list(material.samples)[:count]
+    if not samples:
+        note = "There are no samples of these images beside the runs; the next run on them leaves some."
+        return _picture(figure, text, notes=[note], command=material.cohort.command(["0"], seeds=1))
+
+    def draw() -> "Figure":
+        from cxr_runner.study_figures import plot_samples
+
+        return plot_samples(samples, prepared)
+
+    alt = f"Chest pictures of the classes {', '.join(dict.fromkeys(sample.label for sample in samples))}."
+    return _picture(figure, text, alt, draw=draw)
+
+
+def _balance(figure: StudyFigure, material: Material) -> Picture:
+    counts = class_counts(material.cohort.facts)
+    text = f"Images of each class in each split. The study, on its training split: {figure.shows}"
+    if not counts:
+        return _picture(figure, text, notes=["data.json of these runs does not count their classes."])
+
+    def draw() -> "Figure":
+        from cxr_runner.study_figures import plot_balance
+
+        return plot_balance(counts)
+
+    parts = [f"{split}: " + ", ".join(f"{n:,} {name}" for name, n in found.items()) for split, found in counts.items()]
+    return _picture(figure, text, "; ".join(parts), draw=draw)
+
+
+def _curves(figure: StudyFigure, material: Material) -> Picture:
+    rows = [load_study().row(row_id) for row_id in figure.rows]
+    drawn = [row for row in rows if material.seeds(row.id)]
+    sizes = {material.cohort.repetitions[row.id].image_size for row in drawn}
+    names = {row.id: _name(row, figure, material.cohort.repetitions, len(sizes) > 1) for row in drawn}
+    groups = {names[row.id]: material.seeds(row.id) for row in drawn}
+    looks = None
+    if figure.varies == "family and weighted":
+        looks = {names[row.id]: (list(FAMILIES).index(row.family), row.weighted) for row in drawn}
+
+    def draw() -> "Figure":
+        from cxr_runner.figures import plot_comparison
+
+        return plot_comparison(groups, _titled(figure, material), looks)
+
+    text = f"Loss and accuracy by epoch, train and val. The study: {figure.shows}"
+    return _of_rows(figure, material, text, _alt(groups), draw, {row.id for row in drawn})
+
+
+def _confusion(figure: StudyFigure, material: Material) -> Picture:
+    published = load_study().confusion
+    text = (
+        f"Test images by true and predicted class. Published: {published.tp} true and {published.fp} false positives, "
+        f"{published.tn} true and {published.fn} false negatives."
+    )
+    repetition = material.cohort.repetitions.get(published.row)
+    counts = class_counts(material.cohort.facts).get("test", {})
+    positive = str(material.cohort.facts.get("positive_class", "positive"))
+    negative = next((name for name in counts if name != positive), "negative")
+    means = repetition.table[["tp", "fp", "fn", "tn"]].mean().round(1).to_dict() if repetition else {}
+
+    def draw() -> "Figure":
+        from cxr_runner.figures import plot_confusion
+
+        whole = {str(key): int(value) if value == int(value) else value for key, value in means.items()}
+        return plot_confusion(whole, (negative, positive), _titled(figure, material))
+
+    alt = ", ".join(f"{key} {value:g}" for key, value in means.items())
+    notes = [f"Mean counts of {plural(len(repetition.runs), 'seed')}."] if repetition else []
+    return _of_rows(figure, material, text, alt, draw, {published.row} if repetition else set(), notes)
+
+
+def _bars(figure: StudyFigure, material: Material) -> Picture:
+    rows = [load_study().row(row_id) for row_id in figure.rows]
+    tables = material.tables(figure.rows)
+
+    def draw() -> "Figure":
+        from cxr_runner.study_figures import plot_bars
+
+        return plot_bars(rows, tables)
+
+    text = f"Bars: means over seeds; the axis does not begin at 0. The study: {figure.shows}"
+    alt = "; ".join(
+        f"model {row_id}: accuracy {table['accuracy_batch_mean'].mean():.3f}, F1 {table['f1'].mean():.3f}"
+        for row_id, table in tables.items()
+    )
+    return _of_rows(figure, material, text, alt, draw, set(tables))
+
+
+def _durations(figure: StudyFigure, material: Material) -> Picture:
+    rows = [load_study().row(row_id) for row_id in figure.rows]
+    tables = material.tables(figure.rows)
+
+    def draw() -> "Figure":
+        from cxr_runner.study_figures import plot_durations
+
+        return plot_durations(rows, tables)
+
+    text = f"Seconds in the training loop of one run. The study: {figure.shows}"
+    alt = "; ".join(f"model {row_id}: {table['train_seconds'].mean():.3g} s" for row_id, table in tables.items())
+    ways = sorted({f"{e} on {d}" for t in tables.values() for e, d in zip(t["engine"], t["device"], strict=True)})
+    sizes = {row_id: material.cohort.repetitions[row_id].image_size for row_id in tables}
+    notes = [f"Engine and device: {', '.join(ways)}."] if ways else []
+    if len(set(sizes.values())) > 1:
+        notes.append("Not comparable: " + ", ".join(f"model {i} at {size} px" for i, size in sizes.items()) + ".")
+    return _of_rows(figure, material, text, alt, draw, set(tables), notes)
+
+
+def _of_rows(
+    figure: StudyFigure,
+    material: Material,
+    text: str,
+    alt: str,
+    draw: "Callable[[], Figure]",
+    drawn: set[str],
+    notes: Sequence[str] = (),
+) -> Picture:
+    """Return a picture of rows of the study, with what is missing and what has collapsed."""
+    missing = [row_id for row_id in figure.rows if row_id not in drawn]
+    said = list(notes)
+    for row_id in figure.rows:
+        repetition = material.cohort.repetitions.get(row_id)
+        if repetition and repetition.num_collapsed:
+            number = f"{repetition.num_collapsed} of {plural(len(repetition.runs), 'run')}"
+            said.append(f"Collapsed (one output for all images): {number} of model {row_id}.")
+    if missing:
+        said.append(f"Without runs yet: model{'s' * (len(missing) > 1)} {', '.join(missing)}.")
+    command = material.cohort.command(missing) if missing else ""
+    return _picture(figure, text, alt, said, command, draw if drawn else None)
+
+
+def _picture(
+    figure: StudyFigure,
+    text: str,
+    alt: str = "",
+    notes: Sequence[str] = (),
+    command: str = "",
+    draw: "Callable[[], Figure] | None" = None,
+) -> Picture:
+    title = f"Fig. {figure.number}: {figure.caption}"
+    return Picture(f"fig{figure.number:02}", title, text, alt, tuple(notes), command, draw)
+
+
+def _name(row: Row, figure: StudyFigure, repetitions: Mapping[str, Repetition], with_size: bool) -> str:
+    """Return how a row is called beside the others of a figure."""
+    unit = "filters" if row.family == "cnn" else "units"
+    weight = "with class weight" if row.weighted else "no class weight"
+    what = {
+        "layers": f"{row.layers} layers",
+        "hidden": f"{row.hidden} {unit}",
+        "kernel_size": f"{row.kernel_size}x{row.kernel_size} filters",
+        "weighted": weight,
+        "optimizer": f"{row.optimizer.upper() if row.optimizer == 'sgd' else row.optimizer.title()}, {weight}",
+        "family and weighted": f"{FAMILIES[row.family]}{', weighted' * row.weighted}",
+    }[figure.varies]
+    size = f", {repetitions[row.id].image_size} px" if with_size else ""
+    return f"{row.id}: {what}{size}"
+
+
+def _titled(figure: StudyFigure, material: Material) -> str:
+    return f"{figure.caption} — {material.cohort.heading}"
+
+
+def _alt(groups: Mapping[str, Sequence[pd.DataFrame]]) -> str:
+    ends = {
+        name: sum(float(seed["val_accuracy"].iloc[-1]) for seed in seeds) / len(seeds) for name, seeds in groups.items()
+    }
+    return "Validation accuracy at the end: " + "; ".join(f"{name}: {value:.3f}" for name, value in ends.items())
+
+
+def class_counts(facts: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """Return the images of each class in each split, from ``data.json``; nothing where it does not say so."""
+    counts = facts.get("counts")
+    if not isinstance(counts, dict):
+        return {}
+    found: dict[str, dict[str, int]] = {}
+    for split, classes in counts.items():
+        if not isinstance(classes, dict) or not classes:
+            return {}
+        if not all(isinstance(number, int) and 0 <= number < 10**9 for number in classes.values()):
+            return {}
+        found[str(split)] = {str(name): number for name, number in classes.items()}
+    return found if len({tuple(classes) for classes in found.values()}) == 1 else {}

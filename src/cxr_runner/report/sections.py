@@ -1,0 +1,236 @@
+"""What the report has to say of one cohort."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from cxr_runner.markdown import printable
+from cxr_runner.report.cohorts import Cohort
+from cxr_runner.report.comparison import METRICS
+from cxr_runner.report.configurations import label
+from cxr_runner.report.export import Table, mean_sd, number, plural
+from cxr_runner.report.pictures import Material, Picture, class_counts, other_curves, study_pictures
+from cxr_runner.report.tables import comparison, published_tables
+from cxr_runner.study import load_study
+
+if TYPE_CHECKING:  # matplotlib is imported when there is something to draw
+    from matplotlib.figure import Figure
+
+_NUM_NAMED = 3  # collapsed configurations named in the summary; the tables name all
+_VERSIONS = ("python", "cxr-runner", "torch", "torchvision", "numpy")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One metric of one model beside the published one, as texts; '' for what there is not."""
+
+    ours: str
+    published: str
+    difference: str
+    inside: bool | None
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """One model of Fig. 20 or 23."""
+
+    model: str
+    seeds: str
+    cells: list[Cell]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Fig. 20 or 23 in a form for the page: models by metrics."""
+
+    title: str
+    columns: list[str]
+    rows: list[ModelRow]
+    command: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """What there is to say of one cohort.
+
+    Attributes:
+        cohort: the runs.
+        overview: our accuracies beside the published ones.
+        sentences: the same in words.
+        comparisons: Figs. 20 and 23.
+        figures: all others.
+        tables: for files.
+        facts: where the images and runs come from: terms and what is to be said of them.
+        not_drawn: by the path of a run why its history cannot be drawn.
+    """
+
+    cohort: Cohort
+    overview: Picture
+    sentences: list[str]
+    comparisons: list[Comparison]
+    figures: list[Picture]
+    tables: list[Table]
+    facts: dict[str, str]
+    not_drawn: dict[str, str]
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """All that is to be drawn."""
+        return [self.overview, *self.figures]
+
+
+def gather_section(material: Material, problems: Mapping[str, str], suffix: str) -> Section:
+    """Gather all that there is to say of a cohort.
+
+    Args:
+        material: its runs, histories and samples.
+        problems: by the path of a run of any cohort why its history cannot be drawn.
+        suffix: of the names of files, so that cohorts do not share any.
+    """
+    cohort = material.cohort
+    published = published_tables(cohort)
+    others = other_curves(material)
+    figures = [*study_pictures(material), *([others] if others else [])]
+    paths = {path for data_set in cohort.data_sets for path in data_set.table["path"]}
+    tables = [comparison(table, figure, cohort) for figure, table in published.items()]
+    return Section(
+        cohort=cohort,
+        overview=_named(_overview(material, published), suffix),
+        sentences=_sentences(cohort, published),
+        comparisons=[_comparison(figure, table, cohort) for figure, table in published.items()],
+        figures=[_named(picture, suffix) for picture in figures],
+        tables=[replace(table, name=table.name + suffix) for table in tables],
+        facts=_facts(cohort),
+        not_drawn={path: why for path, why in problems.items() if path in paths},
+    )
+
+
+def _named(picture: Picture, suffix: str) -> Picture:
+    return replace(picture, name=picture.name + suffix)
+
+
+def _overview(material: Material, published: Mapping[int, pd.DataFrame]) -> Picture:
+    repetitions = material.cohort.repetitions
+    ids = [row.id for row in load_study().published_rows()]
+    missing = [row_id for row_id in ids if row_id not in repetitions]
+
+    def draw() -> "Figure":
+        from cxr_runner.study_figures import plot_published
+
+        titles = {20: "50 epochs, batches of 32 (Fig. 20)", 23: "60 epochs, batches of 64 (Fig. 23)"}
+        return plot_published(
+            {titles[figure]: table for figure, table in published.items()}, material.tables(repetitions)
+        )
+
+    entries = [entry for table in published.values() for entry in table.to_dict("records")]
+    alt = "; ".join(
+        f"model {entry['row']}: published {entry['published']:.3f}, "
+        + (f"ours {entry['mean']:.3f}" if entry["num_seeds"] else "no runs")
+        for entry in entries
+        if entry["metric"] == "accuracy_batch_mean"
+    )
+    drawable = len(missing) < len(ids)
+    command = "" if drawable else material.cohort.command(missing)
+    text = "Test accuracy as the study takes it, the mean over batches: ours beside the published one."
+    return Picture("published", "Published and ours", text, alt, (), command, draw if drawable else None)
+
+
+def _sentences(cohort: Cohort, published: Mapping[int, pd.DataFrame]) -> list[str]:
+    study = load_study()
+    entries = pd.concat(list(published.values()))
+    entries = entries[entries["metric"] == "accuracy_batch_mean"]
+    tried, judged = entries[entries["num_seeds"] > 0], entries[entries["inside"].notna()]
+    sentences = []
+    if cohort.about.synthetic:
+        sentences.append("These are synthetic phantom data: the figures say nothing about X-rays or about the study.")
+    repeated = f"{len(cohort.repetitions)} of the study's {len(study.rows)} models have runs on these images"
+    sentences.append(f"{repeated}, {len(tried)} of the {len(entries)} with published test metrics.")
+    if len(judged):
+        inside = int(judged["inside"].sum())
+        sentences.append(
+            f"The published accuracy lies in the 95 % interval of our mean over seeds for {inside} of {len(judged)}; "
+            "each published value is one run, and the interval does not hold how few the test images are."
+        )
+    elif len(tried):
+        sentences.append("With one seed there is no interval to hold a published value against.")
+    if any(data_set.table["collapsed"].any() for data_set in cohort.data_sets):
+        sentences.append(_collapsed(cohort))
+    if cohort.repetitions and set(cohort.sizes) != {study.image_size}:
+        sizes = " and ".join(f"{size}" for size in cohort.sizes)
+        sentences.append(f"Images are {sizes} pixels to a side; the study's are {study.image_size}.")
+    return sentences
+
+
+def _collapsed(cohort: Cohort) -> str:
+    runs = [run for data_set in cohort.data_sets for run in data_set.runs]
+    names = [label(run) for run in runs if run.metrics["collapsed"]]
+    distinct = list(dict.fromkeys(names))
+    more = f" and {len(distinct) - _NUM_NAMED} more" if len(distinct) > _NUM_NAMED else ""
+    listed = ", ".join(distinct[:_NUM_NAMED]) + more
+    verb = "gives" if len(distinct) == 1 else "give"
+    share = f"{len(names)} of {plural(len(runs), 'run')} collapsed"
+    return f"{share}: {listed} {verb} one output for all images, which says nothing about the model."
+
+
+def _comparison(figure: int, table: pd.DataFrame, cohort: Cohort) -> Comparison:
+    rows, missing = [], []
+    for row_id, entries in table.groupby("row", sort=False):
+        cells = [_cell(entry) for entry in entries.to_dict("records")]
+        first = entries.iloc[0]
+        seeds = str(first["num_seeds"])
+        if first["num_collapsed"]:
+            seeds += f" ({first['num_collapsed']} collapsed)"
+        if not first["num_seeds"]:
+            missing.append(str(row_id))
+        size = "" if len(cohort.sizes) == 1 or pd.isna(first["image_size"]) else f", {first['image_size']} px"
+        rows.append(ModelRow(f"{row_id}: {first['model']}{size}", seeds, cells))
+    title = {20: "Fig. 20: 50 epochs, batches of 32", 23: "Fig. 23: 60 epochs, batches of 64"}[figure]
+    command = cohort.command(missing) if missing else ""
+    return Comparison(title, [words for words, _ in METRICS.values()], rows, command)
+
+
+def _cell(entry: Mapping[Any, Any]) -> Cell:
+    inside = None if pd.isna(entry["inside"]) else bool(entry["inside"])
+    ours = mean_sd(entry["mean"], entry["sd"])
+    return Cell(ours, number(entry["published"], "g"), number(entry["difference"], "+.3f"), inside)
+
+
+def _facts(cohort: Cohort) -> dict[str, str]:
+    facts, runs = cohort.facts, [run for data_set in cohort.data_sets for run in data_set.runs]
+    tables = pd.concat([data_set.table for data_set in cohort.data_sets])
+    counts = class_counts(facts)
+    found = {
+        "Images": cohort.heading,
+        "Citation": cohort.about.citation or "not given",
+        "Licence": cohort.about.licence or "not given",
+        "Counts": "; ".join(
+            f"{split} " + ", ".join(f"{n:,} {name}" for name, n in classes.items()) for split, classes in counts.items()
+        ),
+        "Duplicates dropped": _length(facts.get("duplicates_dropped")),
+        "Unreadable, skipped": _length(facts.get("unreadable_skipped")),
+        "Fingerprint": ", ".join(f"{data_set.fingerprint} ({data_set.image_size} px)" for data_set in cohort.data_sets),
+        "Engine and device": _distinct(f"{e} on {d}" for e, d in zip(tables["engine"], tables["device"], strict=True)),
+        "Versions": _distinct(_versions(run.metrics.get("versions")) for run in runs),
+        "Commit": _distinct(str(run.metrics.get("git_commit") or "") for run in runs),
+    }
+    repeated = list(cohort.repetitions)
+    if repeated:
+        seeds = max(len(repetition.runs) for repetition in cohort.repetitions.values())
+        found["Command"] = cohort.command(repeated, seeds)
+    return {term: printable(said) for term, said in found.items() if said}
+
+
+def _length(listed: object) -> str:
+    return str(len(listed)) if isinstance(listed, Sequence) and not isinstance(listed, str) else ""
+
+
+def _versions(versions: object) -> str:
+    if not isinstance(versions, Mapping):
+        return ""
+    return ", ".join(f"{name} {versions[name]}" for name in _VERSIONS if name in versions)
+
+
+def _distinct(texts: Any) -> str:
+    return "; ".join(dict.fromkeys(text for text in sorted(texts) if text))

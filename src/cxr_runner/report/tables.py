@@ -1,0 +1,155 @@
+"""The tables of the report: the study's own, as configured and made anew, all configurations, all runs, the errata."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from cxr_runner.report.cohorts import Cohort
+from cxr_runner.report.comparison import METRICS, comparison_table
+from cxr_runner.report.configurations import AVERAGED, SUMMARY_COLUMNS, summarize
+from cxr_runner.report.export import Table, mean_sd, number
+from cxr_runner.runs import RUN_COLUMNS
+from cxr_runner.study import load_study
+
+PUBLISHED_FIGURES = (20, 23)
+LEGEND = (
+    "Test split; mean ± sample standard deviation over seeds (initial weights and order of batches; how few the test "
+    "images are is not in it). Collapsed runs, whose output is one constant, count in the means. The best mean "
+    "accuracy stands first, which is no proof of a difference."
+)
+COMPARISON_LEGEND = (
+    "Ours: mean ± sample standard deviation over seeds. Inside: the published value lies in the 95 % Student t "
+    "interval of our mean. That interval holds what the seeds change (initial weights, order of batches), not how few "
+    "the test images are: the Wilson interval says that for the accuracy. A published value is one run on one split."
+)
+_AVERAGED_WORDS = ("accuracy", "batch mean", "F1", "precision", "recall", "AUROC")
+_RUN_WORDS = {
+    "row": "model",
+    "name": "name",
+    "id": "id",
+    "seed": "seed",
+    "data": "data",
+    "image_size": "px",
+    "optimizer": "optimizer",
+    "pos_weight": "weight",
+    "batch_size": "batch",
+    "epochs": "epochs",
+    "accuracy": "accuracy",
+    "accuracy_batch_mean": "batch mean",
+    "f1": "F1",
+    "auroc": "AUROC",
+    "collapsed": "collapsed",
+    "train_seconds": "train s",
+}
+
+
+def study_table(table: int) -> Table:
+    """Return Table 1 or 2 of the study as configured here."""
+    rows = [row for row in load_study().rows if row.table == table]
+    entries = [{"model": row.id, "experiment": row.experiment, **row.settings()} for row in rows]
+    data = pd.DataFrame(entries).astype({"model.kernel_size": "Int64", "model.layers": "Int64"})
+    shown = pd.DataFrame(
+        {
+            "model": [row.id for row in rows],
+            "experiment": [row.experiment for row in rows],
+            "what it is": [row.title for row in rows],
+            "optimizer": [f"{row.optimizer}, lr {row.lr:g}" for row in rows],
+            "class weight": [number(row.pos_weight or float("nan"), "g") or "none" for row in rows],
+            "batch": [str(row.batch_size) for row in rows],
+            "epochs": [str(row.epochs) for row in rows],
+        }
+    )
+    caption = f"Table {table} of the study, as the experiment files configure it."
+    return Table(f"table{table}", caption, data, shown, num_texts=5)
+
+
+def published_tables(cohort: Cohort) -> dict[int, pd.DataFrame]:
+    """Return the comparisons with Figs. 20 and 23."""
+    return {figure: comparison_table(cohort.repetitions, figure) for figure in PUBLISHED_FIGURES}
+
+
+def comparison(table: pd.DataFrame, figure: int, cohort: Cohort) -> Table:
+    """Return the comparison with Fig. 20 or 23 in both forms."""
+    entries = table.to_dict("records")
+    shown = pd.DataFrame(
+        {
+            "model": [f"{entry['row']}: {entry['model']}" for entry in entries],
+            "metric": [METRICS[entry["metric"]][0] for entry in entries],
+            "ours": [mean_sd(entry["mean"], entry["sd"]) or "no runs" for entry in entries],
+            "published": [number(entry["published"]) for entry in entries],
+            "difference": [number(entry["difference"], "+.3f") for entry in entries],
+            "inside": [yes_no(entry["inside"]) for entry in entries],
+            "t interval": [_ends(entry["low"], entry["high"]) for entry in entries],
+            "Wilson": [_ends(entry["wilson_low"], entry["wilson_high"]) for entry in entries],
+            "seeds": [str(entry["num_seeds"]) for entry in entries],
+            "collapsed": [str(entry["num_collapsed"]) for entry in entries],
+        }
+    )
+    caption = f"Fig. {figure} of the study made anew on {cohort.heading}, beside the published values."
+    data = table.assign(data=cohort.about.title)
+    return Table(f"fig{figure}", caption, data, shown, num_texts=2)
+
+
+def configurations(cohorts: Sequence[Cohort]) -> Table:
+    """Return all configurations, of one data set after the other."""
+    summaries = [summarize(data_set) for cohort in cohorts for data_set in cohort.data_sets]
+    data = pd.concat(summaries, ignore_index=True) if summaries else pd.DataFrame(columns=list(SUMMARY_COLUMNS))
+    rows = []
+    for entry in data.to_dict("records"):
+        row = {"configuration": entry["configuration"], "differs in": entry["differs_in"]}
+        row |= {"model": text(entry["row"]), "data": entry["data"], "px": str(entry["image_size"])}
+        row["seeds"] = str(entry["num_seeds"])
+        for metric, words in zip(AVERAGED, _AVERAGED_WORDS, strict=True):
+            row[words] = mean_sd(entry[f"{metric}_mean"], entry[f"{metric}_sd"])
+        row |= {"collapsed": str(entry["num_collapsed"]), "train s": number(entry["train_seconds_mean"], ".1f")}
+        rows.append(row)
+    columns = ["configuration", "differs in", "model", "data", "px", "seeds", *_AVERAGED_WORDS, "collapsed", "train s"]
+    return Table("configurations", LEGEND, data, pd.DataFrame(rows, columns=columns), num_texts=4)
+
+
+def all_runs(cohorts: Sequence[Cohort]) -> Table:
+    """Return all runs, of one data set after the other."""
+    tables = [data_set.table for cohort in cohorts for data_set in cohort.data_sets]
+    data = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(RUN_COLUMNS))
+    shown = pd.DataFrame(
+        {words: [_cell(value) for value in data[column].astype(object)] for column, words in _RUN_WORDS.items()}
+    )
+    return Table("runs", "All finished runs; metrics of the test split.", data, shown, num_texts=3)
+
+
+def left_out_table(left_out: pd.DataFrame) -> Table:
+    """Return the runs that are in no other table and in no picture, with the reasons."""
+    caption = "These are in no table and no picture."
+    shown = left_out.rename(columns={"path": "run"})
+    return Table("left_out", caption, left_out, shown, num_texts=3)
+
+
+def errata_table(name: str, caption: str, data: pd.DataFrame) -> Table:
+    """Return a table of :mod:`cxr_runner.errata` or :mod:`cxr_runner.slips`."""
+    words = {column: str(column).replace("_", " ") for column in data}
+    shown = pd.DataFrame({words[column]: [_cell(value, 4) for value in data[column].astype(object)] for column in data})
+    numeric = [pd.api.types.is_numeric_dtype(data[column]) for column in data]
+    num_texts = numeric.index(True) if True in numeric else len(numeric)
+    return Table(name, caption, data, shown, num_texts)
+
+
+def text(value: object) -> str:
+    """Return a value as text, '' where it is missing."""
+    return "" if pd.isna(value) else str(value)  # type: ignore[call-overload]
+
+
+def yes_no(value: object) -> str:
+    """Return yes or no, '' for what is not known."""
+    return "" if pd.isna(value) else "yes" if value else "no"  # type: ignore[call-overload]
+
+
+def _cell(value: object, digits: int = 3) -> str:
+    if isinstance(value, bool):
+        return yes_no(value)
+    if isinstance(value, float) and not pd.isna(value):
+        return f"{value:.{digits}g}" if abs(value) >= 1 or value == 0 else f"{value:.3f}"
+    return text(value)
+
+
+def _ends(low: float, high: float) -> str:
+    return "" if pd.isna(low) else f"{low:.3f} to {high:.3f}"

@@ -1,0 +1,99 @@
+"""Writes the report: reads the runs, gathers what there is to say of them, draws, and writes the page and the files."""
+
+import base64
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from cxr_runner.errors import UserError
+from cxr_runner.progress import Reporter
+from cxr_runner.report.cohorts import form_cohorts
+from cxr_runner.report.errata import gather_errata
+from cxr_runner.report.export import Table, write_table, write_text
+from cxr_runner.report.histories import read_histories
+from cxr_runner.report.markdown_page import markdown_page
+from cxr_runner.report.page import Page, html_page
+from cxr_runner.report.pictures import Material, Picture
+from cxr_runner.report.sections import gather_section
+from cxr_runner.report.tables import all_runs, configurations, left_out_table, study_table
+from cxr_runner.report.terminal import count, print_report
+from cxr_runner.runs import read_runs
+
+_FIGURE_FILES = re.compile(r"(fig\d\d|published|curves|errata)(_\d+)?\.(png|svg)")
+_TABLE_FILES = re.compile(r"(fig\d\d|table\d|configurations|summary|runs|left_out|errata_\w+)(_\d+)?\.(csv|md|tex)")
+
+
+def write_report(root: Path, out: Path, reporter: Reporter | None = None) -> None:
+    """Write ``index.html``, ``report.md``, ``tables/`` and ``figures/``, and print the results.
+
+    Args:
+        root: holds run directories, at any depth.
+        out: the folder to write to; made where it does not exist.
+        reporter: shown the progress.
+
+    Raises:
+        UserError: ``root`` does not exist or holds no run, or ``out`` cannot be written to.
+    """
+    reporter = reporter or Reporter()
+    data_sets, left_out = read_runs(root, reporter)
+    cohorts = form_cohorts(data_sets)
+    with _writing_to(out):
+        _prepare(out)
+        histories, problems = read_histories(cohorts, reporter)
+        sections = [
+            gather_section(
+                Material(cohort, histories, cohort.samples()), problems, f"_{number}" if len(cohorts) > 1 else ""
+            )
+            for number, cohort in enumerate(cohorts, 1)
+        ]
+        errata = gather_errata()
+        pictures = [*(picture for section in sections for picture in section.pictures), errata.picture]
+        sources = _draw(pictures, out / "figures", reporter)
+        tables = [study_table(1), study_table(2), configurations(cohorts), all_runs(cohorts), left_out_table(left_out)]
+        page = Page(count(cohorts, left_out), sections, tables, errata, sources)
+        own = [table for section in sections for table in section.tables]
+        _write_tables([*tables, *own, *errata.tables], out / "tables", reporter)
+        write_text(out / "report.md", markdown_page(page))
+        write_text(out / "index.html", html_page(page))
+    print_report(cohorts, left_out, out)
+
+
+@contextmanager
+def _writing_to(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError.for_key("--out", out, f"cannot write there ({error.strerror})") from None
+
+
+def _prepare(out: Path) -> None:
+    """Make the folders; what an earlier report left in them goes, what others left stays."""
+    for folder, ours in (("figures", _FIGURE_FILES), ("tables", _TABLE_FILES)):
+        (out / folder).mkdir(parents=True, exist_ok=True)
+        for path in (out / folder).iterdir():
+            if ours.fullmatch(path.name) and path.is_file():
+                path.unlink()
+
+
+def _draw(pictures: Sequence[Picture], folder: Path, reporter: Reporter) -> dict[str, str]:
+    """Draw what can be drawn, as PNG and SVG; return the address of each drawing for a page that needs no files."""
+    sources = {}
+    with reporter.steps("drawing figures", len(pictures)) as advance:
+        for picture in pictures:
+            if picture.draw:
+                from cxr_runner.figures import save_figure
+
+                paths = [folder / f"{picture.name}.{ending}" for ending in ("png", "svg")]
+                save_figure(picture.draw(), *paths)
+                encoded = base64.b64encode(paths[1].read_bytes()).decode()
+                sources[picture.name] = f"data:image/svg+xml;base64,{encoded}"
+            advance()
+    return sources
+
+
+def _write_tables(tables: Sequence[Table], folder: Path, reporter: Reporter) -> None:
+    with reporter.steps("writing tables", len(tables)) as advance:
+        for table in tables:
+            write_table(table, folder)
+            advance()

@@ -1,0 +1,122 @@
+"""A few images of a data set, left beside its runs for the report: as the source gave them and as models see them.
+
+They lie in ``<outputs>/samples/<fingerprint>.npz``, once for all runs on the same images. Who must not pass images on
+deletes them: the report does without.
+"""
+
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cxr_runner.artifacts import replacing
+
+if TYPE_CHECKING:  # to read samples takes neither sources nor stores
+    from cxr_runner.config import AnyDataConfig
+    from cxr_runner.dataset import Dataset
+
+_NUM_EACH = 2  # images of each class
+_LONGEST = 512  # pixels to a side of what is kept; a page shows them smaller
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image.
+
+    Attributes:
+        name: of the image in its source.
+        label: its class.
+        before: uint8 [height, width], as the source gave it, at most 512 pixels to a side.
+        after: uint8 [side, side], as models see it, at most 512 pixels to a side.
+        source_size: width and height that the source gave, in pixels.
+        stored_side: side of the square that models see, in pixels.
+    """
+
+    name: str
+    label: str
+    before: NDArray[np.uint8]
+    after: NDArray[np.uint8]
+    source_size: tuple[int, int]
+    stored_side: int
+
+
+def samples_path(outputs: Path, fingerprint: str) -> Path:
+    """Return where the samples of a data set lie."""
+    return outputs / "samples" / f"{fingerprint}.npz"
+
+
+def leave_samples(outputs: Path, dataset: "Dataset", config: "AnyDataConfig") -> None:
+    """Write the samples of a data set, unless they are there: the first training images of each class.
+
+    Args:
+        outputs: the outputs tree.
+        dataset: open.
+        config: that it was opened with.
+
+    Raises:
+        UserError: the source of the images is not as it must be.
+        OSError: the outputs tree cannot be written to.
+    """
+    path = samples_path(outputs, dataset.fingerprint)
+    if path.exists():
+        return
+    from cxr_runner.dataset import open_source
+
+    source = open_source(config)
+    positions = {record.name: index for index, record in enumerate(source.scan().records)}
+    samples = []
+    for label in (0, 1):
+        train = dataset.table[(dataset.table["split"] == "train") & (dataset.table["label"] == label)]
+        chosen = train.head(_NUM_EACH)
+        for row, name in zip(chosen.index.to_numpy(int), chosen["name"], strict=True):
+            grey, stored = source.load(positions[name]).grey, np.asarray(dataset.images[row])
+            size = (grey.shape[1], grey.shape[0])
+            kept = (_shrink(grey), _shrink(stored), size, stored.shape[0])
+            samples.append(Sample(name, dataset.class_names[label], *kept))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_samples(path, samples)
+
+
+def write_samples(path: Path, samples: Sequence[Sample]) -> None:
+    """Write samples, whole or not at all."""
+    entries = [
+        {"name": sample.name, "label": sample.label, "size": sample.source_size, "side": sample.stored_side}
+        for sample in samples
+    ]
+    images = {f"before_{i}": sample.before for i, sample in enumerate(samples)}
+    images |= {f"after_{i}": sample.after for i, sample in enumerate(samples)}
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, entries=np.array(json.dumps(entries)), **images)
+
+
+def read_samples(path: Path) -> list[Sample]:
+    """Read samples; none where there is no such file or it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            entries = json.loads(str(content["entries"]))
+            return [_sample(entry, content[f"before_{i}"], content[f"after_{i}"]) for i, entry in enumerate(entries)]
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return []
+
+
+def _sample(entry: dict[str, object], before: NDArray[np.uint8], after: NDArray[np.uint8]) -> Sample:
+    for image in (before, after):
+        if image.dtype != np.uint8 or image.ndim != 2 or not 0 < min(image.shape) <= max(image.shape) <= _LONGEST:
+            raise ValueError("not an image")
+    width, height = map(int, entry["size"])  # type: ignore[call-overload]
+    return Sample(str(entry["name"]), str(entry["label"]), before, after, (width, height), int(str(entry["side"])))
+
+
+def _shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return an image at most :data:`_LONGEST` pixels to a side, in its own proportions."""
+    if max(image.shape) <= _LONGEST:
+        return image
+    picture = Image.fromarray(image)
+    picture.thumbnail((_LONGEST, _LONGEST), Image.Resampling.LANCZOS)
+    return np.asarray(picture)
