@@ -98,7 +98,7 @@ def write_samples(path: Path, samples: Sequence[Sample]) -> None:
 def read_samples(path: Path) -> list[Sample]:
     """Read samples; none where there is no such file or it is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as content:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             entries = json.loads(str(content["entries"]))
             return [_sample(entry, content[f"before_{i}"], content[f"after_{i}"]) for i, entry in enumerate(entries)]
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):

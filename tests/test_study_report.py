@@ -1,0 +1,213 @@
+"""The report on runs of the study's rows."""
+
+import shutil
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import cxr_runner
+from cxr_runner.errors import UserError
+from cxr_runner.progress import Reporter
+from cxr_runner.report.cohorts import form_cohorts
+from cxr_runner.report.comparison import METRICS, comparison_table
+from cxr_runner.report.writer import write_report
+from cxr_runner.runs import read_runs
+from cxr_runner.study import load_study
+from study_trees import STUDIED, write_made_up_samples, write_study
+
+WANTED = {1, 2, 3, 4, *range(9, 20), 21, 22, 24, 25}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report on all rows with three seeds each."""
+    root = tmp_path_factory.mktemp("whole")
+    write_study(root)
+    write_made_up_samples(root, str(STUDIED["fingerprint"]))
+    write_report(root, root / "report")
+    return root / "report"
+
+
+def test_every_figure_is_there_as_png_and_svg(whole: Path) -> None:
+    names = {f"fig{number:02}" for number in WANTED} | {"published", "errata"}
+    files = {path.name for path in (whole / "figures").iterdir()}
+    assert files == {f"{name}.{ending}" for name in names for ending in ("png", "svg")}
+    page = (whole / "index.html").read_text("utf-8")
+    assert page.count('<img src="data:image/svg+xml;base64,') == len(names)
+    assert page.count('alt=""') == 0
+    assert "Makes what is missing" not in page
+
+
+def test_the_page_asks_nobody_for_anything(whole: Path) -> None:
+    page = (whole / "index.html").read_text("utf-8")
+    assert "default-src 'none'" in page
+    assert not any(f'{attribute}="{scheme}' in page for attribute in ("src", "href") for scheme in ("http", "//"))
+
+
+def test_svg_files_are_well_formed_and_the_same_every_time(whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole.parent / "runs", tmp_path / "runs")
+    shutil.copytree(whole.parent / "samples", tmp_path / "samples")
+    write_report(tmp_path, tmp_path / "report")
+    for path in (whole / "figures").glob("*.svg"):
+        ElementTree.parse(path)
+        assert path.read_bytes() == (tmp_path / "report" / "figures" / path.name).read_bytes()
+    assert (whole / "index.html").read_bytes() == (tmp_path / "report" / "index.html").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["fig20", "fig23", "table1", "table2", "configurations", "runs", "errata_recovery"])
+def test_tables_come_as_csv_markdown_and_latex(whole: Path, name: str) -> None:
+    data = pd.read_csv(whole / "tables" / f"{name}.csv")
+    markdown = (whole / "tables" / f"{name}.md").read_text("utf-8").splitlines()
+    latex = (whole / "tables" / f"{name}.tex").read_text("utf-8")
+    assert len(data) == len(markdown) - 2 > 0
+    assert latex.count(r"\\") == len(data) + 1
+    assert all(rule in latex for rule in (r"\toprule", r"\midrule", r"\bottomrule"))
+
+
+def test_tables_1_and_2_have_every_row_as_its_experiment_file_says(whole: Path) -> None:
+    rows = [
+        row
+        for table in (1, 2)
+        for row in pd.read_csv(whole / "tables" / f"table{table}.csv", dtype={"model": str})["model"]
+    ]
+    assert rows == [row.id for row in load_study().rows]
+
+
+def test_the_comparison_is_mean_interval_and_difference_by_hand(tmp_path: Path) -> None:
+    write_study(tmp_path, seeds=range(4), rows=["20"])
+    table = cxr_runner.comparison_table(tmp_path, 20).set_index(["row", "metric"])
+    values = cxr_runner.load_runs(tmp_path)["accuracy_batch_mean"].to_numpy()
+    entry = table.loc[("20", "accuracy_batch_mean")]
+    half = 3.182446305 * values.std(ddof=1) / 2  # t of 3 degrees of freedom at 97.5 %, root of 4 seeds
+    assert (entry["low"], entry["high"]) == pytest.approx((values.mean() - half, values.mean() + half))
+    assert (entry["lowest"], entry["highest"]) == (values.min(), values.max())
+    assert entry["published"] == pytest.approx(0.934)
+    assert entry["difference"] == pytest.approx(values.mean() - 0.934)
+    assert bool(entry["inside"]) == (values.mean() - half - 0.0005 <= 0.934 <= values.mean() + half + 0.0005)
+    assert table.loc[("20", "accuracy"), "wilson_low"] < table.loc[("20", "accuracy"), "mean"]
+    assert np.isnan(table.loc[("20", "auroc"), "published"])
+    assert len(table) == 6 * len(METRICS)
+    assert table.loc[("24", "f1"), "num_seeds"] == 0
+
+
+def test_one_seed_has_no_interval_to_judge_by(tmp_path: Path) -> None:
+    write_study(tmp_path, seeds=[7], rows=["20b"])
+    entry = cxr_runner.comparison_table(tmp_path, 23).set_index(["row", "metric"]).loc[("20b", "f1")]
+    assert np.isnan(entry["low"])
+    assert entry["inside"] is pd.NA
+    assert entry["difference"] == pytest.approx(entry["mean"] - 0.95)
+
+
+def test_what_is_missing_is_said_with_the_command_that_makes_it(tmp_path: Path) -> None:
+    write_study(tmp_path, rows=["0", "1"])
+    write_report(tmp_path, tmp_path / "report")
+    text = (tmp_path / "report" / "report.md").read_text("utf-8")
+    part = text.split("### Fig. 9")[1].split("###")[0]
+    assert "Without runs yet: model 2." in part
+    assert "cxr-run -m experiment=table1_02 seeds=3 data=phantom data.image_size=64" in part
+    assert "figures/fig09.png" in part
+    assert "figures/fig13.png" not in text
+    assert "experiment=table1_11,table1_13 " in text.split("### Fig. 13")[1].split("###")[0]
+
+
+def test_image_sizes_stand_beside_each_other_and_are_never_averaged(tmp_path: Path) -> None:
+    small = STUDIED | {"fingerprint": "a" * 16}
+    write_study(tmp_path / "large", rows=["20", "21"], image_size=640)
+    write_study(tmp_path / "small", rows=["20", "22"], data=small, image_size=64)
+    (cohort,) = form_cohorts(read_runs(tmp_path, Reporter())[0])
+    assert cohort.sizes == [640, 64]
+    assert {row_id: found.image_size for row_id, found in cohort.repetitions.items()} == {
+        "20": 640,
+        "21": 640,
+        "22": 64,
+    }
+    assert all(len(found.runs) == 3 for found in cohort.repetitions.values())
+    table = comparison_table(cohort.repetitions, 20).drop_duplicates("row").set_index("row")
+    assert (table.loc["20", "image_size"], table.loc["22", "image_size"]) == (640, 64)
+
+
+def test_images_that_have_changed_under_the_same_settings_are_kept_apart(tmp_path: Path) -> None:
+    write_study(tmp_path / "before", rows=["20"])
+    write_study(tmp_path / "after", rows=["20"], data=STUDIED | {"fingerprint": "a" * 16})
+    assert len(form_cohorts(read_runs(tmp_path, Reporter())[0])) == 2
+    write_report(tmp_path, tmp_path / "report")
+    assert {"fig20_1.csv", "fig20_2.csv"} < {path.name for path in (tmp_path / "report" / "tables").iterdir()}
+    with pytest.raises(UserError, match="runs on one data set are needed"):
+        cxr_runner.comparison_table(tmp_path)
+
+
+def test_of_two_configurations_that_repeat_a_row_the_one_with_more_seeds_counts(tmp_path: Path) -> None:
+    write_study(tmp_path, seeds=range(2), rows=["20"])
+    other = tmp_path / "runs" / "zz-0123456789"
+    for seed in range(3):
+        shutil.copytree(next((tmp_path / "runs").glob("table*/seed=0")), other / f"seed={seed}")
+        text = (other / f"seed={seed}" / "config.yaml").read_text().replace('"seed": 0', f'"seed": {seed}')
+        (other / f"seed={seed}" / "config.yaml").write_text(text)
+    (cohort,) = form_cohorts(read_runs(tmp_path, Reporter())[0])
+    assert cohort.repetitions["20"].table["name"].unique().tolist() == ["zz"]
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04"])
+def test_damaged_samples_are_done_without(tmp_path: Path, content: bytes) -> None:
+    write_study(tmp_path, rows=["20"])
+    path = tmp_path / "samples" / f"{STUDIED['fingerprint']}.npz"
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"number=2: no runs to draw it from; make them with cxr-run -m"):
+        cxr_runner.study_figure(tmp_path, 2)
+
+
+def test_runs_directories_without_anything_in_them_are_listed(tmp_path: Path, capsys: Any) -> None:
+    write_study(tmp_path, rows=["20"], seeds=[0])
+    (tmp_path / "runs" / "cut-0123456789" / "seed=0").mkdir(parents=True)
+    (tmp_path / "runs" / "file-0123456789").mkdir()
+    (tmp_path / "runs" / "file-0123456789" / "seed=0").write_text("no folder")
+    write_report(tmp_path, tmp_path / "report")
+    left_out = pd.read_csv(tmp_path / "report" / "tables" / "left_out.csv")
+    assert left_out["path"].tolist() == ["runs/cut-0123456789/seed=0"]
+    assert "status.json is missing" in left_out["reason"][0]
+    assert "status.json is missing" in (tmp_path / "report" / "index.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        STUDIED | {"counts": "many", "positive_class": 7, "duplicates_dropped": {"a": 1}, "unreadable_skipped": 3},
+        STUDIED | {"counts": {"train": {"a": -1}}, "new": [1, 2]},
+        STUDIED | {"counts": {"train": {"<b>a": 1, "$x$": 10**8, "c": 2}, "odd": {"<b>a": 0, "$x$": 0, "c": 0}}},
+        {**STUDIED, "fingerprint": "../../../etc", "title": '"><img src=x onerror=alert(1)>'},
+    ],
+)
+def test_strange_facts_about_the_data_break_nothing(tmp_path: Path, data: dict[str, Any]) -> None:
+    write_study(tmp_path, rows=["0", "20"], seeds=[0], data=data)
+    write_report(tmp_path, tmp_path / "report")
+    page = (tmp_path / "report" / "index.html").read_text("utf-8")
+    assert "<b>" not in page
+    assert "<img src=x" not in page
+
+
+def test_load_runs_gives_a_row_a_run_and_numbers_them_as_the_study_does(tmp_path: Path) -> None:
+    write_study(tmp_path, rows=["5", "22b"], seeds=range(2))
+    runs = cxr_runner.load_runs(str(tmp_path))
+    assert runs["row"].tolist() == ["5", "5", "22b", "22b"]
+    assert runs["seed"].tolist() == [0, 1, 0, 1]
+    assert (tmp_path / runs["path"][0] / "history.csv").is_file()
+
+
+def test_a_figure_that_the_study_does_not_have_is_the_users_mistake(tmp_path: Path) -> None:
+    write_study(tmp_path, rows=["5"])
+    with pytest.raises(UserError, match=r"^number=99: valid are 1, 2, 3, 4, 9"):
+        cxr_runner.study_figure(tmp_path, 99)
+    with pytest.raises(UserError, match=r"^figure=21: 20 and 23"):
+        cxr_runner.comparison_table(tmp_path, 21)
+    assert cxr_runner.study_figure(tmp_path, 11).axes
+
+
+def test_nothing_else_is_public() -> None:
+    assert set(cxr_runner.__all__) == {"__version__", "comparison_table", "load_runs", "run", "study_figure"}
+    with pytest.raises(AttributeError, match="no attribute 'walk'"):
+        cxr_runner.walk  # noqa: B018
