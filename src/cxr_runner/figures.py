@@ -140,8 +140,10 @@ def save_figure(figure: Figure, *paths: Path) -> None:
     with warnings.catch_warnings(), rc_context({"svg.hashsalt": "cxr"}):
         # The font that comes with matplotlib lacks some scripts; a box in a title is no reason to lose a run.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # laid out once is enough for all files
+        engine = figure.get_layout_engine()
+        if engine is not None:
+            engine.execute(figure)
+            figure.set_layout_engine("none")  # laid out once is enough for all files
         for path in paths:
             metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
             with replacing(path) as temporary:
