@@ -14,7 +14,7 @@ SIZE ?= 640
 PRESET ?= laptop
 
 .DEFAULT_GOAL := help
-.PHONY: help install run study test test-long check format clean
+.PHONY: help install run study bench test test-long test-slurm check format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,13 @@ test: $(READY) ## run the tests
 
 test-long: $(READY) ## run the tests that take minutes or need the real images
 	$(BIN)/pytest -m long
+
+test-slurm: $(READY) ## run the tests that start a Slurm cluster (root, Debian's slurm-wlm and munge)
+	$(BIN)/pytest -m slurm
+
+bench: $(READY) ## measure against plain ways of doing the same (ONLY=linear, ARGS="--quick --device cuda")
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev,bench]'
+	PYTHONPATH=tests $(BIN)/python -m benchmarks $(ONLY) $(ARGS)
 
 check: $(READY) ## lint, check types and formatting
 	$(BIN)/ruff check $(CODE)

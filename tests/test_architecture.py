@@ -100,6 +100,7 @@ def test_the_entry_points_import_nothing_heavy_before_there_is_work() -> None:
     assert {name for name in eager if name.startswith("cxr_runner.")} == {
         "cxr_runner.errors.RunFailedError",
         "cxr_runner.errors.UserError",
+        "cxr_runner.errors.print_error",
     }
 
 

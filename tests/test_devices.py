@@ -1,9 +1,13 @@
 """Devices and the allocator."""
 
+import multiprocessing
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
+import torch
+from joblib import Parallel, delayed
 
 from cxr_runner.devices import choose_device
 from cxr_runner.errors import UserError
@@ -47,3 +51,41 @@ def test_a_device_that_is_not_there_is_named_with_what_is(name):
 
 def test_the_cpu_is_always_there():
     assert choose_device("cpu").type == "cpu"
+
+
+@pytest.fixture
+def three_gpus(monkeypatch):
+    """A machine with three GPUs, as far as choosing one goes; gives the list of those that were taken."""
+    taken = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    return taken
+
+
+def test_a_process_of_its_own_takes_the_first_gpu(three_gpus):
+    assert str(choose_device("auto")) == "cuda:0"
+
+
+@pytest.mark.parametrize(("name", "device"), [("LokyProcess-1", "cuda:0"), ("LokyProcess-3", "cuda:2")])
+def test_processes_of_a_pool_take_a_gpu_each(three_gpus, monkeypatch, name, device):
+    monkeypatch.setattr("multiprocessing.current_process", lambda: SimpleNamespace(name=name))
+    monkeypatch.setattr("multiprocessing.parent_process", lambda: "the command")
+    assert str(choose_device("auto")) == device
+    assert three_gpus == [torch.device(device)]
+    assert str(choose_device("cuda:1")) == "cuda:1", "who names a GPU gets it"
+
+
+def test_joblib_numbers_its_processes():
+    names = {str(name) for name in Parallel(n_jobs=2)(delayed(_own_name)() for _ in range(4))}
+    assert names <= {"LokyProcess-1", "LokyProcess-2"}
+
+
+def _own_name():
+    return multiprocessing.current_process().name
+
+
+def test_processes_of_torchrun_take_the_gpu_of_their_rank(three_gpus, monkeypatch):
+    for name, value in {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    assert str(choose_device("auto")) == "cuda:1"

@@ -5,16 +5,10 @@ import os
 import re
 import signal
 import sys
-import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
-from cxr_runner.errors import RunFailedError, UserError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from omegaconf import DictConfig
+from cxr_runner.errors import RunFailedError, UserError, print_error
 
 _TEXT_KEYS = ("data.root", "data.path", "data.title", "data.citation", "model.weights", "outputs")
 DONE, RUN_FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
@@ -31,45 +25,40 @@ def run() -> NoReturn:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     signal.signal(signal.SIGTERM, _interrupt)  # as batch systems end a job: in order, like Ctrl-C
     sys.argv[1:] = map(_quote_text, sys.argv[1:])
+    started_together = "TORCHELASTIC_RUN_ID" in os.environ
+    if started_together and os.environ["RANK"] != "0":
+        from cxr_runner.ranks import help_leader
+
+        help_leader()
+        sys.exit(DONE)
     import hydra
 
-    problems: list[Exception] = []
+    from cxr_runner.jobs import Failures, Task
 
-    def fail(error: Exception) -> None:
-        if not isinstance(error, UserError | RunFailedError):
-            traceback.print_exception(error)
-            error = RunFailedError(f"unexpected {type(error).__name__}, a mistake in cxr_runner: {error}")
-        problems.append(error)
-        _print_error("cxr-run", error)
-
-    def job(*configs: "DictConfig") -> list[float] | float:
-        # A job that fails must not stop the sweep that it is part of, whatever the reason.
-        try:
-            values = _train(configs, fail)
-        except BrokenPipeError:  # the reader, such as head, has seen enough
-            raise KeyboardInterrupt from None
-        return values if len(values) > 1 else values[0]
-
+    failures = Failures()
     try:
         if any("glob(" in argument for argument in sys.argv[1:]):
             from cxr_runner.complaints import check_globs
 
             check_globs(sys.argv[1:])
-        hydra.main(version_base="1.3", config_path="pkg://cxr_runner.conf", config_name="config")(job)()
+        hydra.main(version_base="1.3", config_path="pkg://cxr_runner.conf", config_name="config")(Task(failures))()
     except BrokenPipeError:
         _forget_output()
     except UserError as error:
-        problems.append(error)
-        _print_error("cxr-run", error)
-    except Exception as error:  # the job lets none through: this is the composition of the configuration
-        from cxr_runner.complaints import explain_composition
+        failures.add(error)
+    except Exception as error:  # the task lets none through: this is the composition, or a launcher that lost a job
+        from cxr_runner.complaints import explain_ending
         from cxr_runner.config import KEYS
 
-        problems.append(explain_composition(error, sys.argv[1:], KEYS))
-        _print_error("cxr-run", problems[-1])
+        failures.add(explain_ending(error, sys.argv[1:], KEYS))
     except KeyboardInterrupt:
         print("cxr-run: interrupted; the same command goes on from the last finished epoch", file=sys.stderr)
         sys.exit(INTERRUPTED)
+    problems = failures.collect()
+    if started_together and not problems:  # otherwise torchrun ends the helpers
+        from cxr_runner.ranks import dismiss_helpers
+
+        dismiss_helpers()
     if len(problems) > 1:
         print(f"cxr-run: {len(problems)} jobs of the sweep failed:", *problems, sep="\n  ", file=sys.stderr)
     if any(isinstance(problem, RunFailedError) for problem in problems):
@@ -95,7 +84,7 @@ def report() -> NoReturn:
     except BrokenPipeError:
         _forget_output()
     except UserError as error:
-        _print_error("cxr-report", error)
+        print_error("cxr-report", error)
         sys.exit(USER_ERROR)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
@@ -128,36 +117,12 @@ def study() -> NoReturn:
         order = Order(given.preset, given.data, given.seeds, given.size, given.outputs, tuple(given.overrides))
         run_study(order, only_forecast=given.forecast)
     except (UserError, RunFailedError) as error:
-        _print_error("cxr-study", error)
+        print_error("cxr-study", error)
         sys.exit(USER_ERROR if isinstance(error, UserError) else RUN_FAILED)
     except KeyboardInterrupt:
         print("cxr-study: interrupted; the same command goes on where it stopped", file=sys.stderr)
         sys.exit(INTERRUPTED)
     sys.exit(DONE)
-
-
-def _train(configs: "Sequence[DictConfig]", fail: "Callable[[Exception], None]") -> list[float]:
-    """Train the jobs of a sweep; return the validation accuracy of each, nan where it failed; a mean over its seeds."""
-    from cxr_runner.config import RunConfig, from_hydra, split_seeds
-
-    jobs: list[list[RunConfig]] = []
-    for config in configs:  # before torch is imported: a mistake is answered at once
-        try:
-            jobs.append(split_seeds(from_hydra(config)))
-        except UserError as error:
-            fail(error)
-            jobs.append([])
-
-    if any(jobs):
-        from cxr_runner.experiment import run_experiments
-
-        outcomes = iter(run_experiments([run for job in jobs for run in job], fail))
-    values = []
-    for job in jobs:
-        accuracies = [outcome for _, outcome in zip(job, outcomes, strict=False)] if job else []
-        known = [accuracy for accuracy in accuracies if isinstance(accuracy, float)]
-        values.append(sum(known) / len(known) if job and len(known) == len(job) else float("nan"))
-    return values
 
 
 def _quote_text(argument: str) -> str:
@@ -174,7 +139,3 @@ def _interrupt(*_: object) -> NoReturn:
 def _forget_output() -> None:
     """Print nothing more: the reader of a pipe, such as head, has seen enough."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _print_error(command: str, error: Exception) -> None:
-    print(f"{command}: {error}", file=sys.stderr)

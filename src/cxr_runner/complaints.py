@@ -10,13 +10,15 @@ from hydra.core.override_parser.types import Glob
 from hydra.errors import MissingConfigException, OverrideParseException
 from pydantic_core import ErrorDetails
 
-from cxr_runner.errors import UserError
+from cxr_runner.errors import RunFailedError, UserError
 
 _VALID = {
     "device": "valid are auto, cpu, cuda, cuda:N and mps",
     "loss.pos_weight": "valid are null, balanced and numbers above 0",
     "name": "valid are letters, digits and . _ + -, at most 100, beginning with a letter or digit",
 }
+_LAUNCHER_EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray"}
+_LAUNCHER_LIBRARIES = {"joblib", "submitit", "ray"}
 _COMPLAINTS = {  # of pydantic, by the type of the error, in the house's words
     "bool_type": "must be true or false",
     "dataclass_type": "is a group of keys, which are set one by one",
@@ -82,6 +84,20 @@ def unknown_key(key: str, keys: Collection[str]) -> str:
     return "no such key" + (f", did you mean {near[0]}?" if near else "; cxr-run --help lists all keys")
 
 
+def explain_ending(error: Exception, arguments: Sequence[str], keys: Collection[str]) -> UserError | RunFailedError:
+    """Translate what ended a command: an error of the composition, or of a launcher that lost a job.
+
+    Args:
+        error: as raised by Hydra, OmegaConf or the library that a launcher stands on.
+        arguments: the command line, to say which value was given.
+        keys: all keys there are, in dotted form.
+    """
+    if type(error).__module__.split(".")[0] in _LAUNCHER_LIBRARIES:
+        reason = f"{type(error).__name__}: {_first_line(error)}"
+        return RunFailedError(f"a job of the sweep was lost, the same command goes on where it stopped ({reason})")
+    return explain_composition(error, arguments, keys)
+
+
 def explain_composition(error: Exception, arguments: Sequence[str], keys: Collection[str]) -> UserError:
     """Translate an error of the composition of the configuration.
 
@@ -92,6 +108,8 @@ def explain_composition(error: Exception, arguments: Sequence[str], keys: Collec
     """
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, option = error.missing_cfg_file.rpartition("/")
+        if group == "hydra/launcher" and (extra := _LAUNCHER_EXTRAS.get(option)):
+            return UserError.for_key(group, option, f"is not installed, pip install 'cxr-runner[{extra}]' does it")
         return UserError.for_key(group, option, f"no such choice, {_nearest(option, error.options)}")
     if "Config group override must be" in str(error):  # experiment=20
         for group, _, given in (argument.lstrip("+").partition("=") for argument in arguments):

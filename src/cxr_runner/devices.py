@@ -1,8 +1,10 @@
 """Where a run computes, how repeatably, and with which memory."""
 
 import ctypes
+import multiprocessing
 import os
 import platform
+import re
 
 import torch
 
@@ -13,13 +15,14 @@ def choose_device(name: str) -> torch.device:
     """Find the device that a configuration names.
 
     Args:
-        name: ``auto`` (CUDA, else MPS, else CPU), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        name: ``auto`` (CUDA, else MPS, else CPU), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``. Of several GPUs, ``auto``
+            takes the one that belongs to this process among those that a launcher started beside it.
 
     Raises:
         UserError: this machine has no such device.
     """
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        name = _first_device()
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         valid = (
@@ -28,7 +31,32 @@ def choose_device(name: str) -> torch.device:
         raise UserError.for_key("device", name, valid)
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise UserError.for_key("device", name, "torch finds no MPS device here; auto takes what there is")
+    if device.index is not None:
+        torch.cuda.set_device(device)  # else whatever names no device would start CUDA on the first one too
     return device
+
+
+def _first_device() -> str:
+    if torch.cuda.is_available():
+        return f"cuda:{_place() % torch.cuda.device_count()}" if torch.cuda.device_count() > 1 else "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _place() -> int:
+    """Return which of the worker processes beside each other this one is, counted from 0; 0 for a process of its own.
+
+    Slurm and ray show a job its own GPUs only. The workers of a pool on one machine see all of them, and are told apart
+    by the number that their names end with (``LokyProcess-3``) or, those of ``torchrun``, by its variable.
+    """
+    if num_processes() > 1:
+        return int(os.environ["LOCAL_RANK"])
+    number = re.search(r"-(\d+)$", multiprocessing.current_process().name)
+    return int(number.group(1)) - 1 if number and multiprocessing.parent_process() else 0
+
+
+def num_processes() -> int:
+    """Return how many processes ``torchrun`` has started to share every batch; 1 without it."""
+    return int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
 
 
 def describe_device(device: torch.device) -> str:

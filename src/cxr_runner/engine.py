@@ -12,6 +12,7 @@ from cxr_runner.augment import Augment
 from cxr_runner.backend import Backend
 from cxr_runner.config import RunConfig, SGDConfig, gram_obstacle
 from cxr_runner.dataset import Dataset
+from cxr_runner.devices import num_processes
 from cxr_runner.errors import UserError
 from cxr_runner.gram import GramBackend
 from cxr_runner.gram_space import GramSpace
@@ -83,6 +84,10 @@ def build_backend(
     """
     if space is None:
         ((config,), (model,), (pos_weight,)) = configs, models, pos_weights
+        if num_processes() > 1:
+            from cxr_runner.ranks import LeadingBackend  # torch.distributed, which one process does without
+
+            return LeadingBackend(config, dataset, pos_weight, device)
         augment = Augment(config.augment) if config.augment.enabled else None
         feed = PixelFeed(dataset.images, device)
         return PixelBackend(model, feed, config.optimizer, pos_weight, config.precision, augment)

@@ -1,6 +1,7 @@
 """The two ways in which the world outside the program may be at fault."""
 
 import json
+import sys
 from pathlib import Path
 
 
@@ -54,3 +55,8 @@ def user_path(key: str, value: str) -> Path:
         return Path(value).expanduser().absolute()
     except RuntimeError:
         raise UserError.for_key(key, value, "there is no such user") from None
+
+
+def print_error(command: str, error: Exception) -> None:
+    """Tell people of an error, in one line that names the command."""
+    print(f"{command}: {error}", file=sys.stderr)

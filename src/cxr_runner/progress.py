@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing import parent_process
 from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
@@ -165,12 +166,13 @@ def make_reporter(mode: Mode) -> Reporter:
     """Choose how to report progress.
 
     Args:
-        mode: ``auto`` takes the bar when standard output is a terminal and lines otherwise.
+        mode: ``auto`` takes the bar when standard output is a terminal and lines otherwise, as in processes that a
+            launcher started beside each other: bars would wipe each other out.
     """
     if mode == "none":
         return Reporter()
     console = Console(file=sys.stdout)
-    if mode == "bar" or (mode == "auto" and console.is_terminal):
+    if mode == "bar" or (mode == "auto" and console.is_terminal and not parent_process()):
         return BarReporter(console)
     return LineReporter()
 

@@ -15,7 +15,7 @@ from cxr_runner.artifacts import RunDir, replacing, write_csv, write_json
 from cxr_runner.backend import Backend
 from cxr_runner.config import RunConfig
 from cxr_runner.dataset import Dataset
-from cxr_runner.devices import describe_device, set_determinism
+from cxr_runner.devices import describe_device, num_processes, set_determinism
 from cxr_runner.engine import Choice, build_backend, largest_disagreements
 from cxr_runner.errors import RunFailedError, UserError
 from cxr_runner.gram_space import GramSpace
@@ -260,6 +260,7 @@ def _facts(member: _Member) -> dict[str, Any]:
         "engine": job.choice.engine,
         "engine_reason": job.choice.reason,
         "device": describe_device(job.device),
+        "num_processes": num_processes(),
         "precision": job.config.precision,
         "num_parameters": sum(parameter.numel() for parameter in member.model.parameters()),
         "pos_weight": member.trainer.settings.pos_weight,

@@ -1,0 +1,77 @@
+"""Building the store from JPEG files, against decoding the same files with Pillow one after another."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+from benchmarks.measuring import Contestant, Options, Result, Work, compare, start
+from benchmarks.workloads import REAL, compose_run
+from cxr_runner.dataset import open_source
+from cxr_runner.progress import Reporter
+from cxr_runner.sources.phantom import PhantomSource
+from cxr_runner.store import open_store
+
+NUM_IMAGES, NUM_QUICK = 1000, 24
+
+
+def plain_decode(folder: Path, size: int) -> Work:
+    """Prepare what a Dataset class does in a notebook: open, convert to grey, resize."""
+    files = sorted(folder.rglob("*.jpeg"))
+
+    def everything() -> float:
+        for file in files:
+            with Image.open(file) as image:
+                image.convert("RGB").convert("L").resize((size, size))
+        return len(files)
+
+    return everything
+
+
+def build_store(folder: Path, size: int) -> Work:
+    """Prepare the building of a store in an empty cache."""
+    config = compose_run("data=folder", f"data.root={folder}", f"data.image_size={size}").data
+    source = open_source(config)
+
+    def everything() -> float:
+        with tempfile.TemporaryDirectory(dir=folder.parent) as cache:
+            return len(open_store(source, size, Path(cache), Reporter()).images)
+
+    return everything
+
+
+def lay_out(folder: Path, num_images: int) -> str:
+    """Put JPEG files into two class folders; return what they are."""
+    if REAL.is_dir():
+        for name in ("NORMAL", "PNEUMONIA"):
+            (folder / name).mkdir(parents=True)
+            for file in sorted((REAL / name).iterdir())[: num_images // 2]:
+                shutil.copy(file, folder / name)
+        return f"chest X-rays of Kermany et al., doi:10.17632/rscbjbr9sj.2, {num_images} of them, JPEG 224x224"
+    source = PhantomSource(num_images)
+    listing = source.scan()
+    for index, record in enumerate(listing.records):
+        place = folder / listing.class_names[record.label] / f"{index}.jpeg"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(source.load(index).grey).resize((224, 224)).convert("RGB").save(place, quality=75)
+    return f"synthetic phantom data, {num_images} JPEG files of 224x224"
+
+
+def measure(options: Options) -> list[Result]:
+    """Measure one image."""
+    size, num_images = (32, NUM_QUICK) if options.quick else (640, NUM_IMAGES)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "images"
+        described = lay_out(folder, num_images)
+        ways = [
+            Contestant("Pillow: open, convert, resize", plain_decode, (folder, size)),
+            Contestant("store: digest, decode, resize, write", build_store, (folder, size)),
+        ]
+        figures = compare(ways, options.rounds)
+    rates = {one.name: 1 / one.wall for one in figures}
+    return [Result("decoding", f"one image to {size}x{size}", described, figures, {"images_per_second": rates})]
+
+
+if __name__ == "__main__":
+    start(measure)

@@ -1,0 +1,59 @@
+"""The engines of this program as contestants."""
+
+from dataclasses import replace
+
+import torch
+
+from benchmarks.measuring import Work
+from benchmarks.workloads import compose_run, open_data
+from cxr_runner.devices import keep_freed_memory, set_determinism
+from cxr_runner.engine import build_backend
+from cxr_runner.gram_space import GramSpace
+from cxr_runner.models import build_model
+from cxr_runner.progress import Reporter
+from cxr_runner.train import Subset, Trainer, TrainSettings, train_epoch
+
+
+def engine_way(overrides: tuple[str, ...], num_steps: int | None, device: str, num_members: int = 1) -> Work:
+    """Prepare an engine of this program, as ``engine=`` in the overrides names it.
+
+    Args:
+        overrides: of the run.
+        num_steps: a turn; None trains whole epochs.
+        device: where to compute.
+        num_members: of the stack; a unit is then a step of one member.
+    """
+    keep_freed_memory()
+    config = compose_run(*overrides)
+    set_determinism(config.deterministic)
+    dataset = open_data(config)
+    configs = [replace(config, seed=seed) for seed in range(num_members)]
+    models = [build_model(config.model, config.data.image_size, own.seed) for own in configs]
+    target = torch.device(device)
+    space = GramSpace(dataset, target, Reporter()) if config.engine == "gram" else None
+    backend = build_backend(configs, dataset, models, [None] * num_members, target, space)
+    rows, labels = torch.tensor(dataset.rows("train")), torch.tensor(dataset.labels("train")).float()
+    count = len(rows) if num_steps is None else num_steps * config.batch_size
+    # Evaluation is left out, as in the plain way: a step is a step.
+    train, val = Subset(rows[:count], labels[:count]), Subset(rows[:2], labels[:2])
+    trainers = [Trainer(backend, train, val, _settings(own), place) for place, own in enumerate(configs)]
+
+    def epoch() -> float:
+        train_epoch(trainers)
+        if device == "cuda":
+            torch.cuda.synchronize()
+        return trainers[0].num_batches * num_members
+
+    return epoch
+
+
+def _settings(config) -> TrainSettings:
+    return TrainSettings(
+        epochs=10**6,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        lr=config.optimizer.lr,
+        schedule=config.schedule,
+        early_stopping=config.early_stopping,
+        pos_weight=None,
+    )
