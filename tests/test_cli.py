@@ -206,7 +206,7 @@ def test_an_interrupted_run_goes_on_and_ends_as_if_nothing_had_happened(cxr_run:
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err == "cxr-run: interrupted; the same command goes on from the last finished epoch\n"
+    assert err == "cxr-run: interrupted; the same command goes on from the last checkpoint\n"
     (run,) = run_dirs(elsewhere / "cut_off")
     status = read_json(run / "status.json")
     assert (status["state"], status["error"]) == ("failed", "interrupted")

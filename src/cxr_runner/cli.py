@@ -52,7 +52,7 @@ def run() -> NoReturn:
 
         failures.add(explain_ending(error, sys.argv[1:], KEYS))
     except KeyboardInterrupt:
-        print("cxr-run: interrupted; the same command goes on from the last finished epoch", file=sys.stderr)
+        print("cxr-run: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         sys.exit(INTERRUPTED)
     problems = failures.collect()
     if started_together and not problems:  # otherwise torchrun ends the helpers
