@@ -33,7 +33,9 @@ class Errata:
 def gather_errata() -> Errata:
     """Compute all errata."""
     study = load_study()
-    recovered = recovery_table(study)
+    recovered, claims = recovery_table(study), claim_table(study)
+    counts = ["pairs", "published", "recovered"]  # numbers last, where they are aligned
+    claims = claims[[*(column for column in claims if column not in counts), *counts]]
     tables = [
         errata_table(
             "errata_recovery",
@@ -47,7 +49,7 @@ def gather_errata() -> Errata:
             "highest that its own precision and recall allow? The same of F1.",
             accuracy_table(study),
         ),
-        errata_table("errata_claims", "Claims that compare models, by pairs that are as claimed.", claim_table(study)),
+        errata_table("errata_claims", "Claims that compare models, by pairs that are as claimed.", claims),
         errata_table("errata_slips", "Models in captions and text that do not fit Tables 1 and 2.", slip_table(study)),
         errata_table("errata_checks", "Printed numbers that follow from others, computed again.", check_table(study)),
     ]
