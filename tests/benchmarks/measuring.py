@@ -48,7 +48,7 @@ class Options:
     @property
     def rounds(self) -> int:
         """How often every contestant has its turn, after one that does not count."""
-        return 2 if self.quick else 7
+        return 1 if self.quick else 7
 
 
 @dataclass(frozen=True)
