@@ -24,6 +24,7 @@ OUT = Path("outputs/benchmarks")
 # A child counts the memory of its parent at its start as its own: this parent is a small one.
 _WAIT = """
 import os, sys
+os.set_inheritable(int(sys.argv[1]), False)
 child = os.spawnvp(os.P_NOWAIT, sys.argv[2], sys.argv[2:])
 _, status, usage = os.wait4(child, 0)
 os.write(int(sys.argv[1]), f"{usage.ru_utime + usage.ru_stime} {usage.ru_maxrss * 1024}".encode())
