@@ -11,9 +11,10 @@ import pytest
 from benchmarks.__main__ import ALL
 
 TESTS = Path(__file__).parent
+QUICK = ("linear", "decoding", "scaling")  # the others start many processes
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.long) for n in ALL])
 def test_a_benchmark_prints_its_table_and_writes_it_as_json(name: str, tmp_path: Path) -> None:
     if name == "trainer":
         pytest.importorskip("lightning", reason="installed by make bench only")
