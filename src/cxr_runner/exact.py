@@ -103,7 +103,7 @@ def _digits(numbers: Tensor) -> Tensor:
 @cache
 def _int8_is_faster() -> bool:
     """Time both ways on a small product; they give the same numbers."""
-    pixels = torch.full((1024, 1024), 200, dtype=torch.uint8)
-    numbers = torch.full((64, 1024), 2.0**32, dtype=torch.float64)
+    pixels = torch.full((2048, 4096), 200, dtype=torch.uint8)
+    numbers = torch.full((64, 2048), 2.0**32, dtype=torch.float64)
     float64, int8 = (WholeNumbers(numbers, use_int8=use_int8) for use_int8 in (False, True))
     return fastest([lambda: float64.times(pixels), lambda: int8.times(pixels)]) == 1
