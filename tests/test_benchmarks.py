@@ -20,7 +20,7 @@ def test_a_benchmark_prints_its_table_and_writes_it_as_json(name: str, tmp_path:
         pytest.importorskip("lightning", reason="installed by make bench only")
     command = [sys.executable, "-m", "benchmarks", name, "--quick", "--out", str(tmp_path)]
     environment = os.environ | {"PYTHONPATH": str(TESTS)}
-    answer = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=300)
+    answer = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=600)
     assert answer.returncode == 0, answer.stderr
     results = [json.loads(path.read_text("utf-8")) for path in tmp_path.glob("*.json")]
     assert results

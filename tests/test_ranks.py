@@ -40,7 +40,10 @@ def test_two_processes_leave_one_run_with_the_numbers_of_one_process(elsewhere: 
     histories = [one.history().drop(columns="seconds") for one in (expected, run)]
     pd.testing.assert_frame_equal(*histories, rtol=2e-4)
     weights = [load_file(one.path / "model.safetensors") for one in (expected, run)]
-    torch.testing.assert_close(*weights, rtol=1e-3, atol=1e-5)
+    assert weights[0].keys() == weights[1].keys()
+    for name, weight in weights[0].items():
+        tolerance = 1e-3 if "running" in name else 1e-5  # statistics of activations, not weights
+        torch.testing.assert_close(weights[1][name], weight, rtol=1e-3, atol=tolerance, msg=name)
     logits = [pd.read_csv(one.path / "predictions.csv")["logit"] for one in (expected, run)]
     pd.testing.assert_series_equal(*logits, rtol=1e-3, atol=1e-4)
 

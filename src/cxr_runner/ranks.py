@@ -37,6 +37,7 @@ class SharedBatchNorm(nn.BatchNorm2d):
             return super().forward(images)
         assert self.running_mean is not None
         assert self.running_var is not None
+        assert self.num_batches_tracked is not None
         assert self.momentum is not None
         values, over = images.float(), (0, 2, 3)
         count = _sum_of_all(values.new_tensor(values.numel() / values.shape[1]))
@@ -44,6 +45,7 @@ class SharedBatchNorm(nn.BatchNorm2d):
         centred = values - mean[:, None, None]
         variance = _sum_of_all(centred.square().sum(over)) / count
         with torch.no_grad():
+            self.num_batches_tracked.add_(1)
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)
         scale = self.weight / (variance + self.eps).sqrt()
