@@ -14,10 +14,6 @@ class Backend(Protocol):
 
     name: str
 
-    @property
-    def num_workers(self) -> int:
-        """How many threads may step disjoint members at the same time."""
-
     def step(
         self, members: Sequence[int], rows: Tensor, targets: Tensor, lrs: Sequence[float], keys: Sequence[Key]
     ) -> tuple[Tensor, Tensor]:

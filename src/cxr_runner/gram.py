@@ -16,7 +16,9 @@ and class weight. What is small is computed for all members together, and the pr
 numbers do not depend on the company that it keeps.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -79,12 +81,9 @@ class GramBackend:
         self.plain = not (self.momentum.any() or self.weight_decay.any())
         self.ends_in_relu = isinstance(models[0].layer_stack[-1], nn.ReLU)
         self.num_silent = [0] * len(models)  # training images in a row for which a member's last ReLU was 0
+        self.num_workers = torch.get_num_threads() if device.type == "cpu" else 1
+        self.workers = ThreadPoolExecutor(self.num_workers, initializer=torch.set_num_threads, initargs=(1,))
         self.velocity: Parameters = {} if self.plain else {k: torch.zeros_like(v) for k, v in self.trained.items()}
-
-    @property
-    def num_workers(self) -> int:
-        """How many threads may step members at once: a step is too small to be shared between threads."""
-        return torch.get_num_threads() if self.space.device.type == "cpu" else 1
 
     def step(
         self,
@@ -95,6 +94,12 @@ class GramBackend:
         keys: Sequence[tuple[int, ...]],
     ) -> tuple[Tensor, Tensor]:
         """Train members on a batch each; see :class:`Backend`. Nothing here is random, so the keys are not needed."""
+        with _one_thread():
+            return self._step_alive(members, rows, targets, lrs)
+
+    def _step_alive(
+        self, members: Sequence[int], rows: Tensor, targets: Tensor, lrs: Sequence[float]
+    ) -> tuple[Tensor, Tensor]:
         alive = [place for place, member in enumerate(members) if not self._is_dead(member)]
         if len(alive) == len(members):
             return self._step(members, rows, targets, lrs)
@@ -116,7 +121,7 @@ class GramBackend:
         self, members: Sequence[int], rows: Tensor, targets: Tensor, lrs: Sequence[float]
     ) -> tuple[Tensor, Tensor]:
         index, places = _index(members), self.space.places(rows)
-        hidden = self._first_layer(members, places).requires_grad_()
+        hidden = self._first_layer(members, places, self._products(members, places)).requires_grad_()
         head = {name: self.trained[name][index].clone().requires_grad_() for name in self.trained if name[0].isdigit()}
         logits = self._head(hidden, head)
         losses = self._losses(index, logits, targets.to(logits))
@@ -131,8 +136,11 @@ class GramBackend:
     @torch.no_grad()
     def logits(self, member: int, rows: Tensor, batch_size: int) -> Tensor:
         """Return a member's logits of images, float64 [rows], on the CPU; the batch size makes no difference."""
-        hidden = self._first_layer([member], self.space.places(rows)[None])
-        return self._head(hidden, {name: value[[member]] for name, value in self.trained.items()})[0].cpu()
+        with _one_thread():
+            places = self.space.places(rows)
+            products = self.trained["coordinates"][member] @ self.space.rows_of(places).T
+            hidden = self._first_layer([member], places[None], products[None])
+            return self._head(hidden, {name: value[[member]] for name, value in self.trained.items()})[0].cpu()
 
     @torch.no_grad()
     def weights(self, members: Sequence[int]) -> list[Parameters]:
@@ -171,19 +179,35 @@ class GramBackend:
         return torch.tensor(values, dtype=torch.float64, device=self.space.device)
 
     @torch.no_grad()
-    def _first_layer(self, members: Sequence[int], places: Tensor) -> Tensor:
+    def _first_layer(self, members: Sequence[int], places: Tensor, products: Tensor) -> Tensor:
         """Return the first layer's outputs, float64 [members, images, outputs].
 
         Args:
             members: m of them.
             places: int64 [m, images], where the images stand in the Gram matrix.
+            products: ``A K^T``, float64 [m, outputs, images].
         """
-        coordinates, start = self.trained["coordinates"], self.start
-        outputs = []
-        for member, images in zip(members, places.to(self.space.device), strict=True):
-            products = coordinates[member] @ self.space.gram.index_select(0, images).T  # quicker than K A^T
-            outputs.append(products.T + self.trained["decay"][member] * start[member][images])
-        return torch.stack(outputs) + self.trained["bias"][_index(members), None]
+        index = _index(members)
+        starts = self.start[torch.tensor(members)[:, None], places]
+        return products.mT + self.trained["decay"][index, None, None] * starts + self.trained["bias"][index, None]
+
+    @torch.no_grad()
+    def _products(self, members: Sequence[int], places: Tensor) -> Tensor:
+        """Return ``A K^T``, float64 [members, outputs, images]: nearly all the work, shared out among threads."""
+        coordinates, gram, places = self.trained["coordinates"], self.space.gram, places.to(self.space.device)
+        products = coordinates.new_empty(len(members), coordinates.shape[1], places.shape[1])
+
+        def multiply(chosen: range) -> None:
+            for place in chosen:
+                # As few calls as may be: each has to wait for the other threads. A K^T is quicker than K A^T.
+                products[place] = coordinates[members[place]] @ gram.index_select(0, places[place]).T
+
+        if self.num_workers == 1:
+            multiply(range(len(members)))
+        else:
+            shares = [range(share, len(members), self.num_workers) for share in range(self.num_workers)]
+            list(self.workers.map(multiply, shares))
+        return products
 
     def _head(self, hidden: Tensor, parameters: Parameters) -> Tensor:
         """Return logits, float64 [members, images], of the first layer's outputs, [members, images, outputs]."""
@@ -237,6 +261,17 @@ class GramBackend:
             speed = momentum * self.velocity[name][index] + slope
             self.velocity[name][index] = speed
             self.trained[name][index] -= lr * (slope + momentum * speed if self.nesterov else speed)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep torch's own threads out of it: what they could share is too small, and idle ones wait in a busy loop."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _index(members: Sequence[int]) -> slice | Tensor:

@@ -70,6 +70,13 @@ class GramSpace:
         assert (places >= 0).all(), "every image that is asked for belongs to the data set"
         return places
 
+    def rows_of(self, places: Tensor) -> Tensor:
+        """Return rows of :attr:`gram`; those of a whole split, which stand together, without copying them."""
+        first = int(places[0])
+        if torch.equal(places, torch.arange(first, first + len(places))):
+            return self.gram[first : first + len(places)]
+        return self.gram.index_select(0, places.to(self.device))
+
     def prepare_starts(self, weights: Iterable[Tensor]) -> None:
         """Compute the starts of several first layers in as few passes over the pixels as memory allows.
 

@@ -49,7 +49,6 @@ class PixelBackend:
     """Trains one model by plain backpropagation: a stack of one member."""
 
     name = "pixel"
-    num_workers = 1
 
     def __init__(
         self,

@@ -102,7 +102,6 @@ class LeadingBackend:
     """The backend as the leader's training loop sees it: tells the helpers what it does, and does its own share."""
 
     name = "pixel"
-    num_workers = 1
     lost = False  # whether an error has come between the processes
 
     def __init__(self, config: RunConfig, dataset: Dataset, pos_weight: float | None, device: torch.device) -> None:

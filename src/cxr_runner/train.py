@@ -6,9 +6,7 @@ The loop owns what a reader expects of training; a backend owns the arithmetic a
 import math
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -195,21 +193,8 @@ def train_epoch(trainers: Sequence[Trainer], on_batch: OnBatch = lambda num_memb
 
     Args:
         trainers: unfinished members; they need not be at the same epoch.
-        on_batch: called after every step with the number of members; from the threads of the backend's workers.
+        on_batch: called after every step with the number of members.
     """
-    num_workers = trainers[0].backend.num_workers
-    if num_workers == 1:
-        return _train_group(trainers, on_batch, len(trainers))
-    num_groups = min(len(trainers), num_workers)
-    bounds = [len(trainers) * k // num_groups for k in range(num_groups + 1)]
-    groups = [trainers[start:end] for start, end in pairwise(bounds)]
-    with ThreadPoolExecutor(num_groups, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        for done in [pool.submit(_train_group, group, on_batch, len(trainers)) for group in groups]:
-            done.result()
-
-
-def _train_group(trainers: Sequence[Trainer], on_batch: OnBatch, num_at_once: int) -> None:
-    """Train an epoch of members in step with each other; each is given its share of the time, of so many at once."""
     start = time.perf_counter()
     backend, train, batch_size = trainers[0].backend, trainers[0].train, trainers[0].settings.batch_size
     members = [trainer.member for trainer in trainers]
@@ -233,7 +218,7 @@ def _train_group(trainers: Sequence[Trainer], on_batch: OnBatch, num_at_once: in
     weights = torch.tensor(sizes, dtype=torch.float64) / len(train.rows)
     mean_losses = weights @ torch.stack(losses).cpu().double()
     accuracies = torch.stack(corrects).sum(dim=0).cpu().double() / len(train.rows)
-    seconds = (time.perf_counter() - start) / num_at_once
+    seconds = (time.perf_counter() - start) / len(trainers)  # a share for each
     for trainer, mean_loss, mean_accuracy in zip(trainers, mean_losses.tolist(), accuracies.tolist(), strict=True):
         trainer.end_epoch(mean_loss, mean_accuracy, seconds)
 
