@@ -1,6 +1,7 @@
 """What the training loop asks of the arithmetic; the pixel and the Gram engine answer."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +14,9 @@ class Backend(Protocol):
     """What the loop asks of the arithmetic of a stack of members: models of one shape on the same data."""
 
     name: str
+
+    def epoch(self) -> AbstractContextManager[None]:
+        """Return a context for all calls of an epoch."""
 
     def step(
         self, members: Sequence[int], rows: Tensor, targets: Tensor, lrs: Sequence[float], keys: Sequence[Key]

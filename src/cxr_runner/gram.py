@@ -85,6 +85,16 @@ class GramBackend:
         self.workers = ThreadPoolExecutor(self.num_workers, initializer=torch.set_num_threads, initargs=(1,))
         self.velocity: Parameters = {} if self.plain else {k: torch.zeros_like(v) for k, v in self.trained.items()}
 
+    @contextmanager
+    def epoch(self) -> Iterator[None]:
+        """Keep torch's own threads out of it: what they could share is too small, and idle ones wait in a busy loop."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
     def step(
         self,
         members: Sequence[int],
@@ -94,12 +104,6 @@ class GramBackend:
         keys: Sequence[tuple[int, ...]],
     ) -> tuple[Tensor, Tensor]:
         """Train members on a batch each; see :class:`Backend`. Nothing here is random, so the keys are not needed."""
-        with _one_thread():
-            return self._step_alive(members, rows, targets, lrs)
-
-    def _step_alive(
-        self, members: Sequence[int], rows: Tensor, targets: Tensor, lrs: Sequence[float]
-    ) -> tuple[Tensor, Tensor]:
         alive = [place for place, member in enumerate(members) if not self._is_dead(member)]
         if len(alive) == len(members):
             return self._step(members, rows, targets, lrs)
@@ -136,11 +140,10 @@ class GramBackend:
     @torch.no_grad()
     def logits(self, member: int, rows: Tensor, batch_size: int) -> Tensor:
         """Return a member's logits of images, float64 [rows], on the CPU; the batch size makes no difference."""
-        with _one_thread():
-            places = self.space.places(rows)
-            products = self.trained["coordinates"][member] @ self.space.rows_of(places).T
-            hidden = self._first_layer([member], places[None], products[None])
-            return self._head(hidden, {name: value[[member]] for name, value in self.trained.items()})[0].cpu()
+        places = self.space.places(rows)
+        products = self.trained["coordinates"][member] @ self.space.rows_of(places).T
+        hidden = self._first_layer([member], places[None], products[None])
+        return self._head(hidden, {name: value[[member]] for name, value in self.trained.items()})[0].cpu()
 
     @torch.no_grad()
     def weights(self, members: Sequence[int]) -> list[Parameters]:
@@ -202,7 +205,7 @@ class GramBackend:
                 # As few calls as may be: each has to wait for the other threads. A K^T is quicker than K A^T.
                 products[place] = coordinates[members[place]] @ gram.index_select(0, places[place]).T
 
-        if self.num_workers == 1:
+        if min(self.num_workers, len(members)) == 1:
             multiply(range(len(members)))
         else:
             shares = [range(share, len(members), self.num_workers) for share in range(self.num_workers)]
@@ -261,17 +264,6 @@ class GramBackend:
             speed = momentum * self.velocity[name][index] + slope
             self.velocity[name][index] = speed
             self.trained[name][index] -= lr * (slope + momentum * speed if self.nesterov else speed)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keep torch's own threads out of it: what they could share is too small, and idle ones wait in a busy loop."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _index(members: Sequence[int]) -> slice | Tensor:

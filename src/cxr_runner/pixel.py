@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,10 @@ class PixelBackend:
         self.pos_weight = None if pos_weight is None else torch.tensor(pos_weight, device=self.device)
         self.num_pieces = 1  # that a batch is computed in
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16")
+
+    def epoch(self) -> AbstractContextManager[None]:
+        """Return a context that does nothing."""
+        return nullcontext()
 
     def step(
         self, members: Sequence[int], rows: Tensor, targets: Tensor, lrs: Sequence[float], keys: Sequence[Key]

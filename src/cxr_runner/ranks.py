@@ -6,6 +6,7 @@ directory whatever the number of processes. Helpers build the same model and com
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import Any
 
@@ -108,6 +109,10 @@ class LeadingBackend:
         """Have the model built everywhere; see :class:`ShareBackend`."""
         _tell("build", config, dataset.fingerprint, pos_weight)
         self.own = ShareBackend(config, dataset, pos_weight, device)
+
+    def epoch(self) -> AbstractContextManager[None]:
+        """Return a context that does nothing."""
+        return nullcontext()
 
     def step(
         self, members: Sequence[int], rows: Tensor, targets: Tensor, lrs: Sequence[float], keys: Sequence[Key]

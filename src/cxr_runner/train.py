@@ -195,6 +195,11 @@ def train_epoch(trainers: Sequence[Trainer], on_batch: OnBatch = lambda num_memb
         trainers: unfinished members; they need not be at the same epoch.
         on_batch: called after every step with the number of members.
     """
+    with trainers[0].backend.epoch():
+        _train_epoch(trainers, on_batch)
+
+
+def _train_epoch(trainers: Sequence[Trainer], on_batch: OnBatch) -> None:
     start = time.perf_counter()
     backend, train, batch_size = trainers[0].backend, trainers[0].train, trainers[0].settings.batch_size
     members = [trainer.member for trainer in trainers]
