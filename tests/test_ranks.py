@@ -49,7 +49,7 @@ def test_two_processes_leave_one_run_with_the_numbers_of_one_process(elsewhere: 
 
 
 def test_two_processes_go_on_where_one_was_cut_off(elsewhere: Path) -> None:
-    choice = ("model=cnn", "data.image_size=96", "epochs=40")  # slow enough to be cut off
+    choice = ("model=cnn", "data.image_size=96", "optimizer.lr=1e-3", "epochs=40")  # slow enough to be cut off
     reference = _run("reference", *choice, together=False)
     assert reference.returncode == 0, reference.stderr
     command = [str(BIN / "cxr-run"), "outputs=cut", *SMALL, *choice]
