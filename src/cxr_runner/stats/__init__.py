@@ -19,6 +19,7 @@ from cxr_runner.stats.intervals import (
     wilson,
 )
 from cxr_runner.stats.operating import (
+    NUM_BINS,
     OperatingPoint,
     Reliability,
     match_threshold,
@@ -31,6 +32,7 @@ from cxr_runner.stats.significance import DeLong, McNemar, delong, holm, mcnemar
 
 __all__ = [
     "CONFIDENCE",
+    "NUM_BINS",
     "REPLICATES",
     "DeLong",
     "Difference",
