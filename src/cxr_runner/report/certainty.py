@@ -25,7 +25,7 @@ def interval_table(resampling: Resampling, repetitions: Mapping[str, Repetition]
     of the others; ``both`` the mean over seeds with patients and seeds resampled together.
     """
     ids = [row.id for row in load_study().published_rows() if row.id in resampling.predictions.rows]
-    entries = [_interval(resampling, repetitions[row_id], metric) for row_id in ids for metric in _METRICS]
+    entries = [_interval(resampling, repetitions[row_id], metric) for metric in _METRICS for row_id in ids]
     data = pd.DataFrame(entries)
     shown = pd.DataFrame(
         {
@@ -41,10 +41,9 @@ def interval_table(resampling: Resampling, repetitions: Mapping[str, Repetition]
     )
     unit = _unit(resampling)
     caption = (
-        "95 % intervals by what is left to chance. Seeds: of the mean over the runs that live (Student t); a collapsed "
-        "run counts in no column but the mean of all. Test images: of a single run, the median one (accuracy: Wilson; "
-        f"F1, AUROC: bootstrap over {unit}). Both: of the mean, seeds and {unit} drawn anew together, "
-        f"{stats.REPLICATES:,} times."
+        "95 % intervals by what was left to chance: the seeds (mean over the runs that live, Student t), the test "
+        f"images (one run, the median one: Wilson, or bootstrap over {unit}), and both at once (the mean, with seeds "
+        f"and {unit} drawn anew {stats.REPLICATES:,} times). Collapsed runs count in the mean of all alone."
     )
     return Table("certainty", caption, data, shown, 2, "Seeds and test images")
 
@@ -73,10 +72,10 @@ def pair_table(resampling: Resampling, figure: int) -> Table | None:
         }
     )
     caption = (
-        f"First minus second, the one published as better first. Accuracy: mean over seeds, "
-        f"95 % interval and p value with seeds and {_unit(resampling)} drawn anew together. McNemar (how many images "
-        "only the first, only the second decides correctly) and DeLong compare the median run of each, as one would "
-        f"with one run a model. All p values are Holm's for {len(pairs)} comparisons: below {LEVEL} the two differ."
+        f"First minus second, 95 %: accuracy as the mean over seeds, with seeds and {_unit(resampling)} drawn anew "
+        "together; McNemar (images that only the first : only the second decides correctly) and DeLong compare the "
+        f"median runs alone. All p values are Holm's for {len(pairs)} comparisons: the two differ where it is below "
+        f"{LEVEL}."
     )
     return Table(f"pairs{figure}", caption, data, shown, 2, f"Fig. {figure} by pairs")
 
@@ -92,7 +91,7 @@ def pair_sentence(table: Table, figure: int) -> str:
     named = f" ({'; '.join(found[:5])}{f'; {len(found) - 5} more' * (len(found) > 5)})" if found else ""
     return (
         f"Of the {len(data)} pairs of models of Fig. {figure}, {len(found)} differ in accuracy beyond what other seeds "
-        f"and other patients would change{named}; of their median runs McNemar's test tells {len(names['mcnemar'])} "
+        f"and other test images would change{named}; of their median runs McNemar's test tells {len(names['mcnemar'])} "
         f"apart, DeLong's, of AUROC, {len(names['auroc'])} (p below {LEVEL} after Holm's correction)."
     )
 

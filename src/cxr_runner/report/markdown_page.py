@@ -49,10 +49,10 @@ def _section(section: Section, page: Page) -> list[str]:
 
 def _statistics(statistics: Statistics, page: Page) -> list[str]:
     parts = ["### How sure the figures are", *_list(statistics.sentences)]
-    for picture in statistics.pictures:
-        parts += [f"#### {markdown_text(picture.title)}", markdown_text(picture.text), _picture(picture, page)]
     for table in statistics.tables:
         parts += [f"#### {markdown_text(table.title)}", *_captioned(table)]
+    for picture in statistics.pictures:
+        parts += [f"#### {markdown_text(picture.title)}", markdown_text(picture.text), _picture(picture, page)]
     return parts if statistics.sentences or statistics.tables else []
 
 

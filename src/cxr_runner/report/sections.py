@@ -166,7 +166,8 @@ def _sentences(cohort: Cohort, published: Mapping[int, pd.DataFrame]) -> list[st
         inside = int(judged["inside"].sum())
         sentences.append(
             f"The published accuracy lies in the 95 % interval of our mean over the seeds that live for {inside} of "
-            f"{len(judged)}; each published value is one run, and the interval does not hold how few the test images are."
+            f"{len(judged)}; each published value is one run, and the interval does not hold how few the test images "
+            "are."
         )
     elif len(tried):
         sentences.append("With one seed there is no interval to hold a published value against.")

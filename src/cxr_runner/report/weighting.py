@@ -71,12 +71,12 @@ def weight_table(resampling: Resampling) -> Table | None:
             },
         }
     )
+    drawn = "images" if resampling.predictions.patients is None else "patients"
     caption = (
-        "With the class weight minus without, means over the runs that live (95 % interval, seeds and "
-        f"{'images' if resampling.predictions.patients is None else 'patients'} resampled). A weight of 0.37 moves the "
-        "best logit by ln 0.37 = −0.99: at the threshold 0 it trades sensitivity for specificity by construction. What "
-        "is left when both are cut at the same validation specificity, or when the shift is undone, is what else the "
-        "weight does. Behind a last ReLU the shift cannot be undone."
+        "Without → with the class weight, and with minus without (mean over the runs that live; 95 %, seeds and "
+        f"{drawn} resampled). A weight of 0.37 moves the best logit by ln 0.37 = −0.99, which trades sensitivity for "
+        "specificity by construction; what is left at the same validation specificity, or with the shift undone "
+        "(impossible behind a last ReLU), is what else it does."
     )
     return Table("weight", caption, pd.DataFrame(entries), shown, 2, "With and without class weight")
 
@@ -108,10 +108,10 @@ def quality_table(resampling: Resampling) -> Table:
         ]
         shown[f"sensitivity at {target:.0%} specificity"] = cells
     caption = (
-        "Test split, means over the runs that live. AUROC and AUPRC judge the order of the logits alone; Brier score "
-        f"and ECE ({stats.NUM_BINS} equal bins) whether probabilities are true, 0 is best, undone: after ln(weight) is "
-        "taken from the logits. Sensitivity at a specificity that was asked for on the validation split, in brackets "
-        "the specificity that this threshold then has on the test split."
+        "AUROC and AUPRC judge the order of the logits alone, Brier score and ECE whether the probabilities are true "
+        f"(0 is best; ECE of {stats.NUM_BINS} bins; undone: after ln(weight) is taken from the logits). The thresholds "
+        "of the last two columns are chosen on validation; in brackets the specificity that they have on the test "
+        "split."
     )
     return Table("quality", caption, data, shown, 1, "Ranking, calibration, sensitivity at fixed specificity")
 
