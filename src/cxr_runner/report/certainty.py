@@ -14,6 +14,7 @@ from cxr_runner.report.resampling import Metric, Resampling
 from cxr_runner.study import FAMILIES, Row, load_study
 
 _METRICS: dict[Metric, str] = {"accuracy": "accuracy", "f1": "F1", "auroc": "AUROC"}
+_PARTS = ("difference", "low", "high")
 LEVEL = 0.05  # a p value below it counts as a difference
 
 
@@ -90,13 +91,11 @@ def pair_sentence(table: Table, figure: int) -> str:
     found = names["accuracy"]
     named = f" ({'; '.join(found[:5])}{f'; {len(found) - 5} more' * (len(found) > 5)})" if found else ""
     return (
-        f"Of the {len(data)} pairs of models of Fig. {figure}, {len(found)} differ in accuracy beyond what other seeds "
-        f"and other test images would change{named}; of their median runs McNemar's test tells {len(names['mcnemar'])} "
-        f"apart, DeLong's, of AUROC, {len(names['auroc'])} (p below {LEVEL} after Holm's correction)."
+        f"Pairs of models of Fig. {figure} that differ in accuracy beyond what other seeds and other test images would "
+        f"change: {len(found)} of {len(data)}{named}. Of their median runs McNemar's test tells "
+        f"{len(names['mcnemar'])} pairs apart and DeLong's, of AUROC, {len(names['auroc'])} (p below {LEVEL} after "
+        "Holm's correction)."
     )
-
-
-_PARTS = ("difference", "low", "high")
 
 
 def _interval(resampling: Resampling, repetition: Repetition, metric: Metric) -> dict[str, Any]:

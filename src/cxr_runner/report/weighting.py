@@ -43,9 +43,10 @@ def weight_pairs() -> list[tuple[Row, Row]]:
 def weight_table(resampling: Resampling) -> Table | None:
     """Compare unweighted and weighted rows at three thresholds; None where there is no pair of them.
 
-    The rules: ``zero``, both at the threshold 0; ``matched``, both at the threshold that gives on the validation split
-    the specificity that the unweighted runs have there at 0, each run its own; ``undone``, both at 0 after ln(weight)
-    is taken from the weighted logits, which is not possible behind a last ReLU. Thresholds are not resampled.
+    The rules: ``zero``, both at the threshold 0; ``matched``, each run at the threshold that gives it the same
+    specificity on the validation split, the higher of the two that both have there at 0, since behind a last ReLU a
+    threshold can be raised and not lowered; ``undone``, both at 0 after ln(weight) is taken from the weighted logits,
+    which is not possible behind a last ReLU. Thresholds are not resampled.
     """
     entries = [
         _compare(resampling, unweighted, weighted, decisions)
@@ -134,7 +135,7 @@ def _decisions(predictions: Predictions, unweighted: Row, weighted: Row) -> Iter
     one, other = predictions.rows[unweighted.id], predictions.rows[weighted.id]
     yield _Decisions("zero", one.test > 0, other.test > 0)
     labels = predictions.val_labels
-    target = float(stats.specificity(one.val > 0, labels).mean())
+    target = max(float(stats.specificity(found.val > 0, labels).mean()) for found in (one, other))
     cuts = [stats.match_threshold(found.val, labels, target)[:, None] for found in (one, other)]
     yield _Decisions("matched", one.test > cuts[0], other.test > cuts[1])
     shifted = undone(other)
