@@ -121,6 +121,10 @@ class Run:
         """Read the history, one row an epoch."""
         return pd.read_csv(RunDir(self.path).history)
 
+    def predictions(self) -> pd.DataFrame:
+        """Read the predictions, one row for every image of val and test."""
+        return pd.read_csv(RunDir(self.path).predictions)
+
 
 def run_dir(outputs: Path, name: str, run_id: str, seed: int) -> RunDir:
     """Return the directory of a run, which need not exist."""
