@@ -65,9 +65,9 @@ def _gram_trainer(space, model, optimizer, **changes):
 
 
 def _first_weight(trainer):
-    backend = trainer.backend
-    trained = (backend.trained[name][[trainer.member]] for name in ("decay", "coordinates"))
-    return backend.space.materialise(backend.start_weights[[trainer.member]], *trained)[0]
+    backend, members = trainer.backend, [trainer.member]
+    coordinates = backend.first.coordinates[members, :, : backend.first.num_outputs].mT
+    return backend.space.materialise(backend.start_weights[members], backend.first.decay[members], coordinates)[0]
 
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS.keys())
@@ -85,7 +85,8 @@ def test_gram_space_is_plain_sgd_to_ten_digits(images, space, model, momentum, n
     assert (_first_weight(trainer) - expected).abs().max() < 1e-10 * expected.abs().max()
     pixels = torch.from_numpy(images).double().unsqueeze(1) / 255
     everything = torch.arange(60)
-    torch.testing.assert_close(trainer.backend.logits(0, everything, 7), plain(pixels).detach(), rtol=1e-10, atol=1e-12)
+    logits = trainer.backend.logits([0], everything, 7)[0]
+    torch.testing.assert_close(logits, plain(pixels).detach(), rtol=1e-10, atol=1e-12)
     for name, value in plain.state_dict().items():
         torch.testing.assert_close(_weights(trainer)[name], value.float(), rtol=1e-6, atol=1e-8)
 
