@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import yaml
+
+if TYPE_CHECKING:  # JSON and paths do without it
+    import pandas as pd
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where PyYAML has it
 
@@ -117,8 +119,10 @@ class Run:
     metrics: dict[str, Any]
     data: dict[str, Any]
 
-    def history(self) -> pd.DataFrame:
+    def history(self) -> "pd.DataFrame":
         """Read the history, one row an epoch."""
+        import pandas as pd
+
         return pd.read_csv(RunDir(self.path).history)
 
     def predictions(self) -> pd.DataFrame:
@@ -167,7 +171,7 @@ def write_yaml(path: Path, content: dict[str, Any]) -> None:
         temporary.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), "utf-8")
 
 
-def write_csv(path: Path, table: pd.DataFrame) -> None:
+def write_csv(path: Path, table: "pd.DataFrame") -> None:
     """Write a table; floats as the shortest text that reads back to the same number."""
     with replacing(path) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
