@@ -6,6 +6,7 @@ whoever reads a run directory sees whole files only.
 
 import json
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -180,7 +181,8 @@ def write_csv(path: Path, table: "pd.DataFrame") -> None:
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path to write to; on success it becomes ``path``, on an error it is removed."""
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    # Not the process's number, which processes on two machines, or in two containers, may share.
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}")
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -188,6 +190,12 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def clear_temporaries(folder: Path) -> None:
+    """Remove what processes that were killed while they wrote have left in a folder; whoever calls is alone in it."""
+    for path in folder.glob(".*.tmp*"):
+        path.unlink(missing_ok=True)
 
 
 def read_run(path: Path) -> Run:
