@@ -126,8 +126,10 @@ class Run:
 
         return pd.read_csv(RunDir(self.path).history)
 
-    def predictions(self) -> pd.DataFrame:
+    def predictions(self) -> "pd.DataFrame":
         """Read the predictions, one row for every image of val and test."""
+        import pandas as pd
+
         return pd.read_csv(RunDir(self.path).predictions)
 
 
