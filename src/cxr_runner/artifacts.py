@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import yaml
+
+if TYPE_CHECKING:  # JSON and paths do without it
+    import pandas as pd
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where PyYAML has it
 
@@ -118,9 +120,17 @@ class Run:
     metrics: dict[str, Any]
     data: dict[str, Any]
 
-    def history(self) -> pd.DataFrame:
+    def history(self) -> "pd.DataFrame":
         """Read the history, one row an epoch."""
+        import pandas as pd
+
         return pd.read_csv(RunDir(self.path).history)
+
+    def predictions(self) -> "pd.DataFrame":
+        """Read the predictions, one row for every image of val and test."""
+        import pandas as pd
+
+        return pd.read_csv(RunDir(self.path).predictions)
 
 
 def run_dir(outputs: Path, name: str, run_id: str, seed: int) -> RunDir:
@@ -164,7 +174,7 @@ def write_yaml(path: Path, content: dict[str, Any]) -> None:
         temporary.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), "utf-8")
 
 
-def write_csv(path: Path, table: pd.DataFrame) -> None:
+def write_csv(path: Path, table: "pd.DataFrame") -> None:
     """Write a table; floats as the shortest text that reads back to the same number."""
     with replacing(path) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")

@@ -10,11 +10,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cxr_runner import splits
-from cxr_runner.config import AnyDataConfig, FolderConfig, HubConfig, PhantomConfig
-from cxr_runner.errors import RunFailedError, UserError, user_path
+from cxr_runner.cache import cache_dir
+from cxr_runner.config import AnyDataConfig
+from cxr_runner.description import keep_description
+from cxr_runner.errors import RunFailedError, UserError
+from cxr_runner.opening import open_source
 from cxr_runner.progress import Reporter
-from cxr_runner.sources import SPLITS, About, Source
-from cxr_runner.store import Store, cache_dir, changed_images, open_store
+from cxr_runner.sources import SPLITS, About
+from cxr_runner.store import Store, changed_images, open_store
 
 
 @dataclass(frozen=True)
@@ -76,33 +79,6 @@ class Dataset:
         }
 
 
-def open_source(config: AnyDataConfig) -> Source:
-    """Build the source that a configuration names; heavy libraries are imported only by the source that needs them.
-
-    Raises:
-        UserError: a value is not valid.
-    """
-    match config:
-        case PhantomConfig():
-            from cxr_runner.sources.phantom import PhantomSource
-
-            return PhantomSource(config.num_images, config.difficulty, config.phantom_seed)
-        case HubConfig():
-            from cxr_runner.sources.hub import HubSource
-
-            return HubSource(user_path("data.path", config.path) if config.path else None)
-        case FolderConfig():
-            from cxr_runner.sources.folder import FolderSource
-
-            return FolderSource(
-                user_path("data.root", config.root),
-                positive=config.positive,
-                title=config.title,
-                citation=config.citation,
-                require_splits=config.split.strategy == "given",
-            )
-
-
 def open_intact(config: AnyDataConfig, dataset: Dataset, reporter: Reporter) -> Dataset:
     """Make sure, before anything is computed from them, that all images are those that the fingerprint is of.
 
@@ -144,7 +120,7 @@ def open_dataset(config: AnyDataConfig, reporter: Reporter, *, every_image: bool
     strategy = _strategy(clean, config)
     clean = clean.assign(split=_assign_splits(clean, config, strategy))
     _check_splits(clean, store.class_names, strategy)
-    return Dataset(
+    dataset = Dataset(
         images=store.images,
         table=clean[["name", "label", "split", "check"]],
         class_names=store.class_names,
@@ -154,6 +130,8 @@ def open_dataset(config: AnyDataConfig, reporter: Reporter, *, every_image: bool
         store=store.derived,
         fingerprint=_fingerprint(clean, store),
     )
+    keep_description(store.path, config, dataset.describe())
+    return dataset
 
 
 def _set_aside_unreadable(table: pd.DataFrame, config: AnyDataConfig) -> tuple[pd.DataFrame, pd.DataFrame]:

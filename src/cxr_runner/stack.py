@@ -165,10 +165,8 @@ def _leave_results(
     """Write what finished runs leave; return those whose weights do not give the logits that training ended with."""
     places = [member.trainer.member for member in members]
     batch_size = members[0].job.config.batch_size
-    logits = [
-        {split: backend.logits(place, subsets[split].rows, batch_size).float() for split in EVALUATED}
-        for place in places
-    ]
+    together = {split: backend.logits(places, subsets[split].rows, batch_size).float() for split in EVALUATED}
+    logits = [{split: values[number] for split, values in together.items()} for number in range(len(places))]
     weights = backend.weights(places)
     disagreements: list[float | None] = [None] * len(members)
     if backend.name == "gram":

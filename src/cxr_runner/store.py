@@ -19,16 +19,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from platformdirs import user_cache_path
 
+from cxr_runner.cache import store_path
 from cxr_runner.decode import resize_square
-from cxr_runner.errors import BadImageError, UnavailableImageError, UserError, user_path
+from cxr_runner.errors import BadImageError, UnavailableImageError, UserError
 from cxr_runner.integrity import checksum
 from cxr_runner.locks import alone
 from cxr_runner.progress import Reporter
 from cxr_runner.sources import Listing, Source
-
-FORMAT_VERSION = 3  # counts changes of decoding, resizing or layout: older stores are then built anew
 
 
 @dataclass(frozen=True)
@@ -53,12 +51,6 @@ class Store:
     derived: Path
 
 
-def cache_dir() -> Path:
-    """Return the folder of all stores: ``$CXR_CACHE``, or the user's cache directory."""
-    chosen = os.environ.get("CXR_CACHE")
-    return user_path("CXR_CACHE", chosen) if chosen else user_cache_path("cxr_runner")
-
-
 def open_store(source: Source, image_size: int, cache: Path, reporter: Reporter, *, every_image: bool = False) -> Store:
     """Open the store of a source, building it first where it is missing, out of date or damaged.
 
@@ -73,8 +65,7 @@ def open_store(source: Source, image_size: int, cache: Path, reporter: Reporter,
     Raises:
         UserError: the source is not as it must be, or the cache directory cannot hold the store.
     """
-    key = json.dumps([FORMAT_VERSION, source.signature(), image_size])
-    path = cache / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}-{image_size}"
+    path = store_path(source, image_size, cache)
     store = _read(path, reporter, every_image=every_image)
     if store is None:
         try:
@@ -106,7 +97,7 @@ def changed_images(images: NDArray[np.uint8], rows: NDArray[np.int64], checks: S
     Returns:
         Those of the rows whose image is not what it was.
     """
-    with ThreadPoolExecutor(_num_cores()) as pool:
+    with ThreadPoolExecutor(num_cores()) as pool:
         found = pool.map(lambda row: checksum(images[row].data), rows)
         return rows[[own != check for own, check in zip(found, checks, strict=True)]]
 
@@ -200,7 +191,7 @@ def _decode_all(
 
     # Threads are enough: Pillow and NumPy let go of the interpreter lock while they work.
     with (
-        ThreadPoolExecutor(_num_cores()) as pool,
+        ThreadPoolExecutor(num_cores()) as pool,
         reporter.steps("decoding images", len(listing.records)) as advance,
     ):
         rows = []
@@ -241,5 +232,6 @@ def _digest(grey: NDArray[np.uint8]) -> str:
     return hashlib.sha256(shape + np.ascontiguousarray(grey).tobytes()).hexdigest()
 
 
-def _num_cores() -> int:
+def num_cores() -> int:
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
