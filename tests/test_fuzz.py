@@ -18,9 +18,10 @@ from cxr_runner.config import from_hydra
 from cxr_runner.errors import BadImageError, RunFailedError, UserError
 from cxr_runner.experiment import run_experiment
 from cxr_runner.report.writer import write_report
+from cxr_runner.samples import Sample, read_samples, samples_path, write_samples
 from cxr_runner.sources.folder import MAX_BYTES, FolderSource
 from mortal import results
-from run_trees import write_run
+from run_trees import PHANTOM, write_run
 from test_config import composed
 
 
