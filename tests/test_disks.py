@@ -104,3 +104,21 @@ def test_outputs_that_must_not_be_written_to_are_refused_in_one_line(cxr_run: Co
     answer = cxr_run(*RUN, f"outputs={disk}", "seed=1")
     assert answer.code == 2
     assert f"outputs={disk}" in _line(answer)
+
+
+def test_a_run_whose_pictures_cannot_be_drawn_is_done_all_the_same_and_gets_them_later(
+    cxr_run: Command, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("cxr_runner.figures.save_figure", _no_room)
+        answer = cxr_run(*RUN)
+    assert answer.code == 0
+    assert "the same command draws them (OSError(28, 'No space left on device'))" in _line(answer)
+    (run,) = elsewhere.glob("outputs/runs/*/seed=*")
+    assert not (run / "curves.png").exists()
+    assert cxr_run(*RUN).err == ""
+    assert (run / "curves.png").exists()
+
+
+def _no_room(*_: object) -> None:
+    raise OSError(28, "No space left on device")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -227,3 +228,21 @@ def test_a_clock_that_jumps_changes_no_result(
     monkeypatch.setenv("CXR_CACHE", str(tmp_path / "cache"))
     run_experiment(from_hydra(composed(*command, f"outputs={tmp_path}/jumping")))
     assert results(tmp_path / "jumping") == results(tmp_path / "steady")
+
+
+class _Trap:
+    """What a pickle may do to whoever loads it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return Path.touch, (self.path,)
+
+
+def test_no_file_of_weights_runs_code(tmp_path: Path) -> None:
+    torch.save({"conv1.weight": _Trap(tmp_path / "sprung")}, tmp_path / "weights.pt")
+    weights = ["model=resnet18", f"model.weights={tmp_path}/weights.pt", "data.image_size=64"]
+    with pytest.raises(UserError, match=r"^model\.weights=.*weights\.pt: is no file of weights"):
+        run_experiment(from_hydra(composed("data.num_images=40", "progress=none", *weights)))
+    assert not (tmp_path / "sprung").exists()

@@ -4,6 +4,8 @@ import os
 import random
 import re
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -145,3 +147,26 @@ def test_an_interruption_loses_no_epoch_that_was_finished(tmp_path: Path, sent: 
     resumed = re.search(r"resuming after epoch (\d+)", log.read_text()[len(first) :])
     assert resumed
     assert int(resumed[1]) in (last, last + 1)
+
+
+def test_a_reader_that_goes_away_is_an_interruption(tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).with_name("cxr-run")), *GRAM, "seeds=1", "epochs=2000", f"outputs={tmp_path}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert any(line.startswith("epoch ") for line in process.stdout)
+        process.stdout.close()
+        complaint = process.stderr.read()
+    assert process.returncode == 130
+    assert complaint == "cxr-run: interrupted; the same command goes on from the last checkpoint\n"
+    (run,) = tmp_path.glob("runs/*/seed=*")
+    assert "interrupted" in (run / "status.json").read_text()
+    assert (run / "checkpoint.pt").exists()
+
+
+def test_sweeps_that_overlap_do_not_wait_for_each_other_for_ever(tmp_path: Path) -> None:
+    place, log = {"cache": tmp_path / "cache", "log": tmp_path / "log.txt"}, tmp_path / "log.txt"
+    sweep = ("-m", *GRAM, "seeds=1", "epochs=3", f"outputs={tmp_path}/outputs")
+    processes = [start(*sweep, f"seed={order}", **place) for order in ("0,1,2", "2,1,0", "1")]
+    assert [finish(process) for process in processes] == [0, 0, 0], log.read_text()
+    assert len(results(tmp_path / "outputs")) == 3

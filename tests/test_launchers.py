@@ -115,7 +115,7 @@ def test_a_slurm_sweep_that_lost_a_job_is_completed_by_the_same_command(cluster:
 def test_a_slurm_job_that_is_preempted_and_requeued_loses_no_epoch_and_the_sweep_ends_well(
     cluster: None, elsewhere: Path
 ) -> None:
-    sweep = ("seed=0", *SWEEP[2:], "model=linear", "engine=pixel", "optimizer.momentum=0.9", "epochs=600")
+    sweep = ("seed=0", *SWEEP[2:], "model=linear", "engine=pixel", "optimizer.momentum=0.9", "epochs=200")
     with subprocess.Popen(_command(*sweep, *SUBMITIT), stderr=subprocess.PIPE, text=True) as process:
         log = _wait_for_epochs(elsewhere, 20)
         subprocess.run(["scontrol", "requeue", log.parent.name], check=True)
