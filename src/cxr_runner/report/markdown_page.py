@@ -26,6 +26,8 @@ def markdown_page(page: Page) -> str:
     for name in ("table1", "table2"):
         parts += [f"### {markdown_text(tables[name].caption)}", tables[name].markdown()]
     parts += ["## Configurations", *_captioned(tables["configurations"])]
+    if tables["collapsed"].rows:
+        parts += ["## Runs that collapsed", *_captioned(tables["collapsed"])]
     if tables["left_out"].rows:
         parts += ["## Runs left out", *_captioned(tables["left_out"])]
     parts += ["All finished runs: [tables/runs.csv](tables/runs.csv).", _NOTICE]

@@ -9,6 +9,7 @@ from pathlib import Path
 from cxr_runner.errors import UserError
 from cxr_runner.progress import Reporter
 from cxr_runner.report.cohorts import form_cohorts
+from cxr_runner.report.collapse import collapsed_table
 from cxr_runner.report.errata import gather_errata
 from cxr_runner.report.export import Table, write_table, write_text
 from cxr_runner.report.histories import read_histories
@@ -22,7 +23,9 @@ from cxr_runner.report.terminal import count, print_report
 from cxr_runner.runs import read_runs
 
 _FIGURE_FILES = re.compile(r"(fig\d\d|published|reliability|curves|errata)(_\d+)?\.(png|svg)")
-_TABLE_NAMES = r"fig\d\d|table\d|configurations|summary|runs|left_out|errata_\w+|certainty|pairs\d\d|weight|quality"
+_TABLE_NAMES = (
+    r"fig\d\d|table\d|configurations|summary|runs|collapsed|left_out|errata_\w+|certainty|pairs\d\d|weight|quality"
+)
 _TABLE_FILES = re.compile(rf"({_TABLE_NAMES})(_\d+)?\.(csv|md|tex)")
 
 
@@ -55,7 +58,14 @@ def write_report(root: Path, out: Path, reporter: Reporter | None = None) -> Non
         errata = gather_errata()
         pictures = [*(picture for section in sections for picture in section.pictures), errata.picture]
         sources = _draw(pictures, out / "figures", reporter)
-        tables = [study_table(1), study_table(2), configurations(cohorts), all_runs(cohorts), left_out_table(left_out)]
+        tables = [
+            study_table(1),
+            study_table(2),
+            configurations(cohorts),
+            all_runs(cohorts),
+            collapsed_table(cohorts),
+            left_out_table(left_out),
+        ]
         page = Page(count(cohorts, left_out), sections, tables, errata, sources)
         own = [table for section in sections for table in (*section.tables, *section.statistics.tables)]
         _write_tables([*tables, *own, *errata.tables], out / "tables", reporter)
