@@ -1,4 +1,4 @@
-"""The study's claims, and what has to be true of runs for each to hold: the part of ``study.yaml`` that is stated first.
+"""The study's claims, and what has to be true of runs for each to hold, as ``study.yaml`` states it.
 
 What is here is read, never computed: the numbers are in :mod:`cxr_runner.traits`, the decisions in
 :mod:`cxr_runner.verdicts`.
@@ -69,6 +69,7 @@ class Condition:
         spread: whether a group stands for the difference between its highest and lowest row, else for the mean.
         bound: of ``above``.
         lrs: the learning rates at which the rows are looked at; empty for their own.
+        beside: rows that are shown with the others, and not judged.
     """
 
     statistic: str
@@ -78,6 +79,7 @@ class Condition:
     spread: bool = False
     bound: float = 0.0
     lrs: tuple[float, ...] = ()
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def read_claims(entries: list[dict[str, Any]]) -> Iterator[Claim]:
 
 def _condition(entry: dict[str, Any]) -> Condition:
     pairs = tuple((_group(first), _group(second)) for first, second in entry.get("pairs", ()))
-    lists = {key: tuple(entry[key]) for key in ("rows", "lrs") if key in entry}
+    lists: dict[str, Any] = {key: tuple(entry[key]) for key in ("rows", "lrs", "beside") if key in entry}
     return Condition(**{**entry, **lists, "pairs": pairs})
 
 

@@ -17,7 +17,7 @@ from cxr_runner.config import RunConfig
 from cxr_runner.dataset import Dataset
 from cxr_runner.devices import describe_device, num_processes, set_determinism
 from cxr_runner.engine import Choice, build_backend, largest_disagreements
-from cxr_runner.errors import RunFailedError, UserError
+from cxr_runner.errors import DivergedError, RunFailedError, UserError
 from cxr_runner.gram_space import GramSpace
 from cxr_runner.identity import to_dict
 from cxr_runner.models import build_model, describe_model
@@ -231,7 +231,7 @@ def _leave_results(
                 f"the saved weights give logits that differ by {disagreement:.2g} from those of engine=gram; "
                 "the training has left the range of float32, try a smaller optimizer.lr or engine=pixel"
             )
-            failures[member.job] = member.status.failed(RunFailedError(reason))
+            failures[member.job] = member.status.failed(DivergedError(reason))
             continue
         own_facts = facts | _facts(member) | {"engine_disagreement": disagreement}
         write_results(member.files, member.job.dataset, member.trainer, own_logits, own_weights, own_facts)

@@ -20,8 +20,10 @@ from cxr_runner.report.tables import all_runs, configurations, left_out_table, s
 from cxr_runner.report.terminal import count, print_report
 from cxr_runner.runs import read_runs
 
-_FIGURE_FILES = re.compile(r"(fig\d\d|published|curves|errata)(_\d+)?\.(png|svg)")
-_TABLE_FILES = re.compile(r"(fig\d\d|table\d|configurations|summary|runs|left_out|errata_\w+)(_\d+)?\.(csv|md|tex)")
+_FIGURE_FILES = re.compile(r"(fig\d\d|published|curves|converged|errata)(_\d+)?\.(png|svg)")
+_TABLE_FILES = re.compile(
+    r"(fig\d\d|table\d|configurations|summary|runs|left_out|claims|claim_tests|errata_\w+)(_\d+)?\.(csv|md|tex)"
+)
 
 
 def write_report(root: Path, out: Path, reporter: Reporter | None = None) -> None:
@@ -52,7 +54,7 @@ def write_report(root: Path, out: Path, reporter: Reporter | None = None) -> Non
         sources = _draw(pictures, out / "figures", reporter)
         tables = [study_table(1), study_table(2), configurations(cohorts), all_runs(cohorts), left_out_table(left_out)]
         page = Page(count(cohorts, left_out), sections, tables, errata, sources)
-        own = [table for section in sections for table in section.tables]
+        own = [table for section in sections for table in (*section.claims.tables, *section.tables)]
         _write_tables([*tables, *own, *errata.tables], out / "tables", reporter)
         write_text(out / "report.md", markdown_page(page))
         write_text(out / "index.html", html_page(page))
