@@ -6,6 +6,7 @@ claim. The p values of all claims, those without runs included, are adjusted tog
 not change because another claim is looked at.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -247,6 +248,9 @@ def _never(condition: Condition, evidence: Evidence) -> Part:
     p_against = 0.0 if share.count >= rules["counterexamples"] else 1.0
     estimate = share.count / share.total
     needed = int(rules["seeds"])
+    if share.count:  # one counterexample: until another is likely to have come up
+        more = math.log(1 - load_study().rules.power) / math.log(1 - estimate) if estimate < 1 else 1.0
+        needed = math.ceil((share.total + more) / len(cells))
     return Part(
         condition, label, estimate, low, high, share.total, dead, p_for, p_against, missing, seeds_needed=needed
     )

@@ -189,8 +189,8 @@ def _outcome(part: Part) -> str:
 def _needs(verdict: Verdict, cohort: Cohort) -> tuple[str, str]:
     """Say what would decide a claim, and with which command."""
     if verdict.missing:
-        rows = dict.fromkeys(place.row for place in verdict.missing)
-        return f"Runs of models {', '.join(rows)}.", _command(verdict.missing, _FEW_SEEDS, cohort)
+        rows = _ordered(verdict.missing)
+        return f"Runs of model{'s' * (len(rows) > 1)} {', '.join(rows)}.", _command(verdict.missing, _FEW_SEEDS, cohort)
     rules = load_study().rules
     left = [part for part in verdict.parts if part.p_for > rules.level / len(load_study().claims) / 2]
     few = [part for part in left if part.num_runs < rules.min_seeds and part.condition.expect not in ("most", "few")]
@@ -217,9 +217,15 @@ def _part_places(part: Part) -> list[Place]:
     return [place for place in places(part.condition) if place.row in names]
 
 
+def _ordered(where: Sequence[Place]) -> list[str]:
+    """Return the models of places in the order of the study."""
+    wanted = {place.row for place in where}
+    return [row.id for row in load_study().rows if row.id in wanted]
+
+
 def _command(where: Sequence[Place], seeds: int, cohort: Cohort) -> str:
     """Return the command that makes runs at all these places."""
-    rows = list(dict.fromkeys(place.row for place in where))
+    rows = _ordered(where)
     values: dict[str, list[str]] = {}
     for override in dict.fromkeys(place.override for place in where if place.override):
         key, _, value = override.partition("=")
