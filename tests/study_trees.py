@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,14 @@ def write_study(
     rows: Iterable[str] | None = None,
     data: dict[str, Any] = STUDIED,
     image_size: int = 64,
+    lr: float | None = None,
 ) -> None:
-    """Write finished runs of rows of the study, of all of them unless told otherwise."""
+    """Write finished runs of rows of the study, of all of them and at their own learning rate unless told otherwise."""
     study = load_study()
     for number, row in enumerate(study.rows):
         if rows is None or row.id in rows:
             for seed in seeds:
-                _write_run(outputs, row, number, seed, data, image_size)
+                _write_run(outputs, row if lr is None else replace(row, lr=lr), number, seed, data, image_size)
 
 
 def write_made_up_samples(outputs: Path, fingerprint: str) -> None:
@@ -62,7 +64,8 @@ def study_config(row: Row, data: dict[str, Any], image_size: int, seed: int) -> 
 
 def _write_run(outputs: Path, row: Row, number: int, seed: int, data: dict[str, Any], image_size: int) -> None:
     rng = np.random.default_rng([number, seed])
-    files = run_dir(outputs, row.experiment, f"{number:010x}", seed)
+    suffix = f"{number:05x}{round(1e5 * row.lr):05x}"
+    files = run_dir(outputs, row.experiment, suffix, seed)
     files.path.mkdir(parents=True)
     config = study_config(row, {"name": "phantom"}, image_size, seed)
     files.config.write_text(json.dumps(config))  # is YAML too, and quickly written
@@ -78,7 +81,9 @@ def _write_run(outputs: Path, row: Row, number: int, seed: int, data: dict[str, 
         for epoch, f, a, b in zip(epochs, fall, *noise, strict=True)
     ]
     files.history.write_text("\n".join(lines) + "\n")
-    files.metrics.write_text(json.dumps(_metrics(row, rng)))
+    metrics = _metrics(row, rng)
+    files.metrics.write_text(json.dumps(metrics))
+    files.predictions.write_text(_predictions(metrics["test"]))
     files.status.write_text(json.dumps({"state": "done", "host": "nowhere"}))
 
 
@@ -93,6 +98,16 @@ def _metrics(row: Row, rng: np.random.Generator) -> dict[str, Any]:
     facts |= {"versions": {"cxr-runner": "0.1.0", "torch": "2.15.0"}, "git_commit": "0" * 40}
     collapsed = row.family == "linear_relu" and row.layers > 2
     return {"val": test, "test": test, "collapsed": collapsed, "train_seconds": 0.5 * row.epochs, **facts}
+
+
+def _predictions(counts: dict[str, Any]) -> str:
+    """Return test images by name, positives first, of which the first are missed, and likewise of the negatives."""
+    logits = [-1.5] * counts["fn"] + [1.5] * (counts["tp"] + counts["fp"]) + [-1.5] * counts["tn"]
+    labels = [1] * (counts["fn"] + counts["tp"]) + [0] * (counts["fp"] + counts["tn"])
+    lines = ["split,name,label,logit,probability", "val,v,1,1.5,0.8176"]
+    pairs = enumerate(zip(labels, logits, strict=True))
+    lines += [f"test,{number:03},{label},{logit},{0.8176 if logit > 0 else 0.1824}" for number, (label, logit) in pairs]
+    return "\n".join(lines) + "\n"
 
 
 def _noise(rng: np.random.Generator, height: int, width: int) -> Any:
