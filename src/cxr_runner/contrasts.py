@@ -80,19 +80,19 @@ def _by_seed(
     reference = next((t.decisions for own in trials.values() for t in own if t.decisions and t.alive), None)
     found: dict[str, dict[int, _Value]] = {}
     for row, own in trials.items():
-        values = {trial.seed: _value(trial, statistic, reference) for trial in own if trial.alive}
+        values = {trial.seed: _value(trial, statistic) for trial in own if trial.alive}
         found[row] = {seed: value for seed, value in values.items() if value is not None}
     seeds = sorted(set.intersection(*(set(own) for own in found.values())))
     patients = reference.groups if reference and statistic in ON_IMAGES else np.zeros(0, np.int64)
     return [{row: own[seed] for row, own in found.items()} for seed in seeds], len(tried), patients
 
 
-def _value(trial: Trial, statistic: str, reference: Decisions | None) -> _Value | None:
-    """Return the number of a run; None where it has none, or was tested on other images than the others."""
+def _value(trial: Trial, statistic: str) -> _Value | None:
+    """Return the number of a run; None where it has none."""
     if statistic not in ON_IMAGES:
         value = trial.numbers.get(statistic)
         return None if value is None else _Value(value, np.zeros(0))
-    if trial.decisions is None or reference is None or trial.decisions.names != reference.names:
+    if trial.decisions is None:
         return None
     return _accuracy(trial.decisions) if statistic == "accuracy" else _f1(trial.decisions)
 

@@ -13,16 +13,14 @@ from cxr_runner.study import load_study
 
 @dataclass(frozen=True)
 class Decisions:
-    """What a model says of the test images, in the order of their names.
+    """What a model says of the test images, which are the same for all models and in the same order.
 
     Attributes:
-        names: of the images, in order.
         called: bool [images], those that it calls positive.
         labels: bool [images], those that are.
         groups: int [images], images of one patient have the same number.
     """
 
-    names: tuple[str, ...]
     called: NDArray[np.bool_]
     labels: NDArray[np.bool_]
     groups: NDArray[np.int64]

@@ -202,14 +202,22 @@ def _needs(verdict: Verdict, cohort: Cohort) -> tuple[str, str]:
             said += f" At the difference seen, at least {max(images):,} test images as well."
         return said, _command(where, _FEW_SEEDS, cohort)
     hopeless = [part for part in left if part.seeds_needed is None]
-    if hopeless:
+    if hopeless and not any(_outside(part) and part.seeds_needed for part in left):
         images = [part.images_needed for part in hopeless if part.images_needed]
         if images and len(images) == len(hopeless):
             return f"About {max(images):,} test images; on these no number of seeds decides it.", ""
         return "What is seen lies too near the bound for any number of seeds or images.", ""
+    contrary = [part for part in left if _outside(part)]  # one of them is enough to contradict
+    if contrary:
+        left = [min(contrary, key=lambda part: part.seeds_needed or math.inf)]
     seeds = max((part.seeds_needed or 0) for part in left)
     where = [place for part in left for place in _part_places(part)]
     return f"About {seeds:,} seeds, if what is seen is so.", _command(where, seeds, cohort)
+
+
+def _outside(part: Part) -> bool:
+    low, high = region(part.condition)
+    return not low <= part.estimate <= high
 
 
 def _part_places(part: Part) -> list[Place]:

@@ -8,18 +8,16 @@ import numpy as np
 import pandas as pd
 
 from cxr_runner.artifacts import Run
-from cxr_runner.contrasts import ON_IMAGES
-from cxr_runner.errors import UserError
 from cxr_runner.report.cohorts import Cohort
 from cxr_runner.report.pictures import Material, class_counts
+from cxr_runner.report.predictions import Predictions
 from cxr_runner.runs import DataSet
-from cxr_runner.splits import patient_keys
 from cxr_runner.study import Row, load_study, match_row
 from cxr_runner.traits import Decisions, Trial, best_constant_loss, curve_numbers
 from cxr_runner.verdicts import PIXELS, Place, places
 
 
-def gather_evidence(material: Material) -> dict[Place, list[Trial]]:
+def gather_evidence(material: Material, predictions: Predictions) -> dict[Place, list[Trial]]:
     """Gather the runs that claims rest on, those on the largest images that there are of each row.
 
     Runs that diverged are among them. Where training times are compared, all runs are on
@@ -27,13 +25,14 @@ def gather_evidence(material: Material) -> dict[Place, list[Trial]]:
     """
     study = load_study()
     conditions = [condition for claim in study.claims for condition in claim.conditions]
-    tested = {place for condition in conditions if condition.statistic in ON_IMAGES for place in places(condition)}
     wanted = dict.fromkeys(place for condition in conditions for place in places(condition))
     timed = _timed([place for place in wanted if place.override == PIXELS], material.cohort)
+    decisions = _decisions(predictions)
     found: dict[Place, list[Trial]] = {}
     for place in wanted:
         runs = timed[place] if place in timed else _runs(place, material.cohort)
-        trials = {run.seed: _trial(run, path, material, place in tested) for path, run in runs}
+        own = decisions if not place.override else {}
+        trials = {run.seed: _trial(run, path, material, own.get((place.row, run.seed))) for path, run in runs}
         found[place] = [trials[seed] for seed in sorted(trials)]
     return found
 
@@ -82,7 +81,7 @@ def _is_at(run: Run, row: Row, override: str) -> bool:
     return match_row(run.config | {"optimizer": {**run.config["optimizer"], "lr": row.lr}}) == row.id
 
 
-def _trial(run: Run, path: str | None, material: Material, tested: bool) -> Trial:
+def _trial(run: Run, path: str | None, material: Material, decisions: Decisions | None) -> Trial:
     if path is None:
         return Trial(run.seed, False, {"converged": 0.0})
     alive = not run.metrics["collapsed"]
@@ -92,7 +91,7 @@ def _trial(run: Run, path: str | None, material: Material, tested: bool) -> Tria
         numbers = curve_numbers(material.histories[path], alive, loss)
     if run.metrics["engine"] == "pixel":
         numbers |= {"seconds": float(run.metrics["train_seconds"])}
-    return Trial(run.seed, alive, numbers, _decisions(run) if tested else None)
+    return Trial(run.seed, alive, numbers, decisions)
 
 
 def _constant_loss(facts: Mapping[str, Any], pos_weight: float | None) -> float:
@@ -103,25 +102,13 @@ def _constant_loss(facts: Mapping[str, Any], pos_weight: float | None) -> float:
     return best_constant_loss(positive, negative, pos_weight) if positive and negative else math.nan
 
 
-def _decisions(run: Run) -> Decisions | None:
-    """Read what a run says of the test images; None where that cannot be read."""
-    try:
-        table = run.predictions()
-        table = table[table["split"] == "test"].sort_values("name", kind="stable")
-        names = tuple(table["name"].astype(str))
-        called, labels = table["logit"].to_numpy(float) > 0, table["label"].to_numpy(float) > 0
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return Decisions(names, called, labels, _patients(run, names)) if names else None
-
-
-def _patients(run: Run, names: tuple[str, ...]) -> Any:
-    """Number the patients of images; where names do not tell them every image counts as one."""
-    data = run.config.get("data")
-    pattern = data.get("patient_pattern") if isinstance(data, dict) else None
-    if not isinstance(pattern, str):
-        return np.arange(len(names))
-    try:
-        return pd.factorize(np.asarray(patient_keys(names, pattern), dtype=object))[0].astype(np.int64)
-    except UserError:
-        return np.arange(len(names))
+def _decisions(predictions: Predictions) -> dict[tuple[str, int], Decisions]:
+    """Return, by row and seed, what the living runs say of the test images."""
+    labels = predictions.test_labels > 0
+    patients = predictions.patients or range(len(labels))  # where names do not tell them every image counts as one
+    groups = pd.factorize(np.asarray(patients, dtype=object))[0].astype(np.int64)
+    return {
+        (row_id, seed): Decisions(logits > 0, labels, groups)
+        for row_id, found in predictions.rows.items()
+        for seed, logits in zip(found.seeds, found.test, strict=True)
+    }

@@ -7,6 +7,7 @@ from cxr_runner.report.export import Table
 from cxr_runner.report.page import Page
 from cxr_runner.report.pictures import Picture
 from cxr_runner.report.sections import Section
+from cxr_runner.report.statistics import Statistics
 from cxr_runner.report.tables import COMPARISON_LEGEND
 
 _NOTICE = "**Not for clinical use.**"
@@ -37,7 +38,7 @@ def _section(section: Section, page: Page) -> list[str]:
     parts += ["\n".join(f"- {term}: {markdown_text(said)}" for term, said in section.facts.items())]
     for table in section.tables:
         parts += [f"### {markdown_text(table.caption)}", table.markdown()]
-    parts += [COMPARISON_LEGEND]
+    parts += [COMPARISON_LEGEND, *_statistics(section.statistics, page)]
     for picture in section.figures:
         parts += [f"### {markdown_text(picture.title)}", markdown_text(picture.text), _picture(picture, page)]
     if section.not_drawn:
@@ -53,6 +54,15 @@ def _claims(section: Section) -> list[str]:
         f"{markdown_text(section.claims.summary)} [How each was decided](tables/{tests.name}.md)",
         claims.markdown(),
     ]
+
+
+def _statistics(statistics: Statistics, page: Page) -> list[str]:
+    parts = ["### How sure the figures are", *_list(statistics.sentences)]
+    for table in statistics.tables:
+        parts += [f"#### {markdown_text(table.title)}", *_captioned(table)]
+    for picture in statistics.pictures:
+        parts += [f"#### {markdown_text(picture.title)}", markdown_text(picture.text), _picture(picture, page)]
+    return parts if statistics.sentences or statistics.tables else []
 
 
 def _picture(picture: Picture, page: Page) -> str:

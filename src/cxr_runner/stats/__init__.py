@@ -12,11 +12,14 @@ from cxr_runner.stats.intervals import (
     bootstrap,
     mean_over_seeds,
     paired_bootstrap,
+    percentile_difference,
+    percentile_interval,
     resample,
     t_interval,
     wilson,
 )
 from cxr_runner.stats.operating import (
+    NUM_BINS,
     OperatingPoint,
     Reliability,
     match_threshold,
@@ -29,6 +32,7 @@ from cxr_runner.stats.significance import DeLong, McNemar, delong, holm, mcnemar
 
 __all__ = [
     "CONFIDENCE",
+    "NUM_BINS",
     "REPLICATES",
     "DeLong",
     "Difference",
@@ -48,6 +52,8 @@ __all__ = [
     "mcnemar_exact",
     "mean_over_seeds",
     "paired_bootstrap",
+    "percentile_difference",
+    "percentile_interval",
     "reliability",
     "resample",
     "sensitivity",

@@ -99,18 +99,12 @@ def resample(
 def bootstrap(statistic: Statistic, weights: NDArray[np.float64], confidence: float = CONFIDENCE) -> Interval:
     """Return the percentile interval of a statistic.
 
-    The percentile interval and not BCa: the two are alike at some hundred images, and BCa's acceleration is not
-    defined where seeds are drawn as well as patients, so that only percentiles stand for all intervals of a report.
-
     Args:
         statistic: takes the weight of every image, float [images, replicates], and returns float [replicates].
         weights: of :func:`resample`.
         confidence: of the interval.
-
-    Source:
-        Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13.
     """
-    return _percentiles(statistic, statistic(weights), len(weights), confidence)
+    return percentile_interval(_estimate(statistic, weights), statistic(weights), confidence)
 
 
 def paired_bootstrap(
@@ -123,23 +117,53 @@ def paired_bootstrap(
         second: likewise.
         weights: of :func:`resample`; both models see the same draws.
         confidence: of the interval.
+    """
+    estimate = _estimate(first, weights) - _estimate(second, weights)
+    return percentile_difference(estimate, first(weights) - second(weights), confidence)
+
+
+def percentile_interval(estimate: float, replicates: NDArray[np.float64], confidence: float = CONFIDENCE) -> Interval:
+    """Return the interval that replicates of an estimate span; those that are nan count for nothing.
+
+    The percentile interval and not BCa: the two are alike at some hundred images, and BCa's acceleration is not
+    defined where seeds are drawn as well as patients, so that only percentiles serve for all intervals of a report.
+
+    Args:
+        estimate: on the images as they are.
+        replicates: float [replicates], the same on resampled ones.
+        confidence: of the interval.
+
+    Source:
+        Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13.
+    """
+    finite = replicates[np.isfinite(replicates)]
+    if not len(finite):
+        return Interval(estimate, np.nan, np.nan)
+    low, high = np.quantile(finite, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(estimate, float(low), float(high))
+
+
+def percentile_difference(
+    estimate: float, replicates: NDArray[np.float64], confidence: float = CONFIDENCE
+) -> Difference:
+    """Return the interval of a difference, and a p value.
+
+    Args:
+        estimate: the difference on the images as they are.
+        replicates: float [replicates], differences on the same resampled images.
+        confidence: of the interval.
 
     Returns:
-        The difference with its percentile interval. The p value is twice the share of replicates on the far side of
-        0, themselves included, so that it is never 0: at least 2 / (replicates + 1).
+        The p value is twice the share of replicates on the far side of 0, one more counted in, so that it is never 0
+        but at least 2 / (replicates + 1).
 
     Source:
         Davison and Hinkley, "Bootstrap Methods and their Application" (1997), section 4.2.
     """
-
-    def difference(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
-        return first(drawn) - second(drawn)
-
-    differences = difference(weights)
-    interval = _percentiles(difference, differences, len(weights), confidence)
-    differences = differences[np.isfinite(differences)]
-    rarer = min((differences <= 0).sum(), (differences >= 0).sum())
-    return Difference(*interval, min(1.0, float(2 * (rarer + 1) / (len(differences) + 1))))
+    finite = replicates[np.isfinite(replicates)]
+    rarer = min((finite <= 0).sum(), (finite >= 0).sum())
+    p = min(1.0, float(2 * (rarer + 1) / (len(finite) + 1)))
+    return Difference(*percentile_interval(estimate, replicates, confidence), p)
 
 
 def mean_over_seeds(values: NDArray[np.float64], seed: int = 0) -> NDArray[np.float64]:
@@ -164,9 +188,5 @@ def mean_over_seeds(values: NDArray[np.float64], seed: int = 0) -> NDArray[np.fl
     return np.asarray(np.take_along_axis(values, drawn, axis=0).mean(axis=0))
 
 
-def _percentiles(statistic: Statistic, replicates: NDArray[np.float64], num_images: int, confidence: float) -> Interval:
-    estimate = float(statistic(np.ones((num_images, 1)))[0])  # each image as often as it is there
-    if not np.isfinite(replicates).any():
-        return Interval(estimate, np.nan, np.nan)
-    low, high = np.nanquantile(replicates, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(estimate, float(low), float(high))
+def _estimate(statistic: Statistic, weights: NDArray[np.float64]) -> float:
+    return float(statistic(np.ones((len(weights), 1)))[0])  # each image as often as it is there

@@ -5,7 +5,7 @@ or a number without weights. What is decided, ``positive``, is bool [..., images
 come back too. A figure is nan where the class that it is about was not drawn.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,14 +46,18 @@ def auroc(scores: NDArray[np.floating[Any]], labels: Labels, weights: Weights = 
         labels: 0 or 1.
         weights: of the images.
     """
-    order, starts = _levels(scores)
-    drawn = (np.ones((len(labels), 1)) if weights is None else weights)[order]
-    truth = labels[order, None] == 1
-    positives, negatives = (np.add.reduceat(drawn * mask, starts) for mask in (truth, ~truth))
-    below = negatives.cumsum(axis=0)
+    drawn = np.ones((len(labels), 1)) if weights is None else weights
+    truth = labels == 1
+    order = np.flatnonzero(~truth)[np.argsort(scores[~truth], kind="stable")]
+    below = np.zeros((len(order) + 1, drawn.shape[1]))  # how many of the lowest negative images were drawn
+    np.cumsum(drawn[order], axis=0, out=below[1:])
+    positives = drawn[truth]
+    # A positive image beats all negative ones on its left, and half of those level with it.
+    sides: list[Literal["left", "right"]] = ["left", "right"]
+    places = [np.searchsorted(scores[order], scores[truth], side) for side in sides]
+    beaten = sum(np.einsum("ij,ij->j", positives, below[place]) for place in places) / 2
     pairs = below[-1] * positives.sum(axis=0)
-    above = np.einsum("ij,ij->j", positives, below - negatives / 2)
-    areas = np.divide(above, pairs, out=np.full_like(above, np.nan), where=pairs > 0)
+    areas = np.divide(beaten, pairs, out=np.full_like(pairs, np.nan), where=pairs > 0)
     return np.asarray(areas if weights is not None else areas[0])
 
 
@@ -64,7 +68,9 @@ def auprc(scores: NDArray[np.floating[Any]], labels: Labels) -> float:
         scores: float [images].
         labels: 0 or 1, with a positive one.
     """
-    order, starts = _levels(scores)
+    order = np.argsort(scores, kind="stable")
+    ordered = scores[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])  # of images with the same score
     found = np.add.reduceat(labels[order] == 1, starts, dtype=np.float64)[::-1]
     called = np.diff([*starts, len(order)])[::-1]
     precision = found.cumsum() / called.cumsum()
@@ -75,13 +81,6 @@ def brier(probabilities: Values, labels: Labels) -> Values:
     """Return the mean squared error of probabilities, float [..., images]: 0 is best."""
     errors: Values = np.square(probabilities - labels).mean(axis=-1)
     return errors
-
-
-def _levels(scores: NDArray[np.floating[Any]]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the images in the order of their scores, and where in it each score begins."""
-    order = np.argsort(scores, kind="stable")
-    ordered = scores[order]
-    return order, np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
 
 
 def _share(chosen: NDArray[np.bool_], among: NDArray[np.bool_], weights: Weights) -> Values:
