@@ -143,11 +143,11 @@ def test_history_holds_means_over_images_not_over_batches(images):
     trainer = _trainer(images, lr=1e-12, optimizer=SGDConfig("sgd", 1e-12, 0.0, False, 0.0, None))
     train_epoch([trainer])  # with no learning to speak of, the order of the batches cannot matter
     (epoch,) = trainer.history
-    logits = trainer.backend.logits(0, trainer.train.rows, 64)
+    logits = trainer.backend.logits([0], trainer.train.rows, 64)[0]
     assert epoch.train_loss == pytest.approx(bce_loss(logits, trainer.train.labels, None), rel=1e-5)
     right = ((logits > 0).float() == trainer.train.labels).double().mean().item()
     assert epoch.train_accuracy == pytest.approx(right)
-    val_logits = trainer.backend.logits(0, trainer.val.rows, 3)
+    val_logits = trainer.backend.logits([0], trainer.val.rows, 3)[0]
     assert epoch.val_accuracy == pytest.approx(((val_logits > 0).float() == trainer.val.labels).double().mean().item())
 
 

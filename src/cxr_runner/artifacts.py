@@ -6,14 +6,17 @@ whoever reads a run directory sees whole files only.
 
 import json
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import yaml
+
+if TYPE_CHECKING:  # JSON and paths do without it
+    import pandas as pd
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where PyYAML has it
 
@@ -119,12 +122,16 @@ class Run:
     metrics: dict[str, Any]
     data: dict[str, Any]
 
-    def history(self) -> pd.DataFrame:
+    def history(self) -> "pd.DataFrame":
         """Read the history, one row an epoch."""
+        import pandas as pd
+
         return pd.read_csv(RunDir(self.path).history)
 
-    def predictions(self) -> pd.DataFrame:
+    def predictions(self) -> "pd.DataFrame":
         """Read the predictions, one row for every image of val and test."""
+        import pandas as pd
+
         return pd.read_csv(RunDir(self.path).predictions)
 
 
@@ -169,7 +176,7 @@ def write_yaml(path: Path, content: dict[str, Any]) -> None:
         temporary.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), "utf-8")
 
 
-def write_csv(path: Path, table: pd.DataFrame) -> None:
+def write_csv(path: Path, table: "pd.DataFrame") -> None:
     """Write a table; floats as the shortest text that reads back to the same number."""
     with replacing(path) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
@@ -178,7 +185,8 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path to write to; on success it becomes ``path``, on an error it is removed."""
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    # Not the process's number, which processes on two machines, or in two containers, may share.
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}")
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -186,6 +194,12 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def clear_temporaries(folder: Path) -> None:
+    """Remove what processes that were killed while they wrote have left in a folder; whoever calls is alone in it."""
+    for path in folder.glob(".*.tmp*"):
+        path.unlink(missing_ok=True)
 
 
 def read_run(path: Path) -> Run:

@@ -15,8 +15,13 @@ class Backend(Protocol):
 
     name: str
 
-    def epoch(self) -> AbstractContextManager[None]:
-        """Return a context for all calls of an epoch."""
+    def epoch(self, members: Sequence[int], rows: Tensor) -> AbstractContextManager[None]:
+        """Return a context for all calls of an epoch.
+
+        Args:
+            members: m of the stack, ascending.
+            rows: int64 [m, images], which images the members' steps will be given, in this order.
+        """
 
     def step(
         self, members: Sequence[int], rows: Tensor, targets: Tensor, lrs: Sequence[float], keys: Sequence[Key]
@@ -34,8 +39,8 @@ class Backend(Protocol):
             The mean loss of each batch, [m], and the logits before the update, [m, batch], both on the device.
         """
 
-    def logits(self, member: int, rows: Tensor, batch_size: int) -> Tensor:
-        """Return a member's logits of images, float [rows], on the CPU."""
+    def logits(self, members: Sequence[int], rows: Tensor, batch_size: int) -> Tensor:
+        """Return the logits that members give the same images, float [m, rows], on the CPU."""
 
     def weights(self, members: Sequence[int]) -> list[dict[str, Tensor]]:
         """Return weights on the CPU under the plain names of the module; may take a pass over the images."""

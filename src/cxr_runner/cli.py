@@ -125,6 +125,37 @@ def study() -> NoReturn:
     sys.exit(DONE)
 
 
+def data() -> NoReturn:
+    """Look at a data set before anything is trained on it: the command ``cxr-data``."""
+    parser = argparse.ArgumentParser(
+        prog="cxr-data",
+        usage="cxr-data {audit,describe,prepare} [KEY=VALUE ...]",
+        description="Look at a data set before anything is trained on it. Keys are those of cxr-run, e.g. "
+        "cxr-data audit data=folder data.root=~/xrays data.image_size=224; cxr-run --help lists them.",
+        epilog="audit writes index.html and audit.json to OUTPUTS/audits/TITLE-FINGERPRINT/; cxr-report adds its "
+        "baselines to the tables of runs on the same images.",
+    )
+    tasks = "audit: duplicates, patients across splits, shortcuts, on a page; describe: what it holds, at once; "
+    tasks += "prepare: decode all images and build the Gram matrix ahead of a sweep"
+    parser.add_argument("task", choices=("audit", "describe", "prepare"), help=tasks)
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings of cxr-run")
+    given = parser.parse_args()
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        from cxr_runner.data_tasks import perform
+
+        perform(given.task, [_quote_text(argument) for argument in given.overrides])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _forget_output()
+    except UserError as error:
+        print_error("cxr-data", error)
+        sys.exit(USER_ERROR)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    sys.exit(DONE)
+
+
 def _quote_text(argument: str) -> str:
     """Quote a path or title that Hydra's grammar would refuse for its ``~``, ``=``, brackets or spaces."""
     key, _, value = argument.partition("=")

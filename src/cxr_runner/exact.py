@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 _BASE = 128
-_COLUMNS_AT_ONCE = 1024  # as float64, so that a piece stays in the cache
+_COLUMNS_AT_ONCE = 2048  # as float64
+_HOPELESS = 4  # times as slow as another way, even in a first call
 _MOST_TERMS_IN_INT32 = 2**31 // (64 * 128)
 
 
@@ -41,14 +42,22 @@ class WholeNumbers:
             pixels: uint8 [terms, columns].
         """
         if self.digits is None:
-            pieces = pixels.split(_COLUMNS_AT_ONCE, dim=1)  # type: ignore[no-untyped-call]
-            return torch.cat([self.numbers @ piece.double() for piece in pieces], dim=1)
+            return self._times_float64(pixels)
         # x = (x - 128) + 128, and x ^ 128 read as int8 is x - 128.
         total = _BASE * self.numbers.sum(dim=1, keepdim=True).expand(-1, pixels.shape[1]).contiguous()
         products = torch._int_mm(self.digits.flatten(0, 1), (pixels ^ 128).view(torch.int8))
         for place, product in enumerate(products.view(len(self.digits), -1, pixels.shape[1])):
             total += product.double() * float(_BASE**place)
         return total
+
+    def _times_float64(self, pixels: Tensor) -> Tensor:
+        product = self.numbers.new_empty(len(self.numbers), pixels.shape[1])
+        room = self.numbers.new_empty(len(pixels), min(_COLUMNS_AT_ONCE, pixels.shape[1]))  # new memory is slow
+        for start in range(0, pixels.shape[1], _COLUMNS_AT_ONCE):
+            piece = pixels[:, start : start + _COLUMNS_AT_ONCE]
+            converted = room[:, : piece.shape[1]].copy_(piece)
+            product[:, start : start + _COLUMNS_AT_ONCE] = self.numbers @ converted
+        return product
 
 
 def num_exact_bits(num_terms: int) -> int:
@@ -79,10 +88,16 @@ def steps_of_rows(values: Tensor, num_bits: int) -> Tensor:
 
 
 def fastest(ways: Sequence[Callable[[], object]]) -> int:
-    """Call several ways to the same end in turn, five times each; return the number of the one with the best time."""
+    """Try several ways to the same end and return the number of the fastest.
+
+    Each is called a few times, because the first call prepares the kernel and on a busy machine most are held up; but
+    one that is far behind another one's best is not called again.
+    """
     seconds = [math.inf] * len(ways)
-    for _ in range(5):  # the first call prepares the kernel, and on a busy machine most are held up
+    for _ in range(5):
         for number, way in enumerate(ways):
+            if math.isfinite(seconds[number]) and seconds[number] > _HOPELESS * min(seconds):
+                continue
             start = time.perf_counter()
             way()
             seconds[number] = min(seconds[number], time.perf_counter() - start)
@@ -103,7 +118,7 @@ def _digits(numbers: Tensor) -> Tensor:
 @cache
 def _int8_is_faster() -> bool:
     """Time both ways on a small product; they give the same numbers."""
-    pixels = torch.full((2048, 4096), 200, dtype=torch.uint8)
-    numbers = torch.full((64, 2048), 2.0**32, dtype=torch.float64)
+    pixels = torch.full((1024, 1024), 200, dtype=torch.uint8)
+    numbers = torch.full((64, 1024), 2.0**32, dtype=torch.float64)
     float64, int8 = (WholeNumbers(numbers, use_int8=use_int8) for use_int8 in (False, True))
     return fastest([lambda: float64.times(pixels), lambda: int8.times(pixels)]) == 1

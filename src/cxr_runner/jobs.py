@@ -32,7 +32,7 @@ class Failures:
     def __getstate__(self) -> dict[str, object]:
         """Give a copy for another process what it needs to report back."""
         if self._folder is None:
-            from cxr_runner.store import cache_dir  # pandas, which the command would wait for
+            from cxr_runner.cache import cache_dir
 
             self._folder = cache_dir() / "failures" / uuid4().hex
         return {"_errors": [], "_folder": self._folder, "_away": True}

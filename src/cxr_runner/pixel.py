@@ -78,7 +78,7 @@ class PixelBackend:
         self.num_pieces = 1  # that a batch is computed in
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16")
 
-    def epoch(self) -> AbstractContextManager[None]:
+    def epoch(self, members: Sequence[int], rows: Tensor) -> AbstractContextManager[None]:
         """Return a context that does nothing."""
         return nullcontext()
 
@@ -128,12 +128,12 @@ class PixelBackend:
         return torch.stack(losses).detach().sum(), torch.cat(logits)
 
     @torch.no_grad()
-    def logits(self, member: int, rows: Tensor, batch_size: int) -> Tensor:
-        """Return the logits of images, float32 [rows], on the CPU."""
+    def logits(self, members: Sequence[int], rows: Tensor, batch_size: int) -> Tensor:
+        """Return the logits of images, float32 [1, rows], on the CPU."""
         self.model.eval()
         with self.autocast:
             batches = [self.model(self.feed.batch(batch)).float() for batch in torch.split(rows, batch_size)]
-        return torch.cat(batches).cpu()
+        return torch.cat(batches).cpu()[None]
 
     def weights(self, members: Sequence[int]) -> list[dict[str, Tensor]]:
         """Return a copy of the weights on the CPU, under the plain names of the module."""

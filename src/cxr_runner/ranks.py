@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 from cxr_runner.augment import Augment
 from cxr_runner.backend import Key
 from cxr_runner.config import RunConfig
-from cxr_runner.dataset import Dataset, open_dataset
+from cxr_runner.dataset import Dataset, open_dataset, open_intact
 from cxr_runner.devices import choose_device, keep_freed_memory, num_processes, set_determinism
 from cxr_runner.errors import RunFailedError
 from cxr_runner.models import build_model
@@ -89,12 +89,12 @@ class ShareBackend(PixelBackend):
         dist.all_reduce(gathered)
         return gathered[-1], gathered[:-1]
 
-    def logits(self, member: int, rows: Tensor, batch_size: int) -> Tensor:
-        """Return the logits of images, float32 [rows], on the CPU; each process computes a share of them."""
-        gathered = torch.zeros(len(rows))
+    def logits(self, members: Sequence[int], rows: Tensor, batch_size: int) -> Tensor:
+        """Return the logits of images, float32 [1, rows], on the CPU; each process computes a share of them."""
+        gathered = torch.zeros(1, len(rows))
         share = slice(dist.get_rank(), None, dist.get_world_size())
         if len(rows[share]):
-            gathered[share] = super().logits(member, rows[share], batch_size)
+            gathered[:, share] = super().logits(members, rows[share], batch_size)
         dist.all_reduce(gathered)
         return gathered
 
@@ -110,7 +110,7 @@ class LeadingBackend:
         _tell("build", config, dataset.fingerprint, pos_weight)
         self.own = ShareBackend(config, dataset, pos_weight, device)
 
-    def epoch(self) -> AbstractContextManager[None]:
+    def epoch(self, members: Sequence[int], rows: Tensor) -> AbstractContextManager[None]:
         """Return a context that does nothing."""
         return nullcontext()
 
@@ -121,9 +121,9 @@ class LeadingBackend:
         losses, logits = self._together("step", members, rows, targets, lrs, keys)
         return losses, logits
 
-    def logits(self, member: int, rows: Tensor, batch_size: int) -> Tensor:
-        """Return the logits of images, float32 [rows], on the CPU."""
-        logits: Tensor = self._together("logits", member, rows, batch_size)
+    def logits(self, members: Sequence[int], rows: Tensor, batch_size: int) -> Tensor:
+        """Return the logits of images, float32 [1, rows], on the CPU."""
+        logits: Tensor = self._together("logits", members, rows, batch_size)
         return logits
 
     def weights(self, members: Sequence[int]) -> list[dict[str, Tensor]]:
@@ -183,6 +183,7 @@ def _build(config: RunConfig, fingerprint: str, pos_weight: float | None) -> Sha
     dataset = open_dataset(config.data, Reporter())
     if dataset.fingerprint != fingerprint:
         raise RunFailedError(f"the images here, {dataset.fingerprint}, are not those of the leader, {fingerprint}")
+    dataset = open_intact(config.data, dataset, Reporter())
     device = choose_device("auto" if config.device.startswith("cuda") else config.device)
     return ShareBackend(config, dataset, pos_weight, device)
 

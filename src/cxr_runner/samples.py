@@ -66,7 +66,7 @@ def leave_samples(outputs: Path, dataset: "Dataset", config: "AnyDataConfig") ->
     path = samples_path(outputs, dataset.fingerprint)
     if path.exists():
         return
-    from cxr_runner.dataset import open_source
+    from cxr_runner.opening import open_source
 
     source = open_source(config)
     positions = {record.name: index for index, record in enumerate(source.scan().records)}

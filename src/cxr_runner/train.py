@@ -137,18 +137,17 @@ class Trainer:
         self.best = Best(**state["best"])
         self.backend.load_state_dict(self.member, state["backend"])
 
-    def end_epoch(self, train_loss: float, train_accuracy: float, seconds: float) -> None:
-        """Evaluate on the validation split and write the epoch down; a loss that is not finite is a failure.
+    def end_epoch(self, train_loss: float, train_accuracy: float, logits: Tensor, seconds: float) -> None:
+        """Write an epoch down; a loss that is not finite is a failure.
 
         Args:
             train_loss: mean over the epoch's images, each before its update.
             train_accuracy: likewise.
-            seconds: that the training took.
+            logits: of the validation images at its end, float [images].
+            seconds: that it took.
         """
-        start = time.perf_counter()
         number = len(self.history) + 1
         lr = learning_rate(self.settings, number * self.num_batches - 1, self.num_batches)
-        logits = self.backend.logits(self.member, self.val.rows, self.settings.batch_size)
         val_loss = bce_loss(logits, self.val.labels, self.settings.pos_weight)
         if not (math.isfinite(train_loss) and math.isfinite(val_loss)):
             self.failure = DivergedError(
@@ -163,7 +162,7 @@ class Trainer:
             val_loss=val_loss,
             val_accuracy=accuracy(logits, self.val.labels),
             lr=lr,
-            seconds=seconds + time.perf_counter() - start,
+            seconds=seconds,
         )
         self.history.append(epoch)
         self._update_best(epoch, logits)
@@ -195,37 +194,56 @@ def train_epoch(trainers: Sequence[Trainer], on_batch: OnBatch = lambda num_memb
         trainers: unfinished members; they need not be at the same epoch.
         on_batch: called after every step with the number of members.
     """
-    with trainers[0].backend.epoch():
-        _train_epoch(trainers, on_batch)
-
-
-def _train_epoch(trainers: Sequence[Trainer], on_batch: OnBatch) -> None:
     start = time.perf_counter()
-    backend, train, batch_size = trainers[0].backend, trainers[0].train, trainers[0].settings.batch_size
-    members = [trainer.member for trainer in trainers]
+    first, members = trainers[0], [trainer.member for trainer in trainers]
     numbers = [len(trainer.history) + 1 for trainer in trainers]
-    seeds = [trainer.settings.seed for trainer in trainers]
-    orders = [batch_order(seed, number, len(train.rows)) for seed, number in zip(seeds, numbers, strict=True)]
-    losses, corrects, sizes = [], [], []
-    for index, chosen in enumerate(torch.stack(orders).split(batch_size, dim=1)):  # type: ignore[no-untyped-call]
+    order = torch.stack(
+        [
+            batch_order(trainer.settings.seed, number, len(first.train.rows))
+            for trainer, number in zip(trainers, numbers, strict=True)
+        ]
+    )
+    with first.backend.epoch(members, first.train.rows[order]):
+        losses, accuracies = _take_steps(trainers, numbers, order, on_batch)
+        val_logits = first.backend.logits(members, first.val.rows, first.settings.batch_size)
+    seconds = (time.perf_counter() - start) / len(trainers)  # a share for each
+    for trainer, loss, accuracy, logits in zip(trainers, losses, accuracies, val_logits, strict=True):
+        trainer.end_epoch(loss, accuracy, logits, seconds)
+
+
+def _take_steps(
+    trainers: Sequence[Trainer], numbers: Sequence[int], order: Tensor, on_batch: OnBatch
+) -> tuple[list[float], list[float]]:
+    """Take the steps of an epoch.
+
+    Args:
+        trainers: m members.
+        numbers: of their epochs, counted from 1.
+        order: int64 [m, images], which training image comes when.
+        on_batch: called after every step.
+
+    Returns:
+        The mean losses and the accuracies, over the epoch's images, each before its update.
+    """
+    backend, train, batch_size = trainers[0].backend, trainers[0].train, trainers[0].settings.batch_size
+    members, rows, labels = [trainer.member for trainer in trainers], train.rows[order], train.labels[order]
+    losses, logits = [], []
+    for index, start in enumerate(range(0, order.shape[1], batch_size)):
+        batch = slice(start, start + batch_size)
         lrs = [
             learning_rate(trainer.settings, (number - 1) * trainer.num_batches + index, trainer.num_batches)
             for trainer, number in zip(trainers, numbers, strict=True)
         ]
         # The 1 tells these keys from those of the orders: trailing zeros do not count in a seed sequence.
-        keys = [(seed, number, index, 1) for seed, number in zip(seeds, numbers, strict=True)]
-        targets = train.labels[chosen]
-        loss, logits = backend.step(members, train.rows[chosen], targets, lrs, keys)
-        losses.append(loss)
-        corrects.append((decide(logits) == targets.to(logits.device).bool()).sum(dim=1))
-        sizes.append(chosen.shape[1])
+        keys = [(trainer.settings.seed, number, index, 1) for trainer, number in zip(trainers, numbers, strict=True)]
+        own_losses, own_logits = backend.step(members, rows[:, batch], labels[:, batch], lrs, keys)
+        losses.append(own_losses)
+        logits.append(own_logits)
         on_batch(len(members))
-    weights = torch.tensor(sizes, dtype=torch.float64) / len(train.rows)
+    weights = torch.tensor([own.shape[1] for own in logits], dtype=torch.float64) / order.shape[1]
     mean_losses = weights @ torch.stack(losses).cpu().double()
-    accuracies = torch.stack(corrects).sum(dim=0).cpu().double() / len(train.rows)
-    seconds = (time.perf_counter() - start) / len(trainers)  # a share for each
-    for trainer, mean_loss, mean_accuracy in zip(trainers, mean_losses.tolist(), accuracies.tolist(), strict=True):
-        trainer.end_epoch(mean_loss, mean_accuracy, seconds)
+    correct = decide(torch.cat(logits, dim=1)).cpu() == labels.bool()
+    return mean_losses.tolist(), correct.double().mean(dim=1).tolist()
 
 
 def batch_order(seed: int, epoch: int, num_images: int) -> Tensor:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from benchmarks.measuring import Contestant, Options, Result, Work, compare, start
 from benchmarks.workloads import REAL, compose_run
-from cxr_runner.dataset import open_source
+from cxr_runner.opening import open_source
 from cxr_runner.progress import Reporter
 from cxr_runner.sources.phantom import PhantomSource
 from cxr_runner.store import open_store

@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cxr_runner.report.errata import Errata
 from cxr_runner.report.export import Table
 from cxr_runner.report.sections import Section
 from cxr_runner.report.tables import COMPARISON_LEGEND
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 @dataclass(frozen=True)
@@ -30,16 +34,23 @@ class Page:
 
 def html_page(page: Page) -> str:
     """Return the page; every text in it is escaped."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    tables = {table.name: table for table in page.tables}
+    template = environment("cxr_runner.report").get_template("index.html.jinja")
+    return template.render(page=page, tables=tables, legend=COMPARISON_LEGEND) + "\n"
 
-    environment = Environment(
-        loader=PackageLoader("cxr_runner.report"),
+
+def environment(package: str) -> "Environment":
+    """Return how templates are read and filled in: all texts are escaped, the style is the report's.
+
+    Args:
+        package: that holds the ``templates``.
+    """
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=ChoiceLoader([PackageLoader(package), PackageLoader("cxr_runner.report")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-    )
-    tables = {table.name: table for table in page.tables}
-    return (
-        environment.get_template("index.html.jinja").render(page=page, tables=tables, legend=COMPARISON_LEGEND) + "\n"
     )

@@ -1,0 +1,82 @@
+"""What ``cxr-data`` does with a data set: audit it, describe it, prepare it for a sweep."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cxr_runner.composition import compose
+from cxr_runner.config import RunConfig
+from cxr_runner.description import describe
+from cxr_runner.errors import user_path
+from cxr_runner.markdown import printable
+from cxr_runner.progress import Reporter, make_reporter
+
+
+def perform(task: str, overrides: Sequence[str]) -> None:
+    """Perform one task.
+
+    Args:
+        task: ``audit``, ``describe`` or ``prepare``.
+        overrides: as one writes them after ``cxr-run``; no sweeps.
+
+    Raises:
+        UserError: a mistake in them, or the data is not as it must be.
+    """
+    config = compose(overrides)[0]
+    reporter = make_reporter(config.progress)
+    if task == "audit":
+        from cxr_runner.audit.writer import write_audit
+
+        write_audit(config.data, user_path("outputs", config.outputs), reporter)
+    elif task == "prepare":
+        _prepare(config, reporter)
+    else:
+        description, store = describe(config.data, reporter)
+        for line in describing(description, store, config.data.image_size):
+            print(line)
+
+
+def describing(description: dict[str, Any], store: Path, image_size: int) -> list[str]:
+    """Return what is to be said of a data set, in lines.
+
+    Args:
+        description: as :meth:`cxr_runner.dataset.Dataset.describe` gives it.
+        store: the folder of the store.
+        image_size: side of the stored squares, in pixels.
+    """
+    counts: dict[str, dict[str, int]] = description["counts"]
+    lines = [printable(description["title"]), f"  images       {description['num_images']:,}"]
+    for split, classes in counts.items():
+        listed = ", ".join(f"{number:,} {printable(name)}" for name, number in classes.items())
+        lines.append(f"  {split:<12} {sum(classes.values()):,}: {listed}")
+    gram = "there" if (store / "gram.npy").is_file() else "not built (cxr-data prepare builds it)"
+    said = {
+        "positive": printable(description["positive_class"]),
+        "duplicates": f"{len(description['duplicates_dropped'])} dropped",
+        "unreadable": f"{len(description['unreadable_skipped'])} skipped",
+        "synthetic": "yes, no patient was imaged" if description["synthetic"] else "",
+        "citation": printable(description["citation"]) or "not given",
+        "licence": printable(description["licence"]) or "not given",
+        "fingerprint": description["fingerprint"],
+        "store": f"{store} ({image_size}x{image_size})",
+        "Gram matrix": gram,
+    }
+    return lines + [f"  {key:<12} {text}" for key, text in said.items() if text]
+
+
+def _prepare(config: RunConfig, reporter: Reporter) -> None:
+    """Decode all images and, where runs of this configuration would use it, build the Gram matrix."""
+    from cxr_runner.dataset import open_dataset
+    from cxr_runner.devices import choose_device
+    from cxr_runner.engine import choose_engine
+    from cxr_runner.gram_matrix import open_gram_matrix
+    from cxr_runner.summary import describe_data
+
+    dataset = open_dataset(config.data, reporter)
+    reporter.line(describe_data(dataset))
+    choice = choose_engine(config, dataset, choose_device(config.device))
+    if choice.engine == "gram":
+        open_gram_matrix(dataset.images, dataset.store, reporter)
+        reporter.line(f"ready: store and Gram matrix in {dataset.store}")
+    else:
+        reporter.line(f"ready: store in {dataset.store}; no Gram matrix, runs take the pixels ({choice.reason})")
