@@ -16,7 +16,7 @@ from cxr_runner.dataset import Dataset
 from cxr_runner.devices import describe_device, num_processes, set_determinism
 from cxr_runner.diagnosis import diagnose, sample_rows
 from cxr_runner.engine import build_backend, largest_disagreements
-from cxr_runner.errors import RunFailedError
+from cxr_runner.errors import DivergedError, RunFailedError
 from cxr_runner.gram_space import GramSpace
 from cxr_runner.identity import to_dict
 from cxr_runner.member import Job, Member, explained, locked, write_history
@@ -194,7 +194,7 @@ def _leave_results(
                 f"the saved weights give logits that differ by {disagreement:.2g} from those of engine=gram; "
                 "the training has left the range of float32, try a smaller optimizer.lr or engine=pixel"
             )
-            failures[member.job] = member.status.failed(RunFailedError(reason))
+            failures[member.job] = member.status.failed(DivergedError(reason))
             continue
         diagnosis = {"start": starts[member.job], "end": end}
         own_facts = facts | _facts(member) | {"engine_disagreement": disagreement, "diagnosis": diagnosis}

@@ -22,9 +22,10 @@ from cxr_runner.report.tables import all_runs, configurations, left_out_table, s
 from cxr_runner.report.terminal import count, print_report
 from cxr_runner.runs import read_runs
 
-_FIGURE_FILES = re.compile(r"(fig\d\d|published|reliability|curves|errata)(_\d+)?\.(png|svg)")
+_FIGURE_FILES = re.compile(r"(fig\d\d|published|reliability|curves|converged|errata)(_\d+)?\.(png|svg)")
 _TABLE_NAMES = (
-    r"fig\d\d|table\d|configurations|summary|runs|collapsed|left_out|errata_\w+|certainty|pairs\d\d|weight|quality"
+    r"fig\d\d|table\d|configurations|summary|runs|collapsed|left_out|errata_\w+|claims|claim_tests|certainty|"
+    r"pairs\d\d|weight|quality"
 )
 _TABLE_FILES = re.compile(rf"({_TABLE_NAMES})(_\d+)?\.(csv|md|tex)")
 
@@ -67,7 +68,11 @@ def write_report(root: Path, out: Path, reporter: Reporter | None = None) -> Non
             left_out_table(left_out),
         ]
         page = Page(count(cohorts, left_out), sections, tables, errata, sources)
-        own = [table for section in sections for table in (*section.tables, *section.statistics.tables)]
+        own = [
+            table
+            for section in sections
+            for table in (*section.claims.tables, *section.tables, *section.statistics.tables)
+        ]
         _write_tables([*tables, *own, *errata.tables], out / "tables", reporter)
         write_text(out / "report.md", markdown_page(page))
         write_text(out / "index.html", html_page(page))
