@@ -39,7 +39,9 @@ class Head:
         """Return views of the parameters by name."""
         sizes = [shape.numel() for shape in self.shapes.values()]
         parts: Sequence[Tensor] = flat.split(sizes, dim=1)  # type: ignore[no-untyped-call]
-        return {name: part.view(len(flat), *shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
+        return {
+            name: part.view(len(flat), *shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
+        }
 
     def forward(self, outputs: Tensor, parameters: dict[str, Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Compute logits.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cxr_runner.errors import UserError
 from cxr_runner.progress import Reporter
+from cxr_runner.report.baselines import find_baselines
 from cxr_runner.report.cohorts import form_cohorts
 from cxr_runner.report.errata import gather_errata
 from cxr_runner.report.export import Table, write_table, write_text
@@ -43,7 +44,10 @@ def write_report(root: Path, out: Path, reporter: Reporter | None = None) -> Non
         histories, problems = read_histories(cohorts, reporter)
         sections = [
             gather_section(
-                Material(cohort, histories, cohort.samples()), problems, f"_{number}" if len(cohorts) > 1 else ""
+                Material(cohort, histories, cohort.samples()),
+                problems,
+                f"_{number}" if len(cohorts) > 1 else "",
+                find_baselines(cohort, root),
             )
             for number, cohort in enumerate(cohorts, 1)
         ]
