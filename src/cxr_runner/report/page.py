@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cxr_runner.report.baselines import LEGEND as BASELINES_LEGEND
 from cxr_runner.report.errata import Errata
 from cxr_runner.report.export import Table
 from cxr_runner.report.sections import Section
@@ -36,7 +37,8 @@ def html_page(page: Page) -> str:
     """Return the page; every text in it is escaped."""
     tables = {table.name: table for table in page.tables}
     template = environment("cxr_runner.report").get_template("index.html.jinja")
-    return template.render(page=page, tables=tables, legend=COMPARISON_LEGEND) + "\n"
+    legends = {"legend": COMPARISON_LEGEND, "baselines_legend": BASELINES_LEGEND}
+    return template.render(page=page, tables=tables, **legends) + "\n"
 
 
 def environment(package: str) -> "Environment":

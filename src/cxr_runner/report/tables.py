@@ -70,7 +70,7 @@ def published_tables(cohort: Cohort) -> dict[int, pd.DataFrame]:
 
 
 def comparison(table: pd.DataFrame, figure: int, cohort: Cohort) -> Table:
-    """Return the comparison with Fig. 20 or 23 in both forms."""
+    """Return the comparison with Fig. 20 or 23, which trivial baselines may follow, in both forms."""
     entries = table.to_dict("records")
     shown = pd.DataFrame(
         {
@@ -83,8 +83,8 @@ def comparison(table: pd.DataFrame, figure: int, cohort: Cohort) -> Table:
             "inside": [yes_no(entry["inside"]) for entry in entries],
             "t interval": [between(entry["low"], entry["high"]) for entry in entries],
             "Wilson": [between(entry["wilson_low"], entry["wilson_high"]) for entry in entries],
-            "seeds": [str(entry["num_seeds"]) for entry in entries],
-            "collapsed": [str(entry["num_collapsed"]) for entry in entries],
+            "seeds": [text(entry["num_seeds"]) for entry in entries],
+            "collapsed": [text(entry["num_collapsed"]) for entry in entries],
         }
     )
     caption = f"Fig. {figure} of the study made anew on {cohort.heading}, beside the published values."

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cxr_runner.errors import UserError
 from cxr_runner.progress import Reporter
+from cxr_runner.report.baselines import find_baselines
 from cxr_runner.report.cohorts import form_cohorts
 from cxr_runner.report.collapse import collapsed_table
 from cxr_runner.report.errata import gather_errata
@@ -53,6 +54,7 @@ def write_report(root: Path, out: Path, reporter: Reporter | None = None) -> Non
                 read_predictions(cohort, reporter),
                 problems,
                 f"_{number}" if len(cohorts) > 1 else "",
+                find_baselines(cohort, root),
             )
             for number, cohort in enumerate(cohorts, 1)
         ]
