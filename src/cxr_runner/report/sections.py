@@ -226,7 +226,7 @@ def _comparison(figure: int, table: pd.DataFrame, cohort: Cohort, baselines: Bas
     title = {20: "Fig. 20: 50 epochs, batches of 32", 23: "Fig. 23: 60 epochs, batches of 64"}[figure]
     command = cohort.command(missing) if missing else ""
     trivial = [
-        ModelRow(name, "", [Cell(number(values.get(metric, math.nan)), "", "", None) for metric in METRICS])
+        ModelRow(name, "", [Cell(number(values.get(metric, math.nan)), "", "", "", None) for metric in METRICS])
         for name, values in baselines.figures.items()
     ]
     return Comparison(title, [words for words, _ in METRICS.values()], rows, trivial, command)
