@@ -19,7 +19,7 @@ from torch import Tensor
 
 from cxr_runner.gram_space import GramSpace
 
-_ROWS_AT_ONCE = 128  # of the Gram matrix, 4 MB for 4,000 images: they stay in the cache until they are multiplied
+_ROWS_AT_ONCE = 64  # of the Gram matrix, 2 MB for 4,000 images: they stay in the cache until they are multiplied
 _TILE = 12  # the kernels of MKL take so many columns of float64 at once; 10 take longer than 12
 
 
@@ -153,6 +153,7 @@ class SpanLayer:
         assert self.window is None, "the steps of one window come before the next"
         num_members, num_images = places.shape
         num_batches, side = -(-num_images // batch_size), self.images_ahead(batch_size)
+        assert num_images <= side
         new, moving = self.coordinates.new_zeros, bool(self.rates.momentum.any())
         # Of one size throughout, so that all members lie at multiples of 64 bytes, where products have the same bits.
         window = _Window(
