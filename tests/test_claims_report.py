@@ -57,9 +57,8 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_runs_that_differ_from_a_row_in_the_learning_rate_alone_are_found(swept: Path) -> None:
     found = evidence(swept)
-    assert {str(place) for place, trials in found.items() if trials} == {
-        str(Place(row, override)) for row in ("5", "6") for override in ("", *(f"optimizer.lr={lr:g}" for lr in LRS))
-    }
+    swept_places = {Place(row, f"optimizer.lr={lr:g}") for row in ("5", "6") for lr in LRS}
+    assert {place for place, trials in found.items() if trials} == {Place("5"), *swept_places}
     assert [trial.alive for trial in found[Place("6", "optimizer.lr=0.001")]] == [False, False]  # made up as collapsed
 
 
@@ -77,7 +76,7 @@ def test_what_is_missing_of_the_sweep_is_named_with_its_command(swept: Path) -> 
     assert row.needs == "Runs of model 7."
     assert row.command == (
         "cxr-run -m experiment=table1_07 seeds=10 data=phantom data.image_size=64 "
-        "'data.patient_pattern=patient\\d+' optimizer.lr=0.1,0.01,0.001,0.0001,1e-05"
+        "optimizer.lr=0.1,0.01,0.001,0.0001,1e-05"
     )
     assert row.runs == "6, 5 at 0.1, 0.01, 0.001, 0.0001, 1e-05 (2 seeds)"
     assert row.anchor == "converged"
