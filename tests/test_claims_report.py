@@ -8,9 +8,12 @@ import pandas as pd
 import pytest
 
 from cxr_runner.artifacts import RunDir, find_runs
+from cxr_runner.claims.traits import Trial
+from cxr_runner.claims.verdicts import PIXELS, Place, decide
 from cxr_runner.errors import DivergedError, RunFailedError
 from cxr_runner.progress import Reporter
 from cxr_runner.report.claims import ClaimRow, report_claims
+from cxr_runner.report.claims_page import claims_page
 from cxr_runner.report.cohorts import form_cohorts
 from cxr_runner.report.evidence import gather_evidence
 from cxr_runner.report.histories import read_histories
@@ -20,8 +23,6 @@ from cxr_runner.report.writer import write_report
 from cxr_runner.runs import read_runs
 from cxr_runner.status import Status
 from cxr_runner.study import load_study
-from cxr_runner.traits import Trial
-from cxr_runner.verdicts import PIXELS, Place, decide
 from study_trees import STUDIED, write_study
 
 LRS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
@@ -151,3 +152,11 @@ def test_several_data_sets_have_verdicts_of_their_own(tmp_path: Path) -> None:
     page = (tmp_path / "report" / "index.html").read_text("utf-8")
     assert '<a href="#fig14_1">' in page
     assert 'id="fig14_2"' in page
+
+
+def test_the_page_in_docs_says_what_study_yaml_says() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "claims.md").read_text("utf-8")
+    begin = page.partition("| verdict |")[0]
+    assert claims_page([]).rstrip("\n") in begin
+    for claim in load_study().claims:
+        assert f"### {claim.says}\n" in page

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from cxr_runner.claims.verdicts import WORDS, Evidence, Part, Place, Verdict, places, region
 from cxr_runner.report.cohorts import Cohort
 from cxr_runner.report.export import Table, number, plural
 from cxr_runner.report.pictures import Picture
 from cxr_runner.study import load_study
-from cxr_runner.verdicts import WORDS, Evidence, Part, Place, Verdict, places, region
 
 if TYPE_CHECKING:  # matplotlib is imported when there is something to draw
     from matplotlib.figure import Figure
@@ -100,7 +100,7 @@ def converged_picture(evidence: Evidence) -> Picture | None:
     lrs = sorted({lr for _, lr in shares}, key=float, reverse=True)
 
     def draw() -> "Figure":
-        from cxr_runner.claim_figures import plot_converged
+        from cxr_runner.claims.figure import plot_converged
 
         return plot_converged(shares, models, lrs)
 

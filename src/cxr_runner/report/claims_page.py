@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
-from cxr_runner.claims import Condition
+from cxr_runner.claims.stated import Condition
 from cxr_runner.markdown import markdown_text
 from cxr_runner.report.sections import Section
 from cxr_runner.study import load_study
 
-_FACTS = ("Images", "Counts", "Engine and device", "Versions", "Command")
+_FACTS = ("Images", "Citation", "Licence", "Counts", "Engine and device", "Versions", "Command")
 _BEGIN = """# The study's claims
 
 Every claim of the study is a test on runs: a number, what it has to be, and a verdict in one of four words.
