@@ -14,7 +14,13 @@ import pandas as pd
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    ["cxr_runner.experiment", "cxr_runner.figures", "cxr_runner.sources.phantom", "torchmetrics.classification", "hydra"]
+    [
+        "cxr_runner.experiment",
+        "cxr_runner.figures",
+        "cxr_runner.sources.phantom",
+        "torchmetrics.classification",
+        "hydra",
+    ]
 )
 
 
@@ -57,9 +63,7 @@ def leftovers(*folders: Path) -> list[Path]:
     return [path for folder in folders for path in folder.rglob("*") if ".tmp" in path.name or "building" in path.name]
 
 
-def _run(
-    arguments: tuple[str, ...], cache: str, log: str, folder: str, kill_before: tuple[str, int] | None
-) -> None:
+def _run(arguments: tuple[str, ...], cache: str, log: str, folder: str, kill_before: tuple[str, int] | None) -> None:
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(descriptor, stream)

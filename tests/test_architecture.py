@@ -19,6 +19,7 @@ TORCH = {"torch", "torchvision", "torchmetrics", "safetensors.torch"}
 WITHOUT_TORCH = {
     *("artifacts", "config", "consequences", "errata", "errata_figures", "figures", "recovery", "slips"),
     *("audit.writer", "description", "report.writer", "runs", "samples", "study_figures"),
+    *("claims.figure", "claims.verdicts"),
     *("stats", "study", "summary"),
 }
 HUB = {"datasets", "huggingface_hub", "pyarrow"}

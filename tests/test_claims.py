@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from scipy import stats as scipy_stats
 from statsmodels.stats.power import TTestPower
 
-from cxr_runner.contrasts import ON_IMAGES, contrast_pair
-from cxr_runner.effects import Effect, Share
+from cxr_runner.claims.contrasts import ON_IMAGES, contrast_pair
+from cxr_runner.claims.effects import Effect, Share
+from cxr_runner.claims.traits import Decisions, Trial, best_constant_loss, curve_numbers
+from cxr_runner.claims.verdicts import Evidence, Place, Verdict, decide, places
 from cxr_runner.study import load_study
-from cxr_runner.traits import Decisions, Trial, best_constant_loss, curve_numbers
-from cxr_runner.verdicts import Evidence, Place, Verdict, decide, places
 
 STUDY = load_study()
 CLAIMS = [claim.id for claim in STUDY.claims]

@@ -135,7 +135,7 @@ def plot_published(comparisons: Mapping[str, pd.DataFrame], tables: Mapping[str,
         tables: by the id of a row its living runs, as :func:`cxr_runner.load_runs` returns them.
     """
     study = load_study()
-    figure = Figure(figsize=(6.6, 0.8 + 2.9 * len(comparisons)), layout="constrained")
+    figure = Figure(figsize=(6.6, 1.2 + 2.9 * len(comparisons)), layout="constrained")
     panels = figure.subplots(len(comparisons), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (title, table) in zip(panels, comparisons.items(), strict=True):
         wanted = table[table["metric"] == "accuracy_batch_mean"].to_dict("records")
@@ -156,7 +156,7 @@ def plot_published(comparisons: Mapping[str, pd.DataFrame], tables: Mapping[str,
         Line2D([], [], color=_GREY, marker=".", linestyle="none", alpha=0.6, label="one seed"),
         Line2D([], [], color=_GREY, linewidth=7, alpha=0.2, label="what so few test images leave open (Wilson, 95 %)"),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=9, frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=1, fontsize=9, frameon=False)
     return figure
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from cxr_runner.claims.verdicts import WORDS, Evidence, Part, Place, Verdict, places, region
 from cxr_runner.report.cohorts import Cohort
 from cxr_runner.report.export import Table, number, plural
 from cxr_runner.report.pictures import Picture
 from cxr_runner.study import load_study
-from cxr_runner.verdicts import WORDS, Evidence, Part, Place, Verdict, places, region
 
 if TYPE_CHECKING:  # matplotlib is imported when there is something to draw
     from matplotlib.figure import Figure
@@ -100,7 +100,7 @@ def converged_picture(evidence: Evidence) -> Picture | None:
     lrs = sorted({lr for _, lr in shares}, key=float, reverse=True)
 
     def draw() -> "Figure":
-        from cxr_runner.claim_figures import plot_converged
+        from cxr_runner.claims.figure import plot_converged
 
         return plot_converged(shares, models, lrs)
 
@@ -121,6 +121,8 @@ def _row(verdict: Verdict, cohort: Cohort, suffix: str) -> ClaimRow:
     decided = verdict.word in ("supported", "contradicted")
     if not decided and verdict.alone in ("supported", "contradicted"):
         how.append(_ALONE.format(word=verdict.alone, p=verdict.p, num=len(load_study().claims)))
+    elif verdict.p == 0 and any(condition.expect == "never" for condition in claim.conditions):
+        how.append("Counterexamples refute it; there is no p value.")
     elif verdict.p < 1:
         how.append(f"p = {verdict.p:.2g}, among all {len(load_study().claims)} claims {verdict.adjusted:.2g}.")
     needs, command = ("", "") if decided else _needs(verdict, cohort)
@@ -188,31 +190,36 @@ def _outcome(part: Part) -> str:
 
 def _needs(verdict: Verdict, cohort: Cohort) -> tuple[str, str]:
     """Say what would decide a claim, and with which command."""
+    strictest = load_study().rules.level / len(load_study().claims) / 2
+    said, where, seeds = _more([part for part in verdict.parts if part.p_for > strictest and not part.missing])
     if verdict.missing:
         rows = _ordered(verdict.missing)
-        return f"Runs of model{'s' * (len(rows) > 1)} {', '.join(rows)}.", _command(verdict.missing, _FEW_SEEDS, cohort)
-    rules = load_study().rules
-    left = [part for part in verdict.parts if part.p_for > rules.level / len(load_study().claims) / 2]
-    few = [part for part in left if part.num_runs < rules.min_seeds and part.condition.expect not in ("most", "few")]
-    if few:
-        where = [place for part in few for place in _part_places(part)]
-        said = f"More seeds, {_FEW_SEEDS} to begin with: fewer than {rules.min_seeds} show no spread."
-        images = [part.images_needed for part in few if part.images_needed]
-        if images:
-            said += f" At the difference seen, at least {max(images):,} test images as well."
-        return said, _command(where, _FEW_SEEDS, cohort)
-    hopeless = [part for part in left if part.seeds_needed is None]
-    if hopeless and not any(_outside(part) and part.seeds_needed for part in left):
-        images = [part.images_needed for part in hopeless if part.images_needed]
-        if images and len(images) == len(hopeless):
-            return f"About {max(images):,} test images; on these no number of seeds decides it.", ""
-        return "What is seen lies too near the bound for any number of seeds or images.", ""
+        besides = f" What has runs would need: {said[0].lower()}{said[1:]}" if said else ""
+        said = f"Runs of model{'s' * (len(rows) > 1)} {', '.join(rows)}.{besides}"
+        where, seeds = verdict.missing, _FEW_SEEDS
+    return said, _command(where, seeds, cohort) if where else ""
+
+
+def _more(left: Sequence[Part]) -> tuple[str, list[Place], int]:
+    """Say what more would decide tests that are open, where it is to be run and with how many seeds."""
     contrary = [part for part in left if _outside(part)]  # one of them is enough to contradict
     if contrary:
-        left = [min(contrary, key=lambda part: part.seeds_needed or math.inf)]
-    seeds = max((part.seeds_needed or 0) for part in left)
+        left = [min(contrary, key=lambda part: (part.seeds_needed or math.inf, part.images_needed or math.inf))]
+    min_seeds, on_images = load_study().rules.min_seeds, max((part.images_needed or 0 for part in left), default=0)
     where = [place for part in left for place in _part_places(part)]
-    return f"About {seeds:,} seeds, if what is seen is so.", _command(where, seeds, cohort)
+    if not left:
+        return "", [], 0
+    if any(part.num_runs < min_seeds and part.condition.expect not in ("most", "few", "never") for part in left):
+        images = f" At the difference seen, about {on_images:,} test images as well." if on_images else ""
+        said = f"More seeds, {_FEW_SEEDS} to begin with: fewer than {min_seeds} show no spread.{images}"
+        return said, where, _FEW_SEEDS
+    hopeless = [part for part in left if part.seeds_needed is None]
+    if any(part.images_needed is None for part in hopeless):
+        return "More than anybody has, of seeds or of images: what is seen lies too near the bound.", [], 0
+    if hopeless:
+        return f"About {on_images:,} test images; on these no number of seeds decides it.", [], 0
+    seeds = max((part.seeds_needed or 0) for part in left)
+    return f"About {seeds:,} seeds, if what is seen is so.", where, seeds
 
 
 def _outside(part: Part) -> bool:

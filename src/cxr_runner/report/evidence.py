@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 
 from cxr_runner.artifacts import Run
+from cxr_runner.claims.traits import Decisions, Trial, best_constant_loss, curve_numbers
+from cxr_runner.claims.verdicts import PIXELS, Place, places
 from cxr_runner.report.cohorts import Cohort
 from cxr_runner.report.pictures import Material, class_counts
 from cxr_runner.report.predictions import Predictions
 from cxr_runner.runs import DataSet
 from cxr_runner.study import Row, load_study, match_row
-from cxr_runner.traits import Decisions, Trial, best_constant_loss, curve_numbers
-from cxr_runner.verdicts import PIXELS, Place, places
 
 
 def gather_evidence(material: Material, predictions: Predictions) -> dict[Place, list[Trial]]:

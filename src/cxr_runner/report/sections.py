@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from cxr_runner.claims.verdicts import decide
 from cxr_runner.markdown import printable
 from cxr_runner.report.baselines import Baselines
 from cxr_runner.report.claims import ClaimsReport, converged_picture, report_claims
@@ -20,7 +21,6 @@ from cxr_runner.report.predictions import Predictions
 from cxr_runner.report.statistics import Statistics, gather_statistics
 from cxr_runner.report.tables import comparison, published_tables
 from cxr_runner.study import load_study
-from cxr_runner.verdicts import decide
 
 if TYPE_CHECKING:  # matplotlib is imported when there is something to draw
     from matplotlib.figure import Figure

@@ -9,6 +9,7 @@ from pathlib import Path
 from cxr_runner.errors import UserError
 from cxr_runner.progress import Reporter
 from cxr_runner.report.baselines import find_baselines
+from cxr_runner.report.claims_page import claims_page
 from cxr_runner.report.cohorts import form_cohorts
 from cxr_runner.report.collapse import collapsed_table
 from cxr_runner.report.errata import gather_errata
@@ -32,7 +33,7 @@ _TABLE_FILES = re.compile(rf"({_TABLE_NAMES})(_\d+)?\.(csv|md|tex)")
 
 
 def write_report(root: Path, out: Path, reporter: Reporter | None = None) -> None:
-    """Write ``index.html``, ``report.md``, ``tables/`` and ``figures/``, and print the results.
+    """Write ``index.html``, ``report.md``, ``claims.md``, ``tables/`` and ``figures/``, and print the results.
 
     Args:
         root: holds run directories, at any depth.
@@ -77,6 +78,7 @@ def write_report(root: Path, out: Path, reporter: Reporter | None = None) -> Non
         ]
         _write_tables([*tables, *own, *errata.tables], out / "tables", reporter)
         write_text(out / "report.md", markdown_page(page))
+        write_text(out / "claims.md", claims_page(sections))
         write_text(out / "index.html", html_page(page))
     print_report(cohorts, left_out, out)
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_runner.effects import Effect
-from cxr_runner.traits import Decisions, Trial
+from cxr_runner.claims.effects import Effect
+from cxr_runner.claims.traits import Decisions, Trial
 
 ON_IMAGES = ("accuracy", "f1")  # the definitions that are computed from decisions on the test images
 

@@ -1,7 +1,7 @@
 """The study's claims, and what has to be true of runs for each to hold, as ``study.yaml`` states it.
 
-What is here is read, never computed: the numbers are in :mod:`cxr_runner.traits`, the decisions in
-:mod:`cxr_runner.verdicts`.
+What is here is read, never computed: the numbers are in :mod:`cxr_runner.claims.traits`, the decisions in
+:mod:`cxr_runner.claims.verdicts`.
 """
 
 from collections.abc import Iterator, Mapping

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from cxr_runner.claims import Claim, Condition
-from cxr_runner.contrasts import Contrast, contrast_pair, contrast_row
-from cxr_runner.effects import Share
+from cxr_runner.claims.contrasts import Contrast, contrast_pair, contrast_row
+from cxr_runner.claims.effects import Share
+from cxr_runner.claims.stated import Claim, Condition
+from cxr_runner.claims.traits import Trial
 from cxr_runner.stats import holm
 from cxr_runner.study import load_study
-from cxr_runner.traits import Trial
 
 Word = Literal["supported", "contradicted", "undecided", "not run"]
 PIXELS = "engine=pixel"  # where training times are compared: the study trains on pixels
