@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cxr_runner.artifacts import run_dir
+from cxr_runner.artifacts import RunDir, run_dir
 from cxr_runner.samples import Sample, samples_path, write_samples
 from cxr_runner.study import Row, load_study
 from run_trees import PHANTOM
@@ -26,13 +26,19 @@ def write_study(
     rows: Iterable[str] | None = None,
     data: dict[str, Any] = STUDIED,
     image_size: int = 64,
+    names: str | None = None,
 ) -> None:
-    """Write finished runs of rows of the study, of all of them unless told otherwise."""
+    """Write finished runs of rows of the study, of all of them unless told otherwise.
+
+    With ``names``, such as ``patient{}.png``, they leave predictions of so-called images, two a patient.
+    """
     study = load_study()
     for number, row in enumerate(study.rows):
         if rows is None or row.id in rows:
             for seed in seeds:
-                _write_run(outputs, row, number, seed, data, image_size)
+                files = _write_run(outputs, row, number, seed, data, image_size)
+                if names:
+                    _write_predictions(files, row, number, seed, names)
 
 
 def write_made_up_samples(outputs: Path, fingerprint: str) -> None:
@@ -60,11 +66,11 @@ def study_config(row: Row, data: dict[str, Any], image_size: int, seed: int) -> 
     return config
 
 
-def _write_run(outputs: Path, row: Row, number: int, seed: int, data: dict[str, Any], image_size: int) -> None:
+def _write_run(outputs: Path, row: Row, number: int, seed: int, data: dict[str, Any], image_size: int) -> RunDir:
     rng = np.random.default_rng([number, seed])
     files = run_dir(outputs, row.experiment, f"{number:010x}", seed)
     files.path.mkdir(parents=True)
-    config = study_config(row, {"name": "phantom"}, image_size, seed)
+    config = study_config(row, {"name": "phantom", "patient_pattern": r"patient\d+"}, image_size, seed)
     files.config.write_text(json.dumps(config))  # is YAML too, and quickly written
     files.data.write_text(json.dumps(data))
     epochs = np.arange(1, row.epochs + 1)
@@ -80,6 +86,23 @@ def _write_run(outputs: Path, row: Row, number: int, seed: int, data: dict[str, 
     files.history.write_text("\n".join(lines) + "\n")
     files.metrics.write_text(json.dumps(_metrics(row, rng)))
     files.status.write_text(json.dumps({"state": "done", "host": "nowhere"}))
+    return files
+
+
+def _write_predictions(files: RunDir, row: Row, number: int, seed: int, names: str) -> None:
+    """Write predictions that a class weight shifts, and nothing else; every run finds the same images hard."""
+    labels = np.arange(160) % 4 > 0
+    hardness = np.random.default_rng(0).standard_normal(len(labels))
+    noise = np.random.default_rng([number, seed, 1]).standard_normal(len(labels))
+    logits = 3 * labels - 1 + 1.2 * hardness + 0.3 * noise + np.log(row.pos_weight or 1)
+    if row.family == "linear_relu":
+        logits = np.maximum(logits, 0)
+    lines = ["split,name,label,logit,probability"]
+    for image, (label, logit) in enumerate(zip(labels, logits, strict=True)):
+        split = "val" if image < 80 else "test"
+        probability = 1 / (1 + np.exp(-logit))
+        lines.append(f"{split},{label:d}/{names.format(image // 2)},{label:d},{logit:.7g},{probability:.17g}")
+    files.predictions.write_text("\n".join(lines) + "\n")
 
 
 def _metrics(row: Row, rng: np.random.Generator) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
+from cxr_runner import gram_layer
 from cxr_runner import gram_matrix as gram_module
 from cxr_runner.config import EarlyStoppingConfig, LinearConfig, LinearReLUConfig, ScheduleConfig, SGDConfig
 from cxr_runner.dataset import Dataset
@@ -89,6 +90,19 @@ def test_gram_space_is_plain_sgd_to_ten_digits(images, space, model, momentum, n
     torch.testing.assert_close(logits, plain(pixels).detach(), rtol=1e-10, atol=1e-12)
     for name, value in plain.state_dict().items():
         torch.testing.assert_close(_weights(trainer)[name], value.float(), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("images_ahead", [1, 8, 16, 24])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_how_far_it_looks_ahead_makes_no_difference_but_for_rounding(space, monkeypatch, images_ahead, momentum):
+    optimizer = SGDConfig("sgd", 0.05, momentum, False, momentum / 10, None)
+    far = _run(_gram_trainer(space, MODELS["linear_relu"], optimizer))
+    monkeypatch.setattr(gram_layer, "_ROWS_AT_ONCE", images_ahead)
+    near = _run(_gram_trainer(space, MODELS["linear_relu"], optimizer))
+    for one, other in zip(far.history, near.history, strict=True):
+        assert one.train_loss == pytest.approx(other.train_loss, rel=1e-12)
+    expected = _first_weight(far)
+    assert (_first_weight(near) - expected).abs().max() < 1e-12 * expected.abs().max()
 
 
 def test_schedules_reach_gram_space_too(space):

@@ -6,6 +6,7 @@ whoever reads a run directory sees whole files only.
 
 import json
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -125,6 +126,12 @@ class Run:
 
         return pd.read_csv(RunDir(self.path).history)
 
+    def predictions(self) -> "pd.DataFrame":
+        """Read the predictions, one row for every image of val and test."""
+        import pandas as pd
+
+        return pd.read_csv(RunDir(self.path).predictions)
+
 
 def run_dir(outputs: Path, name: str, run_id: str, seed: int) -> RunDir:
     """Return the directory of a run, which need not exist."""
@@ -176,7 +183,8 @@ def write_csv(path: Path, table: "pd.DataFrame") -> None:
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path to write to; on success it becomes ``path``, on an error it is removed."""
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    # Not the process's number, which processes on two machines, or in two containers, may share.
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}")
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -184,6 +192,12 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def clear_temporaries(folder: Path) -> None:
+    """Remove what processes that were killed while they wrote have left in a folder; whoever calls is alone in it."""
+    for path in folder.glob(".*.tmp*"):
+        path.unlink(missing_ok=True)
 
 
 def read_run(path: Path) -> Run:

@@ -10,7 +10,7 @@ from platformdirs import user_cache_path
 from cxr_runner.errors import user_path
 from cxr_runner.sources import Source
 
-FORMAT_VERSION = 2  # counts changes of decoding, resizing or layout: older stores are then built anew
+FORMAT_VERSION = 3  # counts changes of decoding, resizing or layout: older stores are then built anew
 
 
 def cache_dir() -> Path:

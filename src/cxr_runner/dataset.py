@@ -13,11 +13,11 @@ from cxr_runner import splits
 from cxr_runner.cache import cache_dir
 from cxr_runner.config import AnyDataConfig
 from cxr_runner.description import keep_description
-from cxr_runner.errors import UserError
+from cxr_runner.errors import RunFailedError, UserError
 from cxr_runner.opening import open_source
 from cxr_runner.progress import Reporter
 from cxr_runner.sources import SPLITS, About
-from cxr_runner.store import Store, open_store
+from cxr_runner.store import Store, changed_images, open_store
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,13 @@ class Dataset:
 
     Attributes:
         images: uint8 [stored images, side, side]; only the rows named by ``table`` belong to the data set.
-        table: one row an image, indexed by its row in ``images``: ``name``, ``label``, ``split``.
+        table: one row an image, indexed by its row in ``images``: ``name``, ``label``, ``split``, ``check`` (checksum
+            of its pixels).
         class_names: the negative and the positive class.
         about: title, citation, licence.
         duplicates: the dropped images: ``name``, ``same_as``.
         unreadable: the skipped images: ``name``, ``error``.
-        store: the folder of the store, where what is derived from all its images may be kept.
+        store: the folder in the store where what is derived from all its images may be kept.
         fingerprint: 16 hex digits over names, labels, splits and stored pixels, in order.
     """
 
@@ -56,6 +57,11 @@ class Dataset:
         """Return the names of a split, in the order of :meth:`rows`."""
         return self.table["name"][self.table["split"] == split].tolist()
 
+    def intact(self) -> bool:
+        """Return whether every image is what it was when it was decoded; reads all of them."""
+        checks = self.table["check"]
+        return not len(changed_images(self.images, checks.index.to_numpy(np.int64), checks.tolist()))
+
     def describe(self) -> dict[str, Any]:
         """Return what a reader of a run's results has to know of its data, ready for JSON."""
         counts = {
@@ -73,18 +79,41 @@ class Dataset:
         }
 
 
-def open_dataset(config: AnyDataConfig, reporter: Reporter) -> Dataset:
+def open_intact(config: AnyDataConfig, dataset: Dataset, reporter: Reporter) -> Dataset:
+    """Make sure, before anything is computed from them, that all images are those that the fingerprint is of.
+
+    Args:
+        config: that the data set was opened with.
+        dataset: as opened.
+        reporter: shown the progress where the store was damaged and is built anew.
+
+    Returns:
+        The data set, or the same one opened from a new store.
+
+    Raises:
+        RunFailedError: there are other images now.
+    """
+    if dataset.intact():
+        return dataset
+    again = open_dataset(config, reporter, every_image=True)
+    if again.fingerprint != dataset.fingerprint:
+        raise RunFailedError("the images have changed since the command began; the same command takes the new ones")
+    return again
+
+
+def open_dataset(config: AnyDataConfig, reporter: Reporter, *, every_image: bool = False) -> Dataset:
     """Open a data set: source, store, unreadable images, duplicates, splits.
 
     Args:
         config: which data, and what to do with it.
         reporter: shown the progress of the first decoding.
+        every_image: see :func:`~cxr_runner.store.open_store`.
 
     Raises:
         UserError: anything about the data is not as it must be.
     """
     source = open_source(config)
-    store = open_store(source, config.image_size, cache_dir(), reporter)
+    store = open_store(source, config.image_size, cache_dir(), reporter, every_image=every_image)
     readable, unreadable = _set_aside_unreadable(store.table, config)
     duplicates = splits.find_duplicates(readable) if config.duplicates == "drop" else readable.iloc[:0]
     clean = readable.drop(duplicates.index)
@@ -93,12 +122,12 @@ def open_dataset(config: AnyDataConfig, reporter: Reporter) -> Dataset:
     _check_splits(clean, store.class_names, strategy)
     dataset = Dataset(
         images=store.images,
-        table=clean[["name", "label", "split"]],
+        table=clean[["name", "label", "split", "check"]],
         class_names=store.class_names,
         about=source.about,
         duplicates=duplicates.reindex(columns=["name", "same_as"]),
         unreadable=unreadable,
-        store=store.path,
+        store=store.derived,
         fingerprint=_fingerprint(clean, store),
     )
     keep_description(store.path, config, dataset.describe())

@@ -14,6 +14,7 @@ import pandas as pd
 import yaml
 
 from cxr_runner.recovery import Evaluation, Reported, Solution, matching_counts, possible_counts, recover
+from cxr_runner.stats import wilson
 from cxr_runner.study import Row, Study, load_study
 
 _PERCENT_DIGITS, _DIGITS = 3, 2  # decimals of the published accuracy, as a fraction, and of the other metrics
@@ -141,11 +142,9 @@ def _accuracy_row(row: Row, study: Study) -> dict[str, Any]:
 
 
 def _recovery_row(row: Row, study: Study) -> dict[str, Any]:
-    from scipy.stats import binomtest  # here, because scipy takes a second to import
-
     assert row.published is not None
     sizes, solutions, correct = evaluation(row, study), recoveries()[row.id], recovered_correct(row.id)
-    interval = binomtest(correct, sizes.num_images).proportion_ci(method="wilson")
+    interval = wilson(correct, sizes.num_images)
     return {
         "row": row.id,
         "model": row.title,

@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
@@ -9,17 +11,18 @@ from torch import Tensor
 from cxr_runner import artifacts
 from cxr_runner.artifacts import run_dir
 from cxr_runner.config import AnyDataConfig, AnyModelConfig, LinearConfig, LinearReLUConfig, RunConfig, SGDConfig
-from cxr_runner.dataset import Dataset, open_dataset
+from cxr_runner.dataset import Dataset, open_dataset, open_intact
 from cxr_runner.devices import choose_device, keep_freed_memory
 from cxr_runner.engine import choose_engine
 from cxr_runner.errors import BadImageError, RunFailedError, UserError, user_path
 from cxr_runner.gram_space import GramSpace
 from cxr_runner.identity import run_id
+from cxr_runner.member import Job
 from cxr_runner.models import build_model, first_weight, initial_weights_digest
 from cxr_runner.pictures import Painter
 from cxr_runner.progress import Reporter, make_reporter
 from cxr_runner.samples import leave_samples
-from cxr_runner.stack import Job, train_stack
+from cxr_runner.stack import train_stack
 from cxr_runner.summary import describe_data, print_results, print_results_of_many
 
 Outcome = float | Exception
@@ -94,6 +97,7 @@ class _Sweep:
     def __init__(self, reporter: Reporter, on_failure: OnFailure, painter: Painter) -> None:
         self.reporter, self.on_failure, self.painter = reporter, on_failure, painter
         self.datasets: dict[AnyDataConfig, Dataset] = {}
+        self.intact: dict[AnyDataConfig, Dataset] = {}  # the same ones, every image of which was looked at
         self.checked_models: set[tuple[AnyModelConfig, int]] = set()
         self.space: tuple[Path, str, GramSpace] | None = None
         self.failures: dict[Path, Exception] = {}
@@ -104,12 +108,14 @@ class _Sweep:
         self.paths = [plan.files.path for plan in plans if isinstance(plan, Job)]
         jobs = {plan.files.path: plan for plan in plans if isinstance(plan, Job)}
         waiting = [job for job in jobs.values() if job.config.force or not job.files.complete()]
-        num_done = len(jobs) - len(waiting)
-        if len(jobs) > 1 and num_done:
-            self.reporter.line(f"{num_done} of {len(jobs)} runs are done already (force=true trains them anew)")
-            for job in jobs.values():
-                if job not in waiting:
-                    self._picture(job)
+        done = [job for job in jobs.values() if job not in waiting]
+        for job in done:
+            with suppress(OSError):  # left by a process that was killed as the run was done
+                job.files.checkpoint.unlink(missing_ok=True)
+        if len(jobs) > 1 and done:
+            self.reporter.line(f"{len(done)} of {len(jobs)} runs are done already (force=true trains them anew)")
+            for job in done:
+                self._picture(job)
         stacks = _form_stacks(waiting)
         for number, stack in enumerate(stacks, start=1):
             if len(jobs) > 1:
@@ -155,6 +161,7 @@ class _Sweep:
 
     def _train(self, stack: Sequence[Job], waiting: Sequence[Job]) -> None:
         try:
+            stack = self._with_intact_images(stack)
             space = self._open_space(stack[0], waiting) if stack[0].choice.engine == "gram" else None
             failures: dict[Job, RunFailedError] = train_stack(stack, space, self.reporter)
         except BrokenPipeError:  # nobody reads on: an interruption, no failure of the runs
@@ -167,12 +174,21 @@ class _Sweep:
             self.failures[job.files.path] = failure
             self.on_failure(failure)
 
+    def _with_intact_images(self, stack: Sequence[Job]) -> list[Job]:
+        """Return the same jobs with images that were all looked at, once in the life of the process."""
+        config = stack[0].config.data
+        if config not in self.intact:
+            self.intact[config] = open_intact(config, stack[0].dataset, self.reporter)
+        return [replace(job, dataset=self.intact[config]) for job in stack]
+
     def _open_space(self, job: Job, waiting: Sequence[Job]) -> GramSpace:
         """Open the Gram space of a job's data, with the starts of all jobs that will use it."""
         key = (job.dataset.store, job.dataset.fingerprint)
         if self.space is None or self.space[:2] != key:
             self.space = (*key, GramSpace(job.dataset, job.device, self.reporter))
-            alike = [other for other in waiting if other.choice.engine == "gram" and other.dataset is job.dataset]
+            alike = [
+                other for other in waiting if other.choice.engine == "gram" and other.config.data == job.config.data
+            ]
             self.space[2].prepare_starts(_first_weights(alike))
         return self.space[2]
 

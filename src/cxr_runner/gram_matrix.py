@@ -11,17 +11,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cxr_runner.artifacts import replacing
+from cxr_runner.artifacts import clear_temporaries, replacing
 from cxr_runner.errors import UserError
 from cxr_runner.exact import fastest
+from cxr_runner.integrity import is_sealed, seal
+from cxr_runner.locks import alone
 from cxr_runner.progress import Reporter
 
 _PIXELS_AT_ONCE = 8192  # columns converted at a time: 200 MB of float32 for 6,000 images
 _ROWS_AT_ONCE = 1024
+_SEAL = "Gram matrix"
 _EXACT_IN_FLOAT32 = 1024  # 1024 * 128 * 128 = 2^24
 
 
@@ -41,11 +43,13 @@ def open_gram_matrix(images: NDArray[np.uint8], store: Path, reporter: Reporter)
     if matrix is not None:
         return matrix
     try:
-        with FileLock(store / "gram.lock"):
+        with alone(store / "gram.lock", "computes the same Gram matrix", reporter):
             if (matrix := _read(path, images)) is None:  # another process may have built it while we waited
+                clear_temporaries(store)
                 matrix = gram_matrix(images, reporter)
                 with replacing(path) as temporary:
                     np.save(temporary, matrix)
+                    seal(temporary, _SEAL)
     except OSError as error:
         valid = f"the Gram matrix cannot be kept here ({error.strerror}); engine=pixel does without"
         raise UserError.for_key("CXR_CACHE", store, valid) from error
@@ -53,8 +57,10 @@ def open_gram_matrix(images: NDArray[np.uint8], store: Path, reporter: Reporter)
 
 
 def _read(path: Path, images: NDArray[np.uint8]) -> NDArray[np.float64] | None:
-    """Open a matrix; None where it is missing or where a sample of it is not what the images give."""
+    """Open a matrix; None where it is missing or damaged, or where a sample of it is not what the images give."""
     try:
+        if not is_sealed(path, _SEAL):
+            return None
         matrix: NDArray[np.float64] = np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError):
         return None

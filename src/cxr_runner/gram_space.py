@@ -17,6 +17,7 @@ from cxr_runner.artifacts import replacing
 from cxr_runner.dataset import Dataset
 from cxr_runner.exact import WholeNumbers, num_exact_bits, steps_of_rows, to_whole_numbers
 from cxr_runner.gram_matrix import open_gram_matrix
+from cxr_runner.integrity import is_sealed, seal
 from cxr_runner.progress import Reporter
 from cxr_runner.sources import SPLITS
 
@@ -160,8 +161,10 @@ class GramSpace:
             self._keep_start(key)
 
     def _load_start(self, key: str, num_outputs: int) -> bool:
-        """Read a start from beside the store; False where there is none."""
+        """Read a start from beside the store; False where there is none, or not what was written."""
         with suppress(OSError, ValueError, EOFError):
+            if not is_sealed(self._path(key), key):
+                return False
             start = np.load(self._path(key))
             if start.dtype == np.float64 and start.shape == (len(self.pixels), num_outputs):
                 self._starts[key] = torch.from_numpy(start)
@@ -174,6 +177,7 @@ class GramSpace:
             self._path(key).parent.mkdir(exist_ok=True)
             with replacing(self._path(key)) as temporary:
                 np.save(temporary, self._starts[key].numpy())
+                seal(temporary, key)
 
     def _path(self, key: str) -> Path:
         return self.store / "starts" / f"{key}.npy"

@@ -67,4 +67,7 @@ def draw_all() -> None:
 
 def _draw(path: Path) -> None:
     for run in find_runs(path):
-        draw_pictures(run)
+        try:
+            draw_pictures(run)
+        except Exception as error:  # a full disk, a file that somebody has changed: the run itself is done
+            print(f"no pictures of {path}, the same command draws them ({error!r})", file=sys.stderr)

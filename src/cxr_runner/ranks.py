@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 from cxr_runner.augment import Augment
 from cxr_runner.backend import Key
 from cxr_runner.config import RunConfig
-from cxr_runner.dataset import Dataset, open_dataset
+from cxr_runner.dataset import Dataset, open_dataset, open_intact
 from cxr_runner.devices import choose_device, keep_freed_memory, num_processes, set_determinism
 from cxr_runner.errors import RunFailedError
 from cxr_runner.models import build_model
@@ -183,6 +183,7 @@ def _build(config: RunConfig, fingerprint: str, pos_weight: float | None) -> Sha
     dataset = open_dataset(config.data, Reporter())
     if dataset.fingerprint != fingerprint:
         raise RunFailedError(f"the images here, {dataset.fingerprint}, are not those of the leader, {fingerprint}")
+    dataset = open_intact(config.data, dataset, Reporter())
     device = choose_device("auto" if config.device.startswith("cuda") else config.device)
     return ShareBackend(config, dataset, pos_weight, device)
 

@@ -1,25 +1,24 @@
 """One stack of runs, end to end: runs of one shape on the same data, trained together, each left in its directory."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict
 from typing import Any
 
-import pandas as pd
 import torch
-from filelock import FileLock
 from torch import Tensor, nn
 
-from cxr_runner.artifacts import RunDir, replacing, write_csv, write_json
+from cxr_runner.artifacts import clear_temporaries, write_json
 from cxr_runner.backend import Backend
 from cxr_runner.config import RunConfig
 from cxr_runner.dataset import Dataset
 from cxr_runner.devices import describe_device, num_processes, set_determinism
-from cxr_runner.engine import Choice, build_backend, largest_disagreements
-from cxr_runner.errors import RunFailedError, UserError
+from cxr_runner.engine import build_backend, largest_disagreements
+from cxr_runner.errors import RunFailedError
 from cxr_runner.gram_space import GramSpace
 from cxr_runner.identity import to_dict
+from cxr_runner.member import Job, Member, explained, locked, write_history
 from cxr_runner.models import build_model, describe_model
 from cxr_runner.progress import Reporter
 from cxr_runner.results import EVALUATED, describe_origin, write_results
@@ -28,39 +27,6 @@ from cxr_runner.train import Subset, Trainer, TrainSettings, train_epoch
 
 _TOLERANCE = 1e-3  # of the saved model's logits against the engine's, relative; float32 rounding stays far below
 _CHECKPOINT_SHARE = 0.05  # of the time may go into checkpoints
-
-
-@dataclass(frozen=True, eq=False)
-class Job:
-    """A run that is to be trained: its configuration, and what was found for it.
-
-    Attributes:
-        config: of the run.
-        dataset: its images.
-        device: where it will compute.
-        choice: the engine.
-        files: its directory.
-    """
-
-    config: RunConfig
-    dataset: Dataset
-    device: torch.device
-    choice: Choice
-    files: RunDir
-
-
-@dataclass(eq=False)
-class _Member:
-    """A run under way."""
-
-    job: Job
-    model: nn.Module
-    trainer: Trainer
-    status: Status
-
-    @property
-    def files(self) -> RunDir:
-        return self.job.files
 
 
 def train_stack(jobs: Sequence[Job], space: GramSpace | None, reporter: Reporter) -> dict[Job, RunFailedError]:
@@ -78,15 +44,18 @@ def train_stack(jobs: Sequence[Job], space: GramSpace | None, reporter: Reporter
         Those that failed; their directories say why.
 
     Raises:
-        UserError: the directories cannot be written to.
+        UserError: the directories cannot be made.
+        RunFailedError: a disk is full, or failed; all runs of the stack go on from where they were.
     """
-    with ExitStack() as locks:
+    with ExitStack() as locks, explained(jobs[0].files):
         # In one order everywhere, so that two processes with overlapping stacks cannot wait for each other.
         for job in sorted(jobs, key=lambda job: job.files.path):
-            locks.enter_context(_locked(job.files))
+            locks.enter_context(locked(job.files, reporter))
         unfinished = [job for job in jobs if job.config.force or not job.files.complete()]
         if not unfinished:
             return {}
+        for job in unfinished:
+            clear_temporaries(job.files.path)
         statuses = [Status(job.files, to_dict(job.config)) for job in unfinished]
         try:
             failures = _train(unfinished, statuses, space, reporter)
@@ -122,11 +91,18 @@ def _train(
         Trainer(backend, subsets["train"], subsets["val"], _settings(job.config, weight), place)
         for place, (job, weight) in enumerate(zip(jobs, weights, strict=True))
     ]
-    members = [_Member(*parts) for parts in zip(jobs, models, trainers, statuses, strict=True)]
-    failures = _fit(members, reporter)
-    finished = [member for member in members if member.job not in failures]
-    if finished:
-        failures |= _leave_results(finished, subsets, backend, origin | {"stack_size": len(jobs)})
+    members = [Member(*parts) for parts in zip(jobs, models, trainers, statuses, strict=True)]
+    try:
+        failures = _fit(members, reporter)
+        finished = [member for member in members if member.job not in failures]
+        if finished:
+            failures |= _leave_results(finished, subsets, backend, origin | {"stack_size": len(jobs)})
+    except BaseException:  # an interruption above all: no epoch that was finished is lost
+        with suppress(OSError):  # a full disk must not hide what went wrong
+            for member in members:
+                if not member.status.ended:
+                    member.save()
+        raise
     return failures
 
 
@@ -154,9 +130,9 @@ def _subset(dataset: Dataset, split: str) -> Subset:
     return Subset(torch.tensor(dataset.rows(split)), torch.tensor(dataset.labels(split)).float())
 
 
-def _fit(members: Sequence[_Member], reporter: Reporter) -> dict[Job, RunFailedError]:
+def _fit(members: Sequence[Member], reporter: Reporter) -> dict[Job, RunFailedError]:
     """Train all epochs, leaving history and checkpoint now and then; return the members that failed."""
-    failures = {member.job: error for member in members if (error := _resume(member, reporter))}
+    failures = {member.job: error for member in members if (error := member.resume(reporter))}
     active = [member for member in members if member.job not in failures and not member.trainer.finished]
     trainer = members[0].trainer
     first_epoch = 1 + min((len(member.trainer.history) for member in active), default=trainer.settings.epochs)
@@ -168,49 +144,23 @@ def _fit(members: Sequence[_Member], reporter: Reporter) -> dict[Job, RunFailedE
                 if member.trainer.failure is not None:
                     failures[member.job] = member.status.failed(member.trainer.failure)
             active = [member for member in active if member.job not in failures]
+            for member in active:
+                member.remember()
             start = time.perf_counter()
             if cost <= _CHECKPOINT_SHARE * (start - saved):
                 for member in active:
-                    _save(member)
+                    member.save()
                 saved, cost = time.perf_counter(), time.perf_counter() - start
             shown.epoch([member.trainer.history[-1] for member in active])
             active = [member for member in active if not member.trainer.finished]
     for member in members:
-        _write_history(member)
+        write_history(member.files, [asdict(epoch) for epoch in member.trainer.history])
         member.trainer.finish()
     return failures
 
 
-def _write_history(member: _Member) -> None:
-    if member.trainer.history:
-        write_csv(member.files.history, pd.DataFrame([asdict(epoch) for epoch in member.trainer.history]))
-
-
-def _save(member: _Member) -> None:
-    _write_history(member)
-    with replacing(member.files.checkpoint) as temporary:
-        torch.save(member.trainer.state_dict(), temporary)
-
-
-def _resume(member: _Member, reporter: Reporter) -> RunFailedError | None:
-    """Go on from a checkpoint where there is one; one that cannot be used is set aside, and the run fails."""
-    checkpoint = member.files.checkpoint
-    if not checkpoint.exists():
-        return None
-    try:
-        member.trainer.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True))
-    except (OSError, MemoryError, torch.OutOfMemoryError):  # no fault of the file
-        raise
-    except Exception:  # garbage may raise anything
-        checkpoint.replace(checkpoint.with_name("checkpoint.damaged.pt"))
-        reason = "checkpoint.pt cannot be used and is now called checkpoint.damaged.pt; the same command starts over"
-        return member.status.failed(RunFailedError(reason))
-    reporter.line(f"seed {member.job.config.seed}: resuming after epoch {len(member.trainer.history)}")
-    return None
-
-
 def _leave_results(
-    members: Sequence[_Member], subsets: dict[str, Subset], backend: Backend, facts: dict[str, Any]
+    members: Sequence[Member], subsets: dict[str, Subset], backend: Backend, facts: dict[str, Any]
 ) -> dict[Job, RunFailedError]:
     """Write what finished runs leave; return those whose weights do not give the logits that training ended with."""
     places = [member.trainer.member for member in members]
@@ -238,7 +188,7 @@ def _leave_results(
 
 
 def _disagreements(
-    members: Sequence[_Member],
+    members: Sequence[Member],
     weights: Sequence[dict[str, Tensor]],
     subsets: dict[str, Subset],
     logits: Sequence[dict[str, Tensor]],
@@ -252,7 +202,7 @@ def _disagreements(
     return list(largest_disagreements(models, job.dataset, rows, own, job.device))
 
 
-def _facts(member: _Member) -> dict[str, Any]:
+def _facts(member: Member) -> dict[str, Any]:
     job = member.job
     return {
         "engine": job.choice.engine,
@@ -263,18 +213,3 @@ def _facts(member: _Member) -> dict[str, Any]:
         "num_parameters": sum(parameter.numel() for parameter in member.model.parameters()),
         "pos_weight": member.trainer.settings.pos_weight,
     }
-
-
-@contextmanager
-def _locked(files: RunDir) -> Iterator[None]:
-    """Make the run directory and keep other processes out: one with the same run waits, and then finds it done."""
-    lock = FileLock(files.lock)
-    try:
-        files.path.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except OSError as error:
-        raise UserError.for_key("outputs", files.path, f"cannot be written to ({error.strerror})") from None
-    try:
-        yield
-    finally:
-        lock.release()

@@ -35,7 +35,7 @@ class Status:
 
     def failed(self, error: BaseException) -> RunFailedError:
         """Write down why the run ended, and return the error as it is told to people."""
-        interrupted = isinstance(error, KeyboardInterrupt | BrokenPipeError)
+        interrupted = isinstance(error, KeyboardInterrupt | SystemExit | BrokenPipeError)
         reason = "interrupted" if interrupted else str(error) or type(error).__name__
         first_line, trace = reason.splitlines()[0], "".join(traceback.format_exception(error))
         with suppress(OSError):  # a full disk must not hide what went wrong

@@ -132,7 +132,7 @@ def plot_published(comparisons: Mapping[str, pd.DataFrame], tables: Mapping[str,
 
     Args:
         comparisons: by the title of its panel a table of :func:`cxr_runner.report.comparison.comparison_table`.
-        tables: by the id of a row its runs, as :func:`cxr_runner.load_runs` returns them.
+        tables: by the id of a row its living runs, as :func:`cxr_runner.load_runs` returns them.
     """
     study = load_study()
     figure = Figure(figsize=(11, 3.5), layout="constrained")
@@ -141,7 +141,7 @@ def plot_published(comparisons: Mapping[str, pd.DataFrame], tables: Mapping[str,
         wanted = table[table["metric"] == "accuracy_batch_mean"].to_dict("records")
         pooled = {entry["row"]: entry for entry in table[table["metric"] == "accuracy"].to_dict("records")}
         for place, entry in enumerate(wanted):
-            values = tables[entry["row"]]["accuracy_batch_mean"].tolist() if entry["num_seeds"] else []
+            values = tables[entry["row"]]["accuracy_batch_mean"].tolist() if entry["row"] in tables else []
             color = FAMILY_COLORS[study.row(entry["row"]).family]
             _draw_published(axes, place, entry | {"values": values}, pooled[entry["row"]], color)
         labels = [f"{entry['row']}  {entry['model'].split(',')[0]}{_weight(entry['model'])}" for entry in wanted]
@@ -152,7 +152,7 @@ def plot_published(comparisons: Mapping[str, pd.DataFrame], tables: Mapping[str,
         _tidy(axes, "x")
     handles = [
         Line2D([], [], color="black", marker="x", linestyle="none", markersize=8, label="published, one run"),
-        Line2D([], [], color=_GREY, marker="|", linewidth=2.5, label="ours: mean, 95 % t interval over seeds"),
+        Line2D([], [], color=_GREY, marker="|", linewidth=2.5, label="ours, alive: mean, 95 % t interval over seeds"),
         Line2D([], [], color=_GREY, marker=".", linestyle="none", alpha=0.6, label="one seed"),
         Line2D([], [], color=_GREY, linewidth=7, alpha=0.2, label="what so few test images leave open (Wilson, 95 %)"),
     ]
@@ -162,15 +162,21 @@ def plot_published(comparisons: Mapping[str, pd.DataFrame], tables: Mapping[str,
 
 def _draw_published(axes: Axes, place: int, entry: Mapping[Any, Any], pooled: Mapping[Any, Any], color: str) -> None:
     axes.plot(entry["published"], place, "x", color="black", markersize=8, markeredgewidth=1.8, zorder=4)
-    if not entry["num_seeds"]:
-        axes.annotate("no runs", (entry["published"], place), xytext=(9, 0), textcoords="offset points", va="center")
+    if not entry["values"]:
+        axes.annotate(
+            "all collapsed" if entry["num_seeds"] else "no runs",
+            (entry["published"], place),
+            xytext=(9, 0),
+            textcoords="offset points",
+            va="center",
+        )
         return
     shift = entry["mean"] - pooled["mean"]  # the interval is one of the pooled accuracy
     ends = [pooled["wilson_low"] + shift, pooled["wilson_high"] + shift]
     axes.plot(ends, [place, place], color=color, linewidth=7, alpha=0.2, solid_capstyle="butt")
     axes.plot(entry["values"], [place] * len(entry["values"]), ".", color=color, markersize=5, alpha=0.6)
     axes.plot(entry["mean"], place, "|", color=color, markersize=14, markeredgewidth=2.5)
-    if entry["num_seeds"] > 1:
+    if len(entry["values"]) > 1:
         axes.plot([entry["low"], entry["high"]], [place, place], color=color, linewidth=2.5)
 
 

@@ -44,6 +44,11 @@ class Repetition:
         """Return how many runs give one and the same output for all images."""
         return int(self.table["collapsed"].sum())
 
+    @property
+    def alive(self) -> pd.DataFrame:
+        """The rows of the runs that have not collapsed."""
+        return self.table[~self.table["collapsed"]]
+
 
 @dataclass(frozen=True)
 class Cohort:

@@ -21,6 +21,7 @@ class Table:
         data: with all digits and the names of the API.
         shown: texts under headings for people, in the same order of rows.
         num_texts: how many of the first columns of ``shown`` are texts; the others are aligned to the right.
+        title: where one stands above it, '' for none.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Table:
     data: pd.DataFrame
     shown: pd.DataFrame
     num_texts: int = 1
+    title: str = ""
 
     @property
     def rows(self) -> list[list[str]]:
@@ -70,3 +72,13 @@ def number(value: float, form: str = ".3f") -> str:
 def plural(count: int, noun: str) -> str:
     """Return a count with its noun."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def between(low: float, high: float) -> str:
+    """Return both ends of an interval, '' where there is none."""
+    return "" if pd.isna(low) else f"{low:.3f} to {high:.3f}"
+
+
+def signed(difference: float, low: float, high: float) -> str:
+    """Return a difference with both ends of its interval."""
+    return f"{difference:+.3f} ({low:+.3f} to {high:+.3f})".replace("-", "−")

@@ -8,6 +8,7 @@ from cxr_runner.report.export import Table
 from cxr_runner.report.page import Page
 from cxr_runner.report.pictures import Picture
 from cxr_runner.report.sections import Section
+from cxr_runner.report.statistics import Statistics
 from cxr_runner.report.tables import COMPARISON_LEGEND
 
 _NOTICE = "**Not for clinical use.**"
@@ -41,12 +42,22 @@ def _section(section: Section, page: Page) -> list[str]:
     parts += [COMPARISON_LEGEND, BASELINES_LEGEND]
     if section.more_baselines:
         parts += [f"To make the other trivial baselines:\n\n    {section.more_baselines}"]
+    parts += _statistics(section.statistics, page)
     for picture in section.figures:
         parts += [f"### {markdown_text(picture.title)}", markdown_text(picture.text), _picture(picture, page)]
     if section.not_drawn:
         lines = [f"- {markdown_text(path)}: {markdown_text(why)}" for path, why in section.not_drawn.items()]
         parts += ["Without curves:", "\n".join(lines)]
     return parts
+
+
+def _statistics(statistics: Statistics, page: Page) -> list[str]:
+    parts = ["### How sure the figures are", *_list(statistics.sentences)]
+    for table in statistics.tables:
+        parts += [f"#### {markdown_text(table.title)}", *_captioned(table)]
+    for picture in statistics.pictures:
+        parts += [f"#### {markdown_text(picture.title)}", markdown_text(picture.text), _picture(picture, page)]
+    return parts if statistics.sentences or statistics.tables else []
 
 
 def _picture(picture: Picture, page: Page) -> str:

@@ -65,10 +65,11 @@ class Material:
         paths = repetition.table["path"] if repetition else ()
         return [self.histories[path] for path in paths if path in self.histories]
 
-    def tables(self, row_ids: Iterable[str]) -> dict[str, pd.DataFrame]:
-        """Return the runs of the rows that have some."""
-        found = self.cohort.repetitions
-        return {row_id: found[row_id].table for row_id in row_ids if row_id in found}
+    def tables(self, row_ids: Iterable[str], alive: bool = False) -> dict[str, pd.DataFrame]:
+        """Return the runs of the rows that have some, all of them or those that have not collapsed."""
+        found = [self.cohort.repetitions[row_id] for row_id in row_ids if row_id in self.cohort.repetitions]
+        tables = {one.row.id: one.alive if alive else one.table for one in found}
+        return {row_id: table for row_id, table in tables.items() if len(table)}
 
 
 def study_pictures(material: Material) -> list[Picture]:
@@ -171,7 +172,8 @@ def _confusion(figure: StudyFigure, material: Material) -> Picture:
     counts = class_counts(material.cohort.facts).get("test", {})
     positive = str(material.cohort.facts.get("positive_class", "positive"))
     negative = next((name for name in counts if name != positive), "negative")
-    means = repetition.table[["tp", "fp", "fn", "tn"]].mean().round(1).to_dict() if repetition else {}
+    alive = repetition.alive if repetition else pd.DataFrame()
+    means = alive[["tp", "fp", "fn", "tn"]].mean().round(1).to_dict() if len(alive) else {}
 
     def draw() -> "Figure":
         from cxr_runner.figures import plot_confusion
@@ -180,20 +182,20 @@ def _confusion(figure: StudyFigure, material: Material) -> Picture:
         return plot_confusion(whole, (negative, positive), _titled(figure, material))
 
     alt = ", ".join(f"{key} {value:g}" for key, value in means.items())
-    notes = [f"Mean counts of {plural(len(repetition.runs), 'seed')}."] if repetition else []
-    return _of_rows(figure, material, text, alt, draw, {published.row} if repetition else set(), notes)
+    notes = [f"Mean counts of {plural(len(alive), 'seed')}."] if len(alive) else []
+    return _of_rows(figure, material, text, alt, draw, {published.row} if len(alive) else set(), notes)
 
 
 def _bars(figure: StudyFigure, material: Material) -> Picture:
     rows = [load_study().row(row_id) for row_id in figure.rows]
-    tables = material.tables(figure.rows)
+    tables = material.tables(figure.rows, alive=True)
 
     def draw() -> "Figure":
         from cxr_runner.study_figures import plot_bars
 
         return plot_bars(rows, tables)
 
-    text = f"Bars: means over seeds; the axis does not begin at 0. The study: {figure.shows}"
+    text = f"Bars: means over the seeds that live; the axis does not begin at 0. The study: {figure.shows}"
     alt = "; ".join(
         f"model {row_id}: accuracy {table['accuracy_batch_mean'].mean():.3f}, F1 {table['f1'].mean():.3f}"
         for row_id, table in tables.items()
@@ -230,7 +232,7 @@ def _of_rows(
     notes: Sequence[str] = (),
 ) -> Picture:
     """Return a picture of rows of the study, with what is missing and what has collapsed."""
-    missing = [row_id for row_id in figure.rows if row_id not in drawn]
+    missing = [row_id for row_id in figure.rows if row_id not in drawn | material.cohort.repetitions.keys()]
     said = list(notes)
     for row_id in figure.rows:
         repetition = material.cohort.repetitions.get(row_id)

@@ -14,6 +14,8 @@ from cxr_runner.report.comparison import METRICS
 from cxr_runner.report.configurations import label
 from cxr_runner.report.export import Table, mean_sd, number, plural
 from cxr_runner.report.pictures import Material, Picture, class_counts, other_curves, study_pictures
+from cxr_runner.report.predictions import Predictions
+from cxr_runner.report.statistics import Statistics, gather_statistics
 from cxr_runner.report.tables import comparison, published_tables
 from cxr_runner.study import load_study
 
@@ -26,9 +28,18 @@ _VERSIONS = ("python", "cxr-runner", "torch", "torchvision", "numpy")
 
 @dataclass(frozen=True)
 class Cell:
-    """One metric of one model beside the published one, as texts; '' for what there is not."""
+    """One metric of one model beside the published one, as texts; '' for what there is not.
+
+    Attributes:
+        ours: the mean over the runs that live.
+        all: the mean over all runs, where some have collapsed.
+        published: by the study.
+        difference: ours minus published.
+        inside: whether the published value lies in the interval of ours.
+    """
 
     ours: str
+    all: str
     published: str
     difference: str
     inside: bool | None
@@ -68,6 +79,7 @@ class Section:
         tables: for files.
         facts: where the images and runs come from: terms and what is to be said of them.
         not_drawn: by the path of a run why its history cannot be drawn.
+        statistics: how sure the figures are, and which differ.
     """
 
     cohort: Cohort
@@ -79,18 +91,22 @@ class Section:
     tables: list[Table]
     facts: dict[str, str]
     not_drawn: dict[str, str]
+    statistics: Statistics
 
     @property
     def pictures(self) -> list[Picture]:
         """All that is to be drawn."""
-        return [self.overview, *self.figures]
+        return [self.overview, *self.statistics.pictures, *self.figures]
 
 
-def gather_section(material: Material, problems: Mapping[str, str], suffix: str, baselines: Baselines) -> Section:
+def gather_section(
+    material: Material, predictions: Predictions, problems: Mapping[str, str], suffix: str, baselines: Baselines
+) -> Section:
     """Gather all that there is to say of a cohort.
 
     Args:
         material: its runs, histories and samples.
+        predictions: of its runs.
         problems: by the path of a run of any cohort why its history cannot be drawn.
         suffix: of the names of files, so that cohorts do not share any.
         baselines: trivial ones, of the same images.
@@ -111,6 +127,7 @@ def gather_section(material: Material, problems: Mapping[str, str], suffix: str,
         tables=[replace(table, name=table.name + suffix) for table in tables],
         facts=_facts(cohort),
         not_drawn={path: why for path, why in problems.items() if path in paths},
+        statistics=gather_statistics(cohort.repetitions, predictions, suffix),
     )
 
 
@@ -128,13 +145,13 @@ def _overview(material: Material, published: Mapping[int, pd.DataFrame]) -> Pict
 
         titles = {20: "50 epochs, batches of 32 (Fig. 20)", 23: "60 epochs, batches of 64 (Fig. 23)"}
         return plot_published(
-            {titles[figure]: table for figure, table in published.items()}, material.tables(repetitions)
+            {titles[figure]: table for figure, table in published.items()}, material.tables(repetitions, alive=True)
         )
 
     entries = [entry for table in published.values() for entry in table.to_dict("records")]
     alt = "; ".join(
         f"model {entry['row']}: published {entry['published']:.3f}, "
-        + (f"ours {entry['mean']:.3f}" if entry["num_seeds"] else "no runs")
+        + (f"ours {entry['mean']:.3f}" if entry["num_seeds"] > entry["num_collapsed"] else "no living runs")
         for entry in entries
         if entry["metric"] == "accuracy_batch_mean"
     )
@@ -157,8 +174,9 @@ def _sentences(cohort: Cohort, published: Mapping[int, pd.DataFrame]) -> list[st
     if len(judged):
         inside = int(judged["inside"].sum())
         sentences.append(
-            f"The published accuracy lies in the 95 % interval of our mean over seeds for {inside} of {len(judged)}; "
-            "each published value is one run, and the interval does not hold how few the test images are."
+            f"The published accuracy lies in the 95 % interval of our mean over the seeds that live for {inside} of "
+            f"{len(judged)}; each published value is one run, and the interval does not hold how few the test images "
+            "are."
         )
     elif len(tried):
         sentences.append("With one seed there is no interval to hold a published value against.")
@@ -188,7 +206,7 @@ def _comparison(figure: int, table: pd.DataFrame, cohort: Cohort, baselines: Bas
         first = entries.iloc[0]
         seeds = str(first["num_seeds"])
         if first["num_collapsed"]:
-            seeds += f" ({first['num_collapsed']} collapsed)"
+            seeds = f"{first['num_seeds'] - first['num_collapsed']} of {seeds}"
         if not first["num_seeds"]:
             missing.append(str(row_id))
         size = "" if len(cohort.sizes) == 1 or pd.isna(first["image_size"]) else f", {first['image_size']} px"
@@ -196,7 +214,7 @@ def _comparison(figure: int, table: pd.DataFrame, cohort: Cohort, baselines: Bas
     title = {20: "Fig. 20: 50 epochs, batches of 32", 23: "Fig. 23: 60 epochs, batches of 64"}[figure]
     command = cohort.command(missing) if missing else ""
     trivial = [
-        ModelRow(name, "", [Cell(number(values.get(metric, math.nan)), "", "", None) for metric in METRICS])
+        ModelRow(name, "", [Cell(number(values.get(metric, math.nan)), "", "", "", None) for metric in METRICS])
         for name, values in baselines.figures.items()
     ]
     return Comparison(title, [words for words, _ in METRICS.values()], rows, trivial, command)
@@ -204,8 +222,9 @@ def _comparison(figure: int, table: pd.DataFrame, cohort: Cohort, baselines: Bas
 
 def _cell(entry: Mapping[Any, Any]) -> Cell:
     inside = None if pd.isna(entry["inside"]) else bool(entry["inside"])
-    ours = mean_sd(entry["mean"], entry["sd"])
-    return Cell(ours, number(entry["published"], "g"), number(entry["difference"], "+.3f"), inside)
+    ours = mean_sd(entry["mean"], entry["sd"]) or "all collapsed" * (entry["num_seeds"] > 0)
+    of_all = number(entry["all_mean"]) if entry["num_collapsed"] else ""
+    return Cell(ours, of_all, number(entry["published"], "g"), number(entry["difference"], "+.3f"), inside)
 
 
 def _facts(cohort: Cohort) -> dict[str, str]:

@@ -7,7 +7,7 @@ import pandas as pd
 from cxr_runner.report.cohorts import Cohort
 from cxr_runner.report.comparison import METRICS, comparison_table
 from cxr_runner.report.configurations import AVERAGED, SUMMARY_COLUMNS, summarize
-from cxr_runner.report.export import Table, mean_sd, number
+from cxr_runner.report.export import Table, between, mean_sd, number
 from cxr_runner.runs import RUN_COLUMNS
 from cxr_runner.study import load_study
 
@@ -18,7 +18,8 @@ LEGEND = (
     "accuracy stands first, which is no proof of a difference."
 )
 COMPARISON_LEGEND = (
-    "Ours: mean ± sample standard deviation over seeds. Inside: the published value lies in the 95 % Student t "
+    "Ours: mean ± sample standard deviation over the seeds that live; where some have collapsed (one output for all "
+    "images) the mean of all stands below. Inside: the published value lies in the 95 % Student t "
     "interval of our mean. That interval holds what the seeds change (initial weights, order of batches), not how few "
     "the test images are: the Wilson interval says that for the accuracy. A published value is one run on one split."
 )
@@ -75,12 +76,13 @@ def comparison(table: pd.DataFrame, figure: int, cohort: Cohort) -> Table:
         {
             "model": [f"{entry['row']}: {entry['model']}" for entry in entries],
             "metric": [METRICS[entry["metric"]][0] for entry in entries],
-            "ours": [mean_sd(entry["mean"], entry["sd"]) or "no runs" for entry in entries],
+            "ours, alive": [mean_sd(entry["mean"], entry["sd"]) or "no runs" for entry in entries],
+            "ours, all": [mean_sd(entry["all_mean"], entry["all_sd"]) for entry in entries],
             "published": [number(entry["published"]) for entry in entries],
             "difference": [number(entry["difference"], "+.3f") for entry in entries],
             "inside": [yes_no(entry["inside"]) for entry in entries],
-            "t interval": [_ends(entry["low"], entry["high"]) for entry in entries],
-            "Wilson": [_ends(entry["wilson_low"], entry["wilson_high"]) for entry in entries],
+            "t interval": [between(entry["low"], entry["high"]) for entry in entries],
+            "Wilson": [between(entry["wilson_low"], entry["wilson_high"]) for entry in entries],
             "seeds": [text(entry["num_seeds"]) for entry in entries],
             "collapsed": [text(entry["num_collapsed"]) for entry in entries],
         }
@@ -149,7 +151,3 @@ def _cell(value: object, digits: int = 3) -> str:
     if isinstance(value, float) and not pd.isna(value):
         return f"{value:.{digits}g}" if abs(value) >= 1 or value == 0 else f"{value:.3f}"
     return text(value)
-
-
-def _ends(low: float, high: float) -> str:
-    return "" if pd.isna(low) else f"{low:.3f} to {high:.3f}"

@@ -16,13 +16,15 @@ from cxr_runner.report.histories import read_histories
 from cxr_runner.report.markdown_page import markdown_page
 from cxr_runner.report.page import Page, html_page
 from cxr_runner.report.pictures import Material, Picture
+from cxr_runner.report.predictions import read_predictions
 from cxr_runner.report.sections import gather_section
 from cxr_runner.report.tables import all_runs, configurations, left_out_table, study_table
 from cxr_runner.report.terminal import count, print_report
 from cxr_runner.runs import read_runs
 
-_FIGURE_FILES = re.compile(r"(fig\d\d|published|curves|errata)(_\d+)?\.(png|svg)")
-_TABLE_FILES = re.compile(r"(fig\d\d|table\d|configurations|summary|runs|left_out|errata_\w+)(_\d+)?\.(csv|md|tex)")
+_FIGURE_FILES = re.compile(r"(fig\d\d|published|reliability|curves|errata)(_\d+)?\.(png|svg)")
+_TABLE_NAMES = r"fig\d\d|table\d|configurations|summary|runs|left_out|errata_\w+|certainty|pairs\d\d|weight|quality"
+_TABLE_FILES = re.compile(rf"({_TABLE_NAMES})(_\d+)?\.(csv|md|tex)")
 
 
 def write_report(root: Path, out: Path, reporter: Reporter | None = None) -> None:
@@ -45,6 +47,7 @@ def write_report(root: Path, out: Path, reporter: Reporter | None = None) -> Non
         sections = [
             gather_section(
                 Material(cohort, histories, cohort.samples()),
+                read_predictions(cohort, reporter),
                 problems,
                 f"_{number}" if len(cohorts) > 1 else "",
                 find_baselines(cohort, root),
@@ -56,7 +59,7 @@ def write_report(root: Path, out: Path, reporter: Reporter | None = None) -> Non
         sources = _draw(pictures, out / "figures", reporter)
         tables = [study_table(1), study_table(2), configurations(cohorts), all_runs(cohorts), left_out_table(left_out)]
         page = Page(count(cohorts, left_out), sections, tables, errata, sources)
-        own = [table for section in sections for table in section.tables]
+        own = [table for section in sections for table in (*section.tables, *section.statistics.tables)]
         _write_tables([*tables, *own, *errata.tables], out / "tables", reporter)
         write_text(out / "report.md", markdown_page(page))
         write_text(out / "index.html", html_page(page))

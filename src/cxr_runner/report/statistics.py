@@ -1,0 +1,104 @@
+"""The statistics of a cohort for the page: sentences, tables, and the picture of its calibration."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from cxr_runner import stats
+from cxr_runner.report.certainty import interval_table, pair_sentence, pair_table
+from cxr_runner.report.cohorts import Repetition
+from cxr_runner.report.export import Table, plural
+from cxr_runner.report.pictures import Picture
+from cxr_runner.report.predictions import Predictions
+from cxr_runner.report.resampling import Resampling
+from cxr_runner.report.weighting import probabilities, quality_table, undone, weight_sentence, weight_table
+from cxr_runner.study import load_study
+
+if TYPE_CHECKING:  # matplotlib is imported when there is something to draw
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """How sure the figures of a cohort are, and which of its models differ.
+
+    Attributes:
+        sentences: the findings in words.
+        tables: intervals, pairs of models, class weights, quality of the probabilities.
+        pictures: reliability diagrams; none where there are no predictions.
+    """
+
+    sentences: list[str]
+    tables: list[Table]
+    pictures: list[Picture]
+
+
+def gather_statistics(repetitions: Mapping[str, Repetition], predictions: Predictions, suffix: str) -> Statistics:
+    """Compute the statistics of a cohort.
+
+    Args:
+        repetitions: of the rows of the study, by their ids.
+        predictions: of the same.
+        suffix: of the names of files.
+    """
+    sentences = _sentences(predictions)
+    if not predictions.rows:
+        return Statistics(sentences, [], [])
+    resampling = Resampling(predictions)
+    tested = [row.id for row in load_study().published_rows() if row.id in predictions.rows]
+    tables = [interval_table(resampling, repetitions)] if tested else []
+    for figure in (20, 23):
+        if (pairs := pair_table(resampling, figure)) is not None:
+            tables.append(pairs)
+            sentences.append(pair_sentence(pairs, figure))
+    if (weights := weight_table(resampling)) is not None:
+        tables.append(weights)
+        sentences.append(weight_sentence(weights))
+    tables.append(quality_table(resampling))
+    pictures = [_reliability(predictions, tested)] if tested else []
+    return Statistics(
+        sentences,
+        [replace(table, name=table.name + suffix) for table in tables],
+        [replace(picture, name=picture.name + suffix) for picture in pictures],
+    )
+
+
+def _sentences(predictions: Predictions) -> list[str]:
+    sentences = []
+    if predictions.rows and predictions.patients is None:
+        sentences.append(
+            "The names of these images do not tell their patients: images are resampled as if each were of another "
+            "patient, so that intervals are narrower than they should be."
+        )
+    elif predictions.patients is not None:
+        sentences.append(
+            f"The {len(predictions.patients):,} test images are of {len(set(predictions.patients)):,} patients; whole "
+            "patients are resampled. Wilson, McNemar and DeLong take every image as if it were of another one."
+        )
+    if predictions.problems:
+        path, why = next(iter(predictions.problems.items()))
+        runs = plural(len(predictions.problems), "run")
+        sentences.append(f"Without usable predictions, and so not in this part: {runs}, e.g. {path} ({why}).")
+    return sentences
+
+
+def _reliability(predictions: Predictions, row_ids: list[str]) -> Picture:
+    labels, found = predictions.test_labels, {}
+    for row_id in row_ids:
+        logits = predictions.rows[row_id]
+        found[row_id] = stats.reliability(probabilities(logits.test), labels)
+        if (shifted := undone(logits)) is not None:
+            found[f"{row_id}, undone"] = stats.reliability(probabilities(shifted), labels)
+
+    def draw() -> "Figure":
+        from cxr_runner.reliability_figure import plot_reliability
+
+        return plot_reliability(found)
+
+    alt = "Expected calibration error: " + "; ".join(f"model {name}: {one.ece:.3f}" for name, one in found.items())
+    text = (
+        "Predicted probability against the share of images that are positive, living runs pooled; the larger a dot, "
+        "the more images. Below the diagonal a model promises too much. Undone: after ln(weight) is taken from the "
+        "logits. A model that ends in a ReLU never goes below 0.5."
+    )
+    return Picture("reliability", "Are the probabilities true?", text, alt, draw=draw)

@@ -1,0 +1,65 @@
+"""Statistics of classifiers on numpy arrays, without torch: how sure a figure is, and whether two differ.
+
+Two things make a figure uncertain: the seed that a model was trained with, and the images that happened to be in the
+test split. Seeds are repeated, so their spread is seen; images are resampled, in whole patients where these are known.
+"""
+
+from cxr_runner.stats.intervals import (
+    CONFIDENCE,
+    REPLICATES,
+    Difference,
+    Interval,
+    bootstrap,
+    mean_over_seeds,
+    paired_bootstrap,
+    percentile_difference,
+    percentile_interval,
+    resample,
+    t_interval,
+    wilson,
+)
+from cxr_runner.stats.operating import (
+    NUM_BINS,
+    OperatingPoint,
+    Reliability,
+    match_threshold,
+    reliability,
+    sensitivity_at_specificity,
+    undo_weight_shift,
+)
+from cxr_runner.stats.scores import accuracy, auprc, auroc, brier, f1, sensitivity, specificity
+from cxr_runner.stats.significance import DeLong, McNemar, delong, holm, mcnemar_exact
+
+__all__ = [
+    "CONFIDENCE",
+    "NUM_BINS",
+    "REPLICATES",
+    "DeLong",
+    "Difference",
+    "Interval",
+    "McNemar",
+    "OperatingPoint",
+    "Reliability",
+    "accuracy",
+    "auprc",
+    "auroc",
+    "bootstrap",
+    "brier",
+    "delong",
+    "f1",
+    "holm",
+    "match_threshold",
+    "mcnemar_exact",
+    "mean_over_seeds",
+    "paired_bootstrap",
+    "percentile_difference",
+    "percentile_interval",
+    "reliability",
+    "resample",
+    "sensitivity",
+    "sensitivity_at_specificity",
+    "specificity",
+    "t_interval",
+    "undo_weight_shift",
+    "wilson",
+]

@@ -1,0 +1,192 @@
+"""Intervals: of a share, of a mean over seeds, and of anything else by resampling images."""
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+CONFIDENCE = 0.95
+REPLICATES = (
+    2000  # the ends of a 95 % interval then rest on 50 replicates each, and are good to a twentieth of its width
+)
+Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
+class Interval(NamedTuple):
+    """An estimate and the two ends of its interval; the ends are nan where there is none."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+class Difference(NamedTuple):
+    """The first figure minus the second, the two ends of its interval, and the two-sided p value that it is 0."""
+
+    estimate: float
+    low: float
+    high: float
+    p: float
+
+
+def wilson(correct: int, num_images: int, confidence: float = CONFIDENCE) -> Interval:
+    """Return the Wilson score interval of a share; nan for no images.
+
+    Source:
+        Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", Journal of the American
+        Statistical Association 22 (1927), 209-212.
+    """
+    from scipy.special import ndtri  # here, because scipy takes a second to import
+
+    if num_images < 1:
+        return Interval(np.nan, np.nan, np.nan)
+    share, z2 = correct / num_images, ndtri((1 + confidence) / 2) ** 2 / num_images
+    half = np.sqrt(z2 * (share * (1 - share) + z2 / 4)) / (1 + z2)
+    centre = (share + z2 / 2) / (1 + z2)
+    return Interval(share, max(0.0, float(centre - half)), min(1.0, float(centre + half)))
+
+
+def t_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
+    """Return the Student t interval of a mean.
+
+    Args:
+        values: float [seeds], one a seed.
+        confidence: of the interval.
+
+    Returns:
+        The mean; its ends are nan for fewer than two values. It holds what seeds change, not how few the test images
+        are.
+    """
+    from scipy.special import stdtrit
+
+    seeds = np.asarray(values, np.float64)
+    if len(seeds) < 2:
+        return Interval(float(seeds.mean()) if len(seeds) else np.nan, np.nan, np.nan)
+    half = stdtrit(len(seeds) - 1, (1 + confidence) / 2) * seeds.std(ddof=1) / np.sqrt(len(seeds))
+    return Interval(float(seeds.mean()), float(seeds.mean() - half), float(seeds.mean() + half))
+
+
+def resample(
+    num_images: int, groups: Sequence[Hashable] | None = None, replicates: int = REPLICATES, seed: int = 0
+) -> NDArray[np.float64]:
+    """Draw as many images as there are, with replacement, many times over.
+
+    Args:
+        num_images: of the test split.
+        groups: of every image its patient: whole patients are drawn then, since the images of one are alike; None
+            where patients are not known.
+        replicates: how often.
+        seed: of the draws.
+
+    Returns:
+        How often each image was drawn, float [images, replicates]. What two models are compared by must be computed
+        with the same draws: that makes a comparison paired.
+
+    Source:
+        Efron, "Bootstrap Methods: Another Look at the Jackknife", Annals of Statistics 7 (1979), 1-26; of clusters:
+        Field and Welsh, "Bootstrapping clustered data", Journal of the Royal Statistical Society B 69 (2007), 369-390.
+    """
+    codes = np.arange(num_images) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    assert len(codes) == num_images
+    num_groups = int(codes.max()) + 1
+    drawn = np.random.default_rng(seed).integers(num_groups, size=(replicates, num_groups))
+    drawn += np.arange(replicates)[:, None] * num_groups
+    counts = np.bincount(drawn.ravel(), minlength=replicates * num_groups).reshape(replicates, num_groups)
+    return np.ascontiguousarray(counts.T[codes].astype(np.float64))
+
+
+def bootstrap(statistic: Statistic, weights: NDArray[np.float64], confidence: float = CONFIDENCE) -> Interval:
+    """Return the percentile interval of a statistic.
+
+    Args:
+        statistic: takes the weight of every image, float [images, replicates], and returns float [replicates].
+        weights: of :func:`resample`.
+        confidence: of the interval.
+    """
+    return percentile_interval(_estimate(statistic, weights), statistic(weights), confidence)
+
+
+def paired_bootstrap(
+    first: Statistic, second: Statistic, weights: NDArray[np.float64], confidence: float = CONFIDENCE
+) -> Difference:
+    """Compare two models that were tested on the same images: the first figure minus the second.
+
+    Args:
+        first: as of :func:`bootstrap`.
+        second: likewise.
+        weights: of :func:`resample`; both models see the same draws.
+        confidence: of the interval.
+    """
+    estimate = _estimate(first, weights) - _estimate(second, weights)
+    return percentile_difference(estimate, first(weights) - second(weights), confidence)
+
+
+def percentile_interval(estimate: float, replicates: NDArray[np.float64], confidence: float = CONFIDENCE) -> Interval:
+    """Return the interval that replicates of an estimate span; those that are nan count for nothing.
+
+    The percentile interval and not BCa: the two are alike at some hundred images, and BCa's acceleration is not
+    defined where seeds are drawn as well as patients, so that only percentiles serve for all intervals of a report.
+
+    Args:
+        estimate: on the images as they are.
+        replicates: float [replicates], the same on resampled ones.
+        confidence: of the interval.
+
+    Source:
+        Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13.
+    """
+    finite = replicates[np.isfinite(replicates)]
+    if not len(finite):
+        return Interval(estimate, np.nan, np.nan)
+    low, high = np.quantile(finite, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(estimate, float(low), float(high))
+
+
+def percentile_difference(
+    estimate: float, replicates: NDArray[np.float64], confidence: float = CONFIDENCE
+) -> Difference:
+    """Return the interval of a difference, and a p value.
+
+    Args:
+        estimate: the difference on the images as they are.
+        replicates: float [replicates], differences on the same resampled images.
+        confidence: of the interval.
+
+    Returns:
+        The p value is twice the share of replicates on the far side of 0, one more counted in, so that it is never 0
+        but at least 2 / (replicates + 1).
+
+    Source:
+        Davison and Hinkley, "Bootstrap Methods and their Application" (1997), section 4.2.
+    """
+    finite = replicates[np.isfinite(replicates)]
+    rarer = min((finite <= 0).sum(), (finite >= 0).sum())
+    p = min(1.0, float(2 * (rarer + 1) / (len(finite) + 1)))
+    return Difference(*percentile_interval(estimate, replicates, confidence), p)
+
+
+def mean_over_seeds(values: NDArray[np.float64], seed: int = 0) -> NDArray[np.float64]:
+    """Average figures over seeds that are drawn as well: what would have come out had others been trained.
+
+    Args:
+        values: float [seeds, replicates], a figure of every seed in every replicate of the images.
+        seed: of the draws; models that were trained independently of each other need different ones.
+
+    Returns:
+        float [replicates]. Of n seeds n - 1 are drawn, which makes the variance of the mean unbiased; it matters
+        where seeds are few. A single replicate, or a single seed, is the plain mean.
+
+    Source:
+        Rao and Wu, "Resampling Inference with Complex Survey Data", Journal of the American Statistical Association
+        83 (1988), 231-241.
+    """
+    num_seeds, replicates = values.shape
+    if replicates == 1 or num_seeds == 1:
+        return np.asarray(values.mean(axis=0))
+    drawn = np.random.default_rng([seed, 1]).integers(num_seeds, size=(num_seeds - 1, replicates))
+    return np.asarray(np.take_along_axis(values, drawn, axis=0).mean(axis=0))
+
+
+def _estimate(statistic: Statistic, weights: NDArray[np.float64]) -> float:
+    return float(statistic(np.ones((len(weights), 1)))[0])  # each image as often as it is there

@@ -1,0 +1,118 @@
+"""Tests of two models on the same images, and what many tests at once do to p values."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cxr_runner.stats.intervals import CONFIDENCE
+
+
+class McNemar(NamedTuple):
+    """Images that only one of two models decides correctly, and the p value that both do so equally often."""
+
+    only_first: int
+    only_second: int
+    p: float
+
+
+class DeLong(NamedTuple):
+    """Two AUROCs, the first minus the second with its interval, and the p value that they are the same."""
+
+    first: float
+    second: float
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
+def mcnemar_exact(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNemar:
+    """Test whether two models are right equally often; images on which both are right or both wrong say nothing.
+
+    Args:
+        first: bool [images], which ones the first model decides correctly.
+        second: likewise.
+
+    Source:
+        McNemar, "Note on the sampling error of the difference between correlated proportions or percentages",
+        Psychometrika 12 (1947), 153-157; exact and two-sided, by the binomial distribution.
+    """
+    from scipy.special import bdtr  # here, because scipy takes a second to import
+
+    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+    p = min(1.0, float(2 * bdtr(min(only_first, only_second), only_first + only_second, 0.5)))
+    return McNemar(only_first, only_second, p)
+
+
+def delong(
+    first: NDArray[np.floating[Any]],
+    second: NDArray[np.floating[Any]],
+    labels: NDArray[np.integer[Any]],
+    confidence: float = CONFIDENCE,
+) -> DeLong:
+    """Test whether two AUROCs on the same images are the same.
+
+    Args:
+        first: float [images], the scores of the first model.
+        second: likewise.
+        labels: 0 or 1, at least two of each.
+        confidence: of the interval.
+
+    Returns:
+        Without any variance (equal scores, or both without error) the p value is 1 where the areas are equal, else 0.
+
+    Source:
+        DeLong, DeLong and Clarke-Pearson, "Comparing the Areas under Two or More Correlated Receiver Operating
+        Characteristic Curves", Biometrics 44 (1988), 837-845; by midranks as in Sun and Xu, "Fast Implementation of
+        DeLong's Algorithm", IEEE Signal Processing Letters 21 (2014), 1389-1393.
+    """
+    from scipy.special import ndtr, ndtri
+
+    areas, covariance = _areas(np.stack([first, second]), labels == 1)
+    difference = float(areas[0] - areas[1])
+    variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
+    error = float(np.sqrt(variance)) if variance > 1e-15 else 0.0
+    half = float(ndtri((1 + confidence) / 2)) * error
+    p = float(2 * ndtr(-abs(difference) / error)) if error else float(abs(difference) < 1e-12)
+    return DeLong(float(areas[0]), float(areas[1]), difference, difference - half, difference + half, p)
+
+
+def holm(p_values: ArrayLike) -> NDArray[np.float64]:
+    """Adjust the p values of one table, so that a chance finding anywhere in it stays as rare as in a single test.
+
+    Args:
+        p_values: float [tests]; nan for a test that was not made, which counts for nothing.
+
+    Source:
+        Holm, "A Simple Sequentially Rejective Multiple Test Procedure", Scandinavian Journal of Statistics 6 (1979),
+        65-70.
+    """
+    given = np.asarray(p_values, np.float64)
+    adjusted = np.full_like(given, np.nan)
+    order = np.argsort(given, kind="stable")[: np.isfinite(given).sum()]
+    steps = given[order] * np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(steps))
+    return adjusted
+
+
+def _areas(
+    scores: NDArray[np.floating[Any]], truth: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the AUROCs of the models, float [models], and their covariance."""
+    positives, negatives = scores[:, truth], scores[:, ~truth]
+    m, n = positives.shape[1], negatives.shape[1]
+    ranks = np.array([_midranks(row) for row in np.concatenate([positives, negatives], axis=1)])
+    within_positives, within_negatives = (
+        np.array([_midranks(row) for row in group]) for group in (positives, negatives)
+    )
+    areas = (ranks[:, :m].sum(axis=1) - m * (m + 1) / 2) / (m * n)
+    of_positives = (ranks[:, :m] - within_positives) / n  # of each, how many negatives stand below it
+    of_negatives = 1 - (ranks[:, m:] - within_negatives) / m
+    return areas, np.cov(of_positives) / m + np.cov(of_negatives) / n
+
+
+def _midranks(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return ranks from 1; equal values share the mean of theirs."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((counts.cumsum() - (counts - 1) / 2)[places])
