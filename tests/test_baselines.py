@@ -11,7 +11,6 @@ from cxr_runner import figures
 from cxr_runner.report.writer import write_report
 from study_trees import STUDIED, write_study
 
-
 DATA = {"name": "phantom", "patient_pattern": r"patient\d+", "image_size": 64}
 
 
