@@ -72,7 +72,7 @@ def _prepare(config: RunConfig, reporter: Reporter) -> None:
     from cxr_runner.gram_matrix import open_gram_matrix
     from cxr_runner.summary import describe_data
 
-    dataset = open_dataset(config.data, reporter)
+    dataset = open_dataset(config.data, reporter, every_image=True)
     reporter.line(describe_data(dataset))
     choice = choose_engine(config, dataset, choose_device(config.device))
     if choice.engine == "gram":

@@ -27,6 +27,8 @@ def markdown_page(page: Page) -> str:
     for name in ("table1", "table2"):
         parts += [f"### {markdown_text(tables[name].caption)}", tables[name].markdown()]
     parts += ["## Configurations", *_captioned(tables["configurations"])]
+    if tables["collapsed"].rows:
+        parts += ["## Runs that collapsed", *_captioned(tables["collapsed"])]
     if tables["left_out"].rows:
         parts += ["## Runs left out", *_captioned(tables["left_out"])]
     parts += ["All finished runs: [tables/runs.csv](tables/runs.csv).", _NOTICE]
@@ -35,7 +37,7 @@ def markdown_page(page: Page) -> str:
 
 def _section(section: Section, page: Page) -> list[str]:
     parts = [f"## {markdown_text(section.cohort.heading)}", *_list(section.sentences)]
-    parts += [_picture(section.overview, page)]
+    parts += [_picture(section.overview, page), *_claims(section)]
     parts += ["\n".join(f"- {term}: {markdown_text(said)}" for term, said in section.facts.items())]
     for table in section.tables:
         parts += [f"### {markdown_text(table.caption)}", table.markdown()]
@@ -49,6 +51,15 @@ def _section(section: Section, page: Page) -> list[str]:
         lines = [f"- {markdown_text(path)}: {markdown_text(why)}" for path, why in section.not_drawn.items()]
         parts += ["Without curves:", "\n".join(lines)]
     return parts
+
+
+def _claims(section: Section) -> list[str]:
+    claims, tests = section.claims.tables
+    return [
+        "### The study's claims",
+        f"{markdown_text(section.claims.summary)} [How each was decided](tables/{tests.name}.md)",
+        claims.markdown(),
+    ]
 
 
 def _statistics(statistics: Statistics, page: Page) -> list[str]:

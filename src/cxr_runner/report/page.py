@@ -21,7 +21,7 @@ class Page:
     Attributes:
         count: how many runs there are, in a sentence.
         sections: one for every cohort.
-        tables: the study's two, configurations, runs, runs left out.
+        tables: the study's two, configurations, runs, those that collapsed, runs left out.
         errata: of the study.
         sources: by the name of a picture that could be drawn its address as a data URI.
     """

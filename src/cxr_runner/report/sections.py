@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from cxr_runner.claims.verdicts import decide
 from cxr_runner.markdown import printable
 from cxr_runner.report.baselines import Baselines
+from cxr_runner.report.claims import ClaimsReport, converged_picture, report_claims
 from cxr_runner.report.cohorts import Cohort
 from cxr_runner.report.comparison import METRICS
 from cxr_runner.report.configurations import label
+from cxr_runner.report.evidence import gather_evidence
 from cxr_runner.report.export import Table, mean_sd, number, plural
 from cxr_runner.report.pictures import Material, Picture, class_counts, other_curves, study_pictures
 from cxr_runner.report.predictions import Predictions
@@ -76,6 +79,7 @@ class Section:
         comparisons: Figs. 20 and 23.
         more_baselines: the command that makes the trivial baselines that are missing, '' where they are there.
         figures: all others.
+        claims: a verdict on each claim of the study.
         tables: for files.
         facts: where the images and runs come from: terms and what is to be said of them.
         not_drawn: by the path of a run why its history cannot be drawn.
@@ -88,6 +92,7 @@ class Section:
     comparisons: list[Comparison]
     more_baselines: str
     figures: list[Picture]
+    claims: ClaimsReport
     tables: list[Table]
     facts: dict[str, str]
     not_drawn: dict[str, str]
@@ -113,8 +118,10 @@ def gather_section(
     """
     cohort = material.cohort
     published = published_tables(cohort)
-    others = other_curves(material)
-    figures = [*study_pictures(material), *([others] if others else [])]
+    evidence = gather_evidence(material, predictions)
+    claims = report_claims(decide(evidence), cohort, suffix)
+    further = [picture for picture in (converged_picture(evidence), other_curves(material)) if picture]
+    figures = [*study_pictures(material), *further]
     paths = {path for data_set in cohort.data_sets for path in data_set.table["path"]}
     tables = [comparison(baselines.extend(table), figure, cohort) for figure, table in published.items()]
     return Section(
@@ -124,11 +131,16 @@ def gather_section(
         comparisons=[_comparison(figure, table, cohort, baselines) for figure, table in published.items()],
         more_baselines=baselines.command,
         figures=[_named(picture, suffix) for picture in figures],
-        tables=[replace(table, name=table.name + suffix) for table in tables],
+        claims=replace(claims, tables=_suffixed(claims.tables, suffix)),
+        tables=_suffixed(tables, suffix),
         facts=_facts(cohort),
         not_drawn={path: why for path, why in problems.items() if path in paths},
         statistics=gather_statistics(cohort.repetitions, predictions, suffix),
     )
+
+
+def _suffixed(tables: Sequence[Table], suffix: str) -> list[Table]:
+    return [replace(table, name=table.name + suffix) for table in tables]
 
 
 def _named(picture: Picture, suffix: str) -> Picture:
