@@ -11,6 +11,8 @@ from cxr_runner import figures
 from cxr_runner.report.writer import write_report
 from study_trees import STUDIED, write_study
 
+DATA = {"name": "phantom", "patient_pattern": r"patient\d+", "image_size": 64}
+
 
 @pytest.fixture(autouse=True)
 def _quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,7 +24,7 @@ def _quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 def write_audit(root: Path, **changes: Any) -> None:
     own = {"accuracy": 0.931, "precision": 0.94, "recall": 0.97, "f1": 0.953, "auroc": 0.974, "n": 582}
     content: dict[str, Any] = {"format": 1, "fingerprint": STUDIED["fingerprint"], "data": STUDIED}
-    content |= {"config": {"name": "phantom", "image_size": 64}}
+    content |= {"config": DATA}
     content |= {"shortcuts": {"baselines": [{"words": "8x8 <b>pixels", "own": own}]}, **changes}
     path = root / "audits" / "x" / "audit.json"
     path.parent.mkdir(parents=True)
@@ -43,6 +45,8 @@ def test_without_an_audit_the_majority_is_there_with_the_command_that_makes_the_
     assert values["accuracy"] == pytest.approx(411 / 582)
     assert values["f1"] == pytest.approx(2 * 411 / (2 * 411 + 171))
     assert (values["recall"], values["auroc"]) == (1.0, 0.5)
+    accuracy = rows.set_index("metric").loc["accuracy"]
+    assert accuracy["wilson_low"] < 411 / 582 < accuracy["wilson_high"]
     assert "cxr-data audit data=phantom data.image_size=64" in (out / "index.html").read_text("utf-8")
     assert "cxr-data audit data=phantom data.image_size=64" in (out / "report.md").read_text("utf-8")
 
@@ -67,7 +71,7 @@ def test_an_audit_of_the_same_images_is_in_every_form_of_both_tables(tmp_path: P
 
 
 def test_an_audit_of_the_same_images_at_another_size_counts(tmp_path: Path) -> None:
-    write_audit(tmp_path, fingerprint="a" * 16, config={"name": "phantom", "image_size": 24})
+    write_audit(tmp_path, fingerprint="a" * 16, config=DATA | {"image_size": 24})
     assert set(report(tmp_path)[0]["model"]) == {"8x8 <b>pixels"}
 
 
@@ -75,13 +79,13 @@ def test_an_audit_of_the_same_images_at_another_size_counts(tmp_path: Path) -> N
     "changes",
     [
         {"fingerprint": "a" * 16, "data": STUDIED | {"num_images": 7}},
-        {"fingerprint": "a" * 16, "config": {"name": "phantom", "image_size": 64, "split": {"seed": 1}}},
+        {"fingerprint": "a" * 16, "config": DATA | {"split": {"seed": 1}}},
         {"fingerprint": "a" * 16, "data": {}, "config": 3},
         {"format": 2},
         {"shortcuts": None},
-        {"shortcuts": {"baselines": [{"words": "x", "own": {"accuracy": None}}]}},
-        {"shortcuts": {"baselines": [{"words": "x", "own": {"f1": 0.5}}]}},
-        {"shortcuts": {"baselines": [{"words": "x", "own": {"accuracy": float("nan")}}]}},
+        {"shortcuts": {"baselines": [{"words": "x", "own": {"accuracy": None, "n": 3}}]}},
+        {"shortcuts": {"baselines": [{"words": "x", "own": {"accuracy": 0.5}}]}},
+        {"shortcuts": {"baselines": [{"words": "x", "own": {"accuracy": float("nan"), "n": 3}}]}},
     ],
 )
 def test_audits_of_other_images_and_damaged_ones_are_passed_over(tmp_path: Path, changes: dict[str, Any]) -> None:

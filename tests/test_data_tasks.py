@@ -50,6 +50,7 @@ def test_a_damaged_description_is_made_anew(elsewhere: Path) -> None:
     for path in (store / "descriptions").iterdir():
         path.write_text("{")
     assert describe(config, Reporter())[0] == description
+    assert any(path.read_text() != "{" for path in (store / "descriptions").iterdir())
 
 
 @pytest.mark.parametrize(("model", "built"), [("linear", True), ("cnn", False)])
@@ -60,8 +61,6 @@ def test_preparing_builds_the_gram_matrix_where_runs_would_use_it(
     perform("prepare", [*TINY[:2], "progress=lines", f"model={model}"])
     (store,) = (path for path in (elsewhere / "cache").iterdir() if path.is_dir())
     assert (store / "images.npy").is_file()
-    assert bool(list(store.glob("derived-*/gram.npy"))) == built
+    assert any(store.glob("*/gram.npy")) == built
     assert ("no Gram matrix" in capsys.readouterr().out) != built
-    perform("describe", [*TINY[:2]])
-    assert ("not built" in capsys.readouterr().out) != built
     assert not Path("outputs").exists()

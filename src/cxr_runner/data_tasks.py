@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cxr_runner.artifacts import read_json
-from cxr_runner.cache import derived_path
 from cxr_runner.composition import compose
 from cxr_runner.config import RunConfig
 from cxr_runner.description import describe
@@ -51,8 +49,7 @@ def describing(description: dict[str, Any], store: Path, image_size: int) -> lis
     for split, classes in counts.items():
         listed = ", ".join(f"{number:,} {printable(name)}" for name, number in classes.items())
         lines.append(f"  {split:<12} {sum(classes.values()):,}: {listed}")
-    check = str((read_json(store / "meta.json") or {}).get("check"))
-    gram = derived_path(store, check) / "gram.npy"
+    gram = "there" if any(store.glob("derived-*/gram.npy")) else "not built (cxr-data prepare builds it)"
     said = {
         "positive": printable(description["positive_class"]),
         "duplicates": f"{len(description['duplicates_dropped'])} dropped",
@@ -62,7 +59,7 @@ def describing(description: dict[str, Any], store: Path, image_size: int) -> lis
         "licence": printable(description["licence"]) or "not given",
         "fingerprint": description["fingerprint"],
         "store": f"{store} ({image_size}x{image_size})",
-        "Gram matrix": "there" if gram.is_file() else "not built (cxr-data prepare builds it)",
+        "Gram matrix": gram,
     }
     return lines + [f"  {key:<12} {text}" for key, text in said.items() if text]
 

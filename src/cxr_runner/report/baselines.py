@@ -14,6 +14,7 @@ from cxr_runner.markdown import printable
 from cxr_runner.report.cohorts import Cohort, data_overrides, same_images
 from cxr_runner.report.comparison import METRICS
 from cxr_runner.report.pictures import class_counts
+from cxr_runner.stats.intervals import wilson
 
 FORMAT = 1  # of audit.json; others are passed over
 MARK = "trivial baseline"
@@ -28,7 +29,7 @@ class Baselines:
     """The trivial baselines of a cohort.
 
     Attributes:
-        figures: by their names in words the test metrics, as far as they are known.
+        figures: by their names in words the test metrics, as far as they are known, and ``n``, the test images.
         command: makes the others, '' where they are there.
     """
 
@@ -38,7 +39,7 @@ class Baselines:
     def extend(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return a comparison (see :func:`cxr_runner.comparison_table`) with a row a baseline and metric below it."""
         rows = [
-            {"row": MARK, "model": words, "metric": metric, "mean": values[metric]}
+            {"row": MARK, "model": words, "metric": metric, "mean": values[metric], **_ends(values, metric)}
             for words, values in self.figures.items()
             for metric in METRICS
             if metric in values
@@ -73,17 +74,27 @@ def find_baselines(cohort: Cohort, root: Path) -> Baselines:
     return Baselines(_majority(cohort), shlex.join(["cxr-data", "audit", *data_overrides(config)]))
 
 
+def _ends(values: Mapping[str, float], metric: str) -> dict[str, float]:
+    """Return the Wilson interval of an accuracy."""
+    if metric != "accuracy":
+        return {}
+    _, low, high = wilson(round(values["accuracy"] * values["n"]), int(values["n"]))
+    return {"wilson_low": low, "wilson_high": high}
+
+
 def _read(content: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     """Return the baselines of an audit; nothing where it does not hold them as it should."""
     try:
         if content["format"] != FORMAT:
             return {}
         scores = {printable(entry["words"]): entry["own"] for entry in content["shortcuts"]["baselines"]}
-        known = {words: [metric for metric in METRICS if metric in own] for words, own in scores.items()}
+        known = {words: [metric for metric in (*METRICS, "n") if metric in own] for words, own in scores.items()}
         figures = {words: {metric: float(scores[words][metric]) for metric in known[words]} for words in scores}
     except (KeyError, TypeError, ValueError):
         return {}
-    whole = all("accuracy" in values and np.isfinite(list(values.values())).all() for values in figures.values())
+    whole = all(
+        {"accuracy", "n"} <= values.keys() and np.isfinite(list(values.values())).all() for values in figures.values()
+    )
     return figures if whole else {}
 
 
@@ -94,8 +105,9 @@ def _majority(cohort: Cohort) -> dict[str, dict[str, float]]:
     if len(train) != 2 or positive not in train or not sum(train.values()) or not sum(test.values()):
         return {}
     majority = max(train, key=lambda name: train[name])
-    share = test[majority] / sum(test.values())
-    values = {"accuracy": share, "precision": 0.0, "recall": 0.0, "f1": 0.0, "auroc": 0.5}
+    num_images = sum(test.values())
+    share = test[majority] / num_images
+    values = {"accuracy": share, "precision": 0.0, "recall": 0.0, "f1": 0.0, "auroc": 0.5, "n": float(num_images)}
     if majority == positive:
         values |= {"precision": share, "recall": 1.0, "f1": 2 * share / (1 + share)}
     return {f"always {printable(majority)}": values}
