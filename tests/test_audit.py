@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -306,3 +307,24 @@ def test_folders_of_damaged_images_alone_are_the_users_mistake(tmp_path: Path, c
     answer = cxr_data("audit", "data=folder", f"data.root={tmp_path}", "data.image_size=16", "progress=none")
     assert (answer.code, answer.err.count("\n")) == (2, 1)
     assert "not one of 2 images can be read" in answer.err
+
+
+@pytest.mark.long
+def test_the_audit_of_the_real_images_finds_what_is_known_of_them(cxr_data: CxrData) -> None:
+    root = Path(os.environ.get("CXR_DATA", Path(__file__).parents[2] / "shared" / "data" / "kermany-224"))
+    if not root.is_dir():
+        pytest.skip(f"NO REAL IMAGES in {root}: name their folder in CXR_DATA")
+    arguments = ("data=folder", f"data.root={root}", "data.image_size=224", "progress=none")
+    assert cxr_data("audit", *arguments).code == 0
+    audit, _ = read(Path("outputs"))
+    duplicates, (alone, with_kind) = audit["duplicates"], audit["patients"]["overlaps"]
+    assert (len(duplicates["groups"]), duplicates["num_extra"], duplicates["num_near"]) == (30, 32, 0)
+    assert (alone["random"][0], with_kind["random"][0]) == pytest.approx((0.58, 0.38), abs=0.02)
+    assert (alone["grouped"], with_kind["grouped"]) == (0.0, 0.0)
+    baselines = {entry["name"]: entry for entry in audit["shortcuts"]["baselines"]}
+    random = {name: np.mean(entry["random"], axis=0) for name, entry in baselines.items()}
+    expected = {"majority": 0.729, "intensity": 0.83, "ring": 0.85, "frame": 0.90, "pixels8": 0.93, "pixels32": 0.945}
+    assert {name: figures[0] for name, figures in random.items()} == pytest.approx(expected, abs=0.02)
+    assert random["pixels8"][1] == pytest.approx(0.974, abs=0.01)
+    by_patient = np.mean(baselines["pixels32"]["patient"], axis=0)
+    assert by_patient[0] == pytest.approx(random["pixels32"][0], abs=0.02)

@@ -88,6 +88,8 @@ def find_shortcuts(
         seed: the first of the further splits.
         reporter: shown the progress.
     """
+    from threadpoolctl import threadpool_limits
+
     labels = dataset.table["label"].to_numpy(np.int64)
     features = build_features(measured, sizes)
     left_out = {}
@@ -102,7 +104,8 @@ def find_shortcuts(
         ways["patient"] = lambda s: split_by_patient(labels, patients, s)
     divisions = {way: [split for s in seeds if usable(split := make(s), labels)] for way, make in ways.items()}
     baselines = []
-    with reporter.steps("shortcut baselines", len(features)) as advance:
+    # Matrices of this size are multiplied sooner by one thread than by several that wait for each other.
+    with threadpool_limits(1), reporter.steps("shortcut baselines", len(features)) as advance:
         for name, values in features.items():
             known: dict[bytes, Score] = {}  # the split of the runs often is one of the others
             found = {way: [_evaluate(values, labels, split, known) for split in divisions.get(way, [])] for way in ways}
