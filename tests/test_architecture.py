@@ -18,7 +18,7 @@ MAY_USE_HYDRA = {"cli", "complaints", "composition", "config"}
 TORCH = {"torch", "torchvision", "torchmetrics", "safetensors.torch"}
 WITHOUT_TORCH = {
     *("artifacts", "config", "consequences", "errata", "errata_figures", "figures", "recovery", "slips"),
-    *("report.writer", "runs", "samples", "study_figures"),
+    *("audit.writer", "description", "report.writer", "runs", "samples", "study_figures"),
     *("claims.figure", "claims.verdicts"),
     *("stats", "study", "summary"),
 }
@@ -109,6 +109,14 @@ def test_only_sources_import_the_libraries_of_the_hub_and_only_when_they_are_use
     uses = {(name, imported) for name, found in IMPORTS.items() for imported in found if imported.belongs_to(HUB)}
     assert {name.split(".")[0] for name, _ in uses} == {"sources"}
     assert [use for use in uses if not use[1].lazy] == []
+
+
+def test_only_the_audit_imports_scikit_learn_and_only_when_it_computes() -> None:
+    libraries = {"sklearn", "imagehash"}
+    uses = {(name, imported) for name, found in IMPORTS.items() for imported in found if imported.belongs_to(libraries)}
+    assert {name.split(".")[0] for name, _ in uses} == {"audit"}
+    assert [use for use in uses if not use[1].lazy] == []
+    assert not any(name.startswith("audit") for name in reachable("report.writer"))
 
 
 def test_sources_know_nothing_of_stores_and_training() -> None:

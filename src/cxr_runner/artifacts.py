@@ -4,6 +4,7 @@ A run directory is ``<outputs>/runs/<name>-<id>/seed=<k>/``. Every file is writt
 whoever reads a run directory sees whole files only.
 """
 
+import errno
 import json
 import os
 import secrets
@@ -126,13 +127,13 @@ class Run:
         """Read the history, one row an epoch."""
         import pandas as pd
 
-        return pd.read_csv(RunDir(self.path).history)
+        return pd.read_csv(_regular(RunDir(self.path).history))
 
     def predictions(self) -> "pd.DataFrame":
         """Read the predictions, one row for every image of val and test."""
         import pandas as pd
 
-        return pd.read_csv(RunDir(self.path).predictions)
+        return pd.read_csv(_regular(RunDir(self.path).predictions))
 
 
 def run_dir(outputs: Path, name: str, run_id: str, seed: int) -> RunDir:
@@ -158,7 +159,7 @@ def find_run_dirs(root: Path) -> list[Path]:
 def read_json(path: Path) -> dict[str, Any] | None:
     """Read a JSON object; None where there is none."""
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = json.loads(_regular(path).read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
@@ -223,6 +224,17 @@ def read_run(path: Path) -> Run:
     )
 
 
+def _regular(path: Path) -> Path:
+    """Return the path of an ordinary file; to read from a pipe that somebody has put in its place would take for ever.
+
+    Raises:
+        FileNotFoundError: it is none.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    return path
+
+
 def _problem(state: str, status: dict[str, Any], metrics: dict[str, Any]) -> str:
     if state == "done":
         return "" if metrics else "says done, but metrics.json is missing or unreadable"
@@ -235,7 +247,7 @@ def _problem(state: str, status: dict[str, Any], metrics: dict[str, Any]) -> str
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(path.read_text("utf-8"), _LOADER)
+        content = yaml.load(_regular(path).read_text("utf-8"), _LOADER)
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return {}
     return content if isinstance(content, dict) else {}

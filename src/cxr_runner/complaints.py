@@ -114,7 +114,7 @@ def explain_composition(error: Exception, arguments: Sequence[str], keys: Collec
     if "Config group override must be" in str(error):  # experiment=20
         for group, _, given in (argument.lstrip("+").partition("=") for argument in arguments):
             option = given.split(",")[0]
-            if re.fullmatch(r"[\d.]+|true|false", option) and (choices := _choices(group)):
+            if re.fullmatch(r"[\d.]+|true|false|null", option) and (choices := _choices(group)):
                 return UserError.for_key(group, option, f"no such choice, {_nearest(option, choices)}")
     ambiguous = re.match(r"Ambiguous value for argument '(.*)'", str(error))
     if ambiguous:

@@ -51,7 +51,8 @@ def open_gram_matrix(images: NDArray[np.uint8], store: Path, reporter: Reporter)
                     np.save(temporary, matrix)
                     seal(temporary, _SEAL)
     except OSError as error:
-        valid = f"the Gram matrix cannot be kept here ({error.strerror}); engine=pixel does without"
+        reason = error.strerror or f"no room, {error}"  # NumPy's own error, of a write that came to an end
+        valid = f"the Gram matrix cannot be kept here ({reason}); engine=pixel does without"
         raise UserError.for_key("CXR_CACHE", store, valid) from error
     return matrix
 

@@ -72,6 +72,7 @@ class Task:
     def __init__(self, failures: Failures) -> None:
         """Report what goes wrong to ``failures``."""
         self.failures = failures
+        self.idle = True  # whether nothing was trained: whatever was asked for was a mistake
 
     def __call__(self, *configs: "DictConfig") -> list[float] | float:
         """Train one job, or all jobs of a sweep at once.
@@ -102,7 +103,9 @@ class Task:
 
         from cxr_runner.experiment import run_experiments
 
-        outcomes = iter(run_experiments(runs, self.failures.add))
+        results = run_experiments(runs, self.failures.add)
+        self.idle = all(isinstance(result, UserError) for result in results)
+        outcomes = iter(results)
         return [_mean([next(outcomes) for _ in job]) for job in jobs]
 
 

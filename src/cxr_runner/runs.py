@@ -60,6 +60,7 @@ _COLUMNS = (
     *(_Column(count, "metrics", f"test.{count}", int) for count in _COUNTS),
     *(_Column(f"val_{rate}", "metrics", f"val.{rate}", float) for rate in ("accuracy", "f1", "auroc")),
     _Column("collapsed", "metrics", "collapsed", bool),
+    _Column("collapse_reason", "metrics", "collapse_reason", str, required=False),
     _Column("train_seconds", "metrics", "train_seconds", float),
 )
 _KINDS = {int: "a whole number", float: "a finite number", str: "a text", bool: "true or false"}

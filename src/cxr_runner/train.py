@@ -6,7 +6,7 @@ The loop owns what a reader expects of training; a backend owns the arithmetic a
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -127,7 +127,7 @@ class Trainer:
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything needed to go on bit for bit: plain values and tensors."""
-        history = [asdict(epoch) for epoch in self.history]
+        history = [vars(epoch) for epoch in self.history]  # asdict() would copy every number of every epoch
         best = {"epoch": self.best.epoch, "score": self.best.score, "snapshot": self.best.snapshot}
         return {"history": history, "best": best, "backend": self.backend.state_dict(self.member)}
 

@@ -5,6 +5,8 @@ It stands here because Hydra finds its plugins in the namespace ``hydra_plugins`
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides, setup_globals
 from hydra.plugins.launcher import Launcher
@@ -31,6 +33,8 @@ class StackLauncher(Launcher):
         setup_globals()
         configs = self._compose(job_overrides)
         returned = self.task_function(*configs)
+        if getattr(self.task_function, "idle", False):
+            _clear_away(Path(self.config.hydra.sweep.dir))
         values = returned if len(configs) > 1 else [returned]
         return [
             JobReturn(filter_overrides(overrides), cfg=config, status=JobStatus.COMPLETED, _return_value=value)
@@ -56,3 +60,11 @@ class StackLauncher(Launcher):
                         config.seed = int(override.removeprefix("seed="))
             configs.append(config)
         return configs
+
+
+def _clear_away(sweep: Path) -> None:
+    """Remove the folder that Hydra has made for a sweep in which there was nothing to train."""
+    with suppress(OSError):  # with anything else in it, it stays
+        (sweep / "multirun.yaml").unlink()
+        sweep.rmdir()
+        sweep.parent.rmdir()

@@ -54,7 +54,7 @@ def open_material(config: AnyDataConfig, reporter: Reporter) -> Material:
         UserError: the source is not as it must be, or not one image of it can be read.
     """
     source = open_source(config)
-    store = open_store(source, config.image_size, cache_dir(), reporter)
+    store = open_store(source, config.image_size, cache_dir(), reporter, every_image=True)
     bad = store.table["error"] != ""
     if bad.all():
         valid = f"not one of {len(bad):,} images can be read: {store.table['name'][0]} ({store.table['error'][0]}) ..."

@@ -118,7 +118,7 @@ def build_features(measured: Measurements, sizes: pd.DataFrame) -> Features:
     """Return the features of every baseline, float [images, features], in the order of :data:`WORDS`."""
     num_images = len(measured.small)
     width, height = sizes["width"].to_numpy(float), sizes["height"].to_numpy(float)
-    small = measured.small / 255
+    small = measured.small.astype(np.float32) / 255
     tiny = small.reshape(num_images, 8, SMALL // 8, 8, SMALL // 8).mean(axis=(2, 4))
     outside = np.ones((SMALL, SMALL), dtype=bool)
     edge = (SMALL - BLANKED) // 2
@@ -127,7 +127,7 @@ def build_features(measured: Measurements, sizes: pd.DataFrame) -> Features:
         "majority": np.zeros((num_images, 1)),
         "size": np.log(np.column_stack([width, height, width / height])),
         "intensity": intensity_statistics(measured.histograms),
-        "ring": (measured.rings / 255).astype(np.float32),
+        "ring": measured.rings / 255,
         "frame": small[:, outside],
         "pixels8": tiny.reshape(num_images, -1),
         "pixels32": small.reshape(num_images, -1),

@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cxr_runner.decode import decode_grey
-from cxr_runner.errors import UnavailableImageError, UserError
+from cxr_runner.errors import BadImageError, UnavailableImageError, UserError
 from cxr_runner.sources import SPLITS, About, Listing, LoadedImage, Record
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".bmp", ".webp")
 """What a file's name ends with, in any case, if it is to count as an image."""
+
+MAX_BYTES = 10**9
+"""Larger files are refused unread: as many pixels as are allowed take less, uncompressed and with 16 bits a channel."""
 
 SPLIT_FOLDERS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -98,12 +101,15 @@ class FolderSource:
 
         Raises:
             UnavailableImageError: the file cannot be read now.
-            BadImageError: the file cannot be decoded.
+            BadImageError: the file cannot be decoded, or is larger than :data:`MAX_BYTES`.
         """
         try:
-            data = (self.root / self.scan().records[index].name).read_bytes()
+            with (self.root / self.scan().records[index].name).open("rb") as file:
+                data = file.read(MAX_BYTES + 1)
         except OSError as error:
             raise UnavailableImageError(f"cannot be read: {error.strerror}") from error
+        if len(data) > MAX_BYTES:
+            raise BadImageError(f"more than {MAX_BYTES:,} bytes")
         return LoadedImage(grey=decode_grey(data), digest=hashlib.sha256(data).hexdigest())
 
     @cached_property
