@@ -80,7 +80,7 @@ def report_claims(verdicts: Sequence[Verdict], cohort: Cohort, suffix: str) -> C
     )
 
 
-def converged_picture(evidence: Evidence) -> Picture | None:
+def converged_picture(evidence: Evidence) -> Picture:
     """Return which models converge at which learning rate: of those that claims about convergence are made of.
 
     Args:
@@ -94,8 +94,12 @@ def converged_picture(evidence: Evidence) -> Picture | None:
         if found:
             lr = place.override.rpartition("=")[2] or f"{row.lr:g}"
             shares[f"{row.id}: {row.title}", lr] = (sum(value > 0 for value in found), len(found))
+    title, text = (
+        "Which models converge",
+        f"Runs that converge, by learning rate. {study.definitions['converged'].says}",
+    )
     if not shares:
-        return None
+        return Picture("converged", title, text, notes=("Without runs yet; the claims name the commands.",))
     models = sorted({model for model, _ in shares}, key=lambda model: int(model.partition(":")[0]))
     lrs = sorted({lr for _, lr in shares}, key=float, reverse=True)
 
@@ -105,8 +109,7 @@ def converged_picture(evidence: Evidence) -> Picture | None:
         return plot_converged(shares, models, lrs)
 
     alt = "; ".join(f"model {model}, lr {lr}: {count} of {total}" for (model, lr), (count, total) in shares.items())
-    text = f"How many runs converge at which learning rate. {study.definitions['converged'].says}"
-    return Picture("converged", "Which models converge", text, alt, draw=draw)
+    return Picture("converged", title, text, alt, draw=draw)
 
 
 def _row(verdict: Verdict, cohort: Cohort, suffix: str) -> ClaimRow:

@@ -120,8 +120,8 @@ def gather_section(
     published = published_tables(cohort)
     evidence = gather_evidence(material, predictions)
     claims = report_claims(decide(evidence), cohort, suffix)
-    further = [picture for picture in (converged_picture(evidence), other_curves(material)) if picture]
-    figures = [*study_pictures(material), *further]
+    others = other_curves(material)
+    figures = [*study_pictures(material), converged_picture(evidence), *([others] if others else [])]
     paths = {path for data_set in cohort.data_sets for path in data_set.table["path"]}
     tables = [comparison(baselines.extend(table), figure, cohort) for figure, table in published.items()]
     return Section(
