@@ -102,6 +102,7 @@ def test_the_entry_points_import_nothing_heavy_before_there_is_work() -> None:
         "cxr_runner.errors.RunFailedError",
         "cxr_runner.errors.UserError",
         "cxr_runner.errors.print_error",
+        "cxr_runner.interruption.end_in_order",
     }
 
 

@@ -98,7 +98,7 @@ def test_a_finished_run_does_not_wait_for_every_image_to_be_looked_at(
     assert "damaged" not in answer.out
 
 
-@pytest.mark.parametrize("what", ["a bit", "the end", "all of it", "another run's"])
+@pytest.mark.parametrize("what", ["a bit", "another run's"])
 def test_a_checkpoint_that_is_not_what_the_run_has_written_is_set_aside_and_the_next_start_begins_anew(
     cxr_run: Command, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
@@ -111,16 +111,10 @@ def test_a_checkpoint_that_is_not_what_the_run_has_written_is_set_aside_and_the_
             assert cxr_run(*arguments, f"seed={seed}", "force=true").code == 130
     first, second = sorted((tmp_path / "outputs").glob("runs/*/seed=*"))
     checkpoint = first / "checkpoint.pt"
-    content = checkpoint.read_bytes()
-    match what:
-        case "a bit":
-            _flip(checkpoint, len(content) // 2)
-        case "the end":
-            checkpoint.write_bytes(content[:-100])
-        case "all of it":
-            checkpoint.write_bytes(b"garbage")
-        case _:
-            shutil.copy(second / "checkpoint.pt", checkpoint)
+    if what == "a bit":
+        _flip(checkpoint, checkpoint.stat().st_size // 2)
+    else:
+        shutil.copy(second / "checkpoint.pt", checkpoint)
     answer = cxr_run(*arguments)
     assert answer.code == 1
     (line,) = answer.err.splitlines()

@@ -11,7 +11,7 @@ import pytest
 
 from mortal import finish, leftovers, results, start
 
-# All that a checkpoint has to bring back, in the pixels and in Gram space; epochs of some hundredths of a second.
+# Everything that a checkpoint has to bring back, in the pixels and in Gram space.
 PIXEL = (
     *("model=cnn", "optimizer=adam", "schedule.name=cosine", "augment.flip=0.5", "early_stopping.restore_best=true"),
     *("data.num_images=60", "data.image_size=32", "batch_size=4", "epochs=20", "progress=lines"),

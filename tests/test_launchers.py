@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -108,6 +109,35 @@ def test_a_slurm_sweep_that_lost_a_job_is_completed_by_the_same_command(cluster:
     assert plain.returncode == 0, plain.stderr
     assert len(_contents(elsewhere / "plain")) == 4
     assert _contents(elsewhere / "plain") == _contents(elsewhere / "outputs")
+
+
+@pytest.mark.slurm
+def test_a_slurm_job_that_is_preempted_and_requeued_loses_no_epoch_and_the_sweep_ends_well(
+    cluster: None, elsewhere: Path
+) -> None:
+    sweep = ("seed=0", *SWEEP[2:], "model=linear", "engine=pixel", "optimizer.momentum=0.9", "epochs=600")
+    with subprocess.Popen(_command(*sweep, *SUBMITIT), stderr=subprocess.PIPE, text=True) as process:
+        log = _wait_for_epochs(elsewhere, 20)
+        subprocess.run(["scontrol", "requeue", log.parent.name], check=True)
+        assert process.stderr is not None
+        complaint = process.stderr.read()
+    assert process.returncode == 0, complaint
+    first, resumed, _ = re.split(r"seed 0: resuming after epoch (\d+)", log.read_text("utf-8"))
+    last = int(re.findall(r"^epoch +(\d+)/", first, re.MULTILINE)[-1])
+    assert int(resumed) in (last, last + 1)
+    assert _sweep(*sweep, "outputs=plain").returncode == 0
+    assert _contents(elsewhere / "plain") == _contents(elsewhere / "outputs")
+
+
+def _wait_for_epochs(folder: Path, num_epochs: int) -> Path:
+    """Wait until a job has trained so many epochs; return its log."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        for log in folder.glob("outputs/sweeps/*/.submitit/*/*_log.out"):
+            if f"epoch {num_epochs:>3}/" in log.read_text("utf-8"):
+                return log
+        time.sleep(0.05)
+    raise AssertionError("no job has come so far")
 
 
 def _kill_a_job_under_way(folder: Path) -> Path:

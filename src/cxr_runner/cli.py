@@ -3,12 +3,12 @@
 import argparse
 import os
 import re
-import signal
 import sys
 from pathlib import Path
 from typing import NoReturn
 
 from cxr_runner.errors import RunFailedError, UserError, print_error
+from cxr_runner.interruption import end_in_order
 
 _TEXT_KEYS = ("data.root", "data.path", "data.title", "data.citation", "model.weights", "outputs")
 DONE, RUN_FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
@@ -23,7 +23,7 @@ def run() -> NoReturn:
         sys.exit(DONE)
     # Hydra would print tracebacks of its own and exit; this makes it raise instead.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    signal.signal(signal.SIGTERM, _interrupt)  # as batch systems end a job: in order, like Ctrl-C
+    end_in_order()
     sys.argv[1:] = map(_quote_text, sys.argv[1:])
     started_together = "TORCHELASTIC_RUN_ID" in os.environ
     if started_together and os.environ["RANK"] != "0":
@@ -110,7 +110,7 @@ def study() -> NoReturn:
     parser.add_argument("--forecast", action="store_true", help="only say how long it will take")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="further settings of cxr-run")
     given = parser.parse_args()
-    signal.signal(signal.SIGTERM, _interrupt)
+    end_in_order()
     try:
         from cxr_runner.sweep import Order, run_study
 
@@ -140,7 +140,7 @@ def data() -> NoReturn:
     parser.add_argument("task", choices=("audit", "describe", "prepare"), help=tasks)
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings of cxr-run")
     given = parser.parse_args()
-    signal.signal(signal.SIGTERM, _interrupt)
+    end_in_order()
     try:
         from cxr_runner.data_tasks import perform
 
@@ -161,10 +161,6 @@ def _quote_text(argument: str) -> str:
     key, _, value = argument.partition("=")
     plain = key in _TEXT_KEYS and re.search(r"[~=()\s]", value) and not re.search(r"['\",$\[\]{}\\\n]", value)
     return f"{key}='{value}'" if plain else argument
-
-
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _forget_output() -> None:

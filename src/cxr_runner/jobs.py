@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from cxr_runner.errors import RunFailedError, UserError, print_error
+from cxr_runner.interruption import ending_in_order
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -82,7 +83,8 @@ class Task:
             stop the sweep that it is part of, whatever the reason.
         """
         try:
-            values = self._train(configs)
+            with ending_in_order():  # in a process of its own too, whose libraries would pass over the signal
+                values = self._train(configs)
         except BrokenPipeError:  # the reader, such as head, has seen enough
             raise KeyboardInterrupt from None
         return values if len(values) > 1 else values[0]
