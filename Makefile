@@ -13,8 +13,11 @@ SEEDS ?= 10
 SIZE ?= 640
 PRESET ?= laptop
 
+# Of make claims: the runs that docs/claims.md rests on
+OUTPUTS ?= outputs
+
 .DEFAULT_GOAL := help
-.PHONY: help install run study bench test test-long test-slurm check format clean
+.PHONY: help install run study claims bench test test-long test-slurm check format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +39,10 @@ run: $(READY) ## train the three families on synthetic phantom data and report o
 
 study: $(READY) ## train both tables of the study (DATA, SEEDS, SIZE, PRESET=laptop|full), with a forecast, and report
 	$(BIN)/cxr-study --data '$(DATA)' --seeds $(SEEDS) --size $(SIZE) --preset $(PRESET) $(ARGS)
+
+claims: $(READY) ## write docs/claims.md anew from the runs below OUTPUTS
+	$(BIN)/cxr-report '$(OUTPUTS)'
+	sed 's/data\.root=[^ ]*/data.root=XRAYS/' '$(OUTPUTS)/report/claims.md' > docs/claims.md
 
 test: $(READY) ## run the tests
 	$(BIN)/pytest --numprocesses=2

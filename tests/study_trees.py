@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ def write_study(
     data: dict[str, Any] = STUDIED,
     image_size: int = 64,
     names: str | None = None,
+    lr: float | None = None,
 ) -> None:
-    """Write finished runs of rows of the study, of all of them unless told otherwise.
+    """Write finished runs of rows of the study, of all of them and at their own learning rate unless told otherwise.
 
     With ``names``, such as ``patient{}.png``, they leave predictions of so-called images, two a patient.
     """
@@ -36,7 +38,7 @@ def write_study(
     for number, row in enumerate(study.rows):
         if rows is None or row.id in rows:
             for seed in seeds:
-                files = _write_run(outputs, row, number, seed, data, image_size)
+                files = _write_run(outputs, row if lr is None else replace(row, lr=lr), number, seed, data, image_size)
                 if names:
                     _write_predictions(files, row, number, seed, names)
 
@@ -68,10 +70,11 @@ def study_config(row: Row, data: dict[str, Any], image_size: int, seed: int) -> 
 
 def _write_run(outputs: Path, row: Row, number: int, seed: int, data: dict[str, Any], image_size: int) -> RunDir:
     rng = np.random.default_rng([number, seed])
-    files = run_dir(outputs, row.experiment, f"{number:010x}", seed)
+    suffix = f"{number:05x}{round(1e5 * row.lr):05x}"
+    files = run_dir(outputs, row.experiment, suffix, seed)
     files.path.mkdir(parents=True)
     config = study_config(row, {"name": "phantom", "patient_pattern": r"patient\d+"}, image_size, seed)
-    files.config.write_text(json.dumps(config))  # is YAML too, and quickly written
+    files.config.write_text(json.dumps(config).replace("1e-05", "1.0e-05"))  # is YAML too, and quickly written
     files.data.write_text(json.dumps(data))
     epochs = np.arange(1, row.epochs + 1)
     speed = 0.15 / row.layers * (1 + 0.2 * rng.standard_normal())

@@ -188,6 +188,7 @@ def test_a_loss_that_is_not_finite_fails_the_run_and_says_when(tmp_path):
     (run,) = find_runs(tmp_path)
     assert run.state == "failed"
     assert "not finite in epoch 1" in run.problem
+    assert run.diverged
     assert "not finite" in json.loads((run.path / "status.json").read_text())["traceback"]
     assert not (run.path / "metrics.json").exists()
 

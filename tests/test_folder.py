@@ -4,6 +4,7 @@ import hashlib
 import os
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -246,10 +247,10 @@ def test_a_file_that_vanishes_or_is_forbidden_is_a_bad_image(tmp_path: Path, mon
     with pytest.raises(BadImageError, match="cannot be read: No such file"):
         source.load(0)
 
-    def forbidden(path: Path) -> bytes:
+    def forbidden(path: Path, mode: str) -> BinaryIO:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    monkeypatch.setattr(Path, "open", forbidden)
     with pytest.raises(BadImageError, match=r"cannot be read: Permission denied$"):
         source.load(1)
 

@@ -74,7 +74,7 @@ def test_the_table_of_runs_has_one_row_a_finished_run_with_its_figures(tmp_path:
     ]
     expected += ["accuracy", "accuracy_batch_mean", "precision", "recall", "f1", "auroc", "auprc", "brier", "ece"]
     expected += ["tp", "fp", "fn", "tn", "n", "val_accuracy", "val_f1", "val_auroc"]
-    expected += ["collapsed", "train_seconds", "path"]
+    expected += ["collapsed", "collapse_reason", "train_seconds", "path"]
     assert {"name", *runs.columns} == set(expected)
     linear = runs.loc["linear"]
     assert (linear["id"], linear["seed"], linear["data"]) == ("0123456789", 3, PHANTOM["title"])

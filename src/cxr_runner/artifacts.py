@@ -106,6 +106,7 @@ class Run:
         seed: of the run.
         state: ``running``, ``done`` or ``failed``.
         problem: why the run is not finished, in one line; '' for a finished one.
+        diverged: whether that is because its numbers left the range of floating point.
         config: the configuration, nested.
         metrics: the content of ``metrics.json``.
         data: the content of ``data.json``.
@@ -117,6 +118,7 @@ class Run:
     seed: int
     state: str
     problem: str
+    diverged: bool
     config: dict[str, Any]
     metrics: dict[str, Any]
     data: dict[str, Any]
@@ -215,6 +217,7 @@ def read_run(path: Path) -> Run:
         seed=int(seed) if seed.isdecimal() else -1,
         state=state,
         problem=_problem(state, status, metrics),
+        diverged=state == "failed" and status.get("diverged") is True,
         config=_read_yaml(files.config),
         metrics=metrics,
         data=read_json(files.data) or {},

@@ -32,3 +32,13 @@ def store_path(source: Source, image_size: int, cache: Path) -> Path:
     """
     key = json.dumps([FORMAT_VERSION, source.signature(), image_size])
     return cache / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}-{image_size}"
+
+
+def derived_path(store: Path, check: str) -> Path:
+    """Return the folder in a store for what is computed from its images.
+
+    Args:
+        store: the folder of the store.
+        check: of all images of the store, as its ``meta.json`` has it: other images never share the folder.
+    """
+    return store / f"derived-{check}"

@@ -49,7 +49,7 @@ def describing(description: dict[str, Any], store: Path, image_size: int) -> lis
     for split, classes in counts.items():
         listed = ", ".join(f"{number:,} {printable(name)}" for name, number in classes.items())
         lines.append(f"  {split:<12} {sum(classes.values()):,}: {listed}")
-    gram = "there" if (store / "gram.npy").is_file() else "not built (cxr-data prepare builds it)"
+    gram = "there" if any(store.glob("derived-*/gram.npy")) else "not built (cxr-data prepare builds it)"
     said = {
         "positive": printable(description["positive_class"]),
         "duplicates": f"{len(description['duplicates_dropped'])} dropped",

@@ -41,9 +41,9 @@ def describe(config: AnyDataConfig, reporter: Reporter) -> tuple[dict[str, Any],
 
 
 def keep_description(store: Path, config: AnyDataConfig, description: dict[str, Any]) -> None:
-    """Leave a description in the folder of a store, unless it is there; a folder that is read-only stays as it is."""
+    """Leave a description in the folder of a store; one that is read-only stays as it is."""
     path = _path(store, config)
-    if not path.exists():
+    if read_json(path) != description:
         with suppress(OSError):
             path.parent.mkdir(exist_ok=True)
             write_json(path, description)

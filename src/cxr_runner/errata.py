@@ -1,17 +1,15 @@
 """The study held against itself: what its own printed numbers say, without training anything.
 
 The published metrics are held against the counts that :mod:`cxr_runner.recovery` finds behind them, and the claims that
-compare models, in ``errata.yaml``, against both.
+compare test metrics of models against both.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any, Literal
 
 import pandas as pd
-import yaml
 
 from cxr_runner.recovery import Evaluation, Reported, Solution, matching_counts, possible_counts, recover
 from cxr_runner.stats import wilson
@@ -32,7 +30,7 @@ class Comparison:
     """
 
     claim: str
-    metrics: list[Literal["accuracy", "f1"]]
+    metrics: list[str]
     second: Literal["lower", "not higher"]
     pairs: list[tuple[str, str]]
 
@@ -55,8 +53,15 @@ def reported(row: Row) -> Reported:
 
 @cache
 def _comparisons() -> list[Comparison]:
-    content = yaml.safe_load(files("cxr_runner").joinpath("errata.yaml").read_text("utf-8"))
-    return [Comparison(**comparison) for comparison in content]
+    """Return the conditions of claims that are about pairs of models and their test metrics."""
+    found: dict[tuple[str, str], Comparison] = {}
+    for claim in load_study().claims:
+        for one in claim.conditions:
+            if one.statistic in ("accuracy", "f1") and one.pairs and not one.spread:
+                pairs = [(first, second) for (first,), (second,) in one.pairs]
+                new = Comparison(claim.id, [], "lower" if one.expect == "lower" else "not higher", pairs)
+                found.setdefault((claim.id, one.expect), new).metrics.append(one.statistic)
+    return list(found.values())
 
 
 @cache

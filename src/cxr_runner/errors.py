@@ -41,6 +41,10 @@ class RunFailedError(Exception):
     """A run that could not be finished; its directory says why, and the command exits with code 1."""
 
 
+class DivergedError(RunFailedError):
+    """A run whose numbers have left the range of floating point: the learning rate is at fault, not the world."""
+
+
 def user_path(key: str, value: str) -> Path:
     """Return a path that a user gave, absolute, with ``~`` expanded.
 

@@ -18,6 +18,7 @@ from torch import Tensor
 _BASE = 128
 _COLUMNS_AT_ONCE = 2048  # as float64
 _HOPELESS = 4  # times as slow as another way, even in a first call
+_LEAST_EXPONENT = -1074  # of a float64
 _MOST_TERMS_IN_INT32 = 2**31 // (64 * 128)
 
 
@@ -83,7 +84,7 @@ def to_whole_numbers(values: Tensor, num_bits: int) -> tuple[Tensor, Tensor]:
 def steps_of_rows(values: Tensor, num_bits: int) -> Tensor:
     """Return for each row the power of two in whose multiples its largest number has so many bits: [rows, 1]."""
     largest = values.abs().amax(dim=1, keepdim=True).double()
-    exponents = torch.where(largest > 0, torch.frexp(largest).exponent - num_bits, 0)
+    exponents = torch.where(largest > 0, (torch.frexp(largest).exponent - num_bits).clamp(min=_LEAST_EXPONENT), 0)
     return torch.ldexp(torch.ones_like(largest), exponents)
 
 

@@ -242,20 +242,14 @@ class SpanLayer:
     def _close_window(self, window: _Window) -> None:
         """Form the sums that the coefficients stand for."""
         self.window = None
-        num_images = window.places.shape[1]
+        index, num_images = torch.tensor(window.members)[:, None], window.places.shape[1]
         if self.plain:
-            index = torch.tensor(window.members)[:, None]
             self.coordinates[index, window.places] += window.scaled[:, :num_images]
             return
         self.share_out(lambda place, _: self._sum_up(window, place), len(window.members))
-        for velocity, factors in (
-            (False, window.coefficients),
-            (True, window.speed_coefficients),
-        ):
-            scaled = window.scale_slopes(factors, num_images)
-            target = self.velocities["coordinates"] if velocity else self.coordinates
-            index = torch.tensor(window.members)[:, None]
-            target[index, window.places] += scaled
+        self.coordinates[index, window.places] += window.scale_slopes(window.coefficients, num_images)
+        velocity = self.velocities["coordinates"]
+        velocity[index, window.places] += window.scale_slopes(window.speed_coefficients, num_images)
 
     def _sum_up(self, window: _Window, place: int) -> None:
         """Replace a member's A and c, and their velocities, by sums of both."""

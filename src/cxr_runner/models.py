@@ -180,6 +180,20 @@ def first_weight(model: nn.Module) -> Tensor:
     return first.weight.detach()
 
 
+def rectified_layers(model: nn.Module) -> list[str]:
+    """Return the names of the layers whose outputs go straight into a ReLU."""
+    if isinstance(model, LinearReLU):
+        layers = list(model.layer_stack.named_children())
+        return [
+            f"layer_stack.{name}"
+            for (name, layer), (_, following) in pairwise(layers)
+            if isinstance(layer, nn.Linear) and isinstance(following, nn.ReLU)
+        ]
+    if isinstance(model, CNN):
+        return [name for name, layer in model.named_modules() if isinstance(layer, nn.Conv2d)]
+    return []  # in ResNet-18 batch norm comes between
+
+
 def describe_model(config: AnyModelConfig, model: nn.Module) -> str:
     """Say in a few words which model it is and how many parameters it has."""
     match config:

@@ -24,7 +24,7 @@ def plot_reliability(found: Mapping[str, Reliability]) -> Figure:
     rows = [row for row in load_study().published_rows() if row.id in found]
     sizes = list(dict.fromkeys(row.batch_size for row in rows))
     families = [family for family in FAMILIES if any(row.family == family for row in rows)]
-    figure = Figure(figsize=(0.6 + 3.4 * max(2, len(families)), 0.7 + 3.1 * len(sizes)), layout="constrained")
+    figure = Figure(figsize=(10.8, 0.7 + 3.1 * len(sizes)), layout="constrained")
     panels = figure.subplots(len(sizes), len(families), sharex=True, sharey=True, squeeze=False)
     for line, size in zip(panels, sizes, strict=True):
         for axes, family in zip(line, families, strict=True):
@@ -44,13 +44,13 @@ def _draw_panel(axes: Axes, rows: list[Row], found: Mapping[str, Reliability]) -
             one = found.get(row.id + suffix)
             if one is not None:
                 look = "undone" if suffix else "weighted" if row.weighted else "no weight"
-                _draw(axes, one, look, f"{row.id}: {look}, ECE {one.ece:.3f}")
+                _draw(axes, one, look, f"{row.id}: {look}")
     axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     if rows:
-        axes.legend(fontsize=8, frameon=False, loc="upper left")
+        axes.legend(fontsize=8, frameon=False, loc="lower right")
 
 
 def _draw(axes: Axes, one: Reliability, look: str, label: str) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from cxr_runner.artifacts import RunDir, replacing, write_csv, write_json
 from cxr_runner.dataset import Dataset
+from cxr_runner.diagnosis import explain_collapse
 from cxr_runner.metrics import compute_metrics, is_collapsed
 from cxr_runner.train import Trainer
 
@@ -35,14 +36,15 @@ def write_results(
         trainer: after its last epoch.
         logits: for each of :data:`EVALUATED`, float32 [images].
         weights: float32, under the plain names of the module.
-        facts: what else ``metrics.json`` is to say, ready for JSON.
+        facts: what else ``metrics.json`` is to say, ready for JSON; ``diagnosis`` is one of them.
     """
     metrics: dict[str, Any] = {
         split: compute_metrics(logits[split], torch.tensor(dataset.labels(split)), trainer.settings.batch_size)
         for split in EVALUATED
     }
     metrics |= {
-        "collapsed": is_collapsed(torch.cat(list(logits.values()))),
+        "collapsed": (collapsed := is_collapsed(torch.cat(list(logits.values())))),
+        "collapse_reason": explain_collapse(**facts["diagnosis"]) if collapsed else None,
         "epochs_trained": len(trainer.history),
         "best_epoch": trainer.best.epoch,
         "stopped_early": trainer.stopped_early,

@@ -60,6 +60,7 @@ _COLUMNS = (
     *(_Column(count, "metrics", f"test.{count}", int) for count in _COUNTS),
     *(_Column(f"val_{rate}", "metrics", f"val.{rate}", float) for rate in ("accuracy", "f1", "auroc")),
     _Column("collapsed", "metrics", "collapsed", bool),
+    _Column("collapse_reason", "metrics", "collapse_reason", str, required=False),
     _Column("train_seconds", "metrics", "train_seconds", float),
 )
 _KINDS = {int: "a whole number", float: "a finite number", str: "a text", bool: "true or false"}
@@ -77,12 +78,14 @@ class DataSet:
         fingerprint: of the images, labels and splits.
         runs: in the order of their paths.
         table: one row a run with :data:`RUN_COLUMNS`, in the same order.
+        diverged: runs on the same images whose numbers left the range of floating point; they are in no table.
     """
 
     about: About
     fingerprint: str
     runs: tuple[Run, ...]
     table: pd.DataFrame
+    diverged: tuple[Run, ...] = ()
 
     @property
     def image_size(self) -> int:
@@ -148,13 +151,15 @@ def sort_runs(runs: Iterable[Run], root: Path) -> tuple[list[DataSet], pd.DataFr
         The data sets, by title; and one row for every run left out: ``path``, ``state``, ``reason``.
     """
     counted: dict[tuple[Any, ...], tuple[Run, dict[str, Any]]] = {}
-    left_out = []
+    left_out, diverged = [], []
     for run in runs:
         path = printable(run.path.relative_to(root).as_posix())
         row, problem = _read_row(run)
         identity = (row["fingerprint"], run.name, run.id, run.seed)
         if not problem and identity in counted:
             problem = f"the same configuration and seed as {counted[identity][1]['path']}, counted once"
+        if run.diverged:
+            diverged.append(run)
         if problem:
             left_out.append({"path": path, "state": printable(run.state), "reason": printable(problem)})
         else:
@@ -163,7 +168,8 @@ def sort_runs(runs: Iterable[Run], root: Path) -> tuple[list[DataSet], pd.DataFr
     for run, row in counted.values():
         groups.setdefault(row["fingerprint"], []).append((run, row))
     data_sets = sorted(
-        map(_data_set, groups.values()), key=lambda data_set: (data_set.about.title, data_set.fingerprint)
+        (_data_set(group, diverged) for group in groups.values()),
+        key=lambda data_set: (data_set.about.title, data_set.fingerprint),
     )
     return data_sets, pd.DataFrame(left_out, columns=["path", "state", "reason"])
 
@@ -204,7 +210,7 @@ def _typed(value: Any, kind: type) -> Any:
     return value if kind is int and isinstance(value, int) else None
 
 
-def _data_set(counted: list[tuple[Run, dict[str, Any]]]) -> DataSet:
+def _data_set(counted: list[tuple[Run, dict[str, Any]]], diverged: Iterable[Run]) -> DataSet:
     runs, rows = zip(*counted, strict=True)
     dtypes = {column.name: _DTYPES[column.kind] for column in _COLUMNS}
     table = pd.DataFrame(rows, columns=list(RUN_COLUMNS)).astype(dtypes | {"row": "str"})
@@ -215,4 +221,6 @@ def _data_set(counted: list[tuple[Run, dict[str, Any]]]) -> DataSet:
         licence=printable(first.get("licence") or ""),
         synthetic=bool(table["synthetic"].any()),
     )
-    return DataSet(about, rows[0]["fingerprint"], runs, table)
+    fingerprint = rows[0]["fingerprint"]
+    same = tuple(run for run in diverged if run.data.get("fingerprint") == fingerprint)
+    return DataSet(about, fingerprint, runs, table, same)

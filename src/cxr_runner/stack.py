@@ -1,7 +1,7 @@
 """One stack of runs, end to end: runs of one shape on the same data, trained together, each left in its directory."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from typing import Any
@@ -14,12 +14,14 @@ from cxr_runner.backend import Backend
 from cxr_runner.config import RunConfig
 from cxr_runner.dataset import Dataset
 from cxr_runner.devices import describe_device, num_processes, set_determinism
+from cxr_runner.diagnosis import diagnose, sample_rows
 from cxr_runner.engine import build_backend, largest_disagreements
-from cxr_runner.errors import RunFailedError
+from cxr_runner.errors import DivergedError, RunFailedError
 from cxr_runner.gram_space import GramSpace
 from cxr_runner.identity import to_dict
 from cxr_runner.member import Job, Member, explained, locked, write_history
-from cxr_runner.models import build_model, describe_model
+from cxr_runner.models import build_model, describe_model, rectified_layers
+from cxr_runner.pixel import PixelFeed
 from cxr_runner.progress import Reporter
 from cxr_runner.results import EVALUATED, describe_origin, write_results
 from cxr_runner.status import Status
@@ -86,6 +88,7 @@ def _train(
         write_json(job.files.data, job.dataset.describe())
     subsets = {split: _subset(first.dataset, split) for split in ("train", "val", "test")}
     weights = [resolve_pos_weight(job.config.loss.pos_weight, subsets["train"].labels) for job in jobs]
+    starts = _diagnose(models, weights, subsets["train"], first)
     backend = build_backend([job.config for job in jobs], first.dataset, models, weights, first.device, space)
     trainers = [
         Trainer(backend, subsets["train"], subsets["val"], _settings(job.config, weight), place)
@@ -96,7 +99,9 @@ def _train(
         failures = _fit(members, reporter)
         finished = [member for member in members if member.job not in failures]
         if finished:
-            failures |= _leave_results(finished, subsets, backend, origin | {"stack_size": len(jobs)})
+            own_starts = {job: start for job, start in zip(jobs, starts, strict=True)}
+            facts = {"stack_size": len(jobs)} | origin
+            failures |= _leave_results(finished, subsets, backend, own_starts, facts)
     except BaseException:  # an interruption above all: no epoch that was finished is lost
         with suppress(OSError):  # a full disk must not hide what went wrong
             for member in members:
@@ -160,7 +165,11 @@ def _fit(members: Sequence[Member], reporter: Reporter) -> dict[Job, RunFailedEr
 
 
 def _leave_results(
-    members: Sequence[Member], subsets: dict[str, Subset], backend: Backend, facts: dict[str, Any]
+    members: Sequence[Member],
+    subsets: dict[str, Subset],
+    backend: Backend,
+    starts: Mapping[Job, dict[str, Any]],
+    facts: dict[str, Any],
 ) -> dict[Job, RunFailedError]:
     """Write what finished runs leave; return those whose weights do not give the logits that training ended with."""
     places = [member.trainer.member for member in members]
@@ -168,34 +177,48 @@ def _leave_results(
     together = {split: backend.logits(places, subsets[split].rows, batch_size).float() for split in EVALUATED}
     logits = [{split: values[number] for split, values in together.items()} for number in range(len(places))]
     weights = backend.weights(places)
+    for member, own_weights in zip(members, weights, strict=True):
+        member.model.load_state_dict(own_weights)
     disagreements: list[float | None] = [None] * len(members)
     if backend.name == "gram":
-        disagreements = _disagreements(members, weights, subsets, logits)
+        disagreements = _disagreements(members, subsets, logits)
+    pos_weights = [member.trainer.settings.pos_weight for member in members]
+    ends = _diagnose([member.model for member in members], pos_weights, subsets["train"], members[0].job)
     failures = {}
-    for member, own_logits, own_weights, disagreement in zip(members, logits, weights, disagreements, strict=True):
+    for member, own_logits, own_weights, disagreement, end in zip(
+        members, logits, weights, disagreements, ends, strict=True
+    ):
         largest = max(float(values.abs().max()) for values in own_logits.values())
         if disagreement is not None and not disagreement <= _TOLERANCE * (1 + largest):  # so that nan fails too
             reason = (
                 f"the saved weights give logits that differ by {disagreement:.2g} from those of engine=gram; "
                 "the training has left the range of float32, try a smaller optimizer.lr or engine=pixel"
             )
-            failures[member.job] = member.status.failed(RunFailedError(reason))
+            failures[member.job] = member.status.failed(DivergedError(reason))
             continue
-        own_facts = facts | _facts(member) | {"engine_disagreement": disagreement}
+        diagnosis = {"start": starts[member.job], "end": end}
+        own_facts = facts | _facts(member) | {"engine_disagreement": disagreement, "diagnosis": diagnosis}
         write_results(member.files, member.job.dataset, member.trainer, own_logits, own_weights, own_facts)
         member.status.done()
     return failures
 
 
+def _diagnose(
+    models: Sequence[nn.Module], pos_weights: Sequence[float | None], train: Subset, job: Job
+) -> list[dict[str, Any]]:
+    """Look for dead units and vanished gradients of models."""
+    rows = sample_rows(torch.arange(len(train.rows)))
+    images = PixelFeed(job.dataset.images, job.device).batch(train.rows[rows])
+    return [
+        diagnose(model.to(job.device), rectified_layers(model), images, train.labels[rows], pos_weight)
+        for model, pos_weight in zip(models, pos_weights, strict=True)
+    ]
+
+
 def _disagreements(
-    members: Sequence[Member],
-    weights: Sequence[dict[str, Tensor]],
-    subsets: dict[str, Subset],
-    logits: Sequence[dict[str, Tensor]],
+    members: Sequence[Member], subsets: dict[str, Subset], logits: Sequence[dict[str, Tensor]]
 ) -> list[float | None]:
     """Return how far the logits of the weights to be saved are from the engine's own, for each member."""
-    for member, own_weights in zip(members, weights, strict=True):
-        member.model.load_state_dict(own_weights)
     job, rows = members[0].job, torch.cat([subsets[split].rows for split in EVALUATED])
     own = torch.stack([torch.cat([values[split] for split in EVALUATED]) for values in logits])
     models = [member.model for member in members]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cxr_runner.artifacts import RunDir, write_json, write_yaml
-from cxr_runner.errors import RunFailedError
+from cxr_runner.errors import DivergedError, RunFailedError
 
 
 class Status:
@@ -39,7 +39,8 @@ class Status:
         reason = "interrupted" if interrupted else str(error) or type(error).__name__
         first_line, trace = reason.splitlines()[0], "".join(traceback.format_exception(error))
         with suppress(OSError):  # a full disk must not hide what went wrong
-            self._end({"state": "failed", "error": first_line, "traceback": trace})
+            diverged = isinstance(error, DivergedError)
+            self._end({"state": "failed", "error": first_line, "diverged": diverged, "traceback": trace})
         return RunFailedError(f"{first_line} ({self.files.path})")
 
     def _end(self, outcome: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cxr_runner.cache import store_path
+from cxr_runner.cache import derived_path, store_path
 from cxr_runner.decode import resize_square
 from cxr_runner.errors import BadImageError, UnavailableImageError, UserError
 from cxr_runner.integrity import checksum
@@ -122,7 +122,7 @@ def _read(path: Path, reporter: Reporter, *, every_image: bool = False, fresh: b
         reporter.line(f"{path} is damaged and built anew ({error})")
         return None
     negative, positive = meta["class_names"]
-    return Store(images, table, (negative, positive), path, path / f"derived-{check}")
+    return Store(images, table, (negative, positive), path, derived_path(path, check))
 
 
 def _check_images(images: NDArray[np.uint8], table: pd.DataFrame, shape: list[int], every_image: bool) -> None:
@@ -159,7 +159,7 @@ def _build(source: Source, image_size: int, path: Path, reporter: Reporter) -> N
         shape = [len(rows), image_size, image_size]
         meta = {"class_names": list(listing.class_names), "shape": shape, "about": source.about.title}
         meta["check"] = _check_of_rest(meta, table)
-        (building / f"derived-{meta['check']}").mkdir()
+        derived_path(building, str(meta["check"])).mkdir()
         (building / "meta.json").write_text(json.dumps(meta), "utf-8")
         building.rename(path)
     except BaseException:

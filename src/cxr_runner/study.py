@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 import yaml
 
+from cxr_runner.claims.stated import Claim, Definition, Rules, read_claims
+
 Family = Literal["linear", "linear_relu", "cnn"]
 FAMILIES: dict[Family, str] = {"linear": "Linear", "linear_relu": "Linear+ReLU", "cnn": "CNN"}
 FigureKind = Literal["sample", "balance", "listing", "curves", "confusion", "metrics", "bars", "duration"]
@@ -158,23 +160,6 @@ class StudyFigure:
 
 
 @dataclass(frozen=True)
-class Claim:
-    """One conclusion of the study.
-
-    Attributes:
-        id: a short name.
-        place: where it stands in the study.
-        rows: the ids of the models that it is about.
-        says: the claim in words of our own.
-    """
-
-    id: str
-    place: str
-    rows: tuple[str, ...]
-    says: str
-
-
-@dataclass(frozen=True)
 class Study:
     """All of it.
 
@@ -189,6 +174,8 @@ class Study:
         confusion: the one confusion matrix that the study prints.
         figures: in the order of their numbers.
         claims: in the order of the text.
+        definitions: by their ids the numbers that claims are tested by.
+        rules: how claims are decided.
     """
 
     title: str
@@ -201,6 +188,8 @@ class Study:
     confusion: Confusion
     figures: tuple[StudyFigure, ...]
     claims: tuple[Claim, ...]
+    definitions: dict[str, Definition]
+    rules: Rules
 
     def row(self, row_id: str) -> Row:
         """Return the row of an id; KeyError if there is none."""
@@ -225,7 +214,9 @@ def load_study() -> Study:
         rows=tuple(_rows(content)),
         confusion=Confusion(**content["confusion"]),
         figures=tuple(StudyFigure(**_frozen(figure)) for figure in content["figures"]),
-        claims=tuple(Claim(**_frozen(claim)) for claim in content["claims"]),
+        claims=tuple(read_claims(content["claims"])),
+        definitions={entry["id"]: Definition(**entry) for entry in content["definitions"]},
+        rules=Rules(**content["verdicts"]),
     )
 
 

@@ -135,8 +135,8 @@ def plot_published(comparisons: Mapping[str, pd.DataFrame], tables: Mapping[str,
         tables: by the id of a row its living runs, as :func:`cxr_runner.load_runs` returns them.
     """
     study = load_study()
-    figure = Figure(figsize=(11, 3.5), layout="constrained")
-    panels = figure.subplots(1, len(comparisons), sharex=True, squeeze=False)[0]
+    figure = Figure(figsize=(6.6, 1.2 + 2.9 * len(comparisons)), layout="constrained")
+    panels = figure.subplots(len(comparisons), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (title, table) in zip(panels, comparisons.items(), strict=True):
         wanted = table[table["metric"] == "accuracy_batch_mean"].to_dict("records")
         pooled = {entry["row"]: entry for entry in table[table["metric"] == "accuracy"].to_dict("records")}
@@ -148,15 +148,15 @@ def plot_published(comparisons: Mapping[str, pd.DataFrame], tables: Mapping[str,
         axes.set_yticks(range(len(wanted)), labels)
         axes.set_ylim(len(wanted) - 0.5, -0.5)
         axes.set_title(title, fontsize=11)
-        axes.set_xlabel("test accuracy, mean over batches")
         _tidy(axes, "x")
+    panels[-1].set_xlabel("test accuracy, mean over batches")
     handles = [
         Line2D([], [], color="black", marker="x", linestyle="none", markersize=8, label="published, one run"),
         Line2D([], [], color=_GREY, marker="|", linewidth=2.5, label="ours, alive: mean, 95 % t interval over seeds"),
         Line2D([], [], color=_GREY, marker=".", linestyle="none", alpha=0.6, label="one seed"),
         Line2D([], [], color=_GREY, linewidth=7, alpha=0.2, label="what so few test images leave open (Wilson, 95 %)"),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=9, frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=1, fontsize=9, frameon=False)
     return figure
 
 

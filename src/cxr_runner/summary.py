@@ -44,6 +44,8 @@ def print_results(metrics: dict[str, Any], about: About, run_path: Path, reporte
         reporter.line(f"warning: every test image is called {answer}; more epochs may help")
     if metrics["collapsed"]:
         reporter.line("warning: collapsed, all images get one and the same output: this says nothing about the model")
+        if metrics.get("collapse_reason"):
+            reporter.line(f"  {metrics['collapse_reason']}")
     if about.synthetic:
         reporter.line(f"{SYNTHETIC}: these figures say nothing about real X-rays")
     reporter.line(f"run directory: {run_path}")

@@ -15,7 +15,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from cxr_runner.backend import Backend, derive_seed
 from cxr_runner.config import EarlyStoppingConfig, ScheduleConfig
-from cxr_runner.errors import RunFailedError
+from cxr_runner.errors import DivergedError, RunFailedError
 from cxr_runner.metrics import compute_metrics, decide
 
 OnBatch = Callable[[int], None]
@@ -150,7 +150,7 @@ class Trainer:
         lr = learning_rate(self.settings, number * self.num_batches - 1, self.num_batches)
         val_loss = bce_loss(logits, self.val.labels, self.settings.pos_weight)
         if not (math.isfinite(train_loss) and math.isfinite(val_loss)):
-            self.failure = RunFailedError(
+            self.failure = DivergedError(
                 f"the loss is not finite in epoch {number} (train {train_loss}, val {val_loss}); "
                 f"try a smaller optimizer.lr (now {lr:g}) or optimizer.grad_clip=1"
             )

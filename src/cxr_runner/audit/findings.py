@@ -138,9 +138,7 @@ def _shortcuts(shortcuts: Shortcuts, patients: Patients | None) -> Iterator[Find
     large = by_name["pixels32"]
     if large.patient and large.random and patients and not patients.unknown:
         one, other = (mean(accuracy for accuracy, _ in pairs) for pairs in (large.random, large.patient))
-        text = (
-            f"Keeping patients apart changes {large.words} from {one:.1%} to {other:.1%} (means of the splits below)."
-        )
+        text = f"Keeping patients apart changes {large.words} from {one:.1%} to {other:.1%} (means of several splits)."
         yield Finding("look" if one - other > 0.02 else "fine", text)
 
 

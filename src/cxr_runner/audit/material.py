@@ -59,7 +59,7 @@ def open_material(config: AnyDataConfig, reporter: Reporter) -> Material:
     if bad.all():
         valid = f"not one of {len(bad):,} images can be read: {store.table['name'][0]} ({store.table['error'][0]}) ..."
         raise UserError.for_key("data", config.name, valid)
-    lenient = replace(config, on_bad_image="skip")
+    lenient = replace(config, on_bad_image="skip") if bad.any() else config
     if conflicting_labels(store.table[~bad]):
         lenient = replace(lenient, duplicates="keep")
     dataset, obstacle = None, ""

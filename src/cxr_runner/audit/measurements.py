@@ -12,6 +12,8 @@ from cxr_runner.store import num_cores
 
 HASH_SIDE = 16  # of the perceptual hash: 16 x 16 bits
 SMALL = 32  # pixels to a side of the reduced images
+_ENOUGH_TO_HASH = 160
+_MOST_OF_A_SIDE = 64  # values of the border ring: those of larger images are averaged
 
 
 @dataclass(frozen=True)
@@ -20,14 +22,14 @@ class Measurements:
 
     Attributes:
         histograms: int64 [images, 256], how many pixels have each grey level.
-        rings: uint8 [images, 4 * side - 4], the outermost pixels.
-        small: float32 [images, 32, 32], the means of the pixels under each, 0 to 255.
+        rings: float32 [images, 4 * min(side, 64)], the outermost pixels side by side, averaged along each side.
+        small: uint8 [images, 32, 32], reduced; each pixel is the mean of those that it covers.
         hashes: uint64 [images, 4], the 256 bits of the perceptual hash.
     """
 
     histograms: NDArray[np.int64]
-    rings: NDArray[np.uint8]
-    small: NDArray[np.float32]
+    rings: NDArray[np.float32]
+    small: NDArray[np.uint8]
     hashes: NDArray[np.uint64]
 
 
@@ -44,11 +46,13 @@ def measure(images: NDArray[np.uint8], rows: NDArray[np.int64], reporter: Report
     """
     from imagehash import phash  # scipy and wavelets, which take a second to import
 
-    def measure_one(row: int) -> tuple[NDArray[np.uint8], list[int], NDArray[np.float32], NDArray[np.bool_]]:
+    def measure_one(row: int) -> tuple[NDArray[np.float32], list[int], NDArray[np.uint8], NDArray[np.bool_]]:
         pixels = np.array(images[row])
         picture = Image.fromarray(pixels)
-        reduced = np.asarray(Image.fromarray(pixels.astype(np.float32)).resize((SMALL, SMALL), Image.Resampling.BOX))
-        return border(pixels), picture.histogram(), reduced, phash(picture, HASH_SIDE).hash.ravel()
+        reduced = picture.resize((SMALL, SMALL), Image.Resampling.BOX)
+        # The hash looks at 64 x 64 pixels: of a large image it is the same, and found sooner, after a halving or two.
+        hashed = picture.reduce(max(1, picture.width // _ENOUGH_TO_HASH))
+        return border(pixels), picture.histogram(), np.asarray(reduced), phash(hashed, HASH_SIDE).hash.ravel()
 
     rings, histograms, small, hashes = [], [], [], []
     with (
@@ -65,6 +69,8 @@ def measure(images: NDArray[np.uint8], rows: NDArray[np.int64], reporter: Report
     return Measurements(np.array(histograms), np.array(rings), np.array(small), packed.view(np.uint64))
 
 
-def border(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the outermost pixels of a picture, each once."""
-    return np.concatenate([pixels[0], pixels[-1], pixels[1:-1, 0], pixels[1:-1, -1]])
+def border(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the outermost pixels of a square picture: top, bottom, left, right, averaged to at most 64 values each."""
+    sides = np.stack([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).astype(np.float32)
+    length = min(sides.shape[1], _MOST_OF_A_SIDE)
+    return np.asarray(Image.fromarray(sides).resize((length, 4), Image.Resampling.BOX)).ravel()

@@ -44,6 +44,7 @@ def audit_page(audit: Audit, material: Material) -> str:
         template.render(
             audit=audit,
             heading=data_heading(material.about),
+            about=material.about,
             balance=_balance(audit),
             samples=_samples(material),
             groups=_groups(audit, material),

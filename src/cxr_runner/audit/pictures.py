@@ -62,7 +62,7 @@ def plot_baselines(baselines: Sequence[Baseline]) -> "Figure":
                     axes.plot(dots, [place] * len(dots), marker, color="#444444", markersize=4, label=legend)
         axes.set_yticks(range(len(baselines)), [baseline.words for baseline in reversed(baselines)], parse_math=False)
         axes.set_xlim(0.5 * min(baseline.own.accuracy for baseline in baselines), 1)
-        axes.set_xlabel("test accuracy; line: 95 % Wilson interval; the axis does not begin at 0")
+        axes.set_xlabel("test accuracy (the axis does not begin at 0)")
         axes.spines[["top", "right"]].set_visible(False)
         if axes.get_legend_handles_labels()[0]:
             figure.legend(loc="outside lower center", ncols=2, fontsize=9, frameon=False)

@@ -88,6 +88,8 @@ def find_shortcuts(
         seed: the first of the further splits.
         reporter: shown the progress.
     """
+    from threadpoolctl import threadpool_limits
+
     labels = dataset.table["label"].to_numpy(np.int64)
     features = build_features(measured, sizes)
     left_out = {}
@@ -102,7 +104,8 @@ def find_shortcuts(
         ways["patient"] = lambda s: split_by_patient(labels, patients, s)
     divisions = {way: [split for s in seeds if usable(split := make(s), labels)] for way, make in ways.items()}
     baselines = []
-    with reporter.steps("shortcut baselines", len(features)) as advance:
+    # Matrices of this size are multiplied sooner by one thread than by several that wait for each other.
+    with threadpool_limits(1), reporter.steps("shortcut baselines", len(features)) as advance:
         for name, values in features.items():
             known: dict[bytes, Score] = {}  # the split of the runs often is one of the others
             found = {way: [_evaluate(values, labels, split, known) for split in divisions.get(way, [])] for way in ways}
@@ -118,7 +121,7 @@ def build_features(measured: Measurements, sizes: pd.DataFrame) -> Features:
     """Return the features of every baseline, float [images, features], in the order of :data:`WORDS`."""
     num_images = len(measured.small)
     width, height = sizes["width"].to_numpy(float), sizes["height"].to_numpy(float)
-    small = measured.small / 255
+    small = measured.small.astype(np.float32) / 255
     tiny = small.reshape(num_images, 8, SMALL // 8, 8, SMALL // 8).mean(axis=(2, 4))
     outside = np.ones((SMALL, SMALL), dtype=bool)
     edge = (SMALL - BLANKED) // 2
@@ -127,7 +130,7 @@ def build_features(measured: Measurements, sizes: pd.DataFrame) -> Features:
         "majority": np.zeros((num_images, 1)),
         "size": np.log(np.column_stack([width, height, width / height])),
         "intensity": intensity_statistics(measured.histograms),
-        "ring": (measured.rings / 255).astype(np.float32),
+        "ring": measured.rings / 255,
         "frame": small[:, outside],
         "pixels8": tiny.reshape(num_images, -1),
         "pixels32": small.reshape(num_images, -1),

@@ -30,7 +30,7 @@ def interval_table(resampling: Resampling, repetitions: Mapping[str, Repetition]
     data = pd.DataFrame(entries)
     shown = pd.DataFrame(
         {
-            "model": [f"{entry['row']}: {entry['model']}" for entry in entries],
+            "model": [f"{entry['row']}: {_name(load_study().row(entry['row']))}" for entry in entries],
             "metric": [_METRICS[entry["metric"]] for entry in entries],
             "alive": [f"{entry['num_alive']} of {entry['num_runs']}" for entry in entries],
             "mean, alive": [mean_sd(entry["mean"], entry["sd"]) for entry in entries],
@@ -155,7 +155,11 @@ def _pair(resampling: Resampling, first: str, second: str) -> dict[str, Any]:
 
 
 def _against(first: Row, second: Row) -> str:
-    return " against ".join(FAMILIES[row.family] + ", weighted" * row.weighted for row in (first, second))
+    return f"{_name(first)} against {_name(second)}"
+
+
+def _name(row: Row) -> str:
+    return FAMILIES[row.family] + ", weighted" * row.weighted
 
 
 def _unit(resampling: Resampling) -> str:

@@ -107,7 +107,7 @@ class Cohort:
             if repetition.row.family == rows[0].family:
                 image_size = repetition.image_size
         config = self.data_sets[0].runs[0].config["data"] | {"image_size": image_size}
-        arguments = [f"experiment={experiments}", f"seeds={seeds}", *_data_overrides(config)]
+        arguments = [f"experiment={experiments}", f"seeds={seeds}", *data_overrides(config)]
         return shlex.join(["cxr-run", "-m", *arguments])
 
 
@@ -126,11 +126,28 @@ def form_cohorts(data_sets: Sequence[DataSet]) -> list[Cohort]:
     return cohorts
 
 
+def same_images(cohort: Cohort, data: object, config: object) -> bool:
+    """Say whether a description of images, and the configuration of the data, are those of a cohort at any size.
+
+    Args:
+        cohort: the runs.
+        data: as ``data.json`` of a run has it.
+        config: as ``config.yaml`` of a run has it under ``data``.
+    """
+    if not isinstance(data, dict) or not isinstance(config, dict):
+        return False
+    return _described(data, config) in map(_images, cohort.data_sets)
+
+
 def _images(data_set: DataSet) -> str:
     """Describe the images of a data set apart from their size."""
     run = data_set.runs[0]
-    described = {key: run.data.get(key) for key in ("title", "citation", "counts", "num_images", "synthetic")}
-    return json.dumps([described, run.config["data"] | {"image_size": None}], sort_keys=True, default=str)
+    return _described(run.data, run.config["data"])
+
+
+def _described(data: dict[str, Any], config: dict[str, Any]) -> str:
+    described = {key: data.get(key) for key in ("title", "citation", "counts", "num_images", "synthetic")}
+    return json.dumps([described, config | {"image_size": None}], sort_keys=True, default=str)
 
 
 def _repetitions(data_set: DataSet) -> Iterable[Repetition]:
@@ -147,7 +164,7 @@ def _repetitions(data_set: DataSet) -> Iterable[Repetition]:
         yield Repetition(row, data_set.image_size, runs, data_set.table[mask].reset_index(drop=True))
 
 
-def _data_overrides(config: dict[str, Any]) -> list[str]:
+def data_overrides(config: dict[str, Any]) -> list[str]:
     """Return what to write after ``cxr-run`` to get these images: only what differs from the defaults."""
     name = config.get("name")
     defaults = files("cxr_runner.conf").joinpath("data").joinpath(f"{name}.yaml") if isinstance(name, str) else None

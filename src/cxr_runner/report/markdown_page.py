@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from cxr_runner.markdown import markdown_text
+from cxr_runner.report.baselines import LEGEND as BASELINES_LEGEND
 from cxr_runner.report.export import Table
 from cxr_runner.report.page import Page
 from cxr_runner.report.pictures import Picture
@@ -26,6 +27,8 @@ def markdown_page(page: Page) -> str:
     for name in ("table1", "table2"):
         parts += [f"### {markdown_text(tables[name].caption)}", tables[name].markdown()]
     parts += ["## Configurations", *_captioned(tables["configurations"])]
+    if tables["collapsed"].rows:
+        parts += ["## Runs that collapsed", *_captioned(tables["collapsed"])]
     if tables["left_out"].rows:
         parts += ["## Runs left out", *_captioned(tables["left_out"])]
     parts += ["All finished runs: [tables/runs.csv](tables/runs.csv).", _NOTICE]
@@ -34,17 +37,29 @@ def markdown_page(page: Page) -> str:
 
 def _section(section: Section, page: Page) -> list[str]:
     parts = [f"## {markdown_text(section.cohort.heading)}", *_list(section.sentences)]
-    parts += [_picture(section.overview, page)]
+    parts += [_picture(section.overview, page), *_claims(section)]
     parts += ["\n".join(f"- {term}: {markdown_text(said)}" for term, said in section.facts.items())]
     for table in section.tables:
         parts += [f"### {markdown_text(table.caption)}", table.markdown()]
-    parts += [COMPARISON_LEGEND, *_statistics(section.statistics, page)]
+    parts += [COMPARISON_LEGEND, BASELINES_LEGEND]
+    if section.more_baselines:
+        parts += [f"To make the other trivial baselines:\n\n    {section.more_baselines}"]
+    parts += _statistics(section.statistics, page)
     for picture in section.figures:
         parts += [f"### {markdown_text(picture.title)}", markdown_text(picture.text), _picture(picture, page)]
     if section.not_drawn:
         lines = [f"- {markdown_text(path)}: {markdown_text(why)}" for path, why in section.not_drawn.items()]
         parts += ["Without curves:", "\n".join(lines)]
     return parts
+
+
+def _claims(section: Section) -> list[str]:
+    claims, tests = section.claims.tables
+    return [
+        "### The study's claims",
+        f"{markdown_text(section.claims.summary)} [How each was decided](tables/{tests.name}.md)",
+        claims.markdown(),
+    ]
 
 
 def _statistics(statistics: Statistics, page: Page) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cxr_runner.report.baselines import LEGEND as BASELINES_LEGEND
 from cxr_runner.report.errata import Errata
 from cxr_runner.report.export import Table
 from cxr_runner.report.sections import Section
@@ -20,7 +21,7 @@ class Page:
     Attributes:
         count: how many runs there are, in a sentence.
         sections: one for every cohort.
-        tables: the study's two, configurations, runs, runs left out.
+        tables: the study's two, configurations, runs, those that collapsed, runs left out.
         errata: of the study.
         sources: by the name of a picture that could be drawn its address as a data URI.
     """
@@ -36,7 +37,8 @@ def html_page(page: Page) -> str:
     """Return the page; every text in it is escaped."""
     tables = {table.name: table for table in page.tables}
     template = environment("cxr_runner.report").get_template("index.html.jinja")
-    return template.render(page=page, tables=tables, legend=COMPARISON_LEGEND) + "\n"
+    legends = {"legend": COMPARISON_LEGEND, "baselines_legend": BASELINES_LEGEND}
+    return template.render(page=page, tables=tables, **legends) + "\n"
 
 
 def environment(package: str) -> "Environment":

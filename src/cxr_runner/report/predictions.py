@@ -100,11 +100,13 @@ def _read(run: Run, images: pd.DataFrame | None) -> pd.DataFrame:
         raise ValueError("no columns split, name, label and logit")
     if not np.isfinite(table["logit"].to_numpy(np.float64)).all():
         raise ValueError("logits that are no finite numbers")
+    if images is not None:
+        if not table[_IMAGE].equals(images):
+            raise ValueError("of other images than the runs before")
+        return table
     counts = table.groupby(["split", "label"]).size().to_dict()
     if counts.keys() != {(split, label) for split in ("val", "test") for label in (0, 1)} or min(counts.values()) < 2:
         raise ValueError("not two images of both classes in val and in test")
-    if images is not None and not table[_IMAGE].equals(images):
-        raise ValueError("of other images than the runs before")
     return table
 
 

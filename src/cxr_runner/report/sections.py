@@ -1,15 +1,20 @@
 """What the report has to say of one cohort."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from cxr_runner.claims.verdicts import decide
 from cxr_runner.markdown import printable
+from cxr_runner.report.baselines import Baselines
+from cxr_runner.report.claims import ClaimsReport, converged_picture, report_claims
 from cxr_runner.report.cohorts import Cohort
 from cxr_runner.report.comparison import METRICS
 from cxr_runner.report.configurations import label
+from cxr_runner.report.evidence import gather_evidence
 from cxr_runner.report.export import Table, mean_sd, number, plural
 from cxr_runner.report.pictures import Material, Picture, class_counts, other_curves, study_pictures
 from cxr_runner.report.predictions import Predictions
@@ -54,11 +59,12 @@ class ModelRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Fig. 20 or 23 in a form for the page: models by metrics."""
+    """Fig. 20 or 23 in a form for the page: models by metrics, and trivial baselines below them."""
 
     title: str
     columns: list[str]
     rows: list[ModelRow]
+    baselines: list[ModelRow]
     command: str
 
 
@@ -71,7 +77,9 @@ class Section:
         overview: our accuracies beside the published ones.
         sentences: the same in words.
         comparisons: Figs. 20 and 23.
+        more_baselines: the command that makes the trivial baselines that are missing, '' where they are there.
         figures: all others.
+        claims: a verdict on each claim of the study.
         tables: for files.
         facts: where the images and runs come from: terms and what is to be said of them.
         not_drawn: by the path of a run why its history cannot be drawn.
@@ -82,7 +90,9 @@ class Section:
     overview: Picture
     sentences: list[str]
     comparisons: list[Comparison]
+    more_baselines: str
     figures: list[Picture]
+    claims: ClaimsReport
     tables: list[Table]
     facts: dict[str, str]
     not_drawn: dict[str, str]
@@ -94,7 +104,9 @@ class Section:
         return [self.overview, *self.statistics.pictures, *self.figures]
 
 
-def gather_section(material: Material, predictions: Predictions, problems: Mapping[str, str], suffix: str) -> Section:
+def gather_section(
+    material: Material, predictions: Predictions, problems: Mapping[str, str], suffix: str, baselines: Baselines
+) -> Section:
     """Gather all that there is to say of a cohort.
 
     Args:
@@ -102,24 +114,33 @@ def gather_section(material: Material, predictions: Predictions, problems: Mappi
         predictions: of its runs.
         problems: by the path of a run of any cohort why its history cannot be drawn.
         suffix: of the names of files, so that cohorts do not share any.
+        baselines: trivial ones, of the same images.
     """
     cohort = material.cohort
     published = published_tables(cohort)
+    evidence = gather_evidence(material, predictions)
+    claims = report_claims(decide(evidence), cohort, suffix)
     others = other_curves(material)
-    figures = [*study_pictures(material), *([others] if others else [])]
+    figures = [*study_pictures(material), converged_picture(evidence), *([others] if others else [])]
     paths = {path for data_set in cohort.data_sets for path in data_set.table["path"]}
-    tables = [comparison(table, figure, cohort) for figure, table in published.items()]
+    tables = [comparison(baselines.extend(table), figure, cohort) for figure, table in published.items()]
     return Section(
         cohort=cohort,
         overview=_named(_overview(material, published), suffix),
-        sentences=_sentences(cohort, published),
-        comparisons=[_comparison(figure, table, cohort) for figure, table in published.items()],
+        sentences=[*_sentences(cohort, published), *filter(None, [baselines.sentence()])],
+        comparisons=[_comparison(figure, table, cohort, baselines) for figure, table in published.items()],
+        more_baselines=baselines.command,
         figures=[_named(picture, suffix) for picture in figures],
-        tables=[replace(table, name=table.name + suffix) for table in tables],
+        claims=replace(claims, tables=_suffixed(claims.tables, suffix)),
+        tables=_suffixed(tables, suffix),
         facts=_facts(cohort),
         not_drawn={path: why for path, why in problems.items() if path in paths},
         statistics=gather_statistics(cohort.repetitions, predictions, suffix),
     )
+
+
+def _suffixed(tables: Sequence[Table], suffix: str) -> list[Table]:
+    return [replace(table, name=table.name + suffix) for table in tables]
 
 
 def _named(picture: Picture, suffix: str) -> Picture:
@@ -190,7 +211,7 @@ def _collapsed(cohort: Cohort) -> str:
     return f"{share}: {listed} {verb} one output for all images, which says nothing about the model."
 
 
-def _comparison(figure: int, table: pd.DataFrame, cohort: Cohort) -> Comparison:
+def _comparison(figure: int, table: pd.DataFrame, cohort: Cohort, baselines: Baselines) -> Comparison:
     rows, missing = [], []
     for row_id, entries in table.groupby("row", sort=False):
         cells = [_cell(entry) for entry in entries.to_dict("records")]
@@ -204,7 +225,11 @@ def _comparison(figure: int, table: pd.DataFrame, cohort: Cohort) -> Comparison:
         rows.append(ModelRow(f"{row_id}: {first['model']}{size}", seeds, cells))
     title = {20: "Fig. 20: 50 epochs, batches of 32", 23: "Fig. 23: 60 epochs, batches of 64"}[figure]
     command = cohort.command(missing) if missing else ""
-    return Comparison(title, [words for words, _ in METRICS.values()], rows, command)
+    trivial = [
+        ModelRow(name, "", [Cell(number(values.get(metric, math.nan)), "", "", "", None) for metric in METRICS])
+        for name, values in baselines.figures.items()
+    ]
+    return Comparison(title, [words for words, _ in METRICS.values()], rows, trivial, command)
 
 
 def _cell(entry: Mapping[Any, Any]) -> Cell:

@@ -95,7 +95,9 @@ def _reliability(predictions: Predictions, row_ids: list[str]) -> Picture:
 
         return plot_reliability(found)
 
-    alt = "Expected calibration error: " + "; ".join(f"model {name}: {one.ece:.3f}" for name, one in found.items())
+    alt = "Expected calibration error of the living runs pooled: " + "; ".join(
+        f"model {name}: {one.ece:.3f}" for name, one in found.items()
+    )
     text = (
         "Predicted probability against the share of images that are positive, living runs pooled; the larger a dot, "
         "the more images. Below the diagonal a model promises too much. Undone: after ln(weight) is taken from the "

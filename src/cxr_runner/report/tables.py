@@ -70,7 +70,7 @@ def published_tables(cohort: Cohort) -> dict[int, pd.DataFrame]:
 
 
 def comparison(table: pd.DataFrame, figure: int, cohort: Cohort) -> Table:
-    """Return the comparison with Fig. 20 or 23 in both forms."""
+    """Return the comparison with Fig. 20 or 23, which trivial baselines may follow, in both forms."""
     entries = table.to_dict("records")
     shown = pd.DataFrame(
         {
@@ -83,8 +83,8 @@ def comparison(table: pd.DataFrame, figure: int, cohort: Cohort) -> Table:
             "inside": [yes_no(entry["inside"]) for entry in entries],
             "t interval": [between(entry["low"], entry["high"]) for entry in entries],
             "Wilson": [between(entry["wilson_low"], entry["wilson_high"]) for entry in entries],
-            "seeds": [str(entry["num_seeds"]) for entry in entries],
-            "collapsed": [str(entry["num_collapsed"]) for entry in entries],
+            "seeds": [text(entry["num_seeds"]) for entry in entries],
+            "collapsed": [text(entry["num_collapsed"]) for entry in entries],
         }
     )
     caption = f"Fig. {figure} of the study made anew on {cohort.heading}, beside the published values."
@@ -114,7 +114,7 @@ def all_runs(cohorts: Sequence[Cohort]) -> Table:
     tables = [data_set.table for cohort in cohorts for data_set in cohort.data_sets]
     data = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(RUN_COLUMNS))
     shown = pd.DataFrame(
-        {words: [_cell(value) for value in data[column].astype(object)] for column, words in _RUN_WORDS.items()}
+        {words: [cell(value) for value in data[column].astype(object)] for column, words in _RUN_WORDS.items()}
     )
     return Table("runs", "All finished runs; metrics of the test split.", data, shown, num_texts=3)
 
@@ -129,7 +129,7 @@ def left_out_table(left_out: pd.DataFrame) -> Table:
 def errata_table(name: str, caption: str, data: pd.DataFrame) -> Table:
     """Return a table of :mod:`cxr_runner.errata` or :mod:`cxr_runner.slips`."""
     words = {column: str(column).replace("_", " ") for column in data}
-    shown = pd.DataFrame({words[column]: [_cell(value, 4) for value in data[column].astype(object)] for column in data})
+    shown = pd.DataFrame({words[column]: [cell(value, 4) for value in data[column].astype(object)] for column in data})
     numeric = [pd.api.types.is_numeric_dtype(data[column]) for column in data]
     num_texts = numeric.index(True) if True in numeric else len(numeric)
     return Table(name, caption, data, shown, num_texts)
@@ -145,7 +145,8 @@ def yes_no(value: object) -> str:
     return "" if pd.isna(value) else "yes" if value else "no"  # type: ignore[call-overload]
 
 
-def _cell(value: object, digits: int = 3) -> str:
+def cell(value: object, digits: int = 3) -> str:
+    """Return a value as a table shows it."""
     if isinstance(value, bool):
         return yes_no(value)
     if isinstance(value, float) and not pd.isna(value):

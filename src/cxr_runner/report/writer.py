@@ -8,7 +8,10 @@ from pathlib import Path
 
 from cxr_runner.errors import UserError
 from cxr_runner.progress import Reporter
+from cxr_runner.report.baselines import find_baselines
+from cxr_runner.report.claims_page import claims_page
 from cxr_runner.report.cohorts import form_cohorts
+from cxr_runner.report.collapse import collapsed_table
 from cxr_runner.report.errata import gather_errata
 from cxr_runner.report.export import Table, write_table, write_text
 from cxr_runner.report.histories import read_histories
@@ -21,13 +24,16 @@ from cxr_runner.report.tables import all_runs, configurations, left_out_table, s
 from cxr_runner.report.terminal import count, print_report
 from cxr_runner.runs import read_runs
 
-_FIGURE_FILES = re.compile(r"(fig\d\d|published|reliability|curves|errata)(_\d+)?\.(png|svg)")
-_TABLE_NAMES = r"fig\d\d|table\d|configurations|summary|runs|left_out|errata_\w+|certainty|pairs\d\d|weight|quality"
+_FIGURE_FILES = re.compile(r"(fig\d\d|published|reliability|curves|converged|errata)(_\d+)?\.(png|svg)")
+_TABLE_NAMES = (
+    r"fig\d\d|table\d|configurations|summary|runs|collapsed|left_out|errata_\w+|claims|claim_tests|certainty|"
+    r"pairs\d\d|weight|quality"
+)
 _TABLE_FILES = re.compile(rf"({_TABLE_NAMES})(_\d+)?\.(csv|md|tex)")
 
 
 def write_report(root: Path, out: Path, reporter: Reporter | None = None) -> None:
-    """Write ``index.html``, ``report.md``, ``tables/`` and ``figures/``, and print the results.
+    """Write ``index.html``, ``report.md``, ``claims.md``, ``tables/`` and ``figures/``, and print the results.
 
     Args:
         root: holds run directories, at any depth.
@@ -49,17 +55,30 @@ def write_report(root: Path, out: Path, reporter: Reporter | None = None) -> Non
                 read_predictions(cohort, reporter),
                 problems,
                 f"_{number}" if len(cohorts) > 1 else "",
+                find_baselines(cohort, root),
             )
             for number, cohort in enumerate(cohorts, 1)
         ]
         errata = gather_errata()
         pictures = [*(picture for section in sections for picture in section.pictures), errata.picture]
         sources = _draw(pictures, out / "figures", reporter)
-        tables = [study_table(1), study_table(2), configurations(cohorts), all_runs(cohorts), left_out_table(left_out)]
+        tables = [
+            study_table(1),
+            study_table(2),
+            configurations(cohorts),
+            all_runs(cohorts),
+            collapsed_table(cohorts),
+            left_out_table(left_out),
+        ]
         page = Page(count(cohorts, left_out), sections, tables, errata, sources)
-        own = [table for section in sections for table in (*section.tables, *section.statistics.tables)]
+        own = [
+            table
+            for section in sections
+            for table in (*section.claims.tables, *section.tables, *section.statistics.tables)
+        ]
         _write_tables([*tables, *own, *errata.tables], out / "tables", reporter)
         write_text(out / "report.md", markdown_page(page))
+        write_text(out / "claims.md", claims_page(sections))
         write_text(out / "index.html", html_page(page))
     print_report(cohorts, left_out, out)
 

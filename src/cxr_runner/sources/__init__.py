@@ -5,10 +5,11 @@ program, or training.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # to list images takes no arrays
+    import numpy as np
+    from numpy.typing import NDArray
 
 SPLITS = ("train", "val", "test")
 
@@ -50,7 +51,7 @@ class LoadedImage:
         digest: hex SHA-256 of the encoded bytes, empty where the image never was a file.
     """
 
-    grey: NDArray[np.uint8]
+    grey: "NDArray[np.uint8]"
     digest: str
 
 

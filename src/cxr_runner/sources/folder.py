@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from cxr_runner.decode import decode_grey
 from cxr_runner.errors import BadImageError, UnavailableImageError, UserError
 from cxr_runner.sources import SPLITS, About, Listing, LoadedImage, Record
 
@@ -110,6 +109,8 @@ class FolderSource:
             raise UnavailableImageError(f"cannot be read: {error.strerror}") from error
         if len(data) > MAX_BYTES:
             raise BadImageError(f"more than {MAX_BYTES:,} bytes")
+        from cxr_runner.decode import decode_grey  # NumPy and Pillow, which a look at the listing does without
+
         return LoadedImage(grey=decode_grey(data), digest=hashlib.sha256(data).hexdigest())
 
     @cached_property

@@ -1,0 +1,83 @@
+"""Why a run collapsed: units that are dead, and gradients that have vanished, at the start and at the end of training.
+
+A ReLU whose input is never positive gives 0 for every image and passes no gradient back: a dead unit, which plain SGD
+cannot revive. Where the last one is dead, or a whole layer, the model answers every image alike. Source: Lu et al.,
+"Dying ReLU and initialization: theory and numerical examples", Communications in Computational Physics 28 (2020).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+NUM_IMAGES = 64  # of the training split, evenly spread
+
+
+def sample_rows(rows: Tensor) -> Tensor:
+    """Return which training images a diagnosis looks at: int64 [at most 64].
+
+    Args:
+        rows: int64 [images], of the training split.
+    """
+    return rows[torch.linspace(0, len(rows) - 1, min(NUM_IMAGES, len(rows))).long()]
+
+
+def diagnose(
+    model: nn.Module, rectified: Sequence[str], images: Tensor, targets: Tensor, pos_weight: float | None
+) -> dict[str, Any]:
+    """Look at a model's units and gradients; the model stays as it is.
+
+    Args:
+        model: maps images to logits, float [images].
+        rectified: names of its layers that a ReLU follows directly; units are their outputs or channels.
+        images: float32 [images, 1, side, side], on the model's device.
+        targets: float32 [images], 0 or 1.
+        pos_weight: weight of the positive class in the loss; None for 1.
+
+    Returns:
+        ``dead_units``: by layer, the share of units that are 0 for all images; ``gradient_norms``: by parameter, the
+        Euclidean norm of the gradient of the mean loss over the images; None where it is not finite.
+    """
+    dead: dict[str, float] = {}
+
+    def watch(name: str) -> Any:
+        def look(module: nn.Module, inputs: Any, outputs: Tensor) -> None:
+            highest = outputs.detach().transpose(0, 1).flatten(1).amax(dim=1)  # of each unit or channel
+            dead[name] = (highest <= 0).double().mean().item()
+
+        return look
+
+    hooks = [model.get_submodule(name).register_forward_hook(watch(name)) for name in rectified]
+    training = model.training
+    model.eval()
+    try:
+        weight = None if pos_weight is None else torch.tensor(pos_weight, device=images.device)
+        loss = binary_cross_entropy_with_logits(model(images), targets.to(images.device), pos_weight=weight)
+        parameters = dict(model.named_parameters())
+        gradients = torch.autograd.grad(loss, list(parameters.values()))
+    finally:
+        model.train(training)
+        for hook in hooks:
+            hook.remove()
+    norms = [gradient.double().norm().item() for gradient in gradients]
+    finite = [norm if torch.tensor(norm).isfinite() else None for norm in norms]
+    return {"dead_units": dead, "gradient_norms": dict(zip(parameters, finite, strict=True))}
+
+
+def explain_collapse(start: dict[str, Any], end: dict[str, Any]) -> str:
+    """Say in one sentence why a run collapsed, as far as its diagnosis tells.
+
+    Args:
+        start: as :func:`diagnose` returned it before training.
+        end: likewise, after it.
+    """
+    for name, share in end["dead_units"].items():
+        if share == 1:
+            when = "from the start" if start["dead_units"].get(name) == 1 else "by the end of training"
+            return f"every unit of layer {name} was dead {when}: no gradient reaches the layers before it"
+    norms = [norm for norm in end["gradient_norms"].values() if norm is not None]
+    if norms and max(norms) < 1e-6:
+        return "all gradients have vanished, though no layer is dead as a whole"
+    return "no dead layer and no vanished gradient: the outputs are equal for another reason"

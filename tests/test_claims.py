@@ -1,0 +1,370 @@
+"""Verdicts on the study's claims, on made-up runs whose verdicts are known."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+from scipy import stats as scipy_stats
+from statsmodels.stats.power import TTestPower
+
+from cxr_runner.claims.contrasts import ON_IMAGES, contrast_pair
+from cxr_runner.claims.effects import Effect, Share
+from cxr_runner.claims.traits import Decisions, Trial, best_constant_loss, curve_numbers
+from cxr_runner.claims.verdicts import Evidence, Place, Verdict, decide, places
+from cxr_runner.study import load_study
+
+STUDY = load_study()
+CLAIMS = [claim.id for claim in STUDY.claims]
+PLACES = sorted({place for claim in STUDY.claims for one in claim.conditions for place in places(one)})
+Numbers = dict[str, dict[str, float]]  # by the statistic and the row
+
+
+def by_row(text: str) -> dict[str, float]:
+    """Read ``0=0.2 1=0.3``."""
+    return {row: float(value) for row, _, value in (one.partition("=") for one in text.split())}
+
+
+# A world in which all that the study says is so, and one in which none of it is.
+AS_CLAIMED: Numbers = {
+    "slowness": by_row("0=0.2 1=0.3 2=0.4"),
+    "train_level": by_row("0=0.95 1=0.9 2=0.85 3=0.94 4=0.951 5=0.9 15=0.901 21=0.9 24=0.9"),
+    "val_level": by_row(
+        "0=0.94 1=0.9 2=0.86 3=0.935 4=0.941 14=0.9 5=0.93 8=0.9 9=0.91 15=0.931 21=0.93 24=0.931 "
+        "10=0.95 11=0.95 12=0.9 13=0.951"
+    ),
+    "swing_accuracy": by_row(
+        "0=0.002 3=0.002 4=0.002 14=0.006 17=0.05 5=0.003 8=0.003 9=0.003 10=0.02 11=0.02 12=0.02 "
+        "13=0.021 16=0.04 22=0.03 22b=0.01 25=0.04 25b=0.015"
+    ),
+    "swing_loss": by_row(
+        "0=0.002 3=0.002 4=0.002 5=0.003 8=0.003 9=0.003 10=0.05 11=0.05 12=0.05 22=0.05 22b=0.02 25=0.06 25b=0.02"
+    ),
+    "converged": by_row("5=1 6=0 7=0 18=0 19=0"),
+    "overfits": by_row("22=1 25=1"),
+    "seconds": by_row("20b=10 21b=11 22b=100"),
+    "accuracy": by_row(
+        "20=0.99 23=0.915 21=0.985 24=0.97 22=0.95 25=0.92 20b=0.92 23b=0.912 21b=0.985 24b=0.97 22b=0.95 25b=0.926"
+    ),
+}
+OTHERWISE: Numbers = {
+    "slowness": by_row("0=0.4 1=0.3 2=0.2"),
+    "train_level": by_row("0=0.9 1=0.901 2=0.902 3=0.8 4=0.95 5=0.9 15=0.95 21=0.9 24=0.95"),
+    "val_level": by_row(
+        "0=0.9 1=0.901 2=0.902 3=0.8 4=0.95 14=0.93 5=0.9 8=0.92 9=0.93 15=0.95 21=0.9 24=0.95 "
+        "10=0.9 11=0.9 12=0.95 13=0.95"
+    ),
+    "swing_accuracy": by_row(
+        "0=0.02 3=0.02 4=0.02 14=0.01 17=0.02 5=0.03 8=0.03 9=0.03 10=0.001 11=0.02 12=0.001 "
+        "13=0.01 16=0.01 22=0.01 22b=0.03 25=0.01 25b=0.03"
+    ),
+    "swing_loss": by_row(
+        "0=0.02 3=0.02 4=0.02 5=0.03 8=0.03 9=0.03 10=0.001 11=0.002 12=0.001 22=0.01 22b=0.02 25=0.01 25b=0.02"
+    ),
+    "converged": by_row("5=0 6=1 7=0 18=1 19=1"),
+    "overfits": by_row("22=0 25=0"),
+    "seconds": by_row("20b=100 21b=100 22b=50"),
+    "accuracy": by_row(
+        "20=0.93 23=0.95 21=0.85 24=0.92 22=0.96 25=0.97 20b=0.96 23b=0.985 21b=0.9 24b=0.93 22b=0.97 25b=0.98"
+    ),
+}
+NUM_IMAGES = 5820
+
+
+def decisions(accuracy: float, rng: np.random.Generator, num_images: int = NUM_IMAGES) -> Decisions:
+    """Return decisions that err on the same positive images whatever the model, but for two drawn at random."""
+    labels = np.arange(num_images) < 0.7 * num_images
+    wrong = np.arange(num_images) < round((1 - accuracy) * num_images)
+    wrong[rng.integers(num_images, size=2)] ^= True
+    return Decisions(labels ^ wrong, labels, np.arange(num_images))
+
+
+def world(numbers: Numbers, seeds: Iterable[int] = range(10), num_images: int = NUM_IMAGES) -> Evidence:
+    """Return runs with the given numbers, a thousandth more or less from seed to seed."""
+    found = {}
+    for place in PLACES:
+        trials = []
+        for seed in seeds:
+            rng = np.random.default_rng([seed, PLACES.index(place)])
+            own = {name: by_row[place.row] for name, by_row in numbers.items() if place.row in by_row}
+            yes_no = {name: own.pop(name) for name in ("converged", "overfits") if name in own}
+            accuracy = own.pop("accuracy", None)
+            own = {name: value * (1 + 0.001 * rng.standard_normal()) for name, value in own.items()}
+            tested = None if accuracy is None else decisions(accuracy, rng, num_images)
+            trials.append(Trial(seed, True, {**own, **yes_no}, tested))
+        found[place] = trials
+    return found
+
+
+def by_claim(verdicts: Iterable[Verdict]) -> dict[str, Verdict]:
+    return {verdict.claim.id: verdict for verdict in verdicts}
+
+
+@pytest.fixture(scope="module")
+def as_claimed() -> dict[str, Verdict]:
+    return by_claim(decide(world(AS_CLAIMED)))
+
+
+@pytest.fixture(scope="module")
+def otherwise() -> dict[str, Verdict]:
+    return by_claim(decide(world(OTHERWISE)))
+
+
+@pytest.fixture(scope="module")
+def noise() -> dict[str, Verdict]:
+    """Verdicts on four seeds that say nothing."""
+    rng = np.random.default_rng(0)
+    evidence = {}
+    for place in PLACES:
+        evidence[place] = [
+            Trial(
+                seed,
+                True,
+                {name: 1 + 5 * rng.standard_normal() for name in STUDY.definitions}
+                | {"converged": float(seed == 0 and place.row == "5"), "overfits": float(seed % 2)},
+                decisions(0.9 + 0.02 * rng.standard_normal(), rng, 40),
+            )
+            for seed in range(4)
+        ]
+    return by_claim(decide(evidence))
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_every_claim_is_supported_where_all_is_as_claimed(claim: str, as_claimed: dict[str, Verdict]) -> None:
+    assert as_claimed[claim].word == "supported", as_claimed[claim].parts
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_every_claim_is_contradicted_where_the_opposite_is_so(claim: str, otherwise: dict[str, Verdict]) -> None:
+    assert otherwise[claim].word == "contradicted", otherwise[claim].parts
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_every_claim_is_undecided_where_seeds_and_images_say_nothing(claim: str, noise: dict[str, Verdict]) -> None:
+    assert noise[claim].word == "undecided", noise[claim].parts
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_every_claim_without_runs_is_not_run_and_says_where_they_are_missing(claim: str) -> None:
+    verdict = by_claim(decide({}))[claim]
+    assert verdict.word == "not run"
+    assert {place.row for place in verdict.missing} == set(verdict.claim.rows)
+
+
+@pytest.mark.parametrize("numbers", [AS_CLAIMED, OTHERWISE])
+def test_a_single_seed_decides_nothing_but_a_thing_that_never_happens(numbers: Numbers) -> None:
+    verdicts = by_claim(decide(world(numbers, seeds=[0])))
+    never = verdicts.pop("relu_deeper_never_converges")
+    assert {verdict.word for verdict in verdicts.values()} == {"undecided"}
+    assert never.word == ("undecided" if numbers is AS_CLAIMED else "contradicted")
+
+
+def test_the_conditions_of_a_claim_are_about_its_rows_and_its_definitions() -> None:
+    for claim in STUDY.claims:
+        assert claim.conditions
+        rows = {place.row for one in claim.conditions for place in places(one)}
+        assert rows - {row for one in claim.conditions for row in one.beside} == set(claim.rows)
+        assert {one.statistic for one in claim.conditions} <= set(STUDY.definitions)
+        assert claim.figure is None or claim.figure in {figure.number for figure in STUDY.figures}
+        for one in claim.conditions:
+            if one.expect in ("not higher", "not lower", "alike"):
+                assert STUDY.definitions[one.statistic].margin > 0
+    used = {one.statistic for claim in STUDY.claims for one in claim.conditions}
+    assert used == set(STUDY.definitions)
+
+
+def test_a_claim_is_contradicted_by_one_of_its_parts_while_others_have_no_runs() -> None:
+    evidence = dict(world(OTHERWISE))
+    evidence[Place("16")] = []
+    verdict = by_claim(decide(evidence))["weight_oscillates"]
+    assert verdict.word == "contradicted"
+    assert verdict.missing == [Place("16")]
+    evidence = dict(world(AS_CLAIMED))
+    evidence[Place("16")] = []
+    assert by_claim(decide(evidence))["weight_oscillates"].word == "not run"
+
+
+def test_two_runs_refute_that_something_never_happens_and_one_does_not() -> None:
+    evidence = dict(world(AS_CLAIMED))
+    place = Place("6", "optimizer.lr=0.001")
+    for count, word in ((1, "undecided"), (2, "contradicted")):
+        evidence[place] = [Trial(seed, True, {"converged": float(seed < count)}) for seed in range(10)]
+        verdict = by_claim(decide(evidence))["relu_deeper_never_converges"]
+        assert verdict.word == word
+        assert verdict.parts[0].estimate == pytest.approx(count / 100)
+    few = {place: list(trials)[:9] for place, trials in world(AS_CLAIMED).items()}
+    assert by_claim(decide(few))["relu_deeper_never_converges"].word == "undecided"
+
+
+def test_what_is_found_by_itself_can_be_too_little_among_all_claims() -> None:
+    evidence = dict(world(AS_CLAIMED))
+    for row, level, spread in (("0", 0.94, 0), ("14", 0.9275, 0.01)):
+        evidence[Place(row)] = [
+            replace(trial, numbers={**trial.numbers, "val_level": level + spread * (-1) ** trial.seed})
+            for trial in evidence[Place(row)][:6]
+        ]
+    verdict = by_claim(decide(evidence))["weight_lowers_linear_plateau"]
+    expected = scipy_stats.ttest_1samp([-0.0025, -0.0225] * 3, 0).pvalue
+    assert verdict.p == pytest.approx(expected)
+    assert 0.02 < verdict.p < 0.05
+    assert (verdict.alone, verdict.word) == ("supported", "supported")  # the last of 24 steps: all others are surer
+    lonely = {place: trials for place, trials in evidence.items() if place.row in ("0", "14") and not place.override}
+    verdict = by_claim(decide(lonely))["weight_lowers_linear_plateau"]
+    assert verdict.adjusted == pytest.approx(24 * expected)
+    assert (verdict.alone, verdict.word) == ("supported", "undecided")
+
+
+def test_collapsed_and_diverged_runs_count_as_not_converged_and_are_left_out_of_differences() -> None:
+    evidence = dict(world(AS_CLAIMED))
+    dead = [Trial(seed, False, {"converged": 0.0, "val_level": 0.27}) for seed in range(10, 14)]
+    evidence[Place("5")] = [*evidence[Place("5")], *dead]
+    verdicts = by_claim(decide(evidence))
+    (share,) = verdicts["relu_2_layers_converge"].parts
+    assert (share.estimate, share.num_runs, share.num_dead) == (10 / 14, 14, 4)
+    part = verdicts["relu_10_units_best"].parts[0]
+    assert (part.num_runs, part.num_dead) == (10, 4)
+    assert part.estimate == pytest.approx(0.03, abs=1e-3)
+
+
+def test_seeds_that_the_models_do_not_share_are_left_out() -> None:
+    evidence = dict(world(AS_CLAIMED))
+    evidence[Place("1")] = [trial for trial in evidence[Place("1")] if trial.seed > 3]
+    parts = by_claim(decide(evidence))["depth_slows"].parts
+    assert [part.num_runs for part in parts] == [6, 6]
+
+
+def test_few_test_images_leave_open_what_the_seeds_alone_would_decide() -> None:
+    few = by_claim(decide(world(AS_CLAIMED, num_images=200)))["weight_lowers_metrics"]
+    assert few.word == "undecided"
+    part = next(part for part in few.parts if part.label == "model 24 against model 21")
+    assert part.p_for > 1e-3
+    assert part.seeds_needed is None
+    assert part.images_needed is not None
+    assert 200 < part.images_needed < 5820
+
+
+def history(num_epochs: int, **curves: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> pd.DataFrame:
+    epochs = np.arange(1, num_epochs + 1, dtype=np.float64)
+    flat = {name: np.full(num_epochs, 0.5) for name in ("train_loss", "train_accuracy", "val_loss", "val_accuracy")}
+    return pd.DataFrame({"epoch": epochs, **flat, **{name: curve(epochs) for name, curve in curves.items()}})
+
+
+def test_levels_and_slowness_are_means_of_epochs() -> None:
+    found = curve_numbers(history(10, train_loss=lambda e: 1 / e, val_accuracy=lambda e: e / 10), True, 0.6)
+    assert found["slowness"] == pytest.approx(sum(1 / e for e in range(1, 11)) / 10)
+    assert found["val_level"] == pytest.approx(0.95)
+    assert curve_numbers(history(50, val_accuracy=lambda e: e / 50), True, 0.6)["val_level"] == pytest.approx(0.91)
+
+
+def test_a_straight_line_does_not_oscillate_and_the_first_half_does_not_count() -> None:
+    steady = history(10, val_accuracy=lambda e: 0.03 * e)
+    assert curve_numbers(steady, True, 0.6)["swing_accuracy"] == pytest.approx(0, abs=1e-12)
+    zigzag = history(10, val_accuracy=lambda e: 0.9 + 0.01 * (-1) ** e)
+    assert curve_numbers(zigzag, True, 0.6)["swing_accuracy"] == pytest.approx(0.02)
+    early = history(10, val_loss=lambda e: np.where(e < 4, 5.0 * (-1) ** e, 0.3))
+    assert curve_numbers(early, True, 0.6)["swing_loss"] == 0
+    assert "swing_loss" not in curve_numbers(history(2), True, 0.6)
+
+
+def test_a_run_converges_below_nine_tenths_of_the_best_constant() -> None:
+    constant = best_constant_loss(2975, 1102, None)
+    assert constant == pytest.approx(0.5835, abs=1e-4)
+    for level, expected in ((0.91, 0), (0.89, 1)):
+        run = history(10, train_loss=lambda e, level=level: np.full(len(e), level * constant))  # type: ignore[misc]
+        assert curve_numbers(run, True, constant)["converged"] == expected
+        assert curve_numbers(run, False, constant)["converged"] == 0
+    assert "converged" not in curve_numbers(history(10), True, math.nan)
+
+
+@pytest.mark.parametrize("weight", [None, 0.37])
+def test_the_best_constant_is_the_lowest_of_all(weight: float | None) -> None:
+    share = np.linspace(0.001, 0.999, 9999)
+    losses = -(30 * (weight or 1) * np.log(share) + 10 * np.log(1 - share)) / 40
+    assert best_constant_loss(30, 10, weight) == pytest.approx(losses.min(), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "expected"),
+    [
+        (lambda e: 1 / e, lambda e: 0.3 + 0.002 * e, 1),  # training falls, validation rises
+        (lambda e: 1 / e, lambda e: np.full(len(e), 0.3), 1),  # it levels off
+        (lambda e: 1 / e, lambda e: 1 / e, 0),  # both fall
+        (lambda e: np.full(len(e), 0.3), lambda e: 0.3 + 0.002 * e, 0),  # training has ended
+    ],
+)
+def test_a_run_overfits_when_training_falls_and_validation_does_not(
+    train: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    val: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    expected: int,
+) -> None:
+    assert curve_numbers(history(50, train_loss=train, val_loss=val), True, 0.6)["overfits"] == expected
+
+
+def test_over_seeds_alone_the_test_is_students() -> None:
+    values = np.array([0.3, 0.1, 0.25, 0.4, -0.1])
+    effect = Effect(values, np.zeros(0))
+    assert effect.p_above(0.05) == pytest.approx(scipy_stats.ttest_1samp(values, 0.05, alternative="greater").pvalue)
+    assert effect.p_below(0.05) == pytest.approx(scipy_stats.ttest_1samp(values, 0.05, alternative="less").pvalue)
+    interval = scipy_stats.ttest_1samp(values, 0).confidence_interval()
+    assert effect.interval() == pytest.approx((interval.low, interval.high))
+
+
+def test_equal_seeds_are_certain_and_one_seed_is_not() -> None:
+    assert Effect(np.full(4, 0.2), np.zeros(0)).p_above(0.0) == 0
+    assert Effect(np.full(4, 0.2), np.zeros(0)).p_above(0.2) == 1
+    assert Effect(np.array([0.2]), np.zeros(0)).p_above(0.0) == 1
+
+
+def test_the_seeds_needed_are_those_of_a_power_computation() -> None:
+    effect = Effect(np.array([0.0, 2.0]), np.zeros(0))  # of mean 1 and variance 2
+    needed = effect.seeds_needed(0.0, 0.05, 0.8)
+    exact = TTestPower().solve_power(1 / math.sqrt(2), power=0.8, alpha=0.05)
+    assert needed == pytest.approx(exact, abs=1.5)
+    assert Effect(np.array([0.0, 2.0]), np.zeros(0)).seeds_needed(1.0, 0.05, 0.8) is None
+    assert Effect(np.array([0.4]), np.zeros(0)).seeds_needed(0.0, 0.05, 0.8) is None
+
+
+def test_a_share_is_tested_exactly_and_needs_more_runs_the_nearer_it_is_to_the_bound() -> None:
+    share = Share(9, 10)
+    assert share.p_above(0.5) == pytest.approx(scipy_stats.binomtest(9, 10, alternative="greater").pvalue)
+    assert share.p_below(0.5) == pytest.approx(scipy_stats.binomtest(9, 10, alternative="less").pvalue)
+    assert share.needed(0.5, 0.05, 0.8) == 10
+    assert Share(7, 10).needed(0.5, 0.05, 0.8) == 47  # tables of Fleiss and others
+    assert Share(5, 10).needed(0.5, 0.05, 0.8) is None
+
+
+@pytest.mark.parametrize("statistic", ON_IMAGES)
+def test_the_part_of_the_images_is_what_a_bootstrap_over_patients_gives(statistic: str) -> None:
+    rng = np.random.default_rng(3)
+    num_images, patients = 600, np.sort(rng.integers(0, 200, 600))
+    patients = np.unique(patients, return_inverse=True)[1]
+    labels = rng.random(num_images) < 0.7
+    trials = {
+        row: [
+            Trial(
+                seed,
+                True,
+                {},
+                Decisions(labels ^ (rng.random(num_images) < rate), labels, patients),
+            )
+            for seed in range(3)
+        ]
+        for row, rate in (("20", 0.08), ("22", 0.1))
+    }
+    effect = contrast_pair(statistic, ["20"], ["22"], trials, False, 1.0).effect
+    counts = rng.multinomial(patients.max() + 1, np.full(patients.max() + 1, 1 / (patients.max() + 1)), size=4000)
+    weights = counts[:, patients].astype(float)
+
+    def score(trial: Trial) -> NDArray[np.float64]:
+        assert trial.decisions is not None
+        called, true = trial.decisions.called, trial.decisions.labels
+        if statistic == "accuracy":
+            return weights @ (called == true) / weights.sum(axis=1)
+        return 2 * (weights @ (called & true)) / (weights @ called + weights @ true)
+
+    replicates = sum(score(b) - score(a) for a, b in zip(trials["20"], trials["22"], strict=True)) / 3
+    assert math.sqrt(effect.variances[1] / len(effect.images)) == pytest.approx(replicates.std(), rel=0.06)
+    assert effect.images.mean() == pytest.approx(0, abs=1e-12)

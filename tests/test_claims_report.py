@@ -1,0 +1,164 @@
+"""The study's claims in the report: which runs they rest on, and what the page says of them."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from cxr_runner.artifacts import RunDir, find_runs
+from cxr_runner.claims.traits import Trial
+from cxr_runner.claims.verdicts import PIXELS, Place, decide
+from cxr_runner.errors import DivergedError, RunFailedError
+from cxr_runner.progress import Reporter
+from cxr_runner.report.claims import ClaimRow, report_claims
+from cxr_runner.report.claims_page import claims_page
+from cxr_runner.report.cohorts import form_cohorts
+from cxr_runner.report.evidence import gather_evidence
+from cxr_runner.report.histories import read_histories
+from cxr_runner.report.pictures import Material
+from cxr_runner.report.predictions import read_predictions
+from cxr_runner.report.writer import write_report
+from cxr_runner.runs import read_runs
+from cxr_runner.status import Status
+from cxr_runner.study import load_study
+from study_trees import STUDIED, write_study
+
+LRS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
+
+
+def evidence(root: Path) -> dict[Place, list[Trial]]:
+    (cohort,) = form_cohorts(read_runs(root, Reporter())[0])
+    histories, _ = read_histories([cohort], Reporter())
+    return gather_evidence(Material(cohort, histories, []), read_predictions(cohort, Reporter()))
+
+
+def claim_rows(root: Path) -> dict[str, ClaimRow]:
+    (cohort,) = form_cohorts(read_runs(root, Reporter())[0])
+    return {row.id: row for row in report_claims(decide(evidence(root)), cohort, "").rows}
+
+
+def edit(path: Path, **changes: object) -> None:
+    """Change keys of a JSON file."""
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rows 5 and 6 at all learning rates, two seeds each; of row 5 a run at 0.1 has diverged."""
+    root = tmp_path_factory.mktemp("swept")
+    for lr in LRS:
+        write_study(root, seeds=range(2), rows=["5", "6"], lr=lr)
+    (diverged,) = root.glob("runs/table1_05-*02710/seed=1")  # the id ends in the learning rate, 0.1
+    (diverged / "metrics.json").unlink()
+    edit(diverged / "status.json", state="failed", error="the loss is not finite in epoch 1", diverged=True)
+    return root
+
+
+def test_runs_that_differ_from_a_row_in_the_learning_rate_alone_are_found(swept: Path) -> None:
+    found = evidence(swept)
+    swept_places = {Place(row, f"optimizer.lr={lr:g}") for row in ("5", "6") for lr in LRS}
+    assert {place for place, trials in found.items() if trials} == {Place("5"), *swept_places}
+    assert [trial.alive for trial in found[Place("6", "optimizer.lr=0.001")]] == [False, False]  # made up as collapsed
+
+
+def test_a_run_that_diverged_counts_as_not_converged(swept: Path) -> None:
+    trials = evidence(swept)[Place("5", "optimizer.lr=0.1")]
+    assert [(trial.seed, trial.alive) for trial in trials] == [(0, True), (1, False)]
+    assert trials[1].numbers == {"converged": 0.0}
+    left_out = read_runs(swept, Reporter())[1]
+    assert left_out["reason"].tolist() == ["the loss is not finite in epoch 1"]
+
+
+def test_what_is_missing_of_the_sweep_is_named_with_its_command(swept: Path) -> None:
+    row = claim_rows(swept)["relu_deeper_never_converges"]
+    assert row.word == "not run"
+    assert row.needs == "Runs of model 7."
+    assert row.command == (
+        "cxr-run -m experiment=table1_07 seeds=10 data=phantom data.image_size=64 "
+        "optimizer.lr=0.1,0.01,0.001,0.0001,1e-05"
+    )
+    assert row.runs == "6, 5 at 0.1, 0.01, 0.001, 0.0001, 1e-05 (2 seeds)"
+    assert row.anchor == "converged"
+
+
+@pytest.mark.parametrize(("error", "diverged"), [(DivergedError("nan"), True), (RunFailedError("disk full"), False)])
+def test_status_tells_divergence_from_other_failures(tmp_path: Path, error: RunFailedError, diverged: bool) -> None:
+    files = RunDir(tmp_path / "runs" / "a-0123456789" / "seed=0")
+    files.path.mkdir(parents=True)
+    Status(files, {}).failed(error)
+    (run,) = find_runs(tmp_path)
+    assert (run.state, run.diverged) == ("failed", diverged)
+
+
+def test_training_times_are_compared_between_runs_on_pixels_of_one_size_only(tmp_path: Path) -> None:
+    write_study(tmp_path / "large", rows=["20b", "21b"], image_size=640)
+    write_study(tmp_path / "small", rows=["20b", "21b", "22b"], data=STUDIED | {"fingerprint": "a" * 16})
+    for path in (tmp_path / "small").rglob("table2_21b*/*/metrics.json"):
+        edit(path, engine="gram")
+    found = evidence(tmp_path)
+    assert [len(found[Place(row, PIXELS)]) for row in ("20b", "21b", "22b")] == [3, 0, 3] or [
+        len(found[Place(row, PIXELS)]) for row in ("20b", "21b", "22b")
+    ] == [3, 3, 0]
+    for path in (tmp_path / "small").rglob("table2_21b*/*/metrics.json"):
+        edit(path, engine="pixel")
+    assert [len(evidence(tmp_path)[Place(row, PIXELS)]) for row in ("20b", "21b", "22b")] == [3, 3, 3]
+    shutil.rmtree(tmp_path / "small")
+    row = claim_rows(tmp_path)["cnn_slow"]
+    assert (row.word, row.needs) == ("not run", "Runs of model 22b.")
+    assert row.command.endswith("engine=pixel")
+
+
+def test_undecided_claims_say_how_many_seeds_and_images_would_do(tmp_path: Path) -> None:
+    write_study(tmp_path, rows=["0", "14", "20", "21", "22", "23", "24", "25"], names="patient{}.png")
+    rows = claim_rows(tmp_path)
+    assert rows["weight_lowers_metrics"].word == "undecided"
+    assert "seeds" in rows["weight_lowers_metrics"].needs or "images" in rows["weight_lowers_metrics"].needs
+    assert any("3 seeds with which all live" in sentence for sentence in rows["weight_lowers_metrics"].how)
+    (tmp_path / "one").mkdir()
+    write_study(tmp_path / "one", seeds=[0], rows=["0", "14"])
+    alone = claim_rows(tmp_path / "one")["weight_lowers_linear_plateau"]
+    assert alone.word == "undecided"
+    assert alone.needs == "More seeds, 10 to begin with: fewer than 3 show no spread."
+    assert "experiment=table1_00,table1_14 seeds=10" in alone.command
+
+
+def test_the_page_shows_every_claim_with_its_verdict_figure_and_runs(tmp_path: Path) -> None:
+    write_study(tmp_path, seeds=range(4), names="patient{}.png")
+    write_report(tmp_path, tmp_path / "report")
+    page = (tmp_path / "report" / "index.html").read_text("utf-8")
+    table = pd.read_csv(tmp_path / "report" / "tables" / "claims.csv")
+    claims = load_study().claims
+    assert table["claim"].tolist() == [claim.id for claim in claims]
+    assert page.index("Published and ours") < page.index("The study's claims") < page.index("Beside the published")
+    for word, says in zip(table["verdict"], table["says"], strict=True):
+        assert f'">{word}</td>\n<td><details><summary>{says}<small>' in page
+    anchors = {part.split('"')[0] for part in page.split('<a href="#')[1:]}
+    assert all(f'id="{anchor}"' in page for anchor in anchors)
+    tests = pd.read_csv(tmp_path / "report" / "tables" / "claim_tests.csv")
+    assert set(tests["claim"]) == set(table["claim"])
+    text = (tmp_path / "report" / "report.md").read_text("utf-8")
+    assert all(claim.says in text for claim in claims)
+
+
+def test_several_data_sets_have_verdicts_of_their_own(tmp_path: Path) -> None:
+    write_study(tmp_path / "before", rows=["0", "14"])
+    write_study(tmp_path / "after", rows=["0"], data=STUDIED | {"fingerprint": "a" * 16})
+    write_report(tmp_path, tmp_path / "report")
+    tables = [pd.read_csv(tmp_path / "report" / "tables" / f"claims_{number}.csv") for number in (1, 2)]
+    runs = [table.set_index("claim").loc["weight_lowers_linear_plateau", "runs"] for table in tables]
+    assert sorted(runs) == ["0 (3 seeds)", "0, 14 (3 seeds)"]
+    page = (tmp_path / "report" / "index.html").read_text("utf-8")
+    anchors = {part.split('"')[0] for part in page.split('<a href="#')[1:]}
+    assert {"fig14_1", "converged_2"} < anchors
+    assert all(f'id="{anchor}"' in page for anchor in anchors)
+    assert 'id="fig14_2"' in page
+
+
+def test_the_page_in_docs_says_what_study_yaml_says() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "claims.md").read_text("utf-8")
+    begin = page.partition("| verdict |")[0]
+    assert claims_page([]).rstrip("\n") in begin
+    for claim in load_study().claims:
+        assert f"### {claim.says}\n" in page
