@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -50,16 +51,23 @@ def cxr_run(
 ) -> Callable[..., Answer]:
     """The command cxr-run, started in ``elsewhere`` but inside this process, which imports torch only once."""
 
-    def call(*arguments: str) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["cxr-run", *arguments])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ending:
-            cli.run()
-        captured = capsys.readouterr()
-        assert isinstance(ending.value.code, int)
-        return Answer(ending.value.code, captured.out, captured.err)
+    return lambda *arguments: call_inside(cli.run, ["cxr-run", *arguments], monkeypatch, capsys)
 
-    return call
+
+def call_inside(
+    entry: Callable[[], NoReturn],
+    command: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Answer:
+    """Start a command inside this process; ``command`` is its name and its arguments."""
+    monkeypatch.setattr(sys, "argv", command)
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ending:
+        entry()
+    captured = capsys.readouterr()
+    assert isinstance(ending.value.code, int)
+    return Answer(ending.value.code, captured.out, captured.err)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import io
 import json
 import os
 import re
-import sys
 from collections.abc import Callable
 from html import unescape
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 from PIL import Image
 from sklearn.metrics import f1_score, roc_auc_score
 
-from conftest import Answer
+from conftest import Answer, call_inside
 from cxr_runner import cli
 from cxr_runner.audit.duplicates import THRESHOLD, exact_groups, near_pairs
 from cxr_runner.audit.material import conflicting_labels
@@ -65,16 +64,7 @@ def texts(audit: dict[str, Any], level: str | None = None) -> str:
 def cxr_data(elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CxrData:
     """The command cxr-data, inside this process."""
 
-    def call(*arguments: str) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["cxr-data", *arguments])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ending:
-            cli.data()
-        captured = capsys.readouterr()
-        assert isinstance(ending.value.code, int)
-        return Answer(ending.value.code, captured.out, captured.err)
-
-    return call
+    return lambda *arguments: call_inside(cli.data, ["cxr-data", *arguments], monkeypatch, capsys)
 
 
 def test_identical_images_form_groups_that_say_whether_the_files_are_identical_too() -> None:

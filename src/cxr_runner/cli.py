@@ -4,6 +4,8 @@ import argparse
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -75,19 +77,11 @@ def report() -> NoReturn:
     parser.add_argument("root", nargs="?", default="outputs", type=Path, help="where the runs are (default: outputs)")
     parser.add_argument("--out", type=Path, help="where the report goes (default: ROOT/report)")
     arguments = parser.parse_args()
-    try:
+    with _ending("cxr-report"):
         from cxr_runner.progress import make_reporter
         from cxr_runner.report.writer import write_report
 
         write_report(arguments.root, arguments.out or arguments.root / "report", make_reporter("auto"))
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _forget_output()
-    except UserError as error:
-        print_error("cxr-report", error)
-        sys.exit(USER_ERROR)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
     sys.exit(DONE)
 
 
@@ -141,19 +135,26 @@ def data() -> NoReturn:
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings of cxr-run")
     given = parser.parse_args()
     end_in_order()
-    try:
+    with _ending("cxr-data"):
         from cxr_runner.data_tasks import perform
 
         perform(given.task, [_quote_text(argument) for argument in given.overrides])
+    sys.exit(DONE)
+
+
+@contextmanager
+def _ending(command: str) -> Iterator[None]:
+    """End a command that looks at data or runs: exit where it cannot be carried out, and say why in one line."""
+    try:
+        yield
         sys.stdout.flush()
     except BrokenPipeError:
         _forget_output()
     except UserError as error:
-        print_error("cxr-data", error)
+        print_error(command, error)
         sys.exit(USER_ERROR)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    sys.exit(DONE)
 
 
 def _quote_text(argument: str) -> str:
