@@ -7,7 +7,8 @@ import torch
 
 from cxr_runner.api import run
 from cxr_runner.config import CNNConfig, LinearConfig, LinearReLUConfig
-from cxr_runner.diagnosis import diagnose, explain_collapse, sample_rows
+from cxr_runner.diagnosis import diagnose, explain_collapse
+from cxr_runner.engine import spread_out
 from cxr_runner.models import build_model, rectified_layers
 
 SIDE = 8
@@ -16,7 +17,7 @@ TARGETS = torch.tensor([0.0, 1.0] * 5)
 
 
 def _diagnose(model):
-    return diagnose(model, rectified_layers(model), IMAGES, TARGETS, None)
+    return diagnose(model, rectified_layers(model), IMAGES, TARGETS, None, len(IMAGES))
 
 
 def test_a_dead_last_unit_is_seen_and_stops_all_gradients():
@@ -55,6 +56,14 @@ def test_units_are_those_that_a_relu_follows_and_norms_are_those_of_autograd(mod
     assert found["gradient_norms"] == pytest.approx(expected)
 
 
+def test_batches_change_nothing_but_rounding():
+    model = build_model(CNNConfig("cnn", 3, 3, 1e-2), SIDE, 0).double()
+    given = model, rectified_layers(model), IMAGES.double(), TARGETS.double(), None
+    whole, batches = (diagnose(*given, batch_size) for batch_size in (10, 3))
+    assert batches["dead_units"] == whole["dead_units"]
+    assert batches["gradient_norms"] == pytest.approx(whole["gradient_norms"], rel=1e-12)
+
+
 def test_a_dead_filter_is_counted():
     model = build_model(CNNConfig("cnn", 4, 3, 1e-2), SIDE, 0)
     with torch.no_grad():
@@ -63,8 +72,8 @@ def test_a_dead_filter_is_counted():
 
 
 def test_the_sample_is_spread_over_the_training_split():
-    assert sample_rows(torch.arange(1000))[[0, -1]].tolist() == [0, 999]
-    assert sample_rows(torch.arange(3)).tolist() == [0, 1, 2]
+    assert torch.arange(1000)[spread_out(1000)][[0, -1]].tolist() == [0, 999]
+    assert torch.arange(3)[spread_out(3)].tolist() == [0, 1, 2]
 
 
 def test_a_run_leaves_its_diagnosis_and_a_collapsed_one_the_reason(tmp_path):

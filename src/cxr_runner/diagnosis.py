@@ -5,6 +5,7 @@ cannot revive. Where the last one is dead, or a whole layer, the model answers e
 "Dying ReLU and initialization: theory and numerical examples", Communications in Computational Physics 28 (2020).
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,20 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-NUM_IMAGES = 64  # of the training split, evenly spread
-
-
-def sample_rows(rows: Tensor) -> Tensor:
-    """Return which training images a diagnosis looks at: int64 [at most 64].
-
-    Args:
-        rows: int64 [images], of the training split.
-    """
-    return rows[torch.linspace(0, len(rows) - 1, min(NUM_IMAGES, len(rows))).long()]
-
 
 def diagnose(
-    model: nn.Module, rectified: Sequence[str], images: Tensor, targets: Tensor, pos_weight: float | None
+    model: nn.Module,
+    rectified: Sequence[str],
+    images: Tensor,
+    targets: Tensor,
+    pos_weight: float | None,
+    batch_size: int,
 ) -> dict[str, Any]:
     """Look at a model's units and gradients; the model stays as it is.
 
@@ -35,17 +30,18 @@ def diagnose(
         images: float32 [images, 1, side, side], on the model's device.
         targets: float32 [images], 0 or 1.
         pos_weight: weight of the positive class in the loss; None for 1.
+        batch_size: as in training, so that what fitted into memory there fits here.
 
     Returns:
         ``dead_units``: by layer, the share of units that are 0 for all images; ``gradient_norms``: by parameter, the
         Euclidean norm of the gradient of the mean loss over the images; None where it is not finite.
     """
-    dead: dict[str, float] = {}
+    highest: dict[str, Tensor] = {}  # output of each unit or channel over all images so far
 
     def watch(name: str) -> Any:
         def look(module: nn.Module, inputs: Any, outputs: Tensor) -> None:
-            highest = outputs.detach().transpose(0, 1).flatten(1).amax(dim=1)  # of each unit or channel
-            dead[name] = (highest <= 0).double().mean().item()
+            now = outputs.detach().transpose(0, 1).flatten(1).amax(dim=1)
+            highest[name] = torch.maximum(highest[name], now) if name in highest else now
 
         return look
 
@@ -53,17 +49,34 @@ def diagnose(
     training = model.training
     model.eval()
     try:
-        weight = None if pos_weight is None else torch.tensor(pos_weight, device=images.device)
-        loss = binary_cross_entropy_with_logits(model(images), targets.to(images.device), pos_weight=weight)
-        parameters = dict(model.named_parameters())
-        gradients = torch.autograd.grad(loss, list(parameters.values()))
+        gradients = _mean_gradients(model, images, targets.to(images.device), pos_weight, batch_size)
     finally:
         model.train(training)
         for hook in hooks:
             hook.remove()
-    norms = [gradient.double().norm().item() for gradient in gradients]
-    finite = [norm if torch.tensor(norm).isfinite() else None for norm in norms]
-    return {"dead_units": dead, "gradient_norms": dict(zip(parameters, finite, strict=True))}
+    dead = {name: (values <= 0).double().mean().item() for name, values in highest.items()}
+    norms = {
+        name: torch.linalg.vector_norm(gradient, dtype=torch.float64).item() for name, gradient in gradients.items()
+    }
+    finite = {name: norm if math.isfinite(norm) else None for name, norm in norms.items()}
+    return {"dead_units": dead, "gradient_norms": finite}
+
+
+def _mean_gradients(
+    model: nn.Module, images: Tensor, targets: Tensor, pos_weight: float | None, batch_size: int
+) -> dict[str, Tensor]:
+    """Return by parameter the gradient of the mean loss, computed batch by batch."""
+    weight = None if pos_weight is None else torch.tensor(pos_weight, device=images.device)
+    parameters = dict(model.named_parameters())
+    total = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
+    for start in range(0, len(images), batch_size):
+        batch = slice(start, start + batch_size)
+        logits = model(images[batch])
+        loss = binary_cross_entropy_with_logits(logits, targets[batch], pos_weight=weight, reduction="sum")
+        gradients = torch.autograd.grad(loss / len(images), list(parameters.values()))
+        for own, gradient in zip(total.values(), gradients, strict=True):
+            own += gradient
+    return total
 
 
 def explain_collapse(start: dict[str, Any], end: dict[str, Any]) -> str:

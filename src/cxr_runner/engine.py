@@ -19,6 +19,7 @@ from cxr_runner.gram_space import GramSpace
 from cxr_runner.models import Linear, LinearReLU
 from cxr_runner.pixel import PixelBackend, PixelFeed
 
+NUM_SAMPLE = 64  # images, of those that are looked at to check a model
 _MEMORY_SHARE = 0.25  # of the machine's memory that the Gram matrix may take
 
 
@@ -97,13 +98,23 @@ def build_backend(
     return GramBackend(space, linear, optimizers, pos_weights)
 
 
+def spread_out(num_images: int) -> Tensor:
+    """Return which of many images stand for all: int64 [at most 64], evenly spread."""
+    return torch.linspace(0, num_images - 1, min(NUM_SAMPLE, num_images)).long()
+
+
+def sample_images(dataset: Dataset, rows: Tensor, device: torch.device) -> Tensor:
+    """Return a few images as float32 [rows, 1, side, side] on the device, without moving all the others there."""
+    return PixelFeed(dataset.images, torch.device("cpu")).batch(rows).to(device)
+
+
 @torch.no_grad()
 def largest_disagreements(
     models: Sequence[nn.Module], dataset: Dataset, rows: Tensor, logits: Tensor, device: torch.device
 ) -> list[float]:
     """Return for each model the largest difference between logits and those that it computes from the pixels.
 
-    Of many images, 64 evenly spread ones are compared: weights that are wrong are wrong for all.
+    Of many images, :func:`spread_out` ones are compared: weights that are wrong are wrong for all.
 
     Args:
         models: with the weights that the runs leave.
@@ -112,8 +123,8 @@ def largest_disagreements(
         logits: float [models, images], as the engine computed them.
         device: where to compute.
     """
-    chosen = torch.linspace(0, len(rows) - 1, min(64, len(rows))).long()
-    images = PixelFeed(dataset.images, device).batch(rows[chosen])
+    chosen = spread_out(len(rows))
+    images = sample_images(dataset, rows[chosen], device)
     own = torch.stack([model.to(device).eval()(images).cpu() for model in models])
     return (own - logits[:, chosen]).abs().amax(dim=1).tolist()
 

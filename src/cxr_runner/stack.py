@@ -14,14 +14,13 @@ from cxr_runner.backend import Backend
 from cxr_runner.config import RunConfig
 from cxr_runner.dataset import Dataset
 from cxr_runner.devices import describe_device, num_processes, set_determinism
-from cxr_runner.diagnosis import diagnose, sample_rows
-from cxr_runner.engine import build_backend, largest_disagreements
+from cxr_runner.diagnosis import diagnose
+from cxr_runner.engine import build_backend, largest_disagreements, sample_images, spread_out
 from cxr_runner.errors import DivergedError, RunFailedError
 from cxr_runner.gram_space import GramSpace
 from cxr_runner.identity import to_dict
 from cxr_runner.member import Job, Member, explained, locked, write_history
 from cxr_runner.models import build_model, describe_model, rectified_layers
-from cxr_runner.pixel import PixelFeed
 from cxr_runner.progress import Reporter
 from cxr_runner.results import EVALUATED, describe_origin, write_results
 from cxr_runner.status import Status
@@ -207,10 +206,11 @@ def _diagnose(
     models: Sequence[nn.Module], pos_weights: Sequence[float | None], train: Subset, job: Job
 ) -> list[dict[str, Any]]:
     """Look for dead units and vanished gradients of models."""
-    rows = sample_rows(torch.arange(len(train.rows)))
-    images = PixelFeed(job.dataset.images, job.device).batch(train.rows[rows])
+    chosen = spread_out(len(train.rows))
+    images = sample_images(job.dataset, train.rows[chosen], job.device)
+    labels, batch_size = train.labels[chosen], job.config.batch_size
     return [
-        diagnose(model.to(job.device), rectified_layers(model), images, train.labels[rows], pos_weight)
+        diagnose(model.to(job.device), rectified_layers(model), images, labels, pos_weight, batch_size)
         for model, pos_weight in zip(models, pos_weights, strict=True)
     ]
 
