@@ -72,9 +72,10 @@ class _Window:
         products: ``K A^T + c X W0^T`` of the window's beginning, float64 [m, images, width].
         speeds: the same of the velocities; None where nobody has one.
         inner: inner products of the images, float64 [m, images, images].
-        slopes: gradients of the layer's outputs so far, float64 [m, images, width].
+        slopes: gradients of the layer's outputs so far, float64 [m, images, width]; see ``coefficients``.
         scaled: room for slopes times their coefficients.
-        coefficients: of A, its velocity and the slopes of each batch in A, float64 [m, 2 + batches].
+        coefficients: of A, its velocity and the slopes of each batch in A, float64 [m, 2 + batches]; empty, as the two
+            others that they need, where no member has momentum or decay.
         speed_coefficients: likewise in the velocity.
         step: how many batches are done.
     """
@@ -99,7 +100,13 @@ class _Window:
 
     @property
     def num_steps(self) -> int:
-        return self.coefficients.shape[1] - 2
+        """How many batches there are."""
+        return -(-self.places.shape[1] // self.batch_size)
+
+    @property
+    def index(self) -> Tensor:
+        """The members as an index."""
+        return torch.tensor(self.members)
 
     def scale_slopes(self, coefficients: Tensor, num_images: int) -> Tensor:
         """Return the slopes of the first images times the coefficients of their batches: [m, images, width]."""
@@ -155,6 +162,7 @@ class SpanLayer:
         num_batches, side = -(-num_images // batch_size), self.images_ahead(batch_size)
         assert num_images <= side
         new, moving = self.coordinates.new_zeros, bool(self.rates.momentum.any())
+        num_coefficients = 0 if self.plain else 2 + num_batches
         # Of one size throughout, so that all members lie at multiples of 64 bytes, where products have the same bits.
         window = _Window(
             members=members,
@@ -163,12 +171,13 @@ class SpanLayer:
             products=new(num_members, side, self.width),
             speeds=new(num_members, side, self.width) if moving else None,
             inner=new(num_members, side, side) if num_batches > 1 else new(0),
-            slopes=new(num_members, side, self.width),
+            slopes=new(0) if self.plain else new(num_members, side, self.width),
             scaled=new(num_members, side, self.width),
-            coefficients=new(num_members, 2 + num_batches),
-            speed_coefficients=new(num_members, 2 + num_batches),
+            coefficients=new(num_members, num_coefficients),
+            speed_coefficients=new(num_members, num_coefficients),
         )
-        window.coefficients[:, 0] = window.speed_coefficients[:, 1] = 1.0
+        if not self.plain:
+            window.coefficients[:, 0] = window.speed_coefficients[:, 1] = 1.0
         self.share_out(lambda place, room: self._look_ahead(window, place, room), num_members)
         self.window = window
 
@@ -211,38 +220,31 @@ class SpanLayer:
         return outputs[:, :, : self.num_outputs]
 
     @torch.no_grad()
-    def move(self, slopes: Tensor, lrs: Tensor) -> bool:
-        """Take a step.
+    def move(self, slopes: Tensor, lrs: Tensor) -> None:
+        """Take a step; the last one of a window closes it.
 
         Args:
             slopes: gradients of the losses with respect to the outputs, float64 [m, batch, outputs].
             lrs: float64 [m].
-
-        Returns:
-            Whether it was the window's last.
         """
         window = self.window
         assert window is not None
-        rows, own = window.rows, 2 + window.step
+        rows = window.rows
         if self.plain:
-            window.coefficients[:, own] = -lrs
             torch.mul(slopes, -lrs[:, None, None], out=window.scaled[:, rows, : self.num_outputs])
         else:
             window.slopes[:, rows, : self.num_outputs] = slopes
             unit = torch.zeros_like(window.coefficients)
-            unit[:, own] = 1.0
-            rates = self.rates.of(torch.tensor(window.members))
-            rates.step(window.coefficients, window.speed_coefficients, unit, lrs)
+            unit[:, 2 + window.step] = 1.0
+            self.rates.of(window.index).step(window.coefficients, window.speed_coefficients, unit, lrs)
         window.step += 1
-        if window.step < window.num_steps:
-            return False
-        self._close_window(window)
-        return True
+        if window.step == window.num_steps:
+            self._close_window(window)
 
     def _close_window(self, window: _Window) -> None:
         """Form the sums that the coefficients stand for."""
         self.window = None
-        index, num_images = torch.tensor(window.members)[:, None], window.places.shape[1]
+        index, num_images = window.index[:, None], window.places.shape[1]
         if self.plain:
             self.coordinates[index, window.places] += window.scaled[:, :num_images]
             return
