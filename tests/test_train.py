@@ -1,6 +1,7 @@
 """The training loop and the pixel backend against plain arithmetic and plain PyTorch."""
 
 import math
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -186,6 +187,22 @@ def test_a_checkpoint_goes_on_bit_for_bit(images, tmp_path):
     assert [(e.train_loss, e.val_loss) for e in second.history] == [(e.train_loss, e.val_loss) for e in whole.history]
     for key, value in _weights(whole).items():
         assert torch.equal(_weights(second)[key], value)
+
+
+def test_a_state_is_untouched_by_what_comes_next(images):
+    trainer = _trainer(images, optimizer=AdamConfig("adam", 0.01, 0.0, None))
+    train_epoch([trainer])
+    state = trainer.state_dict()
+    before = _saved(state)
+    train_epoch([trainer])
+    assert _saved(state) == before
+    assert _saved(trainer.state_dict()) != before
+
+
+def _saved(state):
+    content = BytesIO()
+    torch.save(state, content)
+    return content.getvalue()
 
 
 def test_early_stopping_waits_as_long_as_asked_and_restores_the_best(images, monkeypatch):

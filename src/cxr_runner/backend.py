@@ -52,7 +52,7 @@ class Backend(Protocol):
         """Take a member back to a snapshot."""
 
     def state_dict(self, member: int) -> dict[str, Any]:
-        """Return everything that a member needs to go on bit for bit."""
+        """Return everything that a member needs to go on bit for bit, untouched by what comes next."""
 
     def load_state_dict(self, member: int, state: dict[str, Any]) -> None:
         """Go on with a member from a state."""

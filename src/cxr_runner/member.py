@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from cxr_runner.artifacts import RunDir, write_csv
 from cxr_runner.checkpoint import read_checkpoint, write_checkpoint
@@ -57,8 +57,7 @@ class Member:
 
     def remember(self) -> None:
         """Note where the run stands, for :meth:`save`, which may be called in the middle of the next epoch."""
-        state = self.trainer.state_dict()
-        self.state = state | {"backend": _copy(state["backend"])}
+        self.state = self.trainer.state_dict()
 
     def save(self) -> None:
         """Write history and checkpoint as they were at :meth:`remember`."""
@@ -113,12 +112,3 @@ def write_history(files: RunDir, history: Sequence[dict[str, Any]]) -> None:
     """Write the history of a run that has one; an epoch an entry."""
     if history:
         write_csv(files.history, pd.DataFrame(history))
-
-
-def _copy(state: Any) -> Any:
-    """Return what a backend gave as its state, untouched by what the backend does next."""
-    if isinstance(state, dict):
-        return {key: _copy(value) for key, value in state.items()}
-    if isinstance(state, list):
-        return [_copy(value) for value in state]
-    return state.clone() if isinstance(state, Tensor) else state

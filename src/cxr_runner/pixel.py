@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -148,8 +149,8 @@ class PixelBackend:
         self.model.load_state_dict(snapshot)
 
     def state_dict(self, member: int) -> dict[str, Any]:
-        """Return everything needed to go on bit for bit."""
-        return {"model": self.snapshot(member), "optimizer": self.optimizer.state_dict()}
+        """Return everything needed to go on bit for bit, untouched by what comes next."""
+        return {"model": self.snapshot(member), "optimizer": deepcopy(self.optimizer.state_dict())}
 
     def load_state_dict(self, member: int, state: dict[str, Any]) -> None:
         """Go on from where :meth:`state_dict` was taken."""
