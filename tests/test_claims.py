@@ -142,6 +142,21 @@ def test_every_claim_is_contradicted_where_the_opposite_is_so(claim: str, otherw
     assert otherwise[claim].word == "contradicted", otherwise[claim].parts
 
 
+def test_a_contradiction_pays_for_the_number_of_its_parts(otherwise: dict[str, Verdict]) -> None:
+    assert max(len(verdict.parts) for verdict in otherwise.values()) > 10
+    for verdict in otherwise.values():
+        smallest = min(part.p_against for part in verdict.parts)
+        assert verdict.p == pytest.approx(min(1.0, 2 * len(verdict.parts) * smallest), rel=1e-12, abs=0)
+
+
+def test_a_run_that_is_dead_is_in_no_difference() -> None:
+    one = [Trial(seed, seed != 2, {"slowness": 0.5}) for seed in range(5)]
+    other = [Trial(seed, seed != 4, {"slowness": 100.0 if seed == 4 else 0.6 + seed / 100}) for seed in range(5)]
+    contrast = contrast_pair("slowness", ("0",), ("1",), {"0": one, "1": other}, False, 1.0)
+    assert contrast.effect.seeds.tolist() == pytest.approx([0.10, 0.11, 0.13])
+    assert contrast.num_tried == 5
+
+
 @pytest.mark.parametrize("claim", CLAIMS)
 def test_every_claim_is_undecided_where_seeds_and_images_say_nothing(claim: str, noise: dict[str, Verdict]) -> None:
     assert noise[claim].word == "undecided", noise[claim].parts

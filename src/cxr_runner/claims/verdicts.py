@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from cxr_runner.claims.contrasts import Contrast, contrast_pair, contrast_row
+from cxr_runner.claims.contrasts import ON_IMAGES, Contrast, contrast_pair, contrast_row
 from cxr_runner.claims.effects import Share
 from cxr_runner.claims.stated import Claim, Condition
 from cxr_runner.claims.traits import Trial
@@ -259,9 +259,7 @@ def _never(condition: Condition, evidence: Evidence) -> Part:
 def _usable(trials: Sequence[Trial], statistic: str) -> bool:
     """Say whether any of some runs, dead or alive, has what a statistic is computed from."""
     return any(
-        trial.decisions is not None
-        if statistic in ("accuracy", "f1")
-        else statistic in trial.numbers or not trial.alive
+        trial.decisions is not None if statistic in ON_IMAGES else statistic in trial.numbers or not trial.alive
         for trial in trials
     )
 
