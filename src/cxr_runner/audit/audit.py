@@ -14,9 +14,8 @@ from cxr_runner.audit.patients import Patients, find_patients
 from cxr_runner.audit.shortcuts import Shortcuts, find_shortcuts
 from cxr_runner.audit.sizes import Sizes, compare_sizes
 from cxr_runner.progress import Reporter
+from cxr_runner.report.baselines import FORMAT
 from cxr_runner.splits import patient_keys
-
-FORMAT = 1  # counts changes of audit.json that its readers would notice
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cxr_runner.scores import auroc
+
 
 @dataclass(frozen=True)
 class ClassSizes:
@@ -79,7 +81,5 @@ def _span(values: NDArray[np.float64]) -> tuple[float, float, float]:
 def _separation(values: NDArray[np.float64], labels: NDArray[np.int64]) -> float | None:
     if np.ptp(values) == 0 or len(set(labels.tolist())) < 2:
         return None
-    from sklearn.metrics import roc_auc_score
-
-    area = float(roc_auc_score(labels, values))
+    area = float(auroc(values, labels))
     return max(area, 1 - area)

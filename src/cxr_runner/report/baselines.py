@@ -16,7 +16,7 @@ from cxr_runner.report.cohorts import Cohort, data_overrides, same_images
 from cxr_runner.report.comparison import METRICS
 from cxr_runner.report.pictures import class_counts
 
-FORMAT = 1  # of audit.json; others are passed over
+FORMAT = 1  # counts changes of audit.json that would be noticed here; files of another one are passed over
 MARK = "trivial baseline"
 LEGEND = (
     "Trivial baselines see what is no anatomy, or next to nothing of it, on the same test images: a model that is not "

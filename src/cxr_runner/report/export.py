@@ -1,6 +1,6 @@
 """Tables as files: CSV with all digits, Markdown and LaTeX (booktabs) as people read them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -36,6 +36,10 @@ class Table:
         """The cells of ``shown``."""
         cells: list[list[str]] = self.shown.to_numpy(dtype=object).tolist()
         return cells
+
+    def suffixed(self, suffix: str) -> "Table":
+        """Return the same table under a name with a suffix."""
+        return replace(self, name=self.name + suffix)
 
     def markdown(self) -> str:
         """Return ``shown`` as a Markdown table."""

@@ -131,16 +131,12 @@ def gather_section(
         comparisons=[_comparison(figure, table, cohort, baselines) for figure, table in published.items()],
         more_baselines=baselines.command,
         figures=[_named(picture, suffix) for picture in figures],
-        claims=replace(claims, tables=_suffixed(claims.tables, suffix)),
-        tables=_suffixed(tables, suffix),
+        claims=replace(claims, tables=[table.suffixed(suffix) for table in claims.tables]),
+        tables=[table.suffixed(suffix) for table in tables],
         facts=_facts(cohort),
         not_drawn={path: why for path, why in problems.items() if path in paths},
         statistics=gather_statistics(cohort.repetitions, predictions, suffix),
     )
-
-
-def _suffixed(tables: Sequence[Table], suffix: str) -> list[Table]:
-    return [replace(table, name=table.name + suffix) for table in tables]
 
 
 def _named(picture: Picture, suffix: str) -> Picture:

@@ -58,7 +58,7 @@ def gather_statistics(repetitions: Mapping[str, Repetition], predictions: Predic
     pictures = [_reliability(predictions, tested)] if tested else []
     return Statistics(
         sentences,
-        [replace(table, name=table.name + suffix) for table in tables],
+        [table.suffixed(suffix) for table in tables],
         [replace(picture, name=picture.name + suffix) for picture in pictures],
     )
 
