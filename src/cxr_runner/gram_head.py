@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import logsigmoid, pad
 
 
 @dataclass(frozen=True)
@@ -106,11 +106,11 @@ def cross_entropy(logits: Tensor, targets: Tensor, pos_weights: Tensor) -> tuple
     """
     num_images = logits.shape[1]
     # A processor takes several numbers at once, and rounds exp and log of those left over differently: none are.
-    logits, targets = (pad(values, (0, -num_images % 32)) for values in (logits, targets))
-    weights = targets * (pos_weights[:, None] - 1) + 1
-    shrunk = (-logits.abs()).exp()
-    softplus = shrunk.log1p() + (-logits).clamp(min=0)  # of -logits
-    losses = (1 - targets) * logits + weights * softplus
-    negative = torch.where(logits >= 0, shrunk, 1.0) / (1 + shrunk)  # sigmoid of -logits
-    slopes = ((1 - targets) - weights * negative) / num_images
+    if num_images % 32:
+        logits, targets = (pad(values, (0, -num_images % 32)) for values in (logits, targets))
+    signs = 2 * targets - 1
+    weights = signs * (targets * (pos_weights[:, None] - 1) + 1)
+    margins = signs * logits
+    losses = -weights * signs * logsigmoid(margins)
+    slopes = weights * (-margins).sigmoid() / -num_images
     return losses[:, :num_images].mean(dim=1), slopes[:, :num_images]

@@ -13,6 +13,7 @@ formed when the window ends.
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -23,7 +24,7 @@ _ROWS_AT_ONCE = 64  # of the Gram matrix, 2 MB for 4,000 images: they stay in th
 _TILE = 12  # the kernels of MKL take so many columns of float64 at once; 10 take longer than 12
 
 
-@dataclass
+@dataclass(frozen=True)
 class Rates:
     """How each member moves; float64 [members] each.
 
@@ -37,7 +38,7 @@ class Rates:
     weight_decay: Tensor
     nesterov: bool
 
-    @property
+    @cached_property
     def plain(self) -> bool:
         """Whether no member has momentum or decay."""
         return not (self.momentum.any() or self.weight_decay.any())
@@ -178,23 +179,30 @@ class SpanLayer:
         )
         if not self.plain:
             window.coefficients[:, 0] = window.speed_coefficients[:, 1] = 1.0
-        self.share_out(lambda place, room: self._look_ahead(window, place, room), num_members)
+        alike: dict[bytes, list[int]] = {}  # those that will see the same images, runs that share a seed
+        for place, row in enumerate(places.cpu().numpy()):
+            alike.setdefault(row.tobytes(), []).append(place)
+        groups = list(alike.values())
+        self.share_out(lambda number, room: self._look_ahead(window, groups[number], room), len(groups))
         self.window = window
 
     @torch.no_grad()
-    def _look_ahead(self, window: _Window, place: int, room: Tensor) -> None:
-        """Form the products of one member's window."""
-        member, places = window.members[place], window.places[place]
+    def _look_ahead(self, window: _Window, group: Sequence[int], room: Tensor) -> None:
+        """Form the products of members that will see the same images."""
+        places = window.places[group[0]]
         for start in range(0, len(places), _ROWS_AT_ONCE):
             rows = slice(start, start + _ROWS_AT_ONCE)
             fetched = torch.index_select(self.space.gram, 0, places[rows], out=room[: len(places[rows])])
-            starts = self.starts[member].index_select(0, places[rows])
-            self._multiply(fetched, self.coordinates[member], self.decay[member] * starts, window.products[place, rows])
-            if window.speeds is not None:
-                own = self.velocities["coordinates"][member], self.velocities["decay"][member]
-                self._multiply(fetched, own[0], own[1] * starts, window.speeds[place, rows])
+            for place in group:  # not as one wider product, whose bits might depend on their number
+                member = window.members[place]
+                starts = self.starts[member].index_select(0, places[rows])
+                own = self.coordinates[member], self.decay[member] * starts
+                self._multiply(fetched, *own, window.products[place, rows])
+                if window.speeds is not None:
+                    own = self.velocities["coordinates"][member], self.velocities["decay"][member] * starts
+                    self._multiply(fetched, *own, window.speeds[place, rows])
         if window.num_steps > 1:  # then all rows have been fetched at once
-            window.inner[place, : len(places), : len(places)] = fetched.index_select(1, places)
+            window.inner[group, : len(places), : len(places)] = fetched.index_select(1, places)
 
     @staticmethod
     def _multiply(gram: Tensor, coordinates: Tensor, starts: Tensor, out: Tensor) -> None:

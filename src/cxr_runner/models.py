@@ -16,16 +16,29 @@ from torch.nn.functional import relu
 from cxr_runner.config import AnyModelConfig, CNNConfig, LinearConfig, LinearReLUConfig, ResNet18Config
 from cxr_runner.errors import UserError, user_path
 
+_MOST_INPUTS_AT_ONCE = 4096  # of a wide layer
+
 
 class WideLinear(nn.Linear):
-    """A linear layer of few outputs on very many inputs."""
+    """A linear layer of few outputs on very many inputs.
+
+    On a CPU the sums over the inputs are formed piece by piece, as a batch of products whose operands stay in the
+    cache: of one long thin product, forward and backward, the kernels make about half the speed.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        """Build the layer; its weights are drawn as those of ``nn.Linear``."""
+        super().__init__(inputs, outputs)
+        sizes = range(min(_MOST_INPUTS_AT_ONCE, inputs), 0, -1)
+        self.num_pieces = inputs // next(size for size in sizes if inputs % size == 0)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Map inputs, float [batch, in], to float [batch, out].
-
-        ``W x^T`` instead of the usual ``x W^T``: the same sums, which a CPU forms faster when x is wide.
-        """
-        return (self.weight @ inputs.T).T + self.bias
+        """Map inputs, float [batch, in], to float [batch, out]."""
+        if inputs.device.type != "cpu":
+            return super().forward(inputs)
+        pieces = inputs.view(len(inputs), self.num_pieces, -1).permute(1, 2, 0)
+        weights = self.weight.view(self.out_features, self.num_pieces, -1).transpose(0, 1)
+        return torch.bmm(weights, pieces).sum(dim=0).T + self.bias
 
     def _get_name(self) -> str:
         return "Linear"  # in print-outs of a model, since it is nothing else

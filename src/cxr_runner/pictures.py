@@ -1,6 +1,7 @@
 """The pictures of finished runs, drawn from what the runs left; in the background while others train."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -60,6 +61,8 @@ class Painter:
 
 def draw_all() -> None:
     """Draw the pictures of the runs whose directories come by standard input, a JSON string a line."""
+    if hasattr(os, "nice"):
+        os.nice(10)  # training goes first
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the training; what is finished still gets its pictures
     for line in sys.stdin:
         _draw(Path(json.loads(line)))
