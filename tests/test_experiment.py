@@ -299,3 +299,12 @@ def test_the_run_says_what_it_was_trained_on_and_with(tmp_path):
     assert run.config["optimizer"]["lr"] == 1e-4
     with Image.open(run.path / "curves.png") as curves, Image.open(run.path / "confusion.png") as confusion:
         assert min(*curves.size, *confusion.size) > 300
+
+
+@pytest.mark.parametrize(("capability", "said"), [("AVX2", True), ("AVX512", False)])
+def test_bf16_on_a_cpu_that_has_no_instructions_for_it_is_said_to_be_slow(
+    tmp_path, monkeypatch, capsys, capability, said
+):
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: capability)
+    _run(tmp_path, "model=cnn", "precision=bf16", *PHANTOM, "progress=lines")
+    assert ("precision=bf16 is slower than float32" in capsys.readouterr().out) == said

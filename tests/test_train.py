@@ -334,6 +334,19 @@ def test_pixels_are_scaled_to_0_and_1():
     assert batch.flatten().tolist() == pytest.approx([0.0, 1.0, 0.2, 0.4])
 
 
+def test_a_cnn_computed_few_images_at_a_time_is_the_same_but_for_rounding(images):
+    cnn = CNNConfig("cnn", 3, 3, 1e-2)
+    whole, pieces = _trainer(images, cnn, epochs=2), _trainer(images, cnn, epochs=2)
+    pieces.backend.images_at_once = 3
+    _run(whole), _run(pieces)
+    for ours, theirs in zip(pieces.history, whole.history, strict=True):
+        assert ours.train_loss == pytest.approx(theirs.train_loss, rel=1e-5)
+        assert ours.val_loss == pytest.approx(theirs.val_loss, rel=1e-5)
+    assert pieces.history[0].train_loss != pieces.history[1].train_loss
+    for name, value in _weights(whole).items():
+        torch.testing.assert_close(_weights(pieces)[name], value, rtol=1e-4, atol=1e-6)
+
+
 def test_a_batch_that_does_not_fit_is_computed_in_pieces(images):
     whole = _run(_trainer(images, epochs=1))
     trainer = _trainer(images, epochs=1)
@@ -345,7 +358,7 @@ def test_a_batch_that_does_not_fit_is_computed_in_pieces(images):
         return forward(batch)
 
     trainer.backend.model.forward = small_memory
-    with pytest.warns(UserWarning, match="in 4 pieces"), pytest.warns(UserWarning, match="in 2 pieces"):
+    with pytest.warns(UserWarning, match="4 images at a time"), pytest.warns(UserWarning, match="2 images at a time"):
         trainer.backend.step([0], trainer.train.rows[None, :8], trainer.train.labels[None, :8], [0.0], [(0,)])
     trainer.backend.logits = whole.backend.logits  # only training is split
     train_epoch([trainer])
@@ -361,5 +374,5 @@ def test_memory_that_never_suffices_is_an_error(images):
         raise torch.OutOfMemoryError
 
     trainer.backend.model.forward = no_memory
-    with pytest.warns(UserWarning, match="pieces"), pytest.raises(torch.OutOfMemoryError):
+    with pytest.warns(UserWarning, match="at a time"), pytest.raises(torch.OutOfMemoryError):
         train_epoch([trainer])

@@ -66,6 +66,11 @@ def describe_device(device: torch.device) -> str:
     return f"cpu ({torch.get_num_threads()} threads)" if device.type == "cpu" else str(device)
 
 
+def lacks_bf16(device: torch.device) -> bool:
+    """Whether a device has no instructions for bf16, which then takes longer than float32."""
+    return device.type == "cpu" and torch.backends.cpu.get_cpu_capability() in ("NO AVX", "AVX2")
+
+
 def set_determinism(deterministic: bool) -> None:
     """Make torch refuse, or allow, operations that may give other bits the next time; float32 is never TF32."""
     if deterministic:

@@ -1,5 +1,6 @@
 """The pixel backend: an ordinary module and a torch optimizer on batches of uint8 pixels."""
 
+import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -60,6 +61,7 @@ class PixelBackend:
         pos_weight: float | None,
         precision: str,
         augment: Augment | None,
+        images_at_once: int = sys.maxsize,
     ) -> None:
         """Take over the model, which moves to the feed's device.
 
@@ -70,13 +72,15 @@ class PixelBackend:
             pos_weight: weight of the positive class in the loss; None for 1.
             precision: ``float32`` or ``bf16`` (autocast; weights and loss stay float32).
             augment: changes training batches, or None.
+            images_at_once: larger batches are computed in pieces of so many images, which gives the same but for
+                rounding, and but for layers that look at the whole batch, such as batch norm.
         """
         self.feed, self.device, self.augment = feed, feed.device, augment
         self.model = model.to(self.device).to(memory_format=torch.channels_last)
         self.optimizer = build_optimizer(optimizer, self.model)
         self.grad_clip = optimizer.grad_clip
         self.pos_weight = None if pos_weight is None else torch.tensor(pos_weight, device=self.device)
-        self.num_pieces = 1  # that a batch is computed in
+        self.images_at_once = images_at_once
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16")
 
     def epoch(self, members: Sequence[int], rows: Tensor) -> AbstractContextManager[None]:
@@ -101,25 +105,23 @@ class PixelBackend:
         return loss[None], logits[None]
 
     def _gradients(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Leave the gradients of a batch's mean loss; where memory runs out, from ever smaller pieces of the batch.
-
-        The sum is the same but for rounding, and but for layers that look at the whole batch, such as batch norm.
-        """
+        """Leave the gradients of a batch's mean loss; where memory runs out, from ever smaller pieces of the batch."""
         while True:
             try:
                 return self._accumulate(images, targets)
             except torch.OutOfMemoryError:
-                if self.num_pieces >= len(images):
+                fitting = min(self.images_at_once, len(images)) // 2
+                if fitting == 0:
                     raise
-            self.num_pieces *= 2
-            warnings.warn(f"out of memory: batches are now computed in {self.num_pieces} pieces", stacklevel=2)
+            self.images_at_once = fitting
+            warnings.warn(f"out of memory: batches are now computed {fitting} images at a time", stacklevel=2)
             torch.cuda.empty_cache()
 
     def _accumulate(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mean loss, float [], and the logits, float [batch], computed in pieces."""
         self.optimizer.zero_grad(set_to_none=True)
         losses, logits = [], []
-        for piece, labels in zip(images.chunk(self.num_pieces), targets.chunk(self.num_pieces), strict=True):
+        for piece, labels in zip(self._split(images), self._split(targets), strict=True):
             with self.autocast:
                 own = self.model(piece)
             loss = binary_cross_entropy_with_logits(own.float(), labels, pos_weight=self.pos_weight)
@@ -128,12 +130,16 @@ class PixelBackend:
             torch.autograd.backward(losses[-1])
         return torch.stack(losses).detach().sum(), torch.cat(logits)
 
+    def _split(self, batch: Tensor) -> tuple[Tensor, ...]:
+        return torch.split(batch, self.images_at_once)
+
     @torch.no_grad()
     def logits(self, members: Sequence[int], rows: Tensor, batch_size: int) -> Tensor:
         """Return the logits of images, float32 [1, rows], on the CPU."""
         self.model.eval()
+        pieces = torch.split(rows, min(batch_size, self.images_at_once))
         with self.autocast:
-            batches = [self.model(self.feed.batch(batch)).float() for batch in torch.split(rows, batch_size)]
+            batches = [self.model(self.feed.batch(piece)).float() for piece in pieces]
         return torch.cat(batches).cpu()[None]
 
     def weights(self, members: Sequence[int]) -> list[dict[str, Tensor]]:

@@ -13,7 +13,7 @@ from cxr_runner.artifacts import clear_temporaries, write_json
 from cxr_runner.backend import Backend
 from cxr_runner.config import RunConfig
 from cxr_runner.dataset import Dataset
-from cxr_runner.devices import describe_device, num_processes, set_determinism
+from cxr_runner.devices import describe_device, lacks_bf16, num_processes, set_determinism
 from cxr_runner.diagnosis import diagnose
 from cxr_runner.engine import build_backend, largest_disagreements, sample_images, spread_out
 from cxr_runner.errors import DivergedError, RunFailedError
@@ -116,6 +116,8 @@ def _announce(jobs: Sequence[Job], model: nn.Module, reporter: Reporter) -> None
     reporter.line(f"model: {describe_model(config.model, model)}{together}")
     device = f"device: {describe_device(jobs[0].device)}, {config.precision}"
     reporter.line(f"{device}; engine: {choice.engine} ({choice.reason})")
+    if config.precision == "bf16" and lacks_bf16(jobs[0].device):
+        reporter.line("precision=bf16 is slower than float32 on this CPU, which has no instructions for it")
 
 
 def _settings(config: RunConfig, pos_weight: float | None) -> TrainSettings:
