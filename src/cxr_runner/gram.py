@@ -86,11 +86,11 @@ class GramBackend:
         self.done, self.order = 0, self.space.places(rows)
         self.first.window = None  # what an interrupted epoch may have left
         try:
-            yield
+            with torch.inference_mode():
+                yield
         finally:
             torch.set_num_threads(num_threads)
 
-    @torch.no_grad()
     def step(
         self, members: Sequence[int], rows: Tensor, targets: Tensor, lrs: Sequence[float], keys: Sequence[Key]
     ) -> tuple[Tensor, Tensor]:

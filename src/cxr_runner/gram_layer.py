@@ -186,7 +186,7 @@ class SpanLayer:
         self.share_out(lambda number, room: self._look_ahead(window, groups[number], room), len(groups))
         self.window = window
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def _look_ahead(self, window: _Window, group: Sequence[int], room: Tensor) -> None:
         """Form the products of members that will see the same images."""
         places = window.places[group[0]]
@@ -209,7 +209,6 @@ class SpanLayer:
         torch.mm(gram, coordinates, out=out[: len(gram)])
         out[: len(gram)] += starts
 
-    @torch.no_grad()
     def next_outputs(self) -> Tensor:
         """Return the outputs for the window's next batch, without the bias: float64 [m, batch, outputs]."""
         window = self.window
@@ -227,7 +226,6 @@ class SpanLayer:
                 outputs[place].addmm_(window.inner[place, rows, : rows.start], scaled[place, : rows.start])
         return outputs[:, :, : self.num_outputs]
 
-    @torch.no_grad()
     def move(self, slopes: Tensor, lrs: Tensor) -> None:
         """Take a step; the last one of a window closes it.
 
