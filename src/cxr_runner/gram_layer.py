@@ -186,7 +186,6 @@ class SpanLayer:
         self.share_out(lambda number, room: self._look_ahead(window, groups[number], room), len(groups))
         self.window = window
 
-    @torch.inference_mode()
     def _look_ahead(self, window: _Window, group: Sequence[int], room: Tensor) -> None:
         """Form the products of members that will see the same images."""
         places = window.places[group[0]]
@@ -294,6 +293,7 @@ class SpanLayer:
         """Call a function for 0, 1, ... with room for rows of the Gram matrix, several at a time where that helps."""
         num_workers = min(len(self.rooms), number)
 
+        @torch.inference_mode()  # which is a thread's own
         def do_share(share: int) -> None:
             for place in range(share, number, num_workers):
                 work(place, self.rooms[share])
