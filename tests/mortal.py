@@ -14,7 +14,7 @@ import pandas as pd
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    ["cxr_runner.experiment", "cxr_runner.figures", "cxr_runner.sources.phantom", "torchmetrics", "hydra"]
+    ["cxr_runner.experiment", "cxr_runner.figures", "cxr_runner.sources.phantom", "hydra"]
 )
 
 

@@ -193,14 +193,14 @@ class _Sweep:
         return self.space[2]
 
     def _show(self, jobs: Sequence[Job]) -> None:
-        for job in jobs:
-            self._picture(job)
         metrics = [artifacts.read_json(job.files.metrics) or {} for job in jobs]
         if len(jobs) == 1:
             print_results(metrics[0], jobs[0].dataset.about, jobs[0].files.path, self.reporter)
         elif jobs:
             seeds = [job.files.path for job in jobs]
             print_results_of_many(metrics, jobs[0].dataset.about, seeds, self.reporter)
+        for job in jobs:
+            self._picture(job)
 
     def _picture(self, job: Job) -> None:
         if not job.files.pictured() or job.config.force:

@@ -78,7 +78,7 @@ def describe_origin() -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    packages = ("cxr-runner", "torch", "torchvision", "torchmetrics", "numpy", "pillow")
+    packages = ("cxr-runner", "torch", "torchvision", "numpy", "pillow")
     return {"python": platform.python_version()} | {package: version(package) for package in packages}
 
 
