@@ -13,9 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(
-    ["cxr_runner.experiment", "cxr_runner.figures", "cxr_runner.sources.phantom", "hydra"]
-)
+_CONTEXT.set_forkserver_preload(["cxr_runner.experiment", "cxr_runner.figures", "cxr_runner.sources.phantom", "hydra"])
 
 
 def start(*arguments: str, cache: Path, log: Path, kill_before: tuple[str, int] | None = None) -> ForkServerProcess:
