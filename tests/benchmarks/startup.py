@@ -27,7 +27,7 @@ def measure(options: Options) -> list[Result]:
         torch = command("python -c 'import torch'", sys.executable, "-c", "import torch")
         gram = command("cxr-run, Gram space, to its first batch", *tiny, until="epoch   1/1")
         pixel = command("cxr-run, pixels, to its first batch", *tiny, "engine=pixel", until="epoch   1/1")
-        whole = command("cxr-run, Gram space, one epoch, to its table", *tiny)
+        whole = command("cxr-run, Gram space, one epoch, to its table", *tiny, until="run directory")
         report = command("cxr-report of two runs", REPORT, str(outputs))
         answer = _turns([plain, command("cxr-run --help", RUN, "--help")], options)
         first = _turns([torch, gram, pixel, whole], options)

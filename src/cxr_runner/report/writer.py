@@ -1,9 +1,13 @@
 """Writes the report: reads the runs, gathers what there is to say of them, draws, and writes the page and the files."""
 
 import base64
+import os
 import re
+import signal
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 
 from cxr_runner.errors import UserError
@@ -24,6 +28,7 @@ from cxr_runner.report.tables import all_runs, configurations, left_out_table, s
 from cxr_runner.report.terminal import count, print_report
 from cxr_runner.runs import read_runs
 
+_MOST_WORKERS = 4
 _FIGURE_FILES = re.compile(r"(fig\d\d|published|reliability|curves|converged|errata)(_\d+)?\.(png|svg)")
 _TABLE_NAMES = (
     r"fig\d\d|table\d|configurations|summary|runs|collapsed|left_out|errata_\w+|claims|claim_tests|certainty|"
@@ -101,19 +106,35 @@ def _prepare(out: Path) -> None:
 
 
 def _draw(pictures: Sequence[Picture], folder: Path, reporter: Reporter) -> dict[str, str]:
-    """Draw what can be drawn, as PNG and SVG; return the address of each drawing for a page that needs no files."""
-    sources = {}
-    with reporter.steps("drawing figures", len(pictures)) as advance:
-        for picture in pictures:
-            if picture.draw:
-                from cxr_runner.figures import save_figure
+    """Draw what can be drawn, as PNG and SVG; return the address of each drawing for a page that needs no files.
 
-                paths = [folder / f"{picture.name}.{ending}" for ending in ("png", "svg")]
-                save_figure(picture.draw(), *paths)
-                encoded = base64.b64encode(paths[1].read_bytes()).decode()
-                sources[picture.name] = f"data:image/svg+xml;base64,{encoded}"
+    Writing takes longer than all the rest of a report, so that processes share it.
+    """
+    drawable = {picture.name: picture.draw for picture in pictures if picture.draw}
+    if not drawable:
+        return {}
+    from cxr_runner.figures import save_figure
+
+    sources, saved = {}, {}
+    num_workers = min(_MOST_WORKERS, os.cpu_count() or 1)
+    with (
+        reporter.steps("drawing figures", len(drawable)) as advance,
+        ProcessPoolExecutor(num_workers, get_context("spawn"), ignore_interrupts) as pool,
+    ):
+        for name, draw in drawable.items():
+            paths = [folder / f"{name}.{ending}" for ending in ("png", "svg")]
+            saved[paths[1]] = pool.submit(save_figure, draw(), *paths)
+        for path, task in saved.items():
+            task.result()
+            encoded = base64.b64encode(path.read_bytes()).decode()
+            sources[path.stem] = f"data:image/svg+xml;base64,{encoded}"
             advance()
     return sources
+
+
+def ignore_interrupts() -> None:
+    """Leave Ctrl-C to the process that the worker works for."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _write_tables(tables: Sequence[Table], folder: Path, reporter: Reporter) -> None:
