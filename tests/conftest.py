@@ -86,3 +86,15 @@ def own_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def _loggers() -> list[logging.Logger]:
     return [logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
+
+
+@pytest.fixture
+def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have reports write bytes instead of drawing, in the process of the test."""
+    from cxr_runner import figures
+    from cxr_runner.report import writer
+
+    monkeypatch.setattr(
+        figures, "save_figure", lambda figure, *paths: [path.write_bytes(b"a picture") for path in paths]
+    )
+    monkeypatch.setattr(writer, "_MOST_WORKERS", 1)

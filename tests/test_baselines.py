@@ -7,18 +7,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from cxr_runner import figures
 from cxr_runner.report.writer import write_report
 from study_trees import STUDIED, write_study
 
 DATA = {"name": "phantom", "patient_pattern": r"patient\d+", "image_size": 64}
 
-
-@pytest.fixture(autouse=True)
-def _quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        figures, "save_figure", lambda figure, *paths: [path.write_bytes(b"a picture") for path in paths]
-    )
+pytestmark = pytest.mark.usefixtures("quick_pictures")
 
 
 def write_audit(root: Path, **changes: Any) -> None:

@@ -13,7 +13,6 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cxr_runner import figures
 from cxr_runner.artifacts import find_runs
 from cxr_runner.config import from_hydra
 from cxr_runner.errors import BadImageError, RunFailedError, UserError
@@ -169,15 +168,10 @@ def _report_on(tmp_path: Path, harms: list[tuple[str, Callable[[Path], None]]]) 
     assert not any(character in page for character in "\x1b\u202e")
 
 
-@pytest.fixture
-def _quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figures, "save_figure", lambda figure, *paths: [path.write_bytes(b"picture") for path in paths])
-
-
 HARMS = st.lists(st.tuples(st.sampled_from(FILES), _harm()), min_size=1, max_size=3)
 
 
-@pytest.mark.usefixtures("_quick_pictures")
+@pytest.mark.usefixtures("quick_pictures")
 @_fuzz(8)
 @given(harms=HARMS)
 def test_a_report_comes_from_whatever_lies_in_a_run_directory(
@@ -187,7 +181,7 @@ def test_a_report_comes_from_whatever_lies_in_a_run_directory(
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("_quick_pictures")
+@pytest.mark.usefixtures("quick_pictures")
 @_fuzz(300)
 @given(harms=HARMS)
 def test_a_report_comes_from_whatever_lies_in_many_run_directories(

@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from cxr_runner import figures
 from cxr_runner.errors import UserError
 from cxr_runner.report.writer import write_report
 from run_trees import CONFIG, HOSPITAL, PHANTOM, run_metrics, write_run
@@ -42,11 +41,9 @@ def real_pictures() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _quick_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def _pictures(request: pytest.FixtureRequest) -> None:
     if "real_pictures" not in request.fixturenames:
-        monkeypatch.setattr(
-            figures, "save_figure", lambda figure, *paths: [path.write_bytes(b"a picture") for path in paths]
-        )
+        request.getfixturevalue("quick_pictures")
 
 
 def configuration(**changes: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import cxr_runner
-from cxr_runner import figures, stats
+from cxr_runner import stats
 from cxr_runner.figures import save_figure
 from cxr_runner.progress import Reporter
 from cxr_runner.report.cohorts import form_cohorts
@@ -20,6 +20,8 @@ from cxr_runner.runs import read_runs
 from study_trees import write_study
 
 ROWS = ["0", "14", "20", "21", "23", "24"]
+
+pytestmark = pytest.mark.usefixtures("quick_pictures")
 
 
 def read(root: Path) -> tuple[Predictions, Statistics]:
@@ -41,11 +43,6 @@ def collapse(root: Path, row: str, seed: int) -> None:
     """Turn a finished run into one that has collapsed."""
     path = run_file(root, row, seed, "metrics.json")
     path.write_text(path.read_text().replace('"collapsed": false', '"collapsed": true'))
-
-
-@pytest.fixture(autouse=True)
-def _quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figures, "save_figure", lambda figure, *paths: [path.write_bytes(b"x") for path in paths])
 
 
 @pytest.fixture(scope="module")

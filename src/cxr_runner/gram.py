@@ -25,7 +25,8 @@ from torch import Tensor, nn
 from cxr_runner.backend import Key
 from cxr_runner.config import SGDConfig
 from cxr_runner.gram_head import Head, cross_entropy
-from cxr_runner.gram_layer import Rates, SpanLayer
+from cxr_runner.gram_layer import SpanLayer
+from cxr_runner.gram_rates import Rates
 from cxr_runner.gram_space import GramSpace
 from cxr_runner.models import Linear, LinearReLU, first_weight
 

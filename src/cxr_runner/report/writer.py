@@ -4,9 +4,10 @@ import base64
 import os
 import re
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -106,35 +107,39 @@ def _prepare(out: Path) -> None:
 
 
 def _draw(pictures: Sequence[Picture], folder: Path, reporter: Reporter) -> dict[str, str]:
-    """Draw what can be drawn, as PNG and SVG; return the address of each drawing for a page that needs no files.
-
-    Writing takes longer than all the rest of a report, so that processes share it.
-    """
+    """Draw what can be drawn, as PNG and SVG; return the address of each drawing for a page that needs no files."""
     drawable = {picture.name: picture.draw for picture in pictures if picture.draw}
-    if not drawable:
-        return {}
-    from cxr_runner.figures import save_figure
-
     sources, saved = {}, {}
-    num_workers = min(_MOST_WORKERS, os.cpu_count() or 1)
-    with (
-        reporter.steps("drawing figures", len(drawable)) as advance,
-        ProcessPoolExecutor(num_workers, get_context("spawn"), ignore_interrupts) as pool,
-    ):
+    with reporter.steps("drawing figures", len(drawable)) as advance, _sharing_out() as share_out:
         for name, draw in drawable.items():
+            from cxr_runner.figures import save_figure
+
             paths = [folder / f"{name}.{ending}" for ending in ("png", "svg")]
-            saved[paths[1]] = pool.submit(save_figure, draw(), *paths)
-        for path, task in saved.items():
-            task.result()
+            saved[paths[1]] = share_out(save_figure, draw(), *paths)
+        for path, wait in saved.items():
+            wait()
             encoded = base64.b64encode(path.read_bytes()).decode()
             sources[path.stem] = f"data:image/svg+xml;base64,{encoded}"
             advance()
     return sources
 
 
-def ignore_interrupts() -> None:
-    """Leave Ctrl-C to the process that the worker works for."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextmanager
+def _sharing_out() -> Iterator[Callable[..., Callable[[], object]]]:
+    """Give a function that has calls made by other processes, where there are cores for them, and returns what waits.
+
+    Writing figures takes longer than all the rest of a report.
+    """
+    num_workers = min(_MOST_WORKERS, os.cpu_count() or 1)
+    if num_workers == 1:
+        yield partial
+        return
+    with ProcessPoolExecutor(num_workers, get_context("spawn"), _ignore_interrupts) as pool:
+        yield lambda work, *arguments: pool.submit(work, *arguments).result
+
+
+def _ignore_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that the worker works for
 
 
 def _write_tables(tables: Sequence[Table], folder: Path, reporter: Reporter) -> None:
