@@ -111,7 +111,7 @@ def test_a_slurm_sweep_that_lost_a_job_is_completed_by_the_same_command(cluster:
     assert _contents(elsewhere / "plain") == _contents(elsewhere / "outputs")
 
 
-@pytest.mark.long
+@pytest.mark.slurm
 def test_a_slurm_job_that_is_preempted_and_requeued_loses_no_epoch_and_the_sweep_ends_well(
     cluster: None, elsewhere: Path
 ) -> None:

@@ -149,6 +149,8 @@ def plot_published(comparisons: Mapping[str, pd.DataFrame], tables: Mapping[str,
         axes.set_ylim(len(wanted) - 0.5, -0.5)
         axes.set_title(title, fontsize=11)
         _tidy(axes, "x")
+    low, high = panels[-1].get_xlim()
+    panels[-1].set_xlim(max(low, -0.02), min(high, 1.02))  # of two seeds an interval may go far beyond
     panels[-1].set_xlabel("test accuracy, mean over batches")
     handles = [
         Line2D([], [], color="black", marker="x", linestyle="none", markersize=8, label="published, one run"),

@@ -17,7 +17,7 @@ def plot_converged(
         models: in the order of the rows.
         lrs: in the order of the columns.
     """
-    figure = Figure(figsize=(1.6 * len(lrs) + 3, 0.5 * len(models) + 1.4), layout="constrained")
+    figure = Figure(figsize=(1.6 * len(lrs) + 4.5, 0.5 * len(models) + 1.4), layout="constrained")
     axes = figure.subplots()
     axes.set_xlim(-0.5, len(lrs) - 0.5)
     axes.set_ylim(len(models) - 0.5, -0.5)
