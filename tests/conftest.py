@@ -92,9 +92,9 @@ def _loggers() -> list[logging.Logger]:
 def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have reports write bytes instead of drawing, in the process of the test."""
     from cxr_runner import figures
-    from cxr_runner.report import writer
+    from cxr_runner.report import drawing
 
     monkeypatch.setattr(
         figures, "save_figure", lambda figure, *paths: [path.write_bytes(b"a picture") for path in paths]
     )
-    monkeypatch.setattr(writer, "_MOST_WORKERS", 1)
+    monkeypatch.setattr(drawing, "_MOST_WORKERS", 1)

@@ -15,7 +15,7 @@ CONF = Path(__file__).parents[1] / "conf"
 
 HYDRA = {"hydra", "omegaconf"}
 MAY_USE_HYDRA = {"cli", "complaints", "composition", "config"}
-TORCH = {"torch", "torchvision", "torchmetrics", "safetensors.torch"}
+TORCH = {"torch", "torchvision", "safetensors.torch"}
 WITHOUT_TORCH = {
     *("artifacts", "config", "consequences", "errata", "errata_figures", "figures", "recovery", "slips"),
     *("audit.writer", "description", "report.writer", "runs", "samples", "study_figures"),

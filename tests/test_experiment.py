@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 from cxr_runner.artifacts import find_runs
 from cxr_runner.config import from_hydra
+from cxr_runner.engine import images_at_once
 from cxr_runner.errors import RunFailedError, UserError
 from cxr_runner.experiment import run_experiment
 from cxr_runner.models import CNN, LinearReLU
@@ -308,3 +310,27 @@ def test_bf16_on_a_cpu_that_has_no_instructions_for_it_is_said_to_be_slow(
     monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: capability)
     _run(tmp_path, "model=cnn", "precision=bf16", *PHANTOM, "progress=lines")
     assert ("precision=bf16 is slower than float32" in capsys.readouterr().out) == said
+
+
+@pytest.mark.parametrize(("device", "largest"), [("cpu", 8), ("cuda", sys.maxsize)])
+def test_a_cnn_computes_few_large_images_at_once_on_a_cpu(tmp_path, device, largest):
+    of_cnn = images_at_once(_config(tmp_path, "model=cnn", "data.image_size=640"), torch.device(device))
+    assert of_cnn == largest
+    assert images_at_once(_config(tmp_path, "data.image_size=640"), torch.device(device)) == sys.maxsize
+
+
+def test_a_run_on_a_cpu_computes_as_few_images_at_once_in_all_that_it_does(tmp_path, monkeypatch):
+    monkeypatch.setattr("cxr_runner.engine._CNN_PIXELS_AT_ONCE", 3 * 16**2)
+    seen, forward = set(), CNN.forward
+    monkeypatch.setattr(CNN, "forward", lambda self, images: seen.add(len(images)) or forward(self, images))
+    _run(tmp_path, "model=cnn", *PHANTOM)
+    assert max(seen) == 3
+
+
+def test_outputs_that_are_not_finite_fail_the_run(tmp_path, monkeypatch):
+    def logits(self, members, rows, batch_size):
+        return torch.full((1, len(rows)), torch.nan if len(self.feed.pixels[rows]) == 6 else 0.5)  # the test split
+
+    monkeypatch.setattr("cxr_runner.pixel.PixelBackend.logits", logits)
+    with pytest.raises(RunFailedError, match="outputs that are not finite"):
+        _run(tmp_path, "engine=pixel", *PHANTOM)

@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 
 from cxr_runner.config import CNNConfig, LinearConfig, LinearReLUConfig, ResNet18Config
 from cxr_runner.errors import UserError
-from cxr_runner.models import CNN, Linear, LinearReLU, ResNet18, build_model, describe_model
+from cxr_runner.models import CNN, Linear, LinearReLU, ResNet18, WideLinear, build_model, describe_model
 
 FIG_6 = """\
 Flatten(start_dim=1, end_dim=-1)
@@ -134,3 +134,16 @@ def test_weights_of_another_model_are_refused(tmp_path):
     save_file({"conv1.weight": torch.rand(64, 1, 7, 7), "stranger": torch.rand(2)}, tmp_path / "w.safetensors")
     with pytest.raises(UserError, match="unknown weight stranger"):
         build_model(ResNet18Config("resnet18", str(tmp_path / "w.safetensors"), 1e-2), 64, 0)
+
+
+@pytest.mark.parametrize(("inputs", "num_pieces"), [(3 * 4096, 3), (61 * 97, 61), (10, 1)])
+def test_a_wide_layer_in_pieces_is_a_linear_layer(inputs, num_pieces):
+    torch.manual_seed(0)
+    layer, images = WideLinear(inputs, 5).double(), torch.rand(7, inputs, dtype=torch.float64)
+    plain = torch.nn.Linear(inputs, 5).double()
+    plain.load_state_dict(layer.state_dict())
+    assert layer.num_pieces == num_pieces
+    torch.testing.assert_close(layer(images), plain(images))
+    layer(images).square().sum().backward(), plain(images).square().sum().backward()
+    torch.testing.assert_close(layer.weight.grad, plain.weight.grad)
+    torch.testing.assert_close(layer.bias.grad, plain.bias.grad)

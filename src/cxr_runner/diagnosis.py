@@ -20,7 +20,7 @@ def diagnose(
     images: Tensor,
     targets: Tensor,
     pos_weight: float | None,
-    batch_size: int,
+    images_at_once: int,
 ) -> dict[str, Any]:
     """Look at a model's units and gradients; the model stays as it is.
 
@@ -30,7 +30,7 @@ def diagnose(
         images: float32 [images, 1, side, side], on the model's device.
         targets: float32 [images], 0 or 1.
         pos_weight: weight of the positive class in the loss; None for 1.
-        batch_size: as in training, so that what fitted into memory there fits here.
+        images_at_once: as in training, so that what fitted into memory there fits here.
 
     Returns:
         ``dead_units``: by layer, the share of units that are 0 for all images; ``gradient_norms``: by parameter, the
@@ -49,7 +49,7 @@ def diagnose(
     training = model.training
     model.eval()
     try:
-        gradients = _mean_gradients(model, images, targets.to(images.device), pos_weight, batch_size)
+        gradients = _mean_gradients(model, images, targets.to(images.device), pos_weight, images_at_once)
     finally:
         model.train(training)
         for hook in hooks:
@@ -63,14 +63,14 @@ def diagnose(
 
 
 def _mean_gradients(
-    model: nn.Module, images: Tensor, targets: Tensor, pos_weight: float | None, batch_size: int
+    model: nn.Module, images: Tensor, targets: Tensor, pos_weight: float | None, images_at_once: int
 ) -> dict[str, Tensor]:
-    """Return by parameter the gradient of the mean loss, computed batch by batch."""
+    """Return by parameter the gradient of the mean loss, computed a few images at a time."""
     weight = None if pos_weight is None else torch.tensor(pos_weight, device=images.device)
     parameters = dict(model.named_parameters())
     total = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
-    for start in range(0, len(images), batch_size):
-        batch = slice(start, start + batch_size)
+    for start in range(0, len(images), images_at_once):
+        batch = slice(start, start + images_at_once)
         logits = model(images[batch])
         loss = binary_cross_entropy_with_logits(logits, targets[batch], pos_weight=weight, reduction="sum")
         gradients = torch.autograd.grad(loss / len(images), list(parameters.values()))

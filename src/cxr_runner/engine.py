@@ -93,7 +93,7 @@ def build_backend(
             return LeadingBackend(config, dataset, pos_weight, device)
         augment = Augment(config.augment) if config.augment.enabled else None
         feed = PixelFeed(dataset.images, device)
-        at_once = _images_at_once(config, device)
+        at_once = images_at_once(config, device)
         return PixelBackend(model, feed, config.optimizer, pos_weight, config.precision, augment, at_once)
     linear = [model for model in models if isinstance(model, Linear | LinearReLU)]
     optimizers = [config.optimizer for config in configs if isinstance(config.optimizer, SGDConfig)]
@@ -132,7 +132,7 @@ def largest_disagreements(
     return (own - logits[:, chosen]).abs().amax(dim=1).tolist()
 
 
-def _images_at_once(config: RunConfig, device: torch.device) -> int:
+def images_at_once(config: RunConfig, device: torch.device) -> int:
     """Return how many images a model computes at once.
 
     A CNN on a CPU is faster with few, whose activations stay near, and takes a fraction of the memory.

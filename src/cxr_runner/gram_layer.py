@@ -144,7 +144,9 @@ class SpanLayer:
         alike: dict[bytes, list[int]] = {}  # those that will see the same images, runs that share a seed
         for place, row in enumerate(places.cpu().numpy()):
             alike.setdefault(row.tobytes(), []).append(place)
-        groups = list(alike.values())
+        # Fetching for several at once must not leave workers idle.
+        size = -(-num_members // len(self.rooms))
+        groups = [group[at : at + size] for group in alike.values() for at in range(0, len(group), size)]
         self.share_out(lambda number, room: self._look_ahead(window, groups[number], room), len(groups))
         self.window = window
 

@@ -36,7 +36,7 @@ class WideLinear(nn.Linear):
         """Map inputs, float [batch, in], to float [batch, out]."""
         if inputs.device.type != "cpu":
             return super().forward(inputs)
-        pieces = inputs.view(len(inputs), self.num_pieces, -1).permute(1, 2, 0)
+        pieces = inputs.reshape(len(inputs), self.num_pieces, -1).permute(1, 2, 0)
         weights = self.weight.view(self.out_features, self.num_pieces, -1).transpose(0, 1)
         return torch.bmm(weights, pieces).sum(dim=0).T + self.bias
 

@@ -131,7 +131,7 @@ class PixelBackend:
         return torch.stack(losses).detach().sum(), torch.cat(logits)
 
     def _split(self, batch: Tensor) -> tuple[Tensor, ...]:
-        return torch.split(batch, self.images_at_once)
+        return torch.split(batch, min(self.images_at_once, len(batch)))
 
     @torch.no_grad()
     def logits(self, members: Sequence[int], rows: Tensor, batch_size: int) -> Tensor:

@@ -1,5 +1,6 @@
 """One stack of runs, end to end: runs of one shape on the same data, trained together, each left in its directory."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -15,7 +16,7 @@ from cxr_runner.config import RunConfig
 from cxr_runner.dataset import Dataset
 from cxr_runner.devices import describe_device, lacks_bf16, num_processes, set_determinism
 from cxr_runner.diagnosis import diagnose
-from cxr_runner.engine import build_backend, largest_disagreements, sample_images, spread_out
+from cxr_runner.engine import build_backend, images_at_once, largest_disagreements, sample_images, spread_out
 from cxr_runner.errors import DivergedError, RunFailedError
 from cxr_runner.gram_space import GramSpace
 from cxr_runner.identity import to_dict
@@ -189,7 +190,11 @@ def _leave_results(
     for member, own_logits, own_weights, disagreement, end in zip(
         members, logits, weights, disagreements, ends, strict=True
     ):
-        largest = max(float(values.abs().max()) for values in own_logits.values())
+        largest = torch.cat(list(own_logits.values())).abs().max().item()  # nan if any is
+        if not math.isfinite(largest):
+            reason = "training ended with outputs that are not finite; try a smaller optimizer.lr"
+            failures[member.job] = member.status.failed(DivergedError(reason))
+            continue
         if disagreement is not None and not disagreement <= _TOLERANCE * (1 + largest):  # so that nan fails too
             reason = (
                 f"the saved weights give logits that differ by {disagreement:.2g} from those of engine=gram; "
@@ -210,9 +215,10 @@ def _diagnose(
     """Look for dead units and vanished gradients of models."""
     chosen = spread_out(len(train.rows))
     images = sample_images(job.dataset, train.rows[chosen], job.device)
-    labels, batch_size = train.labels[chosen], job.config.batch_size
+    labels = train.labels[chosen]
+    at_once = min(job.config.batch_size, images_at_once(job.config, job.device))
     return [
-        diagnose(model.to(job.device), rectified_layers(model), images, labels, pos_weight, batch_size)
+        diagnose(model.to(job.device), rectified_layers(model), images, labels, pos_weight, at_once)
         for model, pos_weight in zip(models, pos_weights, strict=True)
     ]
 

@@ -21,6 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cxr_runner.cache import derived_path, store_path
+from cxr_runner.cores import num_cores
 from cxr_runner.decode import resize_square
 from cxr_runner.errors import BadImageError, UnavailableImageError, UserError
 from cxr_runner.integrity import checksum
@@ -230,8 +231,3 @@ def _store_one(source: Source, index: int, target: NDArray[np.uint8]) -> dict[st
 def _digest(grey: NDArray[np.uint8]) -> str:
     shape = repr(grey.shape).encode()  # 2x8 and 4x4 pixels may hold the same bytes
     return hashlib.sha256(shape + np.ascontiguousarray(grey).tobytes()).hexdigest()
-
-
-def num_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

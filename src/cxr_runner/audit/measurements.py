@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cxr_runner.cores import num_cores
 from cxr_runner.progress import Reporter
-from cxr_runner.store import num_cores
 
 HASH_SIDE = 16  # of the perceptual hash: 16 x 16 bits
 SMALL = 32  # pixels to a side of the reduced images

@@ -1,14 +1,8 @@
 """Writes the report: reads the runs, gathers what there is to say of them, draws, and writes the page and the files."""
 
-import base64
-import os
 import re
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 from cxr_runner.errors import UserError
@@ -17,19 +11,19 @@ from cxr_runner.report.baselines import find_baselines
 from cxr_runner.report.claims_page import claims_page
 from cxr_runner.report.cohorts import form_cohorts
 from cxr_runner.report.collapse import collapsed_table
+from cxr_runner.report.drawing import draw_pictures
 from cxr_runner.report.errata import gather_errata
 from cxr_runner.report.export import Table, write_table, write_text
 from cxr_runner.report.histories import read_histories
 from cxr_runner.report.markdown_page import markdown_page
 from cxr_runner.report.page import Page, html_page
-from cxr_runner.report.pictures import Material, Picture
+from cxr_runner.report.pictures import Material
 from cxr_runner.report.predictions import read_predictions
 from cxr_runner.report.sections import gather_section
 from cxr_runner.report.tables import all_runs, configurations, left_out_table, study_table
 from cxr_runner.report.terminal import count, print_report
 from cxr_runner.runs import read_runs
 
-_MOST_WORKERS = 4
 _FIGURE_FILES = re.compile(r"(fig\d\d|published|reliability|curves|converged|errata)(_\d+)?\.(png|svg)")
 _TABLE_NAMES = (
     r"fig\d\d|table\d|configurations|summary|runs|collapsed|left_out|errata_\w+|claims|claim_tests|certainty|"
@@ -67,7 +61,7 @@ def write_report(root: Path, out: Path, reporter: Reporter | None = None) -> Non
         ]
         errata = gather_errata()
         pictures = [*(picture for section in sections for picture in section.pictures), errata.picture]
-        sources = _draw(pictures, out / "figures", reporter)
+        sources = draw_pictures(pictures, out / "figures", reporter)
         tables = [
             study_table(1),
             study_table(2),
@@ -104,42 +98,6 @@ def _prepare(out: Path) -> None:
         for path in (out / folder).iterdir():
             if ours.fullmatch(path.name) and path.is_file():
                 path.unlink()
-
-
-def _draw(pictures: Sequence[Picture], folder: Path, reporter: Reporter) -> dict[str, str]:
-    """Draw what can be drawn, as PNG and SVG; return the address of each drawing for a page that needs no files."""
-    drawable = {picture.name: picture.draw for picture in pictures if picture.draw}
-    sources, saved = {}, {}
-    with reporter.steps("drawing figures", len(drawable)) as advance, _sharing_out() as share_out:
-        for name, draw in drawable.items():
-            from cxr_runner.figures import save_figure
-
-            paths = [folder / f"{name}.{ending}" for ending in ("png", "svg")]
-            saved[paths[1]] = share_out(save_figure, draw(), *paths)
-        for path, wait in saved.items():
-            wait()
-            encoded = base64.b64encode(path.read_bytes()).decode()
-            sources[path.stem] = f"data:image/svg+xml;base64,{encoded}"
-            advance()
-    return sources
-
-
-@contextmanager
-def _sharing_out() -> Iterator[Callable[..., Callable[[], object]]]:
-    """Give a function that has calls made by other processes, where there are cores for them, and returns what waits.
-
-    Writing figures takes longer than all the rest of a report.
-    """
-    num_workers = min(_MOST_WORKERS, os.cpu_count() or 1)
-    if num_workers == 1:
-        yield partial
-        return
-    with ProcessPoolExecutor(num_workers, get_context("spawn"), _ignore_interrupts) as pool:
-        yield lambda work, *arguments: pool.submit(work, *arguments).result
-
-
-def _ignore_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that the worker works for
 
 
 def _write_tables(tables: Sequence[Table], folder: Path, reporter: Reporter) -> None:
