@@ -1,6 +1,5 @@
 """Which backend trains a run, and why."""
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,12 +16,13 @@ from cxr_runner.devices import num_processes
 from cxr_runner.errors import UserError
 from cxr_runner.gram import GramBackend
 from cxr_runner.gram_space import GramSpace
+from cxr_runner.machine import memory_bytes
 from cxr_runner.models import Linear, LinearReLU
 from cxr_runner.pixel import PixelBackend, PixelFeed
 
 NUM_SAMPLE = 64  # images, of those that are looked at to check a model
 _CNN_PIXELS_AT_ONCE = 8 * 640**2
-_MEMORY_SHARE = 0.25  # of the machine's memory that the Gram matrix may take
+_MEMORY_SHARE = 0.25  # of the memory there is that the Gram matrix may take
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def choose_engine(config: RunConfig, dataset: Dataset, device: torch.device) -> 
     if obstacle is None and num_pixels <= num_stored:
         obstacle = f"{num_pixels:,} pixels are no more than {num_stored:,} images"
     needed = 2 * 8 * num_stored**2
-    if obstacle is None and needed > _MEMORY_SHARE * _memory_bytes():
+    if obstacle is None and needed > _MEMORY_SHARE * memory_bytes():
         obstacle = f"the Gram matrix would take {needed / 1e9:.0f} GB of memory"
     if obstacle is not None:
         return Choice("pixel", obstacle)
@@ -140,10 +140,3 @@ def images_at_once(config: RunConfig, device: torch.device) -> int:
     if isinstance(config.model, CNNConfig) and device.type == "cpu":
         return max(1, _CNN_PIXELS_AT_ONCE // config.data.image_size**2)
     return sys.maxsize
-
-
-def _memory_bytes() -> float:
-    """Return the machine's memory; infinity where the system does not tell."""
-    if not hasattr(os, "sysconf"):
-        return float("inf")
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -21,11 +21,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cxr_runner.cache import derived_path, store_path
-from cxr_runner.cores import num_cores
 from cxr_runner.decode import resize_square
 from cxr_runner.errors import BadImageError, UnavailableImageError, UserError
 from cxr_runner.integrity import checksum
 from cxr_runner.locks import alone
+from cxr_runner.machine import num_cores
 from cxr_runner.progress import Reporter
 from cxr_runner.sources import Listing, Source
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cxr_runner.cores import num_cores
+from cxr_runner.machine import num_cores
 from cxr_runner.progress import Reporter
 
 HASH_SIDE = 16  # of the perceptual hash: 16 x 16 bits

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from threading import Thread
 
-from cxr_runner.cores import num_cores
+from cxr_runner.machine import num_cores
 from cxr_runner.progress import Reporter
 from cxr_runner.report.pictures import Picture
 
