@@ -1,7 +1,11 @@
 """The training loop and the pixel backend against plain arithmetic and plain PyTorch."""
 
 import math
+import os
+import subprocess
+import sys
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -375,3 +379,25 @@ def test_memory_that_never_suffices_is_an_error(images):
     trainer.backend.model.forward = no_memory
     with pytest.warns(UserWarning, match="at a time"), pytest.raises(torch.OutOfMemoryError):
         train_epoch([trainer])
+
+
+MEMORY = """
+import re
+from pathlib import Path
+import cxr_runner
+cxr_runner.run(["model=cnn", "data.num_images={num_images}", "data.image_size=160", "batch_size=16", "epochs=1"])
+print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_an_epoch_of_many_steps_takes_no_more_memory_than_one_of_few(tmp_path: Path) -> None:
+    environment = {**os.environ, "CXR_CACHE": str(tmp_path), "OMP_NUM_THREADS": "2"}
+    peaks = []
+    for num_images in (60, 360):  # 3 and 16 steps, whose activations take 16 MB a layer
+        script = MEMORY.format(num_images=num_images)
+        done = subprocess.run(
+            [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        )
+        peaks.append(int(done.stdout.split()[-1]))
+    assert peaks[1] < peaks[0] + 80_000, "kilobytes"

@@ -120,27 +120,32 @@ class PixelBackend:
     def _accumulate(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mean loss, float [], and the logits, float [batch], computed in pieces."""
         self.optimizer.zero_grad(set_to_none=True)
-        losses, logits = [], []
-        for piece, labels in zip(self._split(images), self._split(targets), strict=True):
+        # Allocated before the activations: see _take_steps() of the training loop.
+        mean_loss, logits = images.new_zeros(()), images.new_empty(len(images))
+        for piece in self._pieces(len(images), len(images)):
             with self.autocast:
-                own = self.model(piece)
-            loss = binary_cross_entropy_with_logits(own.float(), labels, pos_weight=self.pos_weight)
-            losses.append(loss * (len(piece) / len(images)))
-            logits.append(own.detach().float())
-            torch.autograd.backward(losses[-1])
-        return torch.stack(losses).detach().sum(), torch.cat(logits)
+                own = self.model(images[piece])
+            loss = binary_cross_entropy_with_logits(own.float(), targets[piece], pos_weight=self.pos_weight)
+            loss = loss * (len(own) / len(images))
+            mean_loss += loss.detach()
+            logits[piece] = own.detach()
+            torch.autograd.backward(loss)
+        return mean_loss, logits
 
-    def _split(self, batch: Tensor) -> tuple[Tensor, ...]:
-        return torch.split(batch, min(self.images_at_once, len(batch)))
+    def _pieces(self, num_images: int, batch_size: int) -> list[slice]:
+        """Return the parts of a batch, or of many batches, that are computed at once."""
+        size = min(batch_size, self.images_at_once)
+        return [slice(start, start + size) for start in range(0, num_images, size)]
 
     @torch.no_grad()
     def logits(self, members: Sequence[int], rows: Tensor, batch_size: int) -> Tensor:
         """Return the logits of images, float32 [1, rows], on the CPU."""
         self.model.eval()
-        pieces = torch.split(rows, min(batch_size, self.images_at_once))
-        with self.autocast:
-            batches = [self.model(self.feed.batch(piece)).float() for piece in pieces]
-        return torch.cat(batches).cpu()[None]
+        logits = torch.empty(len(rows), device=self.device)
+        for piece in self._pieces(len(rows), batch_size):
+            with self.autocast:
+                logits[piece] = self.model(self.feed.batch(rows[piece]))
+        return logits.cpu()[None]
 
     def weights(self, members: Sequence[int]) -> list[dict[str, Tensor]]:
         """Return a copy of the weights on the CPU, under the plain names of the module."""

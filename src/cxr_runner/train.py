@@ -227,7 +227,9 @@ def _take_steps(
     """
     backend, train, batch_size = trainers[0].backend, trainers[0].train, trainers[0].settings.batch_size
     members, rows, labels = [trainer.member for trainer in trainers], train.rows[order], train.labels[order]
-    losses, logits = [], []
+    # Kept in two tensors: many small ones, allocated between a step's activations and outliving them, would break up
+    # the memory that these leave, so that the next step's had to take more.
+    losses = logits = torch.empty(0)
     for index, start in enumerate(range(0, order.shape[1], batch_size)):
         batch = slice(start, start + batch_size)
         lrs = [
@@ -237,12 +239,16 @@ def _take_steps(
         # The 1 tells these keys from those of the orders: trailing zeros do not count in a seed sequence.
         keys = [(trainer.settings.seed, number, index, 1) for trainer, number in zip(trainers, numbers, strict=True)]
         own_losses, own_logits = backend.step(members, rows[:, batch], labels[:, batch], lrs, keys)
-        losses.append(own_losses)
-        logits.append(own_logits)
+        if index == 0:
+            losses = own_losses.new_empty(trainers[0].num_batches, len(members))
+            logits = own_logits.new_empty(order.shape)
+        losses[index] = own_losses
+        logits[:, batch] = own_logits
         on_batch(len(members))
-    weights = torch.tensor([own.shape[1] for own in logits], dtype=torch.float64) / order.shape[1]
-    mean_losses = weights @ torch.stack(losses).cpu().double()
-    correct = decide(torch.cat(logits, dim=1)).cpu() == labels.bool()
+    sizes = torch.full((trainers[0].num_batches,), batch_size, dtype=torch.float64)
+    sizes[-1] = order.shape[1] - batch_size * (trainers[0].num_batches - 1)
+    mean_losses = sizes / order.shape[1] @ losses.cpu().double()
+    correct = decide(logits).cpu() == labels.bool()
     return mean_losses.tolist(), correct.double().mean(dim=1).tolist()
 
 
