@@ -186,8 +186,12 @@ def test_one_seed_is_compared_without_an_interval_over_seeds(tmp_path: Path) -> 
     found = tables(tmp_path)
     entry = found["certainty"].iloc[0]
     assert np.isnan(entry["seeds_low"])
-    assert entry["both_low"] < entry["mean"]
+    assert np.isnan(entry["both_low"])
     assert found["pairs20"]["first_seed"].tolist() == [4]
+    assert found["pairs20"]["accuracy_p"].isna().all()
+    assert found["weight"]["accuracy_p"].isna().all()
+    sentences = " ".join(read(tmp_path)[1].sentences)
+    assert sentences.count("a single seed shows no spread") == 2
 
 
 def test_the_page_has_every_table_with_its_files_and_is_the_same_every_time(tree: Path, tmp_path: Path) -> None:

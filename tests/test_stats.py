@@ -130,12 +130,40 @@ def test_the_p_value_of_a_paired_bootstrap_is_1_without_a_difference_and_never_0
     assert stats.paired_bootstrap(better, same, weights).p == pytest.approx(2 / 1000)
 
 
-def test_seeds_drawn_anew_give_the_variance_of_a_mean():
-    values = np.array([0.90, 0.92, 0.95, 0.91])
-    means = stats.mean_over_seeds(np.repeat(values[:, None], 40_000, axis=1))
-    assert means.std() == pytest.approx(values.std(ddof=1) / 2, rel=0.02)
-    assert stats.mean_over_seeds(values[:, None]) == pytest.approx(values.mean())
-    assert (stats.mean_over_seeds(np.repeat(values[:1, None], 9, axis=1)) == 0.90).all()
+def test_over_seeds_alone_a_mean_has_students_interval_and_p_value():
+    values = np.array([0.01, 0.02, -0.005, 0.03])
+    found = stats.mean_over_seeds(values, np.repeat(values[:, None], 9, axis=1))
+    assert found[:3] == pytest.approx(stats.t_interval(values))
+    assert found.p == pytest.approx(scipy.stats.ttest_1samp(values, 0).pvalue)
+
+
+def test_over_images_alone_a_mean_has_the_interval_of_a_bootstrap():
+    weights = stats.resample(120)
+    replicates = stats.accuracy(LOGITS > 0, LABELS, weights)[None].repeat(3, axis=0)
+    values = np.full(3, stats.accuracy(LOGITS > 0, LABELS))
+    found, drawn = stats.mean_over_seeds(values, replicates), stats.percentile_interval(values[0], replicates[0])
+    assert (found.low, found.high) == pytest.approx((drawn.low, drawn.high), abs=0.01)
+
+
+def test_variances_over_seeds_and_images_add_up():
+    rng = np.random.default_rng(0)
+    values, replicates = rng.normal(0, 0.02, 10), rng.normal(0, 0.03, (1, 50_000)).repeat(10, axis=0)
+    found = stats.mean_over_seeds(values, replicates)
+    error = np.sqrt(values.var(ddof=1) / 10 + 0.03**2)
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 * error, rel=0.02)
+
+
+@pytest.mark.parametrize("num_seeds", [2, 3, 5])
+def test_few_seeds_do_not_make_chance_findings_more_frequent(num_seeds):
+    draws = np.random.default_rng(num_seeds).normal(size=(2000, num_seeds))
+    p_values = np.array([stats.mean_over_seeds(own, np.zeros((num_seeds, 2))).p for own in draws])
+    assert (p_values < 0.05).mean() == pytest.approx(0.05, abs=0.02)
+
+
+def test_a_single_seed_shows_no_spread():
+    found = stats.mean_over_seeds(np.array([0.9]), np.array([[0.88, 0.92]]))
+    assert found.estimate == 0.9
+    assert np.isnan(found[1:]).all()
 
 
 @given(answers())

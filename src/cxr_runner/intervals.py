@@ -125,8 +125,7 @@ def paired_bootstrap(
 def percentile_interval(estimate: float, replicates: NDArray[np.float64], confidence: float = CONFIDENCE) -> Interval:
     """Return the interval that replicates of an estimate span; those that are nan count for nothing.
 
-    The percentile interval and not BCa: the two are alike at some hundred images, and BCa's acceleration is not
-    defined where seeds are drawn as well as patients, so that only percentiles serve for all intervals of a report.
+    The percentile interval and not BCa: the two are alike at some hundred images.
 
     Args:
         estimate: on the images as they are.
@@ -166,26 +165,39 @@ def percentile_difference(
     return Difference(*percentile_interval(estimate, replicates, confidence), p)
 
 
-def mean_over_seeds(values: NDArray[np.float64], seed: int = 0) -> NDArray[np.float64]:
-    """Average figures over seeds that are drawn as well: what would have come out had others been trained.
+def mean_over_seeds(
+    values: NDArray[np.float64], replicates: NDArray[np.float64], confidence: float = CONFIDENCE
+) -> Difference:
+    """Return the mean of a figure over seeds, or of a difference, as other seeds and other test images leave it open.
+
+    The variances that seeds and images give the mean add up; Student's t has the degrees of freedom of Welch and
+    Satterthwaite, those of the images taken as unlimited. Seeds drawn anew would give too narrow an interval: there are
+    few of them.
 
     Args:
-        values: float [seeds, replicates], a figure of every seed in every replicate of the images.
-        seed: of the draws; models that were trained independently of each other need different ones.
+        values: float [seeds], on the test images as they are.
+        replicates: float [seeds, replicates], on resampled ones; those that are nan count for nothing.
+        confidence: of the interval.
 
     Returns:
-        float [replicates]. Of n seeds n - 1 are drawn, which makes the variance of the mean unbiased; it matters
-        where seeds are few. A single replicate, or a single seed, is the plain mean.
+        The interval and the p value of a mean of 0; nan for fewer than two seeds, which show no spread.
 
     Source:
-        Rao and Wu, "Resampling Inference with Complex Survey Data", Journal of the American Statistical Association
-        83 (1988), 231-241.
+        Satterthwaite, "An Approximate Distribution of Estimates of Variance Components", Biometrics Bulletin 2 (1946),
+        110-114.
     """
-    num_seeds, replicates = values.shape
-    if replicates == 1 or num_seeds == 1:
-        return np.asarray(values.mean(axis=0))
-    drawn = np.random.default_rng([seed, 1]).integers(num_seeds, size=(num_seeds - 1, replicates))
-    return np.asarray(np.take_along_axis(values, drawn, axis=0).mean(axis=0))
+    from scipy.special import stdtr, stdtrit
+
+    mean, num_seeds = float(values.mean()) if len(values) else np.nan, len(values)
+    if num_seeds < 2:
+        return Difference(mean, np.nan, np.nan, np.nan)
+    of_seeds, of_images = values.var(ddof=1) / num_seeds, np.nanvar(replicates.mean(axis=0))
+    error = np.sqrt(of_seeds + of_images)
+    if error < 1e-15:  # all alike
+        return Difference(mean, mean, mean, float(abs(mean) < 1e-15))
+    freedom = (num_seeds - 1) * ((of_seeds + of_images) / of_seeds) ** 2 if of_seeds else np.inf
+    half = stdtrit(freedom, (1 + confidence) / 2) * error
+    return Difference(mean, float(mean - half), float(mean + half), float(2 * stdtr(freedom, -abs(mean) / error)))
 
 
 def _estimate(statistic: Statistic, weights: NDArray[np.float64]) -> float:

@@ -10,12 +10,11 @@ import pandas as pd
 from cxr_runner import stats
 from cxr_runner.report.cohorts import Repetition
 from cxr_runner.report.export import Table, between, mean_sd, number, signed
-from cxr_runner.report.resampling import Metric, Resampling
+from cxr_runner.report.resampling import LEVEL, ONE_SEED, Metric, Resampling
 from cxr_runner.study import FAMILIES, Row, load_study
 
 _METRICS: dict[Metric, str] = {"accuracy": "accuracy", "f1": "F1", "auroc": "AUROC"}
 _PARTS = ("difference", "low", "high")
-LEVEL = 0.05  # a p value below it counts as a difference
 
 
 def interval_table(resampling: Resampling, repetitions: Mapping[str, Repetition]) -> Table:
@@ -23,7 +22,7 @@ def interval_table(resampling: Resampling, repetitions: Mapping[str, Repetition]
 
     The column ``seeds`` holds the Student t interval of the mean over the living runs; ``images`` what the test images
     leave open of one run, that with the median accuracy: Wilson's interval of the accuracy, a bootstrap over patients
-    of the others; ``both`` the mean over seeds with patients and seeds resampled together.
+    of the others; ``both`` the mean over seeds, with the variances of both added up.
     """
     ids = [row.id for row in load_study().published_rows() if row.id in resampling.predictions.rows]
     entries = [_interval(resampling, repetitions[row_id], metric) for metric in _METRICS for row_id in ids]
@@ -43,8 +42,9 @@ def interval_table(resampling: Resampling, repetitions: Mapping[str, Repetition]
     unit = _unit(resampling)
     caption = (
         "95 % intervals by what was left to chance: the seeds (mean over the runs that live, Student t), the test "
-        f"images (one run, the median one: Wilson, or bootstrap over {unit}), and both at once (the mean, with seeds "
-        f"and {unit} drawn anew {stats.REPLICATES:,} times). Collapsed runs count in the mean of all alone."
+        f"images (one run, the median one: Wilson, or bootstrap over {unit}), and both at once (the mean; the "
+        f"variances over seeds and {unit} add up, Student t; none from a single seed). Collapsed runs count in the "
+        "mean of all alone."
     )
     return Table("certainty", caption, data, shown, 2, "Seeds and test images")
 
@@ -73,10 +73,10 @@ def pair_table(resampling: Resampling, figure: int) -> Table | None:
         }
     )
     caption = (
-        f"First minus second, 95 %: accuracy as the mean over seeds, with seeds and {_unit(resampling)} drawn anew "
-        "together; McNemar (images that only the first : only the second decides correctly) and DeLong compare the "
-        f"median runs alone. All p values are Holm's for {len(pairs)} comparisons: the two differ where it is below "
-        f"{LEVEL}."
+        "First minus second, 95 %: accuracy as the mean over the seeds with which both live, where the variances over "
+        f"seeds and {_unit(resampling)} add up (Student t; nothing from a single seed); McNemar (images that only the "
+        "first : only the second decides correctly) and DeLong compare the median runs alone. All "
+        f"p values are Holm's for {len(pairs)} comparisons: the two differ where it is below {LEVEL}."
     )
     return Table(f"pairs{figure}", caption, data, shown, 2, f"Fig. {figure} by pairs")
 
@@ -88,13 +88,13 @@ def pair_sentence(table: Table, figure: int) -> str:
         test: [f"{row.first} and {row.second}" for row in data[data[f"{test}_holm"] < LEVEL].itertuples()]
         for test in ("accuracy", "mcnemar", "auroc")
     }
-    found = names["accuracy"]
+    found, num_tested = names["accuracy"], int(data["accuracy_p"].notna().sum())
     named = f" ({'; '.join(found[:5])}{f'; {len(found) - 5} more' * (len(found) > 5)})" if found else ""
+    counted = f"{len(found)} of {num_tested}{named}" if num_tested else ONE_SEED
     return (
         f"Pairs of models of Fig. {figure} that differ in accuracy beyond what other seeds and other test images would "
-        f"change: {len(found)} of {len(data)}{named}. Of their median runs McNemar's test tells "
-        f"{len(names['mcnemar'])} pairs apart and DeLong's, of AUROC, {len(names['auroc'])} (p below {LEVEL} after "
-        "Holm's correction)."
+        f"change: {counted}. Of the median runs McNemar's test tells {len(names['mcnemar'])} of {len(data)} pairs "
+        f"apart and DeLong's, of AUROC, {len(names['auroc'])} (p below {LEVEL} after Holm's correction)."
     )
 
 
@@ -106,7 +106,7 @@ def _interval(resampling: Resampling, repetition: Repetition, metric: Metric) ->
     images = stats.percentile_interval(found.values[median], found.replicates[median])
     if metric == "accuracy":
         images = stats.wilson(round(found.values[median] * num_images), num_images)
-    both = stats.percentile_interval(found.mean, found.means)
+    both = stats.mean_over_seeds(found.values, found.replicates)
     return {
         "row": row.id,
         "model": row.title,
@@ -129,8 +129,7 @@ def _interval(resampling: Resampling, repetition: Repetition, metric: Metric) ->
 
 def _pair(resampling: Resampling, first: str, second: str) -> dict[str, Any]:
     rows, labels = resampling.predictions.rows, resampling.predictions.test_labels
-    one, other = (resampling.figure(row_id, "accuracy") for row_id in (first, second))
-    accuracy = stats.percentile_difference(one.mean - other.mean, one.means - other.means)
+    accuracy = resampling.figure(first, "accuracy").minus(resampling.figure(second, "accuracy"))
     medians = {row_id: resampling.median_run(row_id) for row_id in (first, second)}
     run, other_run = (rows[row_id].test[place] for row_id, place in medians.items())
     mcnemar = stats.mcnemar_exact((run > 0) == (labels == 1), (other_run > 0) == (labels == 1))
@@ -167,4 +166,5 @@ def _unit(resampling: Resampling) -> str:
 
 
 def _p(value: float) -> str:
+    """Return a p value as text, '' where there is none."""
     return "< 0.001" if value < 0.001 else number(value)

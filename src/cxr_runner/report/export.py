@@ -84,5 +84,6 @@ def between(low: float, high: float) -> str:
 
 
 def signed(difference: float, low: float, high: float) -> str:
-    """Return a difference with both ends of its interval."""
-    return f"{difference:+.3f} ({low:+.3f} to {high:+.3f})".replace("-", "−")
+    """Return a difference with both ends of its interval, as far as they are there."""
+    ends = "" if pd.isna(low) else f" ({low:+.3f} to {high:+.3f})"
+    return "" if pd.isna(difference) else f"{difference:+.3f}{ends}".replace("-", "−")

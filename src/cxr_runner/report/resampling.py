@@ -9,35 +9,46 @@ from numpy.typing import NDArray
 
 from cxr_runner import stats
 from cxr_runner.report.predictions import Predictions
-from cxr_runner.study import load_study
 
 Metric = Literal["accuracy", "f1", "auroc"]
 Values = NDArray[np.float64]
+LEVEL = 0.05  # a p value below it counts as a difference
+ONE_SEED = "a single seed shows no spread, so that no difference over seeds is tested"
 
 
 class Resampled(NamedTuple):
     """A figure of the living runs of a row.
 
     Attributes:
+        seeds: of the runs.
         values: float [seeds], on the test images as they are.
         replicates: float [seeds, replicates], on resampled ones; all rows see the same.
-        means: float [replicates], over seeds that are resampled too.
     """
 
+    seeds: tuple[int, ...]
     values: Values
     replicates: Values
-    means: Values
 
     @property
     def mean(self) -> float:
         """Over the seeds."""
         return float(self.values.mean())
 
+    def minus(self, other: "Resampled") -> stats.Difference:
+        """Return this figure minus that of another row, on the seeds with which both live."""
+        common = [seed for seed in self.seeds if seed in other.seeds]
+        own, others = ([found.seeds.index(seed) for seed in common] for found in (self, other))
+        values, replicates = (
+            one[own] - another[others]
+            for one, another in ((self.values, other.values), (self.replicates, other.replicates))
+        )
+        return stats.mean_over_seeds(values, replicates)
+
 
 class Resampling:
     """The figures of all rows; each is computed once.
 
-    Patients are resampled where they are known, else images. Seeds of different rows are resampled independently.
+    Patients are resampled where they are known, else images.
     """
 
     def __init__(self, predictions: Predictions) -> None:
@@ -48,12 +59,13 @@ class Resampling:
 
     def _figure(self, row_id: str, metric: Metric) -> Resampled:
         """Return a figure of a row at the threshold 0, or its AUROC."""
-        logits = self.predictions.rows[row_id].test
+        found = self.predictions.rows[row_id]
         if metric == "auroc":
             labels = self.predictions.test_labels
-            values = np.array([stats.auroc(one, labels) for one in logits])
-            return self._resampled(row_id, values, np.stack([stats.auroc(one, labels, self.weights) for one in logits]))
-        return self.decided(row_id, metric, logits > 0)
+            values = np.array([stats.auroc(logits, labels) for logits in found.test])
+            replicates = np.stack([stats.auroc(logits, labels, self.weights) for logits in found.test])
+            return Resampled(found.seeds, values, replicates)
+        return self.decided(row_id, metric, found.test > 0)
 
     def decided(self, row_id: str, metric: Metric, positive: NDArray[np.bool_]) -> Resampled:
         """Return a figure of decisions of a row.
@@ -65,13 +77,10 @@ class Resampling:
         """
         function: Callable[..., Values] = {"accuracy": stats.accuracy, "f1": stats.f1}[metric]
         labels = self.predictions.test_labels
-        return self._resampled(row_id, function(positive, labels), function(positive, labels, self.weights))
+        seeds = self.predictions.rows[row_id].seeds
+        return Resampled(seeds, function(positive, labels), function(positive, labels, self.weights))
 
     def median_run(self, row_id: str) -> int:
         """Return the place of the run with the median accuracy, the lower of two."""
         values = self.figure(row_id, "accuracy").values
         return int(np.argsort(values, kind="stable")[(len(values) - 1) // 2])
-
-    def _resampled(self, row_id: str, values: Values, replicates: Values) -> Resampled:
-        number = [row.id for row in load_study().rows].index(row_id)
-        return Resampled(values, replicates, stats.mean_over_seeds(replicates, number))
