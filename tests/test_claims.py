@@ -105,7 +105,7 @@ def by_claim(verdicts: Iterable[Verdict]) -> dict[str, Verdict]:
 
 @pytest.fixture(scope="module")
 def as_claimed() -> dict[str, Verdict]:
-    return by_claim(decide(world(AS_CLAIMED)))
+    return by_claim(decide(world(AS_CLAIMED, seeds=range(20))))
 
 
 @pytest.fixture(scope="module")
@@ -209,13 +209,67 @@ def test_two_runs_refute_that_something_never_happens_and_one_does_not() -> None
         evidence[place] = [Trial(seed, True, {"converged": float(seed < count)}) for seed in range(10)]
         verdict = by_claim(decide(evidence))["relu_deeper_never_converges"]
         assert verdict.word == word
-        assert verdict.parts[0].estimate == pytest.approx(count / 100)
+        assert verdict.parts[0].estimate == pytest.approx(count / 20)
     few = {place: list(trials)[:9] for place, trials in world(AS_CLAIMED).items()}
     assert by_claim(decide(few))["relu_deeper_never_converges"].word == "undecided"
 
 
-def test_what_is_found_by_itself_can_be_too_little_among_all_claims() -> None:
+def test_runs_from_the_same_weights_count_once_where_something_never_happens() -> None:
+    evidence = dict(world(AS_CLAIMED, seeds=range(20)))
+    (part,) = by_claim(decide(evidence))["relu_deeper_never_converges"].parts
+    assert (part.num_runs, part.p_for) == (40, pytest.approx(0.9**40))
+    for lr in ("0.1", "0.001"):  # the same seed at two rates: two runs, and one of the 40
+        place = Place("6", f"optimizer.lr={lr}")
+        evidence[place] = [replace(trial, numbers={"converged": float(trial.seed == 3)}) for trial in evidence[place]]
+    verdict = by_claim(decide(evidence))["relu_deeper_never_converges"]
+    assert (verdict.word, verdict.parts[0].estimate) == ("contradicted", 1 / 40)
+
+
+def test_what_refutes_that_something_never_happens_counts_though_other_runs_are_missing() -> None:
+    place = Place("6", "optimizer.lr=0.0001")
+    runs = [Trial(seed, True, {"converged": 1.0}) for seed in range(3)]
+    verdict = by_claim(decide({place: runs}))["relu_deeper_never_converges"]
+    assert verdict.word == "contradicted"
+    assert (verdict.parts[0].estimate, verdict.parts[0].num_runs) == (1, 3)
+    assert len(verdict.missing) == 9
+
+
+def test_a_model_whose_runs_are_all_dead_is_undecided_and_asks_for_more_seeds() -> None:
     evidence = dict(world(AS_CLAIMED))
+    for row in ("20", "24"):
+        evidence[Place(row)] = [Trial(seed, False, {"converged": 0.0}) for seed in range(10)]
+    verdict = by_claim(decide(evidence))["weight_lowers_metrics"]
+    assert (verdict.word, verdict.missing) == ("undecided", [])
+    part = next(part for part in verdict.parts if part.label == "model 24 against model 21")
+    assert (part.num_runs, part.num_dead, part.seeds_needed) == (0, 10, 20)
+
+
+def test_a_one_sided_contradiction_pays_for_one_side() -> None:
+    values = [0.3, 0.1, 0.2]
+    evidence = {
+        Place(row): [Trial(seed, True, {"slowness": sign * value}) for seed, value in enumerate(values)]
+        for row, sign in (("0", 1), ("1", 0), ("2", -1))
+    }
+    verdict = by_claim(decide(evidence))["depth_slows"]
+    expected = scipy_stats.ttest_1samp(values, 0, alternative="greater").pvalue
+    assert [part.p_against for part in verdict.parts] == pytest.approx([expected, expected])
+    assert verdict.p == pytest.approx(2 * 2 * expected)
+
+
+def test_the_seeds_that_a_contradiction_needs_pay_for_all_parts_at_the_strictest_step() -> None:
+    values = [0.01 + 0.02 * (-1) ** seed for seed in range(10)]
+    evidence = {
+        Place(row): [Trial(seed, True, {"slowness": sign * value}) for seed, value in enumerate(values)]
+        for row, sign in (("0", 1), ("1", 0), ("2", 0))
+    }
+    part, _ = by_claim(decide(evidence))["depth_slows"].parts
+    effect_size, level = np.mean(values) / np.std(values, ddof=1), 0.05 / len(CLAIMS) / 2
+    expected = TTestPower().solve_power(effect_size, alpha=level, power=0.8)
+    assert part.seeds_needed == pytest.approx(expected, rel=0.1)
+
+
+def test_what_is_found_by_itself_can_be_too_little_among_all_claims() -> None:
+    evidence = dict(world(AS_CLAIMED, seeds=range(20)))
     for row, level, spread in (("0", 0.94, 0), ("14", 0.9275, 0.01)):
         evidence[Place(row)] = [
             replace(trial, numbers={**trial.numbers, "val_level": level + spread * (-1) ** trial.seed})

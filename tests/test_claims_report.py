@@ -120,7 +120,7 @@ def test_undecided_claims_say_how_many_seeds_and_images_would_do(tmp_path: Path)
     write_study(tmp_path / "one", seeds=[0], rows=["0", "14"])
     alone = claim_rows(tmp_path / "one")["weight_lowers_linear_plateau"]
     assert alone.word == "undecided"
-    assert alone.needs == "More seeds, 10 to begin with: fewer than 3 show no spread."
+    assert alone.needs == "More seeds, 10 to begin with: fewer than 3 with which all live show no spread."
     assert "experiment=table1_00,table1_14 seeds=10" in alone.command
 
 

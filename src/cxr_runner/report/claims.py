@@ -151,23 +151,34 @@ def _runs(used: Mapping[Place, int]) -> str:
 
 def _sentence(part: Part) -> str:
     """Say what one test found."""
-    definition = load_study().definitions[part.condition.statistic]
-    begin = f"{definition.name[0].upper()}{definition.name[1:]}, {part.label}, claimed {_claimed(part)}: "
-    if part.missing:
-        where = dict.fromkeys(
-            f"{place.row}{' at ' + place.override if place.override else ''}" for place in part.missing
-        )
-        return f"{begin}no runs of {', '.join(where)}."
-    dead = f", {part.num_dead} collapsed or diverged" if part.num_dead else ""
+    name = _named(part)
+    begin = f"{name[0].upper()}{name[1:]}, {part.label}, claimed {_claimed(part)}: "
+    where = dict.fromkeys(f"{place.row}{' at ' + place.override if place.override else ''}" for place in part.missing)
+    no_runs = f"no runs of {', '.join(where)}" if where else ""
+    if no_runs and not part.num_runs:
+        return f"{begin}{no_runs}."
+    dead = f", {plural(part.num_dead, 'run')} collapsed or diverged" if part.num_dead else ""
     if part.condition.expect in ("most", "few", "never"):
-        found = f"{round(part.estimate * part.num_runs)} of {plural(part.num_runs, 'run')}{dead}"
-        return f"{begin}{found} (95 % interval of the share {part.low:.2f} to {part.high:.2f}); {_outcome(part)}."
+        runs = "models with a seed, at some setting" if part.condition.expect == "never" else "runs"
+        count = f"{round(part.estimate * part.num_runs)} of {part.num_runs} {runs}{dead}"
+        more = f"; {no_runs}" if no_runs else ""
+        return f"{begin}{count} (95 % interval of the share {part.low:.2f} to {part.high:.2f}); {_outcome(part)}{more}."
     if not part.num_runs:
         return f"{begin}no seed with which all of them live{dead}."
     seeds = f"{plural(part.num_runs, 'seed')} with which all live{dead}"
     between = f" (95 % interval {_signed(part, part.low)} to {_signed(part, part.high)})"
     between = "" if math.isnan(part.low) else between
     return f"{begin}{_signed(part, part.estimate)}{between}, {seeds}; {_outcome(part)}."
+
+
+def _named(part: Part) -> str:
+    """Say which number a test is about."""
+    name = load_study().definitions[part.condition.statistic].name
+    if part.condition.spread:
+        return f"spread of the {name}"
+    if part.condition.expect == "much higher":
+        return f"{name}, less {load_study().rules.much:g} times that of the other"
+    return name
 
 
 def _claimed(part: Part) -> str:
@@ -188,7 +199,7 @@ def _outcome(part: Part) -> str:
     level = load_study().rules.level / 2
     if part.p_for <= level:
         return "as claimed"
-    return "not as claimed" if part.p_against <= 2 * level else "open"
+    return "not as claimed" if part.p_against <= level else "open"
 
 
 def _needs(verdict: Verdict, cohort: Cohort) -> tuple[str, str]:
@@ -209,30 +220,28 @@ def _more(left: Sequence[Part]) -> tuple[str, list[Place], int]:
     if contrary:
         left = [min(contrary, key=lambda part: (part.seeds_needed or math.inf, part.images_needed or math.inf))]
     min_seeds, on_images = load_study().rules.min_seeds, max((part.images_needed or 0 for part in left), default=0)
-    where = [place for part in left for place in _part_places(part)]
+    where, seeds = (
+        [place for part in left for place in part.places],
+        max((p.seeds_needed or 0 for p in left), default=0),
+    )
     if not left:
         return "", [], 0
     if any(part.num_runs < min_seeds and part.condition.expect not in ("most", "few", "never") for part in left):
         images = f" At the difference seen, about {on_images:,} test images as well." if on_images else ""
-        said = f"More seeds, {_FEW_SEEDS} to begin with: fewer than {min_seeds} show no spread.{images}"
-        return said, where, _FEW_SEEDS
+        seeds = max(seeds, _FEW_SEEDS)
+        said = f"More seeds, {seeds} to begin with: fewer than {min_seeds} with which all live show no spread.{images}"
+        return said, where, seeds
     hopeless = [part for part in left if part.seeds_needed is None]
     if any(part.images_needed is None for part in hopeless):
         return "More than anybody has, of seeds or of images: what is seen lies too near the bound.", [], 0
     if hopeless:
-        return f"About {on_images:,} test images; on these no number of seeds decides it.", [], 0
-    seeds = max((part.seeds_needed or 0) for part in left)
+        return f"About {on_images:,} test images, with many seeds; on these no number of seeds decides it.", [], 0
     return f"About {seeds:,} seeds, if what is seen is so.", where, seeds
 
 
 def _outside(part: Part) -> bool:
     low, high = region(part.condition)
     return not low <= part.estimate <= high
-
-
-def _part_places(part: Part) -> list[Place]:
-    names = part.label.replace(",", "").split()
-    return [place for place in places(part.condition) if place.row in names]
 
 
 def _ordered(where: Sequence[Place]) -> list[str]:
@@ -277,17 +286,19 @@ def _tests_table(verdicts: Sequence[Verdict]) -> Table:
     entries, shown = [], []
     for verdict in verdicts:
         for part in verdict.parts:
-            definition = load_study().definitions[part.condition.statistic]
             entry = {"claim": verdict.claim.id, "statistic": part.condition.statistic, "models": part.label}
             numbers = {key: getattr(part, key) for key in ("estimate", "low", "high", "num_runs", "num_dead")}
             others = {key: getattr(part, key) for key in ("p_for", "p_against", "seeds_needed", "images_needed")}
             entries.append({**entry, "claimed": _claimed(part), **numbers, **others})
-            cells = [verdict.claim.id, definition.name, part.label, _claimed(part)]
-            cells.append("no runs" if part.missing else _outcome(part))
+            cells = [verdict.claim.id, _named(part), part.label, _claimed(part)]
+            cells.append("no runs" if part.missing and not part.num_runs else _outcome(part))
             cells += [number(part.estimate, ".3g"), number(part.low, ".3g"), number(part.high, ".3g")]
             shown.append([*cells, str(part.num_runs), str(part.num_dead), f"{part.p_for:.2g}", f"{part.p_against:.2g}"])
     columns = ["claim", "statistic", "models", "claimed", "found", "estimate", "low", "high", "runs"]
     columns += ["dead", "p for", "p against"]
     data = pd.DataFrame(entries).astype({"seeds_needed": "Int64", "images_needed": "Int64"})
-    caption = "The tests behind the claims: the second model minus the first, over seeds with which all models live."
+    caption = (
+        "The tests behind the claims. Where a model is held against another: the former minus the latter, over seeds "
+        "with which both live."
+    )
     return Table("claim_tests", caption, data, pd.DataFrame(shown, columns=columns), num_texts=5)

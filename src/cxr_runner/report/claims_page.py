@@ -49,7 +49,8 @@ def _rules() -> str:
 - A share of runs is tested exactly, by the binomial distribution. "Most" and "few" are more and less than
   {rules.mostly:.0%}; "much" is at least {rules.much:g} times.
 - That something never happens is contradicted by {never["counterexamples"]} runs in which it does, and supported by
-  {never["seeds"]} seeds or more at each setting without any, if that puts the share of all below {never["share"]:.0%}.
+  {never["seeds"]} seeds or more at each setting without any, if that puts the share below {never["share"]:.0%} of all
+  models with a seed: runs that start from the same weights are not independent.
 - Fewer than {rules.min_seeds} seeds give no verdict on a difference. The level is {rules.level:.0%} for all
   {len(study.claims)} claims together: p values, two-sided, are adjusted by Holm's method, those of claims without runs
   among them as 1.
