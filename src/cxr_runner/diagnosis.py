@@ -54,9 +54,11 @@ def diagnose(
         model.train(training)
         for hook in hooks:
             hook.remove()
-    dead = {name: (values <= 0).double().mean().item() for name, values in highest.items()}
+    # On the CPU, because MPS has no float64.
+    dead = {name: (values.cpu() <= 0).double().mean().item() for name, values in highest.items()}
     norms = {
-        name: torch.linalg.vector_norm(gradient, dtype=torch.float64).item() for name, gradient in gradients.items()
+        name: torch.linalg.vector_norm(gradient.cpu(), dtype=torch.float64).item()
+        for name, gradient in gradients.items()
     }
     finite = {name: norm if math.isfinite(norm) else None for name, norm in norms.items()}
     return {"dead_units": dead, "gradient_norms": finite}
