@@ -327,6 +327,19 @@ def test_a_run_on_a_cpu_computes_as_few_images_at_once_in_all_that_it_does(tmp_p
     assert max(seen) == 3
 
 
+def test_a_diagnosis_computes_few_images_at_once_whatever_fits_in_training(tmp_path, monkeypatch):
+    seen, forward = set(), CNN.forward
+
+    def watched(self, images):
+        if torch.is_grad_enabled() and not self.training:
+            seen.add(len(images))
+        return forward(self, images)
+
+    monkeypatch.setattr(CNN, "forward", watched)
+    run = _run(tmp_path, "model=cnn", *PHANTOM)
+    assert max(seen) == 8 < run.config["batch_size"]
+
+
 def test_outputs_that_are_not_finite_fail_the_run(tmp_path, monkeypatch):
     def logits(self, members, rows, batch_size):
         return torch.full((1, len(rows)), torch.nan if len(self.feed.pixels[rows]) == 6 else 0.5)  # the test split

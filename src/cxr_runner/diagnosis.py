@@ -30,7 +30,7 @@ def diagnose(
         images: float32 [images, 1, side, side], on the model's device.
         targets: float32 [images], 0 or 1.
         pos_weight: weight of the positive class in the loss; None for 1.
-        images_at_once: as in training, so that what fitted into memory there fits here.
+        images_at_once: so many are computed at a time; the model is in eval mode, where pieces add up to the whole.
 
     Returns:
         ``dead_units``: by layer, the share of units that are 0 for all images; ``gradient_norms``: by parameter, the

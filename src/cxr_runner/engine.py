@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from cxr_runner.augment import Augment
 from cxr_runner.backend import Backend
-from cxr_runner.config import CNNConfig, RunConfig, SGDConfig, gram_obstacle
+from cxr_runner.config import CNNConfig, LinearConfig, LinearReLUConfig, RunConfig, SGDConfig, gram_obstacle
 from cxr_runner.dataset import Dataset
 from cxr_runner.devices import num_processes
 from cxr_runner.errors import UserError
@@ -22,6 +22,7 @@ from cxr_runner.pixel import PixelBackend, PixelFeed
 
 NUM_SAMPLE = 64  # images, of those that are looked at to check a model
 _CNN_PIXELS_AT_ONCE = 8 * 640**2
+_DIAGNOSED_AT_ONCE = 8
 _MEMORY_SHARE = 0.25  # of the memory there is that the Gram matrix may take
 
 
@@ -133,10 +134,21 @@ def largest_disagreements(
 
 
 def images_at_once(config: RunConfig, device: torch.device) -> int:
-    """Return how many images a model computes at once.
+    """Return how many images a model computes at once in training.
 
     A CNN on a CPU is faster with few, whose activations stay near, and takes a fraction of the memory.
     """
     if isinstance(config.model, CNNConfig) and device.type == "cpu":
         return max(1, _CNN_PIXELS_AT_ONCE // config.data.image_size**2)
     return sys.maxsize
+
+
+def diagnosed_at_once(config: RunConfig, device: torch.device) -> int:
+    """Return how many images a diagnosis computes at once.
+
+    Few, because it has no way out where a GPU's memory ends; but all of linear models, whose activations are next to
+    nothing and whose weights every piece passes over.
+    """
+    if isinstance(config.model, LinearConfig | LinearReLUConfig):
+        return NUM_SAMPLE
+    return min(_DIAGNOSED_AT_ONCE, config.batch_size, images_at_once(config, device))

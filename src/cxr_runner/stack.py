@@ -16,7 +16,7 @@ from cxr_runner.config import RunConfig
 from cxr_runner.dataset import Dataset
 from cxr_runner.devices import describe_device, lacks_bf16, num_processes, set_determinism
 from cxr_runner.diagnosis import diagnose
-from cxr_runner.engine import build_backend, images_at_once, largest_disagreements, sample_images, spread_out
+from cxr_runner.engine import build_backend, diagnosed_at_once, largest_disagreements, sample_images, spread_out
 from cxr_runner.errors import DivergedError, RunFailedError
 from cxr_runner.gram_space import GramSpace
 from cxr_runner.identity import to_dict
@@ -216,7 +216,7 @@ def _diagnose(
     chosen = spread_out(len(train.rows))
     images = sample_images(job.dataset, train.rows[chosen], job.device)
     labels = train.labels[chosen]
-    at_once = min(job.config.batch_size, images_at_once(job.config, job.device))
+    at_once = diagnosed_at_once(job.config, job.device)
     return [
         diagnose(model.to(job.device), rectified_layers(model), images, labels, pos_weight, at_once)
         for model, pos_weight in zip(models, pos_weights, strict=True)
