@@ -17,7 +17,7 @@ from cxr_runner.artifacts import find_runs
 from cxr_runner.config import from_hydra
 from cxr_runner.engine import images_at_once
 from cxr_runner.errors import RunFailedError, UserError
-from cxr_runner.experiment import run_experiment
+from cxr_runner.experiment import train
 from cxr_runner.models import CNN, LinearReLU
 from cxr_runner.train import train_epoch
 
@@ -36,7 +36,7 @@ def _config(outputs, *overrides):
 
 def _run(outputs, *overrides):
     """Train one run and return its directory."""
-    run_experiment(_config(outputs, *overrides))
+    train([_config(outputs, *overrides)])
     (run,) = find_runs(outputs)
     return run
 

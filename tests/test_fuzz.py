@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from cxr_runner.artifacts import find_runs
 from cxr_runner.config import from_hydra
 from cxr_runner.errors import BadImageError, RunFailedError, UserError
-from cxr_runner.experiment import run_experiment
+from cxr_runner.experiment import train
 from cxr_runner.report.writer import write_report
 from cxr_runner.samples import Sample, read_samples, samples_path, write_samples
 from cxr_runner.sources.folder import MAX_BYTES, FolderSource
@@ -78,7 +78,7 @@ def _answer(tmp_path: Path, overrides: list[str]) -> None:
     tiny = ["data.num_images=40", "data.image_size=16", "epochs=2", "progress=none", f"outputs={tmp_path}/outputs"]
     problem = ""
     try:
-        run_experiment(from_hydra(composed(*tiny, *overrides)))
+        train([from_hydra(composed(*tiny, *overrides))])
     except (UserError, RunFailedError) as error:
         problem = str(error)
     runs = find_runs(tmp_path)
@@ -216,11 +216,11 @@ def test_a_clock_that_jumps_changes_no_result(
     own_process: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = ["data.num_images=40", "data.image_size=16", "epochs=3", "progress=none"]
-    run_experiment(from_hydra(composed(*command, f"outputs={tmp_path}/steady")))
+    train([from_hydra(composed(*command, f"outputs={tmp_path}/steady"))])
     jumps = itertools.cycle([0.0, 4e9, 1e6, -3e8])
     monkeypatch.setattr("time.time", lambda: next(jumps))
     monkeypatch.setenv("CXR_CACHE", str(tmp_path / "cache"))
-    run_experiment(from_hydra(composed(*command, f"outputs={tmp_path}/jumping")))
+    train([from_hydra(composed(*command, f"outputs={tmp_path}/jumping"))])
     assert results(tmp_path / "jumping") == results(tmp_path / "steady")
 
 
@@ -238,5 +238,5 @@ def test_no_file_of_weights_runs_code(tmp_path: Path) -> None:
     torch.save({"conv1.weight": _Trap(tmp_path / "sprung")}, tmp_path / "weights.pt")
     weights = ["model=resnet18", f"model.weights={tmp_path}/weights.pt", "data.image_size=64"]
     with pytest.raises(UserError, match=r"^model\.weights=.*weights\.pt: is no file of weights"):
-        run_experiment(from_hydra(composed("data.num_images=40", "progress=none", *weights)))
+        train([from_hydra(composed("data.num_images=40", "progress=none", *weights))])
     assert not (tmp_path / "sprung").exists()

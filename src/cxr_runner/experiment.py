@@ -32,41 +32,18 @@ _STACK_BYTES = 2 * 10**9
 _BYTES_A_WEIGHT = 20  # of the first layer: float32 at the start, in the module and at the end, float64 in between
 
 
-def run_experiment(config: RunConfig) -> float:
-    """Train and evaluate one run, unless it is finished already.
-
-    Args:
-        config: of the run, for one seed.
-
-    Returns:
-        The validation accuracy, for sweepers that optimise.
-
-    Raises:
-        UserError: the configuration asks for something that is not there.
-        RunFailedError: training failed; the run directory says why.
-    """
-    (outcome,) = run_experiments([config])
-    if isinstance(outcome, Exception):
-        raise outcome
-    return outcome
-
-
 def run_experiments(configs: Sequence[RunConfig], on_failure: OnFailure = lambda error: None) -> list[Outcome]:
     """Train and evaluate runs; those that are finished are not trained again, and one that fails stops no other.
 
     Args:
-        configs: of the runs, for one seed each.
+        configs: of the runs, at least one, for one seed each.
         on_failure: called with every error as soon as it is known.
 
     Returns:
         For every run its validation accuracy, or the error that it ended with: :class:`UserError`,
         :class:`RunFailedError`, or another one that is a mistake of this program.
     """
-    if not configs:
-        return []
-    keep_freed_memory()
-    with Painter(in_background=len(configs) > 1) as painter:
-        return _Sweep(make_reporter(configs[0].progress), on_failure, painter).run(configs)
+    return _sweep(configs, on_failure)[0]
 
 
 def train(configs: Sequence[RunConfig]) -> list[Path]:
@@ -82,13 +59,19 @@ def train(configs: Sequence[RunConfig]) -> list[Path]:
         UserError: a configuration asks for something that is not there.
         RunFailedError: a run failed, once all others are finished; its directory says why.
     """
+    outcomes, paths = _sweep(configs, lambda error: None)
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+    return paths
+
+
+def _sweep(configs: Sequence[RunConfig], on_failure: OnFailure) -> tuple[list[Outcome], list[Path]]:
+    """Train runs; return what became of each, and the directories of those that could be trained."""
     keep_freed_memory()
     with Painter(in_background=len(configs) > 1) as painter:
-        sweep = _Sweep(make_reporter(configs[0].progress), lambda error: None, painter)
-        for outcome in sweep.run(configs):
-            if isinstance(outcome, Exception):
-                raise outcome
-    return sweep.paths
+        sweep = _Sweep(make_reporter(configs[0].progress), on_failure, painter)
+        return sweep.run(configs), sweep.paths
 
 
 class _Sweep:
