@@ -72,6 +72,8 @@ BAD_VALUES = [
     ("data.num_images=5", "data.num_images=5", "at least 40"),
     ("data.image_size=4", "data.image_size=4", "at least 8"),
     ("data.difficulty=2", "data.difficulty=2", "at most 1"),
+    ("data.difficulty=nan", "data.difficulty=nan", "finite"),
+    ("data.phantom_seed=-1", "data.phantom_seed=-1", "at least 0"),
     ("augment.flip=2", "augment.flip=2", "at most 1"),
     # names
     ("device=gpu", "device=gpu", "valid are auto, cpu, cuda, cuda:N and mps"),

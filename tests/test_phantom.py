@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
-from cxr_runner.errors import UserError
 from cxr_runner.sources import Source
 from cxr_runner.sources.phantom import MAX_IMAGES_PER_PATIENT, POSITIVE_SHARE, PhantomSource
 
@@ -149,23 +148,3 @@ def test_a_linear_model_does_better_than_the_majority_and_not_perfectly(
     model = LogisticRegression(C=0.01, max_iter=1000).fit(pixels[train], labels[train])
     accuracy = model.score(pixels[~train], labels[~train])
     assert labels[~train].mean() + 0.05 < accuracy < 1.0
-
-
-@pytest.mark.parametrize(
-    ("arguments", "key"),
-    [
-        ({"num_images": 19}, "data.num_images=19"),
-        ({"num_images": 40.0}, "data.num_images=40.0"),
-        ({"num_images": True}, "data.num_images=true"),
-        ({"difficulty": -0.1}, "data.difficulty=-0.1"),
-        ({"difficulty": 1.1}, "data.difficulty=1.1"),
-        ({"difficulty": float("nan")}, "data.difficulty=nan"),
-        ({"difficulty": "hard"}, "data.difficulty=hard"),
-        ({"difficulty": None}, "data.difficulty=null"),
-        ({"seed": -1}, "data.phantom_seed=-1"),
-        ({"seed": 0.5}, "data.phantom_seed=0.5"),
-    ],
-)
-def test_an_invalid_parameter_is_refused_by_its_configuration_key(arguments: dict[str, object], key: str) -> None:
-    with pytest.raises(UserError, match=rf"^{re.escape(key)}: [^\n]+$"):
-        PhantomSource(**arguments)  # type: ignore[arg-type]
