@@ -123,7 +123,7 @@ def test_a_run_that_fails_does_not_stop_the_sweep(cxr_run: Command, elsewhere: P
     assert sorted(states(elsewhere / "outputs")) == ["done", "failed", "failed"]
     *each, heading, first, second = answer.err.splitlines()
     assert len(each) == 2
-    assert heading == "cxr-run: 2 jobs of the sweep failed:"
+    assert heading == "cxr-run: 2 problems in the sweep:"
     for line, lr in ((first, "1e+30"), (second, "1e+29")):
         assert "the loss is not finite" in line
         assert f"now {lr}" in line
@@ -138,6 +138,38 @@ def test_a_bad_value_in_a_sweep_does_not_stop_it(cxr_run: Command, elsewhere: Pa
     answer = cxr_run("-m", "batch_size=0,8", *TINY)
     assert (answer.code, answer.err) == (2, "cxr-run: batch_size=0: must be at least 1\n")
     assert states(elsewhere / "outputs") == ["done"]
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        ("data=folder", "data.root=/nowhere"),
+        ("data=folder", "data.root={images}"),
+        ("device=cuda:99",),
+        ("epochs=0",),
+    ],
+    ids=["no folder", "images that cannot be read", "no such device", "a bad value"],
+)
+def test_a_mistake_is_one_line_however_many_runs_it_is_in(
+    cxr_run: Command, elsewhere: Path, mistake: tuple[str, ...]
+) -> None:
+    for name in ("NORMAL/1.png", "PNEUMONIA/2.png"):
+        image = elsewhere / "images" / name
+        image.parent.mkdir(parents=True)
+        image.write_bytes(b"no image")
+    given = [argument.format(images=elsewhere / "images") for argument in mistake]
+    answer = cxr_run("-m", "model=linear,cnn", "seeds=3", *given, "progress=none")
+    assert answer.code == 2
+    assert len(answer.err.splitlines()) == 1, answer.err
+
+
+def test_data_that_cannot_be_opened_is_tried_once(cxr_run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cxr_runner import experiment
+
+    tried, real = [], experiment.open_dataset
+    monkeypatch.setattr(experiment, "open_dataset", lambda *given: tried.append(given) or real(*given))
+    cxr_run("-m", "model=linear,cnn", "seeds=3", "data=folder", "data.root=/nowhere", "progress=none")
+    assert len(tried) == 1
 
 
 def test_a_failed_run_outweighs_a_bad_value(cxr_run: Command) -> None:

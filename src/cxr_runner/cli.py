@@ -62,7 +62,7 @@ def run() -> NoReturn:
 
         dismiss_helpers()
     if len(problems) > 1:
-        print(f"cxr-run: {len(problems)} jobs of the sweep failed:", *problems, sep="\n  ", file=sys.stderr)
+        print(f"cxr-run: {len(problems)} problems in the sweep:", *problems, sep="\n  ", file=sys.stderr)
     if any(isinstance(problem, RunFailedError) for problem in problems):
         sys.exit(RUN_FAILED)
     sys.exit(USER_ERROR if problems else DONE)

@@ -79,7 +79,7 @@ class _Sweep:
 
     def __init__(self, reporter: Reporter, on_failure: OnFailure, painter: Painter) -> None:
         self.reporter, self.on_failure, self.painter = reporter, on_failure, painter
-        self.datasets: dict[AnyDataConfig, Dataset] = {}
+        self.datasets: dict[AnyDataConfig, Dataset | Exception] = {}
         self.intact: dict[AnyDataConfig, Dataset] = {}  # the same ones, every image of which was looked at
         self.checked_models: set[tuple[AnyModelConfig, int]] = set()
         self.space: tuple[Path, str, GramSpace] | None = None
@@ -120,11 +120,9 @@ class _Sweep:
                 build_model(config.model, size, config.seed)
                 self.checked_models.add((config.model, size))
             outputs = _writable(user_path("outputs", config.outputs))
-            if config.data not in self.datasets:
-                self.datasets[config.data] = open_dataset(config.data, self.reporter)
-                self.reporter.line(describe_data(self.datasets[config.data]))
-                self._leave_samples(outputs, self.datasets[config.data], config.data)
-            dataset = self.datasets[config.data]
+            dataset = self._open(config.data, outputs)
+            if isinstance(dataset, Exception):
+                return dataset
             choice = choose_engine(config, dataset, device)
             digest = initial_weights_digest(config.model)
             identity = run_id(config, dataset.fingerprint, device.type, choice.engine, digest)
@@ -135,6 +133,22 @@ class _Sweep:
             self.on_failure(error)
             return error
         return Job(config, dataset, device, choice, files)
+
+    def _open(self, config: AnyDataConfig, outputs: Path) -> Dataset | Exception:
+        """Open a data set, or say what is wrong with it, once for all runs on it."""
+        if config not in self.datasets:
+            try:
+                dataset = open_dataset(config, self.reporter)
+            except BrokenPipeError:
+                raise
+            except Exception as error:
+                self.datasets[config] = error
+                self.on_failure(error)
+                return error
+            self.datasets[config] = dataset
+            self.reporter.line(describe_data(dataset))
+            self._leave_samples(outputs, dataset, config)
+        return self.datasets[config]
 
     def _leave_samples(self, outputs: Path, dataset: Dataset, config: AnyDataConfig) -> None:
         try:

@@ -39,7 +39,12 @@ class Failures:
         return {"_errors": [], "_folder": self._folder, "_away": True}
 
     def add(self, error: Exception) -> None:
-        """Print an error as soon as it is known, and remember it; one that nobody foresaw with its traceback."""
+        """Print an error as soon as it is known, and remember it; one that nobody foresaw with its traceback.
+
+        A mistake of the user's is one line, however many runs it is in.
+        """
+        if _is_known(error, self._errors):
+            return
         if not isinstance(error, UserError | RunFailedError):
             traceback.print_exception(error)
             error = RunFailedError(f"unexpected {type(error).__name__}, a mistake in cxr_runner: {error}")
@@ -53,7 +58,9 @@ class Failures:
         if self._folder is not None:
             for path in sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns):
                 content = json.loads(path.read_text("utf-8"))
-                self._errors.append(_KINDS[content["kind"]](content["message"]))
+                error = _KINDS[content["kind"]](content["message"])
+                if not _is_known(error, self._errors):
+                    self._errors.append(error)
                 path.unlink()
             with suppress(OSError):  # there is none where nothing failed; a job that still runs may yet write
                 self._folder.rmdir()
@@ -109,6 +116,11 @@ class Task:
         self.idle = all(isinstance(result, UserError) for result in results)
         outcomes = iter(results)
         return [_mean([next(outcomes) for _ in job]) for job in jobs]
+
+
+def _is_known(error: Exception, known: Sequence[Exception]) -> bool:
+    """Whether an error is a mistake of the user's that is among others already; runs fail one by one."""
+    return isinstance(error, UserError) and any(str(error) == str(other) for other in known)
 
 
 def _mean(outcomes: Sequence[float | Exception]) -> float:
