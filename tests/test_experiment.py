@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+import weakref
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from cxr_runner.artifacts import find_runs
 from cxr_runner.config import from_hydra
 from cxr_runner.engine import images_at_once
 from cxr_runner.errors import RunFailedError, UserError
-from cxr_runner.experiment import train
+from cxr_runner.experiment import run_experiments, train
 from cxr_runner.models import CNN, LinearReLU
 from cxr_runner.train import train_epoch
 
@@ -193,6 +194,35 @@ def test_a_loss_that_is_not_finite_fails_the_run_and_says_when(tmp_path):
     assert run.diverged
     assert "not finite" in json.loads((run.path / "status.json").read_text())["traceback"]
     assert not (run.path / "metrics.json").exists()
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory.\nTried"), MemoryError()], ids=repr)
+@pytest.mark.parametrize(("engine", "way_out"), [("pixel", "model"), ("gram", "engine=pixel")])
+def test_a_run_that_does_not_fit_into_memory_fails_and_says_what_to_do(tmp_path, monkeypatch, error, engine, way_out):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr("cxr_runner.stack.train_epoch", fail)
+    with pytest.raises(RunFailedError, match=rf"^the memory of cpu .* batch_size=32; .*{way_out}$"):
+        _run(tmp_path, f"engine={engine}", *PHANTOM)
+    (run,) = find_runs(tmp_path)
+    assert "batch_size=32; a smaller one" in run.problem
+
+
+def test_a_failed_run_keeps_no_model_in_memory_for_the_rest_of_a_sweep(tmp_path, monkeypatch):
+    alive = []
+
+    def fail(trainers, *_):
+        alive.append(weakref.ref(trainers[0].backend.model))
+        try:
+            trainers[0].backend.model(None)
+        except TypeError as error:
+            raise ValueError("a chain of errors") from error
+
+    monkeypatch.setattr("cxr_runner.stack.train_epoch", fail)
+    outcomes = run_experiments([_config(tmp_path, "model=cnn", *PHANTOM)])
+    assert isinstance(outcomes[0], ValueError)
+    assert alive[0]() is None
 
 
 @pytest.mark.parametrize("lr", ["1e30", "1e200"])

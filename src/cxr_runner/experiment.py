@@ -1,11 +1,13 @@
 """Runs, from configurations to run directories: what each needs is found, and those that can be train together."""
 
 import os
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from cxr_runner import artifacts
@@ -17,7 +19,7 @@ from cxr_runner.engine import choose_engine
 from cxr_runner.errors import BadImageError, RunFailedError, UserError, user_path
 from cxr_runner.gram_space import GramSpace
 from cxr_runner.identity import run_id
-from cxr_runner.member import Job
+from cxr_runner.member import Job, enough_memory
 from cxr_runner.models import build_model, first_weight, initial_weights_digest
 from cxr_runner.pictures import Painter
 from cxr_runner.progress import Reporter, make_reporter
@@ -159,13 +161,15 @@ class _Sweep:
     def _train(self, stack: Sequence[Job], waiting: Sequence[Job]) -> None:
         try:
             stack = self._with_intact_images(stack)
-            space = self._open_space(stack[0], waiting) if stack[0].choice.engine == "gram" else None
+            with enough_memory(stack[0]):
+                space = self._open_space(stack[0], waiting) if stack[0].choice.engine == "gram" else None
             failures: dict[Job, RunFailedError] = train_stack(stack, space, self.reporter)
         except BrokenPipeError:  # nobody reads on: an interruption, no failure of the runs
             raise
         except Exception as error:
             self.failures |= {job.files.path: error for job in stack}
             self.on_failure(error)
+            _let_go(error)
             return
         for job, failure in failures.items():
             self.failures[job.files.path] = failure
@@ -206,6 +210,14 @@ class _Sweep:
     def _outcome(self, job: Job) -> Outcome:
         metrics = artifacts.read_json(job.files.metrics) or {}
         return self.failures.get(job.files.path) or float(metrics["val"]["accuracy"])
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Free what the frames of an error hold, such as models and images; the error itself is kept to the end."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+    torch.cuda.empty_cache()  # nothing where CUDA is not in use
 
 
 def _form_stacks(jobs: Sequence[Job]) -> list[list[Job]]:

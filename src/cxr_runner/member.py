@@ -108,6 +108,18 @@ def explained(files: RunDir) -> Iterator[None]:
         raise RunFailedError(reason) from error
 
 
+@contextmanager
+def enough_memory(job: Job) -> Iterator[None]:
+    """Say in one line what to do where memory does not suffice."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        way_out = ", and engine=pixel" if job.choice.engine == "gram" else ""
+        reason = f"the memory of {job.device} does not suffice for batch_size={job.config.batch_size}"
+        less = f"a smaller one takes less, so does a smaller data.image_size or model{way_out}"
+        raise RunFailedError(f"{reason}; {less}") from error
+
+
 def write_history(files: RunDir, history: Sequence[dict[str, Any]]) -> None:
     """Write the history of a run that has one; an epoch an entry."""
     if history:

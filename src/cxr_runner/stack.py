@@ -20,7 +20,7 @@ from cxr_runner.engine import build_backend, diagnosed_at_once, largest_disagree
 from cxr_runner.errors import DivergedError, RunFailedError
 from cxr_runner.gram_space import GramSpace
 from cxr_runner.identity import to_dict
-from cxr_runner.member import Job, Member, explained, locked, write_history
+from cxr_runner.member import Job, Member, enough_memory, explained, locked, write_history
 from cxr_runner.models import build_model, describe_model, rectified_layers
 from cxr_runner.progress import Reporter
 from cxr_runner.results import EVALUATED, describe_origin, write_results
@@ -60,7 +60,8 @@ def train_stack(jobs: Sequence[Job], space: GramSpace | None, reporter: Reporter
             clear_temporaries(job.files.path)
         statuses = [Status(job.files, to_dict(job.config)) for job in unfinished]
         try:
-            failures = _train(unfinished, statuses, space, reporter)
+            with enough_memory(unfinished[0]):
+                failures = _train(unfinished, statuses, space, reporter)
         except BaseException as error:
             for status in statuses:
                 if not status.ended:
