@@ -19,6 +19,7 @@ from cxr_runner.config import from_hydra
 from cxr_runner.engine import images_at_once
 from cxr_runner.errors import RunFailedError, UserError
 from cxr_runner.experiment import run_experiments, train
+from cxr_runner.gram_space import GramSpace
 from cxr_runner.models import CNN, LinearReLU
 from cxr_runner.train import train_epoch
 
@@ -377,3 +378,21 @@ def test_outputs_that_are_not_finite_fail_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr("cxr_runner.pixel.PixelBackend.logits", logits)
     with pytest.raises(RunFailedError, match="outputs that are not finite"):
         _run(tmp_path, "engine=pixel", *PHANTOM)
+
+
+def test_each_device_of_a_sweep_gets_a_gram_space_of_its_own_and_one_is_there_at_a_time(tmp_path, monkeypatch):
+    spaces = []
+
+    class Watched(GramSpace):
+        def __init__(self, dataset, device, reporter):
+            assert [space() for space in spaces] == [None] * len(spaces)
+            super().__init__(dataset, device, reporter)
+            spaces.append(weakref.ref(self))
+
+    other = torch.device("cpu:0")  # the CPU too, but by a name of its own
+    monkeypatch.setattr(
+        "cxr_runner.experiment.choose_device", lambda name: other if name == "cuda" else torch.device("cpu")
+    )
+    monkeypatch.setattr("cxr_runner.experiment.GramSpace", Watched)
+    train([_config(tmp_path, f"device={name}", f"seed={seed}", *PHANTOM) for seed, name in enumerate(["cpu", "cuda"])])
+    assert len(spaces) == 2

@@ -84,7 +84,8 @@ class _Sweep:
         self.datasets: dict[AnyDataConfig, Dataset | Exception] = {}
         self.intact: dict[AnyDataConfig, Dataset] = {}  # the same ones, every image of which was looked at
         self.checked_models: set[tuple[AnyModelConfig, int]] = set()
-        self.space: tuple[Path, str, GramSpace] | None = None
+        self.space: GramSpace | None = None
+        self.space_key: tuple[Path, str, torch.device] | None = None
         self.failures: dict[Path, Exception] = {}
         self.paths: list[Path] = []
 
@@ -183,15 +184,16 @@ class _Sweep:
         return [replace(job, dataset=self.intact[config]) for job in stack]
 
     def _open_space(self, job: Job, waiting: Sequence[Job]) -> GramSpace:
-        """Open the Gram space of a job's data, with the starts of all jobs that will use it."""
-        key = (job.dataset.store, job.dataset.fingerprint)
-        if self.space is None or self.space[:2] != key:
-            self.space = (*key, GramSpace(job.dataset, job.device, self.reporter))
+        """Open the Gram space of a job's data on its device, with the starts of all jobs that will use it."""
+        key = (job.dataset.store, job.dataset.fingerprint, job.device)
+        if self.space is None or self.space_key != key:
+            self.space = None  # before the next one is built: there may not be room for two
+            self.space, self.space_key = GramSpace(job.dataset, job.device, self.reporter), key
             alike = [
                 other for other in waiting if other.choice.engine == "gram" and other.config.data == job.config.data
             ]
-            self.space[2].prepare_starts(_first_weights(alike))
-        return self.space[2]
+            self.space.prepare_starts(_first_weights(alike))
+        return self.space
 
     def _show(self, jobs: Sequence[Job]) -> None:
         metrics = [artifacts.read_json(job.files.metrics) or {} for job in jobs]
@@ -247,7 +249,8 @@ def _members_at_once(job: Job) -> int:
     """Return how many members a stack may have: in Gram space each holds its first layer in several copies."""
     if job.choice.engine != "gram":
         return 1
-    return max(1, _STACK_BYTES // (_BYTES_A_WEIGHT * _num_outputs(job.config.model) * job.config.data.image_size**2))
+    num_weights = _num_outputs(job.config.model) * job.config.data.image_size**2
+    return max(1, _STACK_BYTES // (_BYTES_A_WEIGHT * num_weights))
 
 
 def _num_outputs(model: AnyModelConfig) -> int:
