@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from cxr_runner.artifacts import find_runs
-from cxr_runner.config import from_hydra
+from cxr_runner.config import from_hydra, split_seeds
 from cxr_runner.engine import images_at_once
 from cxr_runner.errors import RunFailedError, UserError
 from cxr_runner.experiment import run_experiments, train
@@ -396,3 +396,16 @@ def test_each_device_of_a_sweep_gets_a_gram_space_of_its_own_and_one_is_there_at
     monkeypatch.setattr("cxr_runner.experiment.GramSpace", Watched)
     train([_config(tmp_path, f"device={name}", f"seed={seed}", *PHANTOM) for seed, name in enumerate(["cpu", "cuda"])])
     assert len(spaces) == 2
+
+
+def test_no_stack_opens_more_files_than_a_process_may(tmp_path, monkeypatch):
+    sizes = []
+
+    def fail(jobs, *_):
+        sizes.append(len(jobs))
+        return {job: RunFailedError("not trained") for job in jobs}
+
+    monkeypatch.setattr("cxr_runner.experiment.train_stack", fail)
+    run_experiments(split_seeds(_config(tmp_path, "seeds=300", *PHANTOM)))
+    assert sum(sizes) == 300
+    assert max(sizes) <= 128

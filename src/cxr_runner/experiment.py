@@ -31,6 +31,7 @@ Outcome = float | Exception
 OnFailure = Callable[[Exception], None]
 
 _STACK_BYTES = 2 * 10**9
+_MOST_MEMBERS = 128  # each holds a lock file open; the usual limits are 1,024 open files, and 256 on macOS
 _BYTES_A_WEIGHT = 20  # of the first layer: float32 at the start, in the module and at the end, float64 in between
 
 
@@ -250,7 +251,7 @@ def _members_at_once(job: Job) -> int:
     if job.choice.engine != "gram":
         return 1
     num_weights = _num_outputs(job.config.model) * job.config.data.image_size**2
-    return max(1, _STACK_BYTES // (_BYTES_A_WEIGHT * num_weights))
+    return min(_MOST_MEMBERS, max(1, _STACK_BYTES // (_BYTES_A_WEIGHT * num_weights)))
 
 
 def _num_outputs(model: AnyModelConfig) -> int:
