@@ -32,8 +32,10 @@ class PixelFeed:
         """
         self.device = device
         self.pixels = torch.from_numpy(images)
-        if device.type == "cuda" and self.pixels.nbytes < _RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
-            self.pixels = self.pixels.to(device)
+        if device.type == "cuda":
+            torch.cuda.empty_cache()  # what torch keeps of earlier runs would count as taken
+            if self.pixels.nbytes < _RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
+                self.pixels = self.pixels.to(device)
 
     def batch(self, rows: Tensor) -> Tensor:
         """Return images as float32 [rows, 1, side, side] in [0, 1], on the device.
