@@ -4,6 +4,7 @@ import json
 import math
 import sys
 import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 from cxr_runner.artifacts import find_runs
 from cxr_runner.config import from_hydra, split_seeds
-from cxr_runner.engine import images_at_once
+from cxr_runner.engine import choose_engine, images_at_once
 from cxr_runner.errors import RunFailedError, UserError
 from cxr_runner.experiment import run_experiments, train
 from cxr_runner.gram_space import GramSpace
@@ -286,6 +287,25 @@ def test_auto_chooses_by_validity_and_shape_and_the_run_says_why(tmp_path, overr
     metrics = _run(tmp_path, *PHANTOM, "epochs=1", *overrides).metrics
     assert metrics["engine"] == engine
     assert reason in metrics["engine_reason"]
+
+
+@pytest.mark.parametrize(
+    ("machine", "gpu", "reason"),
+    [
+        (100, 100, "exact"),
+        (20, 100, "would take 6 GB of memory"),
+        (100, 10, "would take 3 of the 10 GB of cuda"),
+    ],
+)
+def test_auto_leaves_out_a_gram_matrix_that_the_machine_or_the_gpu_has_no_room_for(
+    tmp_path, monkeypatch, machine, gpu, reason
+):
+    monkeypatch.setattr("cxr_runner.engine.memory_bytes", lambda: machine * 10**9)
+    monkeypatch.setattr("torch.cuda.get_device_properties", lambda device: SimpleNamespace(total_memory=gpu * 10**9))
+    dataset = SimpleNamespace(images=range(20_000))  # 3.2 GB
+    choice = choose_engine(_config(tmp_path), dataset, torch.device("cuda"))
+    assert choice.engine == ("gram" if reason == "exact" else "pixel")
+    assert reason in choice.reason
 
 
 def test_gram_space_where_it_is_not_valid_is_the_users_mistake(tmp_path):

@@ -23,7 +23,7 @@ from cxr_runner.pixel import PixelBackend, PixelFeed
 NUM_SAMPLE = 64  # images, of those that are looked at to check a model
 _CNN_PIXELS_AT_ONCE = 8 * 640**2
 _DIAGNOSED_AT_ONCE = 8
-_MEMORY_SHARE = 0.25  # of the memory there is that the Gram matrix may take
+_MEMORY_SHARE = 0.25  # of the memory there is that the Gram matrix may take; of what is free would vary
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,22 @@ def choose_engine(config: RunConfig, dataset: Dataset, device: torch.device) -> 
     num_stored, num_pixels = len(dataset.images), config.data.image_size**2
     if obstacle is None and num_pixels <= num_stored:
         obstacle = f"{num_pixels:,} pixels are no more than {num_stored:,} images"
-    needed = 2 * 8 * num_stored**2
-    if obstacle is None and needed > _MEMORY_SHARE * memory_bytes():
-        obstacle = f"the Gram matrix would take {needed / 1e9:.0f} GB of memory"
+    if obstacle is None:
+        obstacle = _lack_of_memory(8 * num_stored**2, device)
     if obstacle is not None:
         return Choice("pixel", obstacle)
     return Choice("gram", f"exact, and faster with {num_pixels:,} pixels against {num_stored:,} images")
+
+
+def _lack_of_memory(num_bytes: int, device: torch.device) -> str | None:
+    """Say which memory is too small for a Gram matrix: the CPU's, where there are two for a while, or the GPU's."""
+    if 2 * num_bytes > _MEMORY_SHARE * memory_bytes():
+        return f"the Gram matrix would take {2 * num_bytes / 1e9:.0f} GB of memory"
+    if device.type == "cuda":
+        total = torch.cuda.get_device_properties(device).total_memory
+        if num_bytes > _MEMORY_SHARE * total:
+            return f"the Gram matrix would take {num_bytes / 1e9:.0f} of the {total / 1e9:.0f} GB of {device}"
+    return None
 
 
 def build_backend(
