@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pandas as pd
@@ -80,6 +81,25 @@ def test_a_command_without_pixels_to_share_ends_too(elsewhere: Path) -> None:
     assert answer.returncode == 0, answer.stderr
     (run,) = find_runs(elsewhere / "outputs")
     assert json.loads((run.path / "metrics.json").read_text("utf-8"))["engine"] == "gram"
+
+
+def test_a_helper_holds_one_model_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cxr_runner import ranks
+
+    built: list[weakref.ref[nn.Module]] = []
+
+    def build() -> nn.Module:
+        assert [model() for model in built] == [None] * len(built)
+        model = nn.Linear(1, 1)
+        built.append(weakref.ref(model))
+        return model
+
+    messages = iter([("build",), ("build",), ("stop",)])
+    monkeypatch.setattr(ranks, "_hear", lambda: next(messages))
+    monkeypatch.setattr(ranks, "_build", build)
+    monkeypatch.setattr(ranks.dist, "destroy_process_group", lambda: None)
+    ranks.help_leader()
+    assert len(built) == 2
 
 
 def test_shared_batch_norm_is_batch_norm(tmp_path: Path) -> None:

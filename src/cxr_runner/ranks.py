@@ -166,6 +166,7 @@ def help_leader() -> None:
         if name == "stop":
             break
         if name == "build":
+            backend = None  # the one before goes first: there may not be room for two
             backend = _build(*arguments)
         else:
             getattr(backend, name)(*arguments)
