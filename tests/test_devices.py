@@ -85,7 +85,9 @@ def test_joblib_numbers_its_processes():
     assert set(names) <= {"LokyProcess-1", "LokyProcess-2"}
 
 
-def test_processes_of_torchrun_take_the_gpu_of_their_rank(three_gpus, monkeypatch):
+def test_processes_of_torchrun_take_the_gpu_of_their_rank_and_no_other(three_gpus, monkeypatch):
     for name, value in {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}.items():
         monkeypatch.setenv(name, value)
     assert str(choose_device("auto")) == "cuda:1"
+    with pytest.raises(UserError, match=r"^device=cuda:1: .*valid are auto, cuda and cpu$"):
+        choose_device("cuda:1")

@@ -19,8 +19,11 @@ def choose_device(name: str) -> torch.device:
             takes the one that belongs to this process among those that a launcher started beside it.
 
     Raises:
-        UserError: this machine has no such device.
+        UserError: this machine has no such device, or several processes were to share one GPU.
     """
+    if name.startswith("cuda:") and num_processes() > 1:
+        valid = "torchrun gives every process a GPU of its own; valid are auto, cuda and cpu"
+        raise UserError.for_key("device", name, valid)
     if name == "auto":
         name = _first_device()
     device = torch.device(name)
