@@ -16,6 +16,7 @@ from safetensors import safe_open
 from conftest import Answer
 from cxr_runner import cli
 from cxr_runner.config import KEYS
+from cxr_runner.errors import RunFailedError, UserError
 
 TINY = ("data.num_images=40", "data.image_size=16", "epochs=1", "progress=none")
 CARD = ("model=cnn", "optimizer=sgd", "loss.pos_weight=0.37")  # the first command of the README
@@ -213,6 +214,30 @@ def test_an_interruption_ends_the_whole_sweep(
     answer = cxr_run("-m", "optimizer.lr=1e-4,1e-3", "model=cnn", *TINY)
     assert answer.code == 130
     assert len(begun) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (UserError("data.root=/nope: no such folder"), 2, "cxr-run: data.root=/nope: no such folder\n"),
+        (RunFailedError("the images here are not those of the leader"), 1, "cxr-run: the images here are not"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+    ids=repr,
+)
+def test_a_helper_of_torchrun_ends_in_one_line_too(
+    cxr_run: Command, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, said: str
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr("cxr_runner.ranks.help_leader", fail)
+    for name, value in {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "RANK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    answer = cxr_run("model=cnn")
+    assert answer.code == code
+    assert answer.err.startswith(said)
+    assert len(answer.err.splitlines()) == bool(said)
 
 
 # In a process of its own, where the shell that started the tests may have switched interruptions off.

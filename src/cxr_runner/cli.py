@@ -29,9 +29,10 @@ def run() -> NoReturn:
     sys.argv[1:] = map(_quote_text, sys.argv[1:])
     started_together = "TORCHELASTIC_RUN_ID" in os.environ
     if started_together and os.environ["RANK"] != "0":
-        from cxr_runner.ranks import help_leader
+        with _ending("cxr-run"):
+            from cxr_runner.ranks import help_leader
 
-        help_leader()
+            help_leader()
         sys.exit(DONE)
     import hydra
 
@@ -144,15 +145,15 @@ def data() -> NoReturn:
 
 @contextmanager
 def _ending(command: str) -> Iterator[None]:
-    """End a command that looks at data or runs: exit where it cannot be carried out, and say why in one line."""
+    """End a command, or a helper's part in one: exit where it cannot be carried out, and say why in one line."""
     try:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
         _forget_output()
-    except UserError as error:
+    except (UserError, RunFailedError) as error:
         print_error(command, error)
-        sys.exit(USER_ERROR)
+        sys.exit(USER_ERROR if isinstance(error, UserError) else RUN_FAILED)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
 
