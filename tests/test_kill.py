@@ -26,7 +26,10 @@ GRAM = (
 # In the order in which a run writes; the name that is about to be given, and for the how manieth time.
 MOMENTS = (
     ("*-32", 1),  # the store
+    ("descriptions/*.json", 1),
+    ("samples/*.npz", 1),
     ("gram.npy", 1),
+    ("starts/*.npy", 1),
     ("status.json", 1),
     ("checkpoint.pt", 2),
     ("history.csv", 2),
@@ -47,7 +50,7 @@ def _whole(folder: Path, command: tuple[str, ...]) -> dict[str, tuple[str, bytes
 
 
 def test_a_command_killed_as_it_writes_goes_on_and_ends_as_if_nothing_had_happened(tmp_path: Path) -> None:
-    _kill_at(tmp_path, GRAM, (MOMENTS[0], MOMENTS[1], MOMENTS[3], MOMENTS[7]))
+    _kill_at(tmp_path, GRAM, (*MOMENTS[:5], MOMENTS[6], MOMENTS[10]))
 
 
 @pytest.mark.long
@@ -55,7 +58,7 @@ def test_a_command_killed_as_it_writes_goes_on_and_ends_as_if_nothing_had_happen
 def test_a_command_may_be_killed_before_every_kind_of_file_that_it_writes(
     tmp_path: Path, command: tuple[str, ...]
 ) -> None:
-    _kill_at(tmp_path, command, MOMENTS if command is GRAM else (MOMENTS[0], *MOMENTS[2:]))
+    _kill_at(tmp_path, command, MOMENTS if command is GRAM else (*MOMENTS[:3], *MOMENTS[5:]))
 
 
 def _kill_at(tmp_path: Path, command: tuple[str, ...], moments: tuple[tuple[str, int], ...]) -> None:

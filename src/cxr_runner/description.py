@@ -14,6 +14,7 @@ from typing import Any
 from cxr_runner.artifacts import read_json, write_json
 from cxr_runner.cache import cache_dir, store_path
 from cxr_runner.config import AnyDataConfig
+from cxr_runner.locks import tidied
 from cxr_runner.opening import open_source
 from cxr_runner.progress import Reporter
 
@@ -44,8 +45,7 @@ def keep_description(store: Path, config: AnyDataConfig, description: dict[str, 
     """Leave a description in the folder of a store; one that is read-only stays as it is."""
     path = _path(store, config)
     if read_json(path) != description:
-        with suppress(OSError):
-            path.parent.mkdir(exist_ok=True)
+        with suppress(OSError), tidied(path.parent):
             write_json(path, description)
 
 

@@ -18,6 +18,7 @@ from cxr_runner.dataset import Dataset
 from cxr_runner.exact import WholeNumbers, num_exact_bits, steps_of_rows, to_whole_numbers
 from cxr_runner.gram_matrix import open_gram_matrix
 from cxr_runner.integrity import is_sealed, seal
+from cxr_runner.locks import tidied
 from cxr_runner.progress import Reporter
 from cxr_runner.sources import SPLITS
 
@@ -158,7 +159,7 @@ class GramSpace:
         columns = dict(zip(rows, self._project(torch.stack(list(rows.values()))).T, strict=True))
         for key, weight in weights.items():
             self._starts[key] = torch.stack([columns[_digest(row)] for row in weight], dim=1)
-            self._keep_start(key)
+        self._keep_starts(weights)
 
     def _load_start(self, key: str, num_outputs: int) -> bool:
         """Read a start from beside the store; False where there is none, or not what was written."""
@@ -171,13 +172,13 @@ class GramSpace:
                 return True
         return False
 
-    def _keep_start(self, key: str) -> None:
-        """Write a start beside the store; where that cannot be, the next process computes it again."""
-        with suppress(OSError):
-            self._path(key).parent.mkdir(exist_ok=True)
-            with replacing(self._path(key)) as temporary:
-                np.save(temporary, self._starts[key].numpy())
-                seal(temporary, key)
+    def _keep_starts(self, keys: Iterable[str]) -> None:
+        """Write starts beside the store; where that cannot be, the next process computes them again."""
+        with suppress(OSError), tidied(self.store / "starts"):
+            for key in keys:
+                with replacing(self._path(key)) as temporary:
+                    np.save(temporary, self._starts[key].numpy())
+                    seal(temporary, key)
 
     def _path(self, key: str) -> Path:
         return self.store / "starts" / f"{key}.npy"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from cxr_runner.artifacts import clear_temporaries
 from cxr_runner.progress import Reporter
 
 
@@ -31,3 +32,19 @@ def alone(path: Path, doing: str, reporter: Reporter) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def tidied(folder: Path) -> Iterator[None]:
+    """Have one process at a time write to a folder, cleared of what those that were killed there have left.
+
+    Args:
+        folder: made where it is missing.
+
+    Raises:
+        OSError: it cannot be made or written to.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone(folder / ".lock", "writes to the same folder", Reporter()):
+        clear_temporaries(folder)
+        yield

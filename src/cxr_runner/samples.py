@@ -66,6 +66,7 @@ def leave_samples(outputs: Path, dataset: "Dataset", config: "AnyDataConfig") ->
     path = samples_path(outputs, dataset.fingerprint)
     if path.exists():
         return
+    from cxr_runner.locks import tidied
     from cxr_runner.opening import open_source
 
     source = open_source(config)
@@ -79,8 +80,8 @@ def leave_samples(outputs: Path, dataset: "Dataset", config: "AnyDataConfig") ->
             size = (grey.shape[1], grey.shape[0])
             kept = (_shrink(grey), _shrink(stored), size, stored.shape[0])
             samples.append(Sample(name, dataset.class_names[label], *kept))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_samples(path, samples)
+    with tidied(path.parent):
+        write_samples(path, samples)
 
 
 def write_samples(path: Path, samples: Sequence[Sample]) -> None:
