@@ -269,7 +269,7 @@ def test_the_seeds_that_a_contradiction_needs_pay_for_all_parts_at_the_strictest
 
 
 def test_what_is_found_by_itself_can_be_too_little_among_all_claims() -> None:
-    evidence = dict(world(AS_CLAIMED, seeds=range(20)))
+    evidence = dict(world(AS_CLAIMED, seeds=range(40)))
     for row, level, spread in (("0", 0.94, 0), ("14", 0.9275, 0.01)):
         evidence[Place(row)] = [
             replace(trial, numbers={**trial.numbers, "val_level": level + spread * (-1) ** trial.seed})
