@@ -24,6 +24,7 @@ from cxr_runner.audit.patients import keys_with_kind, shared
 from cxr_runner.audit.scoring import score
 from cxr_runner.audit.shortcuts import build_features, fit, intensity_statistics, usable
 from cxr_runner.audit.sizes import compare_sizes
+from cxr_runner.intervals import resample
 from cxr_runner.progress import Reporter
 
 CxrData = Callable[..., Answer]
@@ -82,9 +83,18 @@ def test_near_pairs_are_those_that_counting_bits_gives_each_once() -> None:
     hashes[250] = hashes[7] ^ np.array([0b111, 0, 1, 0], np.uint64)
     hashes[129] = hashes[128] ^ np.array([0, 2**20 - 1, 0, 0], np.uint64)
     hashes[40] = hashes[30] ^ np.array([2**25 - 1, 0, 0, 0], np.uint64)
-    count, found, nearest = near_pairs(hashes)
+    splits = np.array(["train"] * 129 + ["test"] * 171)
+    count, num_crossing, found, nearest = near_pairs(hashes, splits)
     assert THRESHOLD == 24
+    assert num_crossing == 2
     assert (count, found, nearest) == (2, [(7, 250, 4), (128, 129, 20)], (7, 250, 4))
+
+
+def test_near_pairs_that_are_not_kept_are_counted_all_the_same() -> None:
+    hashes = np.zeros((60, 4), np.uint64)
+    splits = np.array(["train"] * 59 + ["test"])
+    near = near_pairs(hashes, splits)
+    assert (near.num_pairs, near.num_crossing, len(near.closest)) == (60 * 59 // 2, 59, 1000)
 
 
 def test_an_image_encoded_anew_is_a_near_duplicate_and_another_one_is_not() -> None:
@@ -93,7 +103,7 @@ def test_an_image_encoded_anew_is_a_near_duplicate_and_another_one_is_not() -> N
     again = np.asarray(Image.open(io.BytesIO(encode(image, "JPEG", quality=40))))
     images = np.stack([image, again, other])
     hashes = measure(images, np.arange(3), Reporter()).hashes
-    count, found, _ = near_pairs(hashes)
+    count, _, found, _ = near_pairs(hashes, np.array(["train"] * len(hashes)))
     assert (count, found[0][:2]) == (1, (0, 1))
 
 
@@ -147,7 +157,7 @@ def test_scores_are_scikit_learns_and_lie_in_their_intervals() -> None:
     rng = np.random.default_rng(4)
     labels = rng.integers(0, 2, 200)
     logits = np.round(labels + rng.normal(-0.3, 1, 200), 1)
-    found = score(labels, logits, intervals=True)
+    found = score(labels, logits, resample(len(labels)))
     assert found.f1 == pytest.approx(f1_score(labels, logits > 0))
     assert found.auroc == pytest.approx(roc_auc_score(labels, logits))
     assert found.accuracy == pytest.approx(((logits > 0) == labels).mean())
@@ -155,6 +165,17 @@ def test_scores_are_scikit_learns_and_lie_in_their_intervals() -> None:
         assert ends is not None
         assert ends[0] < value < ends[1]
         assert 0.05 < ends[1] - ends[0] < 0.2
+
+
+def test_the_images_of_a_patient_are_drawn_together_for_the_intervals_of_a_score() -> None:
+    rng = np.random.default_rng(4)
+    labels = rng.integers(0, 2, 60)
+    logits = labels + rng.normal(-0.3, 1, 60)
+    labels, logits, patients = labels.repeat(5), logits.repeat(5), np.arange(60).repeat(5).tolist()
+    apart, together = (score(labels, logits, resample(300, groups)).f1_ends for groups in (None, patients))
+    assert apart is not None
+    assert together is not None
+    assert (together[1] - together[0]) / (apart[1] - apart[0]) == pytest.approx(5**0.5, rel=0.15)
 
 
 def test_a_baseline_learns_what_there_is_and_says_the_majority_where_there_is_nothing() -> None:

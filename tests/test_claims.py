@@ -13,8 +13,9 @@ from statsmodels.stats.power import TTestPower
 
 from cxr_runner.claims.contrasts import ON_IMAGES, contrast_pair
 from cxr_runner.claims.effects import Effect, Share
+from cxr_runner.claims.parts import Evidence, Place, places
 from cxr_runner.claims.traits import Decisions, Trial, best_constant_loss, curve_numbers
-from cxr_runner.claims.verdicts import Evidence, Place, Verdict, decide, places
+from cxr_runner.claims.verdicts import Verdict, decide
 from cxr_runner.study import load_study
 
 STUDY = load_study()

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from cxr_runner.artifacts import RunDir, find_runs
+from cxr_runner.claims.parts import PIXELS, Place
 from cxr_runner.claims.traits import Trial
-from cxr_runner.claims.verdicts import PIXELS, Place, decide
+from cxr_runner.claims.verdicts import decide
 from cxr_runner.errors import DivergedError, RunFailedError
 from cxr_runner.progress import Reporter
 from cxr_runner.report.claims import ClaimRow, report_claims

@@ -1,11 +1,13 @@
 """The part of the report that says how sure its figures are."""
 
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 
 import cxr_runner
 from cxr_runner import stats
@@ -214,3 +216,31 @@ def test_reliability_diagrams_are_drawn_the_same_every_time(tree: Path, tmp_path
     for ending in ("png", "svg"):
         assert (tmp_path / f"one.{ending}").read_bytes() == (tmp_path / f"other.{ending}").read_bytes()
     assert "model 23, undone: 0.128" in picture.alt
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("metrics.json", r'"pos_weight": [\w.]+', '"pos_weight": "abc"'),
+        ("metrics.json", r'"pos_weight": [\w.]+', '"pos_weight": -1'),
+        ("config.yaml", '"lr": 0.0001', '"lr": 1' + 400 * "0"),
+        ("predictions.csv", r"patient1\.png", ""),
+        ("predictions.csv", r"patient(\d+)\.png", r"\1"),
+    ],
+)
+def test_values_that_make_no_sense_stop_no_report(tree: Path, tmp_path: Path, name: str, old: str, new: str) -> None:
+    shutil.copytree(tree / "runs", tmp_path / "runs")
+    path = run_file(tmp_path, "0", 0, name)  # the first run, with which all others are compared
+    changed = re.sub(old, new, path.read_text())
+    assert changed != path.read_text()
+    path.write_text(changed)
+    write_report(tmp_path, tmp_path / "report")
+    assert (tmp_path / "report" / "claims.md").exists()
+
+
+def test_a_published_value_is_held_against_one_more_run(tree: Path) -> None:
+    entry = cxr_runner.comparison_table(tree, 20).set_index(["row", "metric"]).loc[("20", "f1")]
+    half = scipy.stats.t.ppf(0.975, 2) * entry["sd"]
+    assert entry["next_high"] - entry["mean"] == pytest.approx(half * np.sqrt(1 + 1 / 3))
+    assert entry["high"] - entry["mean"] == pytest.approx(half / np.sqrt(3))
+    assert entry["inside"] == (entry["next_low"] - 0.005 <= entry["published"] <= entry["next_high"] + 0.005)

@@ -6,10 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from cxr_runner.study import FAMILIES, Family, Study
-
-# Okabe and Ito's colours, safe for the colour-blind; the family also stands in every label.
-_COLORS: dict[Family, str] = {"linear": "#0072B2", "linear_relu": "#D55E00", "cnn": "#009E73"}
+from cxr_runner.study import FAMILIES, Study
+from cxr_runner.study_figures import FAMILY_COLORS
 
 
 @style.context("default")
@@ -26,7 +24,7 @@ def plot_ranks(recovered: pd.DataFrame, study: Study) -> Figure:
     slopes, intervals = figure.subplots(1, 2, sharey=True, width_ratios=(1.6, 1))
     for place, entry in enumerate(ordered.to_dict("records")):
         row = study.row(entry["row"])
-        color, dashes = _COLORS[row.family], "dashed" if row.weighted else "solid"
+        color, dashes = FAMILY_COLORS[row.family], "dashed" if row.weighted else "solid"
         former = before.index(row.id)
         slopes.plot([0, 1], [former, place], color=color, linestyle=dashes, linewidth=1.8, marker="o", markersize=4)
         left = f"{entry['published_rank']}.   model {row.id}   {entry['published']:.1f} %"

@@ -67,6 +67,24 @@ def t_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
     return Interval(float(seeds.mean()), float(seeds.mean() - half), float(seeds.mean() + half))
 
 
+def prediction_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
+    """Return where one more value would lie, by Student's t: wider than the interval of the mean, by sqrt(n + 1).
+
+    Args:
+        values: float [seeds], one a seed.
+        confidence: of the interval.
+
+    Returns:
+        The mean; its ends are nan for fewer than two values.
+
+    Source:
+        Hahn and Meeker, "Statistical Intervals" (1991), section 4.7.
+    """
+    mean, low, high = t_interval(values, confidence)
+    wider = np.sqrt(np.size(values) + 1)
+    return Interval(mean, float(mean - wider * (mean - low)), float(mean + wider * (high - mean)))
+
+
 def resample(
     num_images: int, groups: Sequence[Hashable] | None = None, replicates: int = REPLICATES, seed: int = 0
 ) -> NDArray[np.float64]:

@@ -234,10 +234,10 @@ def match_row(config: Mapping[str, Any]) -> str | None:
         The id of the row, e.g. ``20b``; None for a run that is none of the study's.
     """
     study, given = load_study(), dict(_flatten(config))
-    if not all(_equal(given.get(key, value), value) for key, value in study.conditions.items()):
+    if not all(same_setting(given.get(key, value), value) for key, value in study.conditions.items()):
         return None
     for row in study.rows:
-        if all(key in given and _equal(given[key], value) for key, value in row.settings().items()):
+        if all(key in given and same_setting(given[key], value) for key, value in row.settings().items()):
             return row.id
     return None
 
@@ -271,8 +271,13 @@ def _flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
             yield f"{prefix}{key}", value
 
 
-def _equal(given: object, value: object) -> bool:
+def same_setting(given: object, value: object) -> bool:
     """Compare two settings: numbers up to the rounding of a float, and 0 is not false."""
     if isinstance(given, bool) or not isinstance(given, int | float):
         return type(given) is type(value) and given == value
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isclose(given, value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isclose(given, value)
+    except OverflowError:  # a whole number beyond all floats
+        return False

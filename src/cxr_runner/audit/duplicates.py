@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -56,6 +57,7 @@ class Duplicates:
         groups: of identical images.
         num_extra: how many images would go if one of every group stayed.
         num_near: how many pairs nearly are.
+        num_crossing: how many of these lie in different splits.
         near: the closest of them, at most 1,000.
         nearest: the closest pair of all, where there are no near-duplicates; to be seen, not to be counted.
         threshold: how many bits near-duplicates may differ in.
@@ -64,6 +66,7 @@ class Duplicates:
     groups: tuple[Group, ...]
     num_extra: int
     num_near: int
+    num_crossing: int
     near: tuple[Pair, ...]
     nearest: Pair | None
     threshold: int = THRESHOLD
@@ -78,12 +81,12 @@ def find_duplicates(material: Material, rows: NDArray[np.int64], hashes: NDArray
         hashes: uint64 [rows, 4], their perceptual hashes.
     """
     groups = exact_groups(material.readable, material.class_names)
-    count, found, nearest = near_pairs(hashes)
     table = material.readable.loc[rows, ["name", "split", "label"]]
-    pairs = [_pair(table, one, other, distance, material.class_names) for one, other, distance in found]
-    closest = _pair(table, *nearest, material.class_names) if nearest and not pairs else None
+    near = near_pairs(hashes, table["split"].to_numpy(str))
+    pairs = tuple(_pair(table, one, other, distance, material.class_names) for one, other, distance in near.closest)
+    nearest = _pair(table, *near.nearest, material.class_names) if near.nearest and not pairs else None
     num_extra = sum(len(group.names) - 1 for group in groups)
-    return Duplicates(tuple(groups), num_extra, count, tuple(pairs), closest)
+    return Duplicates(tuple(groups), num_extra, near.num_pairs, near.num_crossing, pairs, nearest)
 
 
 def exact_groups(table: pd.DataFrame, class_names: Sequence[str]) -> list[Group]:
@@ -104,9 +107,23 @@ def exact_groups(table: pd.DataFrame, class_names: Sequence[str]) -> list[Group]
     ]
 
 
-def near_pairs(
-    hashes: NDArray[np.uint64], threshold: int = THRESHOLD
-) -> tuple[int, list[tuple[int, int, int]], tuple[int, int, int] | None]:
+class NearPairs(NamedTuple):
+    """Pairs of hashes that are near each other, each with its distance in bits.
+
+    Attributes:
+        num_pairs: of them all.
+        num_crossing: how many of them lie in different splits.
+        closest: those that are kept.
+        nearest: the closest two hashes of all; None for fewer than two.
+    """
+
+    num_pairs: int
+    num_crossing: int
+    closest: list[tuple[int, int, int]]
+    nearest: tuple[int, int, int] | None
+
+
+def near_pairs(hashes: NDArray[np.uint64], splits: NDArray[np.str_], threshold: int = THRESHOLD) -> NearPairs:
     """Compare all hashes with each other.
 
     The threshold was set on 60 images of the study's data: encoded anew (JPEG, quality 30), halved in size, made
@@ -115,12 +132,11 @@ def near_pairs(
 
     Args:
         hashes: uint64 [images, words].
+        splits: of the images.
         threshold: how many bits may differ.
-
-    Returns:
-        How many pairs there are, the closest of them with their distances, and the closest pair of all.
     """
-    count, found, nearest = 0, [], None
+    count, num_crossing, nearest = 0, 0, None
+    found: list[tuple[int, int, int]] = []
     for start in range(0, len(hashes) - 1, _ROWS_AT_ONCE):
         block = hashes[start : start + _ROWS_AT_ONCE, None]
         distances = np.bitwise_count(block ^ hashes[None, start:]).sum(axis=2, dtype=np.int64)
@@ -129,11 +145,12 @@ def near_pairs(
         least = int(distances[one, other])
         if nearest is None or least < nearest[2]:
             nearest = (start + int(one), start + int(other), least)
-        for first, second in np.argwhere(distances <= threshold):
-            count += 1
-            found.append((start + int(first), start + int(second), int(distances[first, second])))
+        near = np.argwhere(distances <= threshold)
+        count += len(near)
+        num_crossing += int((splits[start + near[:, 0]] != splits[start + near[:, 1]]).sum())
+        found += [(start + int(one), start + int(other), int(distances[one, other])) for one, other in near]
         found = sorted(found, key=lambda pair: pair[2])[:_MOST_PAIRS]
-    return count, found, nearest
+    return NearPairs(count, num_crossing, found, nearest)
 
 
 def _pair(table: pd.DataFrame, one: int, other: int, distance: int, class_names: tuple[str, str]) -> Pair:

@@ -74,12 +74,13 @@ def _duplicates(material: Material, duplicates: Duplicates) -> Iterator[Finding]
     else:
         yield Finding("fine", "No two images are identical.")
     if duplicates.num_near:
-        crossing = sum(len(set(pair.splits)) > 1 for pair in duplicates.near)
         text = (
             f"{plural(duplicates.num_near, 'pair')} of images nearly are the same (perceptual hashes differ in at most "
-            f"{duplicates.threshold} of 256 bits); {crossing} lie in different splits."
+            f"{duplicates.threshold} of 256 bits); {duplicates.num_crossing} lie in different splits."
         )
-        yield Finding("act" if crossing else "look", text, "look at the pairs below; remove what is one picture")
+        yield Finding(
+            "act" if duplicates.num_crossing else "look", text, "look at the pairs below; remove what is one picture"
+        )
     elif duplicates.nearest:
         text = f"No near-duplicates: the closest two images differ in {duplicates.nearest.distance} of 256 hash bits."
         yield Finding("fine", text)

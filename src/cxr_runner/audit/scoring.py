@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_runner.intervals import bootstrap, resample, wilson
+from cxr_runner.intervals import bootstrap, wilson
 from cxr_runner.scores import auroc, f1, sensitivity
 
 Ends = tuple[float, float]
@@ -38,13 +38,13 @@ class Score:
     auroc_ends: Ends | None = None
 
 
-def score(labels: NDArray[np.int64], logits: NDArray[np.float64], intervals: bool) -> Score:
+def score(labels: NDArray[np.int64], logits: NDArray[np.float64], drawn: NDArray[np.float64] | None = None) -> Score:
     """Score a baseline.
 
     Args:
         labels: int [images], both classes among them.
         logits: float [images].
-        intervals: whether to compute intervals.
+        drawn: float [images, replicates] of :func:`resample`, for the intervals; None for a score without.
     """
     called = logits > 0
     hits, num_called = int((called & (labels == 1)).sum()), int(called.sum())
@@ -57,9 +57,8 @@ def score(labels: NDArray[np.int64], logits: NDArray[np.float64], intervals: boo
         float(auroc(logits, labels)),
         len(labels),
     )
-    if not intervals:
+    if drawn is None:
         return Score(*figures)
-    drawn = resample(len(labels))
     ends = (
         wilson(correct, len(labels)),
         bootstrap(lambda weights: f1(called, labels, weights), drawn),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cxr_runner.audit.measurements import SMALL, Measurements
 from cxr_runner.audit.scoring import Score, score
 from cxr_runner.dataset import Dataset
+from cxr_runner.intervals import resample
 from cxr_runner.progress import Reporter
 from cxr_runner.sources import SPLITS
 from cxr_runner.splits import split_by_patient, split_randomly
@@ -103,6 +104,8 @@ def find_shortcuts(
     if patients is not None:
         ways["patient"] = lambda s: split_by_patient(labels, patients, s)
     divisions = {way: [split for s in seeds if usable(split := make(s), labels)] for way, make in ways.items()}
+    test = own == "test"
+    drawn = resample(int(test.sum()), None if patients is None else np.asarray(patients)[test].tolist())
     baselines = []
     # Matrices of this size are multiplied sooner by one thread than by several that wait for each other.
     with threadpool_limits(1), reporter.steps("shortcut baselines", len(features)) as advance:
@@ -110,7 +113,7 @@ def find_shortcuts(
             known: dict[bytes, Score] = {}  # the split of the runs often is one of the others
             found = {way: [_evaluate(values, labels, split, known) for split in divisions.get(way, [])] for way in ways}
             pairs = {way: tuple((each.accuracy, each.auroc) for each in scores) for way, scores in found.items()}
-            result = _evaluate(values, labels, own, known, intervals=True)
+            result = _evaluate(values, labels, own, known, drawn)
             words = WORDS[name].format(majority=majority)
             baselines.append(Baseline(name, words, result, pairs["random"], pairs.get("patient", ())))
             advance()
@@ -167,13 +170,13 @@ def _evaluate(
     labels: NDArray[np.int64],
     split: NDArray[np.str_],
     known: dict[bytes, Score],
-    intervals: bool = False,
+    drawn: NDArray[np.float64] | None = None,
 ) -> Score:
     """Train on train, choose on val, test on test; what is known already is not computed again."""
     key = split.tobytes()
-    if key not in known or intervals:
+    if key not in known or drawn is not None:
         logits = fit(values, labels, split)
-        known[key] = score(labels[split == "test"], logits, intervals)
+        known[key] = score(labels[split == "test"], logits, drawn)
     return known[key]
 
 

@@ -58,5 +58,5 @@ def dead_units(metrics: Mapping[str, Any], moment: str) -> str:
         shares = shares.get(key) if isinstance(shares, Mapping) else None
     if not isinstance(shares, Mapping):
         return ""
-    known = {name: share for name, share in shares.items() if isinstance(share, int | float)}
+    known = {name: share for name, share in shares.items() if isinstance(share, int | float) and 0 <= share <= 1}
     return ", ".join(f"{printable(name)} {share:.0%}" for name, share in known.items())

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cxr_runner.report.cohorts import Repetition
-from cxr_runner.stats import t_interval, wilson
+from cxr_runner.stats import prediction_interval, t_interval, wilson
 from cxr_runner.study import Row, load_study
 
 METRICS = {  # column of the table of runs: words for people, field of the published metrics
@@ -30,10 +30,12 @@ def comparison_table(repetitions: Mapping[str, Repetition], figure: int) -> pd.D
     Returns:
         One row a model and metric, in the order of the figure: ``row``, ``model``, ``image_size``, ``metric``,
         ``published`` (missing for what the study does not give), ``mean``, ``sd`` (over the seeds that live), ``low``
-        and ``high`` (the 95 % Student t interval of the mean, missing for a single seed), ``lowest`` and ``highest``
-        seed, ``difference`` (mean minus published), ``inside`` (the published value, which is rounded, lies in the
-        interval), ``wilson_low`` and ``wilson_high`` (what so few test images leave open of one accuracy as high as
-        the mean, 95 %), ``num_seeds``, ``num_collapsed``, and ``all_mean`` and ``all_sd``, over collapsed seeds too.
+        and ``high`` (the 95 % Student t interval of the mean, missing for a single seed), ``next_low`` and
+        ``next_high`` (where one more seed would lie, 95 %: what a single published run is held against), ``lowest``
+        and ``highest`` seed, ``difference`` (mean minus published), ``inside`` (the published value, which is rounded,
+        lies where one more seed would), ``wilson_low`` and ``wilson_high`` (what so few test images leave open of one
+        accuracy as high as the mean, 95 %), ``num_seeds``, ``num_collapsed``, and ``all_mean`` and ``all_sd``, over
+        collapsed seeds too.
     """
     study = load_study()
     ids = next(entry.rows for entry in study.figures if entry.number == figure)
@@ -46,7 +48,19 @@ def _entry(row: Row, repetition: Repetition | None, metric: str) -> dict[str, An
     published, half_unit = _published(row, metric)
     entry: dict[str, Any] = {"row": row.id, "model": row.title, "image_size": None, "metric": metric}
     entry |= {"published": published, "num_seeds": 0, "num_collapsed": 0, "inside": None}
-    keys = ("mean", "sd", "low", "high", "lowest", "highest", "difference", "wilson_low", "wilson_high")
+    keys = (
+        "mean",
+        "sd",
+        "low",
+        "high",
+        "next_low",
+        "next_high",
+        "lowest",
+        "highest",
+        "difference",
+        "wilson_low",
+        "wilson_high",
+    )
     entry |= dict.fromkeys((*keys, "all_mean", "all_sd"), float("nan"))
     if repetition is None:
         return entry
@@ -59,8 +73,10 @@ def _entry(row: Row, repetition: Repetition | None, metric: str) -> dict[str, An
     entry |= {"mean": mean, "low": low, "high": high, "lowest": values.min(), "highest": values.max()}
     if len(values) > 1:
         entry["sd"] = values.std(ddof=1)
+        _, *ends = prediction_interval(values)
+        entry["next_low"], entry["next_high"] = ends
         if not np.isnan(published):
-            entry["inside"] = bool(low - half_unit <= published <= high + half_unit)
+            entry["inside"] = bool(ends[0] - half_unit <= published <= ends[1] + half_unit)
     entry["difference"] = mean - published
     if metric == "accuracy":
         num_images = int(table["n"].iloc[0])

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 
 from cxr_runner.artifacts import Run
+from cxr_runner.claims.parts import PIXELS, Place, places
 from cxr_runner.claims.traits import Decisions, Trial, best_constant_loss, curve_numbers
-from cxr_runner.claims.verdicts import PIXELS, Place, places
 from cxr_runner.report.cohorts import Cohort
 from cxr_runner.report.pictures import Material, class_counts
 from cxr_runner.report.predictions import Predictions
 from cxr_runner.runs import DataSet
-from cxr_runner.study import Row, load_study, match_row
+from cxr_runner.study import Row, load_study, match_row, same_setting
 
 
 def gather_evidence(material: Material, predictions: Predictions) -> dict[Place, list[Trial]]:
@@ -32,7 +32,8 @@ def gather_evidence(material: Material, predictions: Predictions) -> dict[Place,
     for place in wanted:
         runs = timed[place] if place in timed else _runs(place, material.cohort)
         own = decisions if not place.override else {}
-        trials = {run.seed: _trial(run, path, material, own.get((place.row, run.seed))) for path, run in runs}
+        loss = _constant_loss(material.cohort.facts, study.row(place.row).pos_weight)
+        trials = {run.seed: _trial(run, path, material, loss, own.get((place.row, run.seed))) for path, run in runs}
         found[place] = [trials[seed] for seed in sorted(trials)]
     return found
 
@@ -75,18 +76,16 @@ def _finished(data_set: DataSet) -> Iterator[tuple[str, Run]]:
 def _is_at(run: Run, row: Row, override: str) -> bool:
     """Say whether a run is one of a row, but for the learning rate, which is that of ``optimizer.lr=...``."""
     optimizer = run.config.get("optimizer")
-    lr = optimizer.get("lr") if isinstance(optimizer, dict) else None
-    if not isinstance(lr, int | float) or not math.isclose(lr, float(override.partition("=")[2])):
+    if not isinstance(optimizer, dict) or not same_setting(optimizer.get("lr"), float(override.partition("=")[2])):
         return False
     return match_row(run.config | {"optimizer": {**run.config["optimizer"], "lr": row.lr}}) == row.id
 
 
-def _trial(run: Run, path: str | None, material: Material, decisions: Decisions | None) -> Trial:
+def _trial(run: Run, path: str | None, material: Material, loss: float, decisions: Decisions | None) -> Trial:
     if path is None:
         return Trial(run.seed, False, {"converged": 0.0})
     alive = not run.metrics["collapsed"]
     numbers: dict[str, float] = {}
-    loss = _constant_loss(material.cohort.facts, run.metrics.get("pos_weight"))
     if path in material.histories:
         numbers = curve_numbers(material.histories[path], alive, loss)
     if run.metrics["engine"] == "pixel":

@@ -216,7 +216,8 @@ def _durations(figure: StudyFigure, material: Material) -> Picture:
     alt = "; ".join(f"model {row_id}: {table['train_seconds'].mean():.3g} s" for row_id, table in tables.items())
     ways = sorted({f"{e} on {d}" for t in tables.values() for e, d in zip(t["engine"], t["device"], strict=True)})
     sizes = {row_id: material.cohort.repetitions[row_id].image_size for row_id in tables}
-    notes = [f"Engine and device: {', '.join(ways)}."] if ways else []
+    apart = " Not comparable: engine=pixel trains all as the study did." if len(ways) > 1 else ""
+    notes = [f"Engine and device: {', '.join(ways)}.{apart}"] if ways else []
     if len(set(sizes.values())) > 1:
         notes.append("Not comparable: " + ", ".join(f"model {i} at {size} px" for i, size in sizes.items()) + ".")
     return _of_rows(figure, material, text, alt, draw, set(tables), notes)

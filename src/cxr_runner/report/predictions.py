@@ -98,6 +98,8 @@ def _read(run: Run, images: pd.DataFrame | None) -> pd.DataFrame:
     table = run.predictions()
     if not {*_IMAGE, "logit"} <= set(table) or not pd.api.types.is_numeric_dtype(table["logit"]):
         raise ValueError("no columns split, name, label and logit")
+    if not all(isinstance(name, str) for name in table["name"]):
+        raise ValueError("images without a name")
     if not np.isfinite(table["logit"].to_numpy(np.float64)).all():
         raise ValueError("logits that are no finite numbers")
     if images is not None:

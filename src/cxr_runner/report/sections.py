@@ -38,7 +38,7 @@ class Cell:
         all: the mean over all runs, where some have collapsed.
         published: by the study.
         difference: ours minus published.
-        inside: whether the published value lies in the interval of ours.
+        inside: whether the published value lies where one more run of ours would.
     """
 
     ours: str
@@ -182,9 +182,8 @@ def _sentences(cohort: Cohort, published: Mapping[int, pd.DataFrame]) -> list[st
     if len(judged):
         inside = int(judged["inside"].sum())
         sentences.append(
-            f"The published accuracy lies in the 95 % interval of our mean over the seeds that live for {inside} of "
-            f"{len(judged)}; each published value is one run, and the interval does not hold how few the test images "
-            "are."
+            f"The published accuracy, which is that of one run, lies where one more of our runs that live would (95 %) "
+            f"for {inside} of {len(judged)}; that interval does not hold how few the test images are."
         )
     elif len(tried):
         sentences.append("With one seed there is no interval to hold a published value against.")

@@ -81,13 +81,17 @@ def comparison(table: pd.DataFrame, figure: int, cohort: Cohort) -> Table:
             "published": [number(entry["published"]) for entry in entries],
             "difference": [number(entry["difference"], "+.3f") for entry in entries],
             "inside": [yes_no(entry["inside"]) for entry in entries],
-            "t interval": [between(entry["low"], entry["high"]) for entry in entries],
+            "mean, 95 %": [between(entry["low"], entry["high"]) for entry in entries],
+            "one more run, 95 %": [between(entry["next_low"], entry["next_high"]) for entry in entries],
             "Wilson": [between(entry["wilson_low"], entry["wilson_high"]) for entry in entries],
             "seeds": [text(entry["num_seeds"]) for entry in entries],
             "collapsed": [text(entry["num_collapsed"]) for entry in entries],
         }
     )
-    caption = f"Fig. {figure} of the study made anew on {cohort.heading}, beside the published values."
+    caption = (
+        f"Fig. {figure} of the study made anew on {cohort.heading}, beside the published values. Inside: the published "
+        "value lies where one more run would."
+    )
     data = table.assign(data=cohort.about.title)
     return Table(f"fig{figure}", caption, data, shown, num_texts=2)
 
