@@ -12,8 +12,8 @@ _BEGIN = """# The study's claims
 
 Every claim of the study is a test on runs: a number, what it has to be, and a verdict in one of four words.
 Definitions, thresholds and conditions stand in `study.yaml` and were written down before the numbers were computed on
-any run. Two tests were computed wrongly at first and corrected once runs had been looked at, which changed no verdict on
-the real X-rays: one-sided contradictions had been charged for two sides, and runs from the same weights at several
+any run. Two tests were computed wrongly at first and corrected once runs had been looked at, which changed no verdict
+on the real X-rays: one-sided contradictions had been charged for two sides, and runs from the same weights at several
 learning rates had been counted as independent. This page is made by `cxr-report`, as `claims.md` beside `index.html`.
 **Not for clinical use.**"""
 
