@@ -183,6 +183,21 @@ def percentile_difference(
     return Difference(*percentile_interval(estimate, replicates, confidence), p)
 
 
+def added_error(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Return the standard error of a number that several things make uncertain, and its degrees of freedom.
+
+    Args:
+        parts: the variance that each gives the number, and its own degrees of freedom, which may be infinite.
+
+    Source:
+        Satterthwaite, "An Approximate Distribution of Estimates of Variance Components", Biometrics Bulletin 2 (1946),
+        110-114.
+    """
+    variance = sum(part for part, _ in parts)
+    below = sum(part**2 / freedom for part, freedom in parts)
+    return float(np.sqrt(variance)), variance**2 / below if below else np.inf
+
+
 def mean_over_seeds(
     values: NDArray[np.float64], replicates: NDArray[np.float64], confidence: float = CONFIDENCE
 ) -> Difference:
@@ -199,21 +214,16 @@ def mean_over_seeds(
 
     Returns:
         The interval and the p value of a mean of 0; nan for fewer than two seeds, which show no spread.
-
-    Source:
-        Satterthwaite, "An Approximate Distribution of Estimates of Variance Components", Biometrics Bulletin 2 (1946),
-        110-114.
     """
     from scipy.special import stdtr, stdtrit
 
     mean, num_seeds = float(values.mean()) if len(values) else np.nan, len(values)
     if num_seeds < 2:
         return Difference(mean, np.nan, np.nan, np.nan)
-    of_seeds, of_images = values.var(ddof=1) / num_seeds, np.nanvar(replicates.mean(axis=0))
-    error = np.sqrt(of_seeds + of_images)
+    of_seeds, of_images = float(values.var(ddof=1)) / num_seeds, float(np.nanvar(replicates.mean(axis=0)))
+    error, freedom = added_error([(of_seeds, num_seeds - 1), (of_images, np.inf)])
     if error < 1e-15:  # all alike
         return Difference(mean, mean, mean, float(abs(mean) < 1e-15))
-    freedom = (num_seeds - 1) * ((of_seeds + of_images) / of_seeds) ** 2 if of_seeds else np.inf
     half = stdtrit(freedom, (1 + confidence) / 2) * error
     return Difference(mean, float(mean - half), float(mean + half), float(2 * stdtr(freedom, -abs(mean) / error)))
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_runner.stats import wilson
+from cxr_runner.stats import added_error, wilson
 
 MAX_NEEDED = 10_000  # seeds or images beyond which it is only said that nobody can have so many
 
@@ -44,22 +44,10 @@ class Effect:
         return by_seed, float(self.images.var(ddof=1)) if len(self.images) > 1 else 0.0
 
     @property
-    def error(self) -> float:
-        """The standard error."""
-        by_seed, by_image = self.variances
-        return math.sqrt(by_seed / len(self.seeds) + by_image / max(1, len(self.images)))
-
-    @property
-    def freedom(self) -> float:
-        """Degrees of freedom."""
-        parts = [(variance / n, n - 1) for variance, n in zip(self.variances, self.counts, strict=True) if n > 1]
-        below = sum(part**2 / degrees for part, degrees in parts)
-        return sum(part for part, _ in parts) ** 2 / below if below else float(len(self.seeds) - 1)
-
-    @property
-    def counts(self) -> tuple[int, int]:
-        """Seeds and patients."""
-        return len(self.seeds), len(self.images)
+    def error(self) -> tuple[float, float]:
+        """The standard error and its degrees of freedom, of two seeds or more."""
+        counts = (len(self.seeds), len(self.images))
+        return added_error([(spread / n, n - 1) for spread, n in zip(self.variances, counts, strict=True) if n > 1])
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Return the interval of the number; nan for fewer than two seeds."""
@@ -67,7 +55,8 @@ class Effect:
 
         if len(self.seeds) < 2:
             return math.nan, math.nan
-        half = float(stdtrit(self.freedom, (1 + confidence) / 2)) * self.error
+        error, freedom = self.error
+        half = float(stdtrit(freedom, (1 + confidence) / 2)) * error
         return self.estimate - half, self.estimate + half
 
     def p_above(self, bound: float) -> float:
@@ -76,10 +65,10 @@ class Effect:
 
         if len(self.seeds) < 2:
             return 1.0
-        distance = self.estimate - bound
-        if self.error < 1e-15:  # all seeds alike
+        distance, (error, freedom) = self.estimate - bound, self.error
+        if error < 1e-15:  # all seeds alike
             return 0.0 if distance > 0 else 1.0
-        return float(stdtr(self.freedom, -distance / self.error))
+        return float(stdtr(freedom, -distance / error))
 
     def p_below(self, bound: float) -> float:
         """Return the p value against the number being at least the bound."""

@@ -1,8 +1,9 @@
 """Tests the parts of a claim, its pairs and rows: each gets a p value for and one against it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 from cxr_runner.claims.contrasts import ON_IMAGES, Contrast, contrast_pair, contrast_row
@@ -82,26 +83,35 @@ def places(condition: Condition) -> list[Place]:
     rows = [*condition.rows, *(row for pair in condition.pairs for group in pair for row in group)]
     if condition.lrs:
         return [Place(row, f"optimizer.lr={lr:g}") for row in (*rows, *condition.beside) for lr in condition.lrs]
-    override = PIXELS if condition.statistic == "seconds" else ""
-    return [Place(row, override) for row in dict.fromkeys(rows)]
+    return list(_at(condition, rows))
+
+
+def as_stated(condition: Condition, estimate: float) -> bool:
+    """Say whether a number lies where a condition has it, however sure it is."""
+    low, high = region(condition)
+    return low <= estimate <= high
+
+
+def strictest() -> float:
+    """Return the level of the first step of Holm's method, at which a claim is decided whatever the others are."""
+    return load_study().rules.level / len(load_study().claims)
 
 
 def parts_of(claim: Claim, evidence: Evidence) -> tuple[Part, ...]:
     """Test all parts of a claim."""
-    num_parts = sum(max(1, len(one.pairs), len(one.rows) * (not one.lrs)) for one in claim.conditions)
-    found = tuple(part for condition in claim.conditions for part in _tests(condition, evidence, num_parts))
-    assert len(found) == num_parts
-    return found
+    tests = [test for condition in claim.conditions for test in _tests(condition, evidence)]
+    return tuple(test(len(tests)) for test in tests)
 
 
-def _tests(condition: Condition, evidence: Evidence, num_parts: int) -> list[Part]:
+def _tests(condition: Condition, evidence: Evidence) -> list[Callable[[int], Part]]:
+    """Return the tests of a condition; each has to know how many there are of the claim."""
     if condition.expect == "never":
-        return [_never(condition, evidence)]
+        return [lambda _: _never(condition, evidence)]
     if condition.pairs:
-        return [_pair(condition, pair, evidence, num_parts) for pair in condition.pairs]
+        return [partial(_pair, condition, pair, evidence) for pair in condition.pairs]
     if condition.expect == "above":
-        return [_pair(condition, ((), (row,)), evidence, num_parts) for row in condition.rows]
-    return [_share(condition, row, evidence, num_parts) for row in condition.rows]
+        return [partial(_pair, condition, ((), (row,)), evidence) for row in condition.rows]
+    return [partial(_share, condition, row, evidence) for row in condition.rows]
 
 
 def _pair(
@@ -109,8 +119,8 @@ def _pair(
 ) -> Part:
     """Test a pair, or a single row where the first group is empty."""
     first, second = pair
-    rules, override = load_study().rules, PIXELS if condition.statistic == "seconds" else ""
-    own_places = tuple(Place(row, override) for row in dict.fromkeys((*first, *second)))
+    rules = load_study().rules
+    own_places = _at(condition, (*first, *second))
     trials = {place.row: evidence.get(place, ()) for place in own_places}
     dead = sum(not trial.alive for own in trials.values() for trial in own)
     factor = rules.much if condition.expect == "much higher" else 1.0
@@ -216,11 +226,17 @@ def _seeds_for_never(share: Share, num_models: int) -> int:
     """Return how many seeds decide whether a thing never happens: none that does it, or a second one that does."""
     rules = load_study().rules
     if not share.count:
-        enough = math.log(_strictest() / 2) / math.log(1 - rules.never["share"])
+        enough = math.log(strictest() / 2) / math.log(1 - rules.never["share"])
         return max(int(rules.never["seeds"]), math.ceil(enough / num_models))
     seen = share.count / share.total
     more = math.log(1 - rules.power) / math.log(1 - seen) if seen < 1 else 1.0
     return math.ceil((share.total + more) / num_models)
+
+
+def _at(condition: Condition, rows: Iterable[str]) -> tuple[Place, ...]:
+    """Return where a condition looks for runs of rows at their own settings."""
+    override = PIXELS if condition.statistic == "seconds" else ""
+    return tuple(Place(row, override) for row in dict.fromkeys(rows))
 
 
 def _usable(trials: Sequence[Trial], statistic: str) -> bool:
@@ -240,15 +256,9 @@ def _num_sides(condition: Condition) -> int:
     return sum(map(math.isfinite, region(condition)))
 
 
-def _strictest() -> float:
-    """Return the level of the first step of Holm's method, at which a claim is decided whatever the others are."""
-    return load_study().rules.level / len(load_study().claims)
-
-
 def _strictest_level(condition: Condition, estimate: float, num_parts: int) -> float:
     """Return the strictest two-sided level for one part; a contradiction pays for all parts and sides of a claim."""
-    low, high = region(condition)
-    return _strictest() if low <= estimate <= high else _strictest() / (num_parts * _num_sides(condition))
+    return strictest() if as_stated(condition, estimate) else strictest() / (num_parts * _num_sides(condition))
 
 
 def _models(group: Sequence[str]) -> str:

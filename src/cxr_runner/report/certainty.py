@@ -39,7 +39,7 @@ def interval_table(resampling: Resampling, repetitions: Mapping[str, Repetition]
             "both": [between(entry["both_low"], entry["both_high"]) for entry in entries],
         }
     )
-    unit = _unit(resampling)
+    unit = resampling.unit
     caption = (
         "95 % intervals by what was left to chance: the seeds (mean over the runs that live, Student t), the test "
         f"images (one run, the median one: Wilson, or bootstrap over {unit}), and both at once (the mean; the "
@@ -74,7 +74,7 @@ def pair_table(resampling: Resampling, figure: int) -> Table | None:
     )
     caption = (
         "First minus second, 95 %: accuracy as the mean over the seeds with which both live, where the variances over "
-        f"seeds and {_unit(resampling)} add up (Student t; nothing from a single seed); McNemar (images that only the "
+        f"seeds and {resampling.unit} add up (Student t; nothing from a single seed); McNemar (images that only the "
         "first : only the second decides correctly) and DeLong compare the median runs alone. All "
         f"p values are Holm's for {len(pairs)} comparisons: the two differ where it is below {LEVEL}."
     )
@@ -159,10 +159,6 @@ def _against(first: Row, second: Row) -> str:
 
 def _name(row: Row) -> str:
     return FAMILIES[row.family] + ", weighted" * row.weighted
-
-
-def _unit(resampling: Resampling) -> str:
-    return "images" if resampling.predictions.patients is None else "patients"
 
 
 def _p(value: float) -> str:

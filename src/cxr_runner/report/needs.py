@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from cxr_runner.claims.parts import Part, Place, region
+from cxr_runner.claims.parts import Part, Place, as_stated, strictest
 from cxr_runner.claims.verdicts import Verdict
 from cxr_runner.report.cohorts import Cohort
 from cxr_runner.study import load_study
@@ -13,8 +13,8 @@ _FEW_SEEDS = 10  # asked for where there is no run to reckon from
 
 def what_decides(verdict: Verdict, cohort: Cohort) -> tuple[str, str]:
     """Say what would decide a claim, and with which command."""
-    strictest = load_study().rules.level / len(load_study().claims) / 2
-    said, where, seeds = _more([part for part in verdict.parts if part.p_for > strictest and not part.missing])
+    left = [part for part in verdict.parts if part.p_for > strictest() / 2 and not part.missing]
+    said, where, seeds = _more(left)
     if verdict.missing:
         rows = _ordered(verdict.missing)
         besides = f" What has runs would need: {said[0].lower()}{said[1:]}" if said else ""
@@ -25,7 +25,9 @@ def what_decides(verdict: Verdict, cohort: Cohort) -> tuple[str, str]:
 
 def _more(left: Sequence[Part]) -> tuple[str, list[Place], int]:
     """Say what more would decide tests that are open, where it is to be run and with how many seeds."""
-    contrary = [part for part in left if _outside(part)]  # one of them is enough to contradict
+    contrary = [
+        part for part in left if not as_stated(part.condition, part.estimate)
+    ]  # one of them is enough to contradict
     if contrary:
         left = [min(contrary, key=lambda part: (part.seeds_needed or math.inf, part.images_needed or math.inf))]
     min_seeds, on_images = load_study().rules.min_seeds, max((part.images_needed or 0 for part in left), default=0)
@@ -46,11 +48,6 @@ def _more(left: Sequence[Part]) -> tuple[str, list[Place], int]:
     if hopeless:
         return f"About {on_images:,} test images, with many seeds; on these no number of seeds decides it.", [], 0
     return f"About {seeds:,} seeds, if what is seen is so.", where, seeds
-
-
-def _outside(part: Part) -> bool:
-    low, high = region(part.condition)
-    return not low <= part.estimate <= high
 
 
 def _ordered(where: Sequence[Place]) -> list[str]:

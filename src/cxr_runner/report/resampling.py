@@ -55,6 +55,7 @@ class Resampling:
         """Draw the images."""
         self.predictions = predictions
         self.weights = stats.resample(len(predictions.test_labels), predictions.patients)
+        self.unit = "images" if predictions.patients is None else "patients"  # what is drawn
         self.figure = cache(self._figure)
 
     def _figure(self, row_id: str, metric: Metric) -> Resampled:

@@ -74,11 +74,10 @@ def weight_table(resampling: Resampling) -> Table | None:
             },
         }
     )
-    drawn = "images" if resampling.predictions.patients is None else "patients"
     caption = (
         "Without → with the class weight (mean over the runs that live), and with minus without (over the seeds with "
-        f"which both live; 95 %, the variances over seeds and {drawn} added up, thresholds taken as given). A "
-        "weight of 0.37 moves the best logit by ln 0.37 = −0.99, which trades sensitivity for specificity by "
+        f"which both live; 95 %, the variances over seeds and {resampling.unit} added up, thresholds taken as given). "
+        "A weight of 0.37 moves the best logit by ln 0.37 = −0.99, which trades sensitivity for specificity by "
         "construction; what is left at the same validation specificity, or with the shift undone "
         "(impossible behind a last ReLU), is what else it does."
     )
