@@ -19,9 +19,9 @@ LEGEND = (
 )
 COMPARISON_LEGEND = (
     "Ours: mean ± sample standard deviation over the seeds that live; where some have collapsed (one output for all "
-    "images) the mean of all stands below. Inside: the published value lies in the 95 % Student t "
-    "interval of our mean. That interval holds what the seeds change (initial weights, order of batches), not how few "
-    "the test images are: the Wilson interval says that for the accuracy. A published value is one run on one split."
+    "images) the mean of all stands below. Inside: the published value, which is that of one run on one split, lies "
+    "where one more of our runs would (95 %, Student t). That interval holds what the seeds change (initial weights, "
+    "order of batches), not how few the test images are: the Wilson interval says that for the accuracy."
 )
 _AVERAGED_WORDS = ("accuracy", "batch mean", "F1", "precision", "recall", "AUROC")
 _RUN_WORDS = {
@@ -88,10 +88,7 @@ def comparison(table: pd.DataFrame, figure: int, cohort: Cohort) -> Table:
             "collapsed": [text(entry["num_collapsed"]) for entry in entries],
         }
     )
-    caption = (
-        f"Fig. {figure} of the study made anew on {cohort.heading}, beside the published values. Inside: the published "
-        "value lies where one more run would."
-    )
+    caption = f"Fig. {figure} of the study made anew on {cohort.heading}, beside the published values."
     data = table.assign(data=cohort.about.title)
     return Table(f"fig{figure}", caption, data, shown, num_texts=2)
 
