@@ -24,8 +24,8 @@ from cxr_runner.audit.patients import keys_with_kind, shared
 from cxr_runner.audit.scoring import score
 from cxr_runner.audit.shortcuts import build_features, fit, intensity_statistics, usable
 from cxr_runner.audit.sizes import compare_sizes
-from cxr_runner.intervals import resample
 from cxr_runner.progress import Reporter
+from cxr_runner.stats.intervals import resample
 
 CxrData = Callable[..., Answer]
 

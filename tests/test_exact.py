@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxr_runner.exact import WholeNumbers, fastest, num_exact_bits, to_whole_numbers
+from cxr_runner.gram.exact import WholeNumbers, fastest, num_exact_bits, to_whole_numbers
 
 
 def _python_product(numbers, pixels):
@@ -46,5 +46,5 @@ def test_values_that_fit_are_kept_exactly():
 
 def test_the_faster_way_is_taken(monkeypatch):
     clock = iter([0, 3, 3, 5] * 5)  # three seconds for the first, two for the second
-    monkeypatch.setattr("cxr_runner.exact.time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("cxr_runner.gram.exact.time.perf_counter", lambda: next(clock))
     assert fastest([lambda: None, lambda: None]) == 1

@@ -20,7 +20,7 @@ from cxr_runner.config import from_hydra, split_seeds
 from cxr_runner.engine import choose_engine, images_at_once
 from cxr_runner.errors import RunFailedError, UserError
 from cxr_runner.experiment import run_experiments, train
-from cxr_runner.gram_space import GramSpace
+from cxr_runner.gram.space import GramSpace
 from cxr_runner.models import CNN, LinearReLU
 from cxr_runner.train import train_epoch
 

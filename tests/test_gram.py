@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 import torch
 
-from cxr_runner import gram_layer
-from cxr_runner import gram_matrix as gram_module
 from cxr_runner.config import EarlyStoppingConfig, LinearConfig, LinearReLUConfig, ScheduleConfig, SGDConfig
 from cxr_runner.dataset import Dataset
-from cxr_runner.gram import GramBackend
-from cxr_runner.gram_matrix import gram_matrix, open_gram_matrix
-from cxr_runner.gram_space import GramSpace
+from cxr_runner.gram import layer as gram_layer
+from cxr_runner.gram import matrix as gram_module
+from cxr_runner.gram.backend import GramBackend
+from cxr_runner.gram.matrix import gram_matrix, open_gram_matrix
+from cxr_runner.gram.space import GramSpace
 from cxr_runner.models import build_model
 from cxr_runner.progress import Reporter
 from cxr_runner.sources import About

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxr_runner.recovery import Counts, Evaluation, Reported, Solution, matching_counts, possible_counts, recover
+from cxr_runner.study import Counts, Evaluation, Reported, Solution, matching_counts, possible_counts, recover
 
 
 def report(counts: Counts, errors_by_batch: list[tuple[int, int]], accuracy_digits: int, digits: int) -> Reported:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from cxr_runner import cli, sweep
+from cxr_runner import cli
 from cxr_runner.errors import RunFailedError, UserError
-from cxr_runner.grid import Part
-from cxr_runner.study import load_study
-from cxr_runner.sweep import Order, run_study
+from cxr_runner.study import load_study, sweep
+from cxr_runner.study.grid import Part
+from cxr_runner.study.sweep import Order, run_study
 from run_trees import run_metrics, write_run
 from test_study import changed, configuration
 
@@ -162,9 +162,9 @@ def test_the_command_passes_on_what_it_is_given(monkeypatch: pytest.MonkeyPatch)
 
 SMALL = """
 import sys
-from cxr_runner import cli, sweep
-from cxr_runner.grid import Part
-from cxr_runner.study import load_study
+from cxr_runner import cli
+from cxr_runner.study import load_study, sweep
+from cxr_runner.study.grid import Part
 row = load_study().row
 sweep.plan = lambda *_: [
     Part("linear families, SGD", (row("0"), row("5")), 2, 16, True),

@@ -107,7 +107,7 @@ def study() -> NoReturn:
     given = parser.parse_args()
     end_in_order()
     try:
-        from cxr_runner.sweep import Order, run_study
+        from cxr_runner.study.sweep import Order, run_study
 
         order = Order(given.preset, given.data, given.seeds, given.size, given.outputs, tuple(given.overrides))
         run_study(order, only_forecast=given.forecast)

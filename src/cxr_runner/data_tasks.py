@@ -69,7 +69,7 @@ def _prepare(config: RunConfig, reporter: Reporter) -> None:
     from cxr_runner.dataset import open_dataset
     from cxr_runner.devices import choose_device
     from cxr_runner.engine import choose_engine
-    from cxr_runner.gram_matrix import open_gram_matrix
+    from cxr_runner.gram.matrix import open_gram_matrix
     from cxr_runner.summary import describe_data
 
     dataset = open_dataset(config.data, reporter, every_image=True)

@@ -14,8 +14,8 @@ from cxr_runner.config import CNNConfig, LinearConfig, LinearReLUConfig, RunConf
 from cxr_runner.dataset import Dataset
 from cxr_runner.devices import num_processes
 from cxr_runner.errors import UserError
-from cxr_runner.gram import GramBackend
-from cxr_runner.gram_space import GramSpace
+from cxr_runner.gram.backend import GramBackend
+from cxr_runner.gram.space import GramSpace
 from cxr_runner.machine import memory_bytes
 from cxr_runner.models import Linear, LinearReLU
 from cxr_runner.pixel import PixelBackend, PixelFeed

@@ -17,7 +17,7 @@ from cxr_runner.dataset import Dataset, open_dataset, open_intact
 from cxr_runner.devices import choose_device, keep_freed_memory
 from cxr_runner.engine import choose_engine
 from cxr_runner.errors import BadImageError, RunFailedError, UserError, user_path
-from cxr_runner.gram_space import GramSpace
+from cxr_runner.gram.space import GramSpace
 from cxr_runner.identity import run_id
 from cxr_runner.member import Job, enough_memory
 from cxr_runner.models import build_model, first_weight, initial_weights_digest

@@ -3,15 +3,15 @@
 Decision rule: positive iff logit > 0, which is the study's ``round(sigmoid(logit))`` (0.5 rounds to 0). With
 ``>= 0`` every image would be positive for a model that ends in ReLU.
 
-The formulas are those of :mod:`cxr_runner.scores`, which the report uses too; tests hold them against scikit-learn and
+The formulas are those of :mod:`cxr_runner.stats`, which the report uses too; tests hold them against scikit-learn and
 torchmetrics. The latter takes twice as long to import as torch, which every run would wait for.
 """
 
 import torch
 from torch import Tensor
 
-from cxr_runner.operating import reliability
-from cxr_runner.scores import auprc, auroc, brier, f1, sensitivity, specificity
+from cxr_runner.stats.operating import reliability
+from cxr_runner.stats.scores import auprc, auroc, brier, f1, sensitivity, specificity
 
 COLLAPSED_SHARE = 0.99  # of images with the same logit
 

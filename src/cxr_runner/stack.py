@@ -18,7 +18,7 @@ from cxr_runner.devices import describe_device, lacks_bf16, num_processes, set_d
 from cxr_runner.diagnosis import diagnose
 from cxr_runner.engine import build_backend, diagnosed_at_once, largest_disagreements, sample_images, spread_out
 from cxr_runner.errors import DivergedError, RunFailedError
-from cxr_runner.gram_space import GramSpace
+from cxr_runner.gram.space import GramSpace
 from cxr_runner.identity import to_dict
 from cxr_runner.member import Job, Member, enough_memory, explained, locked, write_history
 from cxr_runner.models import build_model, describe_model, rectified_layers

@@ -8,7 +8,7 @@ from benchmarks.measuring import Work
 from benchmarks.workloads import compose_run, open_data
 from cxr_runner.devices import keep_freed_memory, set_determinism
 from cxr_runner.engine import build_backend
-from cxr_runner.gram_space import GramSpace
+from cxr_runner.gram.space import GramSpace
 from cxr_runner.models import build_model
 from cxr_runner.progress import Reporter
 from cxr_runner.train import Subset, Trainer, TrainSettings, train_epoch

@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.engines import engine_way
 from benchmarks.measuring import Figures, Options, Result, middle, peak_bytes, start
-from cxr_runner.gram_matrix import gram_matrix
+from cxr_runner.gram.matrix import gram_matrix
 from cxr_runner.progress import Reporter
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_runner.intervals import bootstrap, wilson
-from cxr_runner.scores import auroc, f1, sensitivity
+from cxr_runner.stats.intervals import bootstrap, wilson
+from cxr_runner.stats.scores import auroc, f1, sensitivity
 
 Ends = tuple[float, float]
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from cxr_runner.audit.measurements import SMALL, Measurements
 from cxr_runner.audit.scoring import Score, score
 from cxr_runner.dataset import Dataset
-from cxr_runner.intervals import resample
 from cxr_runner.progress import Reporter
 from cxr_runner.sources import SPLITS
 from cxr_runner.splits import split_by_patient, split_randomly
+from cxr_runner.stats.intervals import resample
 
 NUM_SEEDS = 3  # of random and of patient-grouped splits
 STRENGTHS = (0.01, 1.0)  # C of scikit-learn's LogisticRegression; the validation split chooses

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cxr_runner.scores import auroc
+from cxr_runner.stats.scores import auroc
 
 
 @dataclass(frozen=True)

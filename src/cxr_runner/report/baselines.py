@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from cxr_runner.artifacts import read_json
-from cxr_runner.intervals import wilson
 from cxr_runner.markdown import printable
 from cxr_runner.report.cohorts import Cohort, data_overrides, same_images
 from cxr_runner.report.comparison import METRICS
 from cxr_runner.report.pictures import class_counts
+from cxr_runner.stats.intervals import wilson
 
 FORMAT = 1  # counts changes of audit.json that would be noticed here; files of another one are passed over
 MARK = "trivial baseline"

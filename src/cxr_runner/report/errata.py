@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cxr_runner.consequences import consequences
-from cxr_runner.errata import accuracy_table, claim_table, recovery_table
 from cxr_runner.report.export import Table
 from cxr_runner.report.pictures import Picture
 from cxr_runner.report.tables import errata_table
-from cxr_runner.slips import check_table, slip_table
 from cxr_runner.study import load_study
+from cxr_runner.study.consequences import consequences
+from cxr_runner.study.errata import accuracy_table, claim_table, recovery_table
+from cxr_runner.study.slips import check_table, slip_table
 
 if TYPE_CHECKING:  # matplotlib is imported when there is something to draw
     from matplotlib.figure import Figure
@@ -55,7 +55,7 @@ def gather_errata() -> Errata:
     ]
 
     def draw() -> "Figure":
-        from cxr_runner.errata_figures import plot_ranks
+        from cxr_runner.study.errata_figures import plot_ranks
 
         return plot_ranks(recovered, study)
 

@@ -120,7 +120,7 @@ def _samples(figure: StudyFigure, material: Material) -> Picture:
         return _picture(figure, text, notes=[note], command=material.cohort.command(["0"], seeds=1))
 
     def draw() -> "Figure":
-        from cxr_runner.study_figures import plot_samples
+        from cxr_runner.study.figures import plot_samples
 
         return plot_samples(samples, prepared)
 
@@ -135,7 +135,7 @@ def _balance(figure: StudyFigure, material: Material) -> Picture:
         return _picture(figure, text, notes=["data.json of these runs does not count their classes."])
 
     def draw() -> "Figure":
-        from cxr_runner.study_figures import plot_balance
+        from cxr_runner.study.figures import plot_balance
 
         return plot_balance(counts)
 
@@ -191,7 +191,7 @@ def _bars(figure: StudyFigure, material: Material) -> Picture:
     tables = material.tables(figure.rows, alive=True)
 
     def draw() -> "Figure":
-        from cxr_runner.study_figures import plot_bars
+        from cxr_runner.study.figures import plot_bars
 
         return plot_bars(rows, tables)
 
@@ -208,7 +208,7 @@ def _durations(figure: StudyFigure, material: Material) -> Picture:
     tables = material.tables(figure.rows)
 
     def draw() -> "Figure":
-        from cxr_runner.study_figures import plot_durations
+        from cxr_runner.study.figures import plot_durations
 
         return plot_durations(rows, tables)
 

@@ -149,7 +149,7 @@ def _overview(material: Material, published: Mapping[int, pd.DataFrame]) -> Pict
     missing = [row_id for row_id in ids if row_id not in repetitions]
 
     def draw() -> "Figure":
-        from cxr_runner.study_figures import plot_published
+        from cxr_runner.study.figures import plot_published
 
         titles = {20: "50 epochs, batches of 32 (Fig. 20)", 23: "60 epochs, batches of 64 (Fig. 23)"}
         return plot_published(

@@ -91,7 +91,7 @@ def _reliability(predictions: Predictions, row_ids: list[str]) -> Picture:
             found[f"{row_id}, undone"] = stats.reliability(probabilities(shifted), labels)
 
     def draw() -> "Figure":
-        from cxr_runner.reliability_figure import plot_reliability
+        from cxr_runner.report.reliability_figure import plot_reliability
 
         return plot_reliability(found)
 

@@ -128,7 +128,7 @@ def left_out_table(left_out: pd.DataFrame) -> Table:
 
 
 def errata_table(name: str, caption: str, data: pd.DataFrame) -> Table:
-    """Return a table of :mod:`cxr_runner.errata` or :mod:`cxr_runner.slips`."""
+    """Return a table of :mod:`cxr_runner.study.errata` or :mod:`cxr_runner.study.slips`."""
     words = {column: str(column).replace("_", " ") for column in data}
     shown = pd.DataFrame({words[column]: [cell(value, 4) for value in data[column].astype(object)] for column in data})
     numeric = [pd.api.types.is_numeric_dtype(data[column]) for column in data]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from cxr_runner.artifacts import Run
-from cxr_runner.study import Row, load_study, match_row
+from cxr_runner.study.published import Row, load_study, match_row
 
 PresetName = Literal["laptop", "full"]
 Wanted = tuple[str, int, int]  # row, seed, image size

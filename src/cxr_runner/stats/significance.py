@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cxr_runner.intervals import CONFIDENCE
+from cxr_runner.stats.intervals import CONFIDENCE
 
 
 class McNemar(NamedTuple):

@@ -1,15 +1,4 @@
-"""The Gram-space backend: exact SGD on a wide first layer without touching the pixels, for several members at once.
-
-Every SGD gradient of the first layer's weights is a combination of training images, so at all times
-``W = c W0 + A X``, with X the training images, A [outputs, images] and a scalar c that only weight decay moves.
-Instead of W, A and c are trained:
-
-- forward: ``z = c (X W0^T)[batch] + K[batch] A^T + b`` with ``K = X_all X_train^T``, computed once per store;
-- backward: ``A[:, batch]`` receives ``delta^T``, which is the whole gradient of W in these coordinates; momentum,
-  Nesterov and weight decay act on A and c exactly as they act on W.
-
-A step costs batch x images x outputs instead of batch x pixels x outputs. K has large entries that nearly cancel, so
-everything is float64. At the end W is materialised, and every member leaves an ordinary model.
+"""What the training loop asks of Gram space: steps, outputs and finished models of several members at once.
 
 Members have the same shapes; each has its own initial weights, order of batches, learning rate, momentum, weight decay
 and class weight. A member's numbers do not depend on the company that it keeps.
@@ -24,10 +13,10 @@ from torch import Tensor, nn
 
 from cxr_runner.backend import Key
 from cxr_runner.config import SGDConfig
-from cxr_runner.gram_head import Head, cross_entropy
-from cxr_runner.gram_layer import SpanLayer
-from cxr_runner.gram_rates import Rates
-from cxr_runner.gram_space import GramSpace
+from cxr_runner.gram.head import Head, cross_entropy
+from cxr_runner.gram.layer import SpanLayer
+from cxr_runner.gram.rates import Rates
+from cxr_runner.gram.space import GramSpace
 from cxr_runner.models import Linear, LinearReLU, first_weight
 
 Parameters = dict[str, Tensor]

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from cxr_runner.artifacts import clear_temporaries, replacing
 from cxr_runner.errors import UserError
-from cxr_runner.exact import fastest
+from cxr_runner.gram.exact import fastest
 from cxr_runner.integrity import is_sealed, seal
 from cxr_runner.locks import alone
 from cxr_runner.progress import Reporter

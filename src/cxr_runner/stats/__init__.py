@@ -4,7 +4,7 @@ Two things make a figure uncertain: the seed that a model was trained with, and 
 test split. Seeds are repeated, so their spread is seen; images are resampled, in whole patients where these are known.
 """
 
-from cxr_runner.intervals import (
+from cxr_runner.stats.intervals import (
     CONFIDENCE,
     REPLICATES,
     Difference,
@@ -20,7 +20,7 @@ from cxr_runner.intervals import (
     t_interval,
     wilson,
 )
-from cxr_runner.operating import (
+from cxr_runner.stats.operating import (
     NUM_BINS,
     OperatingPoint,
     Reliability,
@@ -29,8 +29,8 @@ from cxr_runner.operating import (
     sensitivity_at_specificity,
     undo_weight_shift,
 )
-from cxr_runner.scores import accuracy, auprc, auroc, brier, f1, sensitivity, specificity
-from cxr_runner.significance import DeLong, McNemar, delong, holm, mcnemar_exact
+from cxr_runner.stats.scores import accuracy, auprc, auroc, brier, f1, sensitivity, specificity
+from cxr_runner.stats.significance import DeLong, McNemar, delong, holm, mcnemar_exact
 
 __all__ = [
     "CONFIDENCE",

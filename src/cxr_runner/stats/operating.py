@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_runner.scores import Labels, Values, sensitivity, specificity
+from cxr_runner.stats.scores import Labels, Values, sensitivity, specificity
 
 Logits = NDArray[np.floating[Any]]
 NUM_BINS = 15  # of equal width, as the ECE in metrics.json

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cxr_runner.gram_rates import Rates
-from cxr_runner.gram_space import GramSpace
+from cxr_runner.gram.rates import Rates
+from cxr_runner.gram.space import GramSpace
 
 _ROWS_AT_ONCE = 64  # of the Gram matrix, 2 MB for 4,000 images: they stay in the cache until they are multiplied
 _TILE = 12  # the kernels of MKL take so many columns of float64 at once; 10 take longer than 12

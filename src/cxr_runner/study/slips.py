@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import yaml
 
-from cxr_runner.study import Row, Study
+from cxr_runner.study.published import Row, Study
 
 
 def slip_table(study: Study) -> pd.DataFrame:
@@ -75,7 +75,7 @@ class _Check(NamedTuple):
 
 @cache
 def _content() -> dict[str, Any]:
-    content = yaml.safe_load(files("cxr_runner").joinpath("slips.yaml").read_text("utf-8"))
+    content = yaml.safe_load(files("cxr_runner.study").joinpath("slips.yaml").read_text("utf-8"))
     assert isinstance(content, dict)
     return content
 

@@ -203,7 +203,7 @@ class Study:
 @cache
 def load_study() -> Study:
     """Read the study from ``study.yaml``."""
-    content = yaml.safe_load(files("cxr_runner").joinpath("study.yaml").read_text("utf-8"))
+    content = yaml.safe_load(files("cxr_runner.study").joinpath("study.yaml").read_text("utf-8"))
     return Study(
         title=content["title"],
         author=content["author"],

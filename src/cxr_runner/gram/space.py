@@ -15,8 +15,8 @@ from torch import Tensor
 
 from cxr_runner.artifacts import replacing
 from cxr_runner.dataset import Dataset
-from cxr_runner.exact import WholeNumbers, num_exact_bits, steps_of_rows, to_whole_numbers
-from cxr_runner.gram_matrix import open_gram_matrix
+from cxr_runner.gram.exact import WholeNumbers, num_exact_bits, steps_of_rows, to_whole_numbers
+from cxr_runner.gram.matrix import open_gram_matrix
 from cxr_runner.integrity import is_sealed, seal
 from cxr_runner.locks import tidied
 from cxr_runner.progress import Reporter

@@ -6,8 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from cxr_runner.study import FAMILIES, Study
-from cxr_runner.study_figures import FAMILY_COLORS
+from cxr_runner.study.figures import FAMILY_COLORS
+from cxr_runner.study.published import FAMILIES, Study
 
 
 @style.context("default")
@@ -15,7 +15,7 @@ def plot_ranks(recovered: pd.DataFrame, study: Study) -> Figure:
     """Draw published rank against recovered rank, and the pooled accuracies with their Wilson intervals.
 
     Args:
-        recovered: of :func:`cxr_runner.errata.recovery_table`.
+        recovered: of :func:`cxr_runner.study.errata.recovery_table`.
         study: that it is about.
     """
     before = recovered.sort_values(["published_rank", "recovered_rank"], kind="stable")["row"].tolist()

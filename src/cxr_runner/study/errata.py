@@ -1,7 +1,7 @@
 """The study held against itself: what its own printed numbers say, without training anything.
 
-The published metrics are held against the counts that :mod:`cxr_runner.recovery` finds behind them, and the claims that
-compare test metrics of models against both.
+The published metrics are held against the counts that :mod:`cxr_runner.study.recovery` finds behind them, and the
+claims that compare test metrics of models against both.
 """
 
 from collections.abc import Iterable
@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from cxr_runner.recovery import Evaluation, Reported, Solution, matching_counts, possible_counts, recover
 from cxr_runner.stats import wilson
-from cxr_runner.study import Row, Study, load_study
+from cxr_runner.study.published import Row, Study, load_study
+from cxr_runner.study.recovery import Evaluation, Reported, Solution, matching_counts, possible_counts, recover
 
 _PERCENT_DIGITS, _DIGITS = 3, 2  # decimals of the published accuracy, as a fraction, and of the other metrics
 

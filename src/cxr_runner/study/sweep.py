@@ -15,7 +15,7 @@ import yaml
 
 from cxr_runner.artifacts import Run, find_runs, read_json
 from cxr_runner.errors import RunFailedError, UserError, user_path
-from cxr_runner.grid import (
+from cxr_runner.study.grid import (
     Pace,
     Part,
     PresetName,

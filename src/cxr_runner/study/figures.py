@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 
 from cxr_runner.markdown import printable
 from cxr_runner.samples import Sample
-from cxr_runner.study import FAMILIES, Family, Row, load_study
+from cxr_runner.study.published import FAMILIES, Family, Row, load_study
 
 # Okabe and Ito's colours, safe for the colour-blind; the family also stands in every label.
 FAMILY_COLORS: dict[Family, str] = {"linear": "#0072B2", "linear_relu": "#D55E00", "cnn": "#009E73"}
