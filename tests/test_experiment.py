@@ -198,7 +198,16 @@ def test_a_loss_that_is_not_finite_fails_the_run_and_says_when(tmp_path):
     assert not (run.path / "metrics.json").exists()
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory.\nTried"), MemoryError()], ids=repr)
+def refused_by_the_cpu():
+    """The error of torch itself for more memory than any machine has."""
+    with pytest.raises(RuntimeError) as raised:
+        torch.empty(2**45)
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory.\nTried"), MemoryError(), refused_by_the_cpu()], ids=repr
+)
 @pytest.mark.parametrize(("engine", "way_out"), [("pixel", "model"), ("gram", "engine=pixel")])
 def test_a_run_that_does_not_fit_into_memory_fails_and_says_what_to_do(tmp_path, monkeypatch, error, engine, way_out):
     def fail(*_):

@@ -13,6 +13,7 @@ from cxr_runner.artifacts import RunDir, write_csv
 from cxr_runner.checkpoint import read_checkpoint, write_checkpoint
 from cxr_runner.config import RunConfig
 from cxr_runner.dataset import Dataset
+from cxr_runner.devices import is_out_of_memory
 from cxr_runner.engine import Choice
 from cxr_runner.errors import RunFailedError, UserError
 from cxr_runner.locks import alone
@@ -73,9 +74,9 @@ class Member:
             return None
         try:
             self.trainer.load_state_dict(read_checkpoint(self.files))
-        except (OSError, MemoryError, torch.OutOfMemoryError):  # no fault of the file
-            raise
-        except Exception:  # garbage may raise anything
+        except Exception as error:  # garbage may raise anything
+            if isinstance(error, OSError) or is_out_of_memory(error):  # no fault of the file
+                raise
             kept = checkpoint.replace(checkpoint.with_name("checkpoint.damaged.pt")).name
             reason = f"checkpoint.pt is damaged, or of another version, and now called {kept}"
             return self.status.failed(RunFailedError(f"{reason}; the same command starts over"))
@@ -113,7 +114,9 @@ def enough_memory(job: Job) -> Iterator[None]:
     """Say in one line what to do where memory does not suffice."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
         way_out = ", and engine=pixel" if job.choice.engine == "gram" else ""
         reason = f"the memory of {job.device} does not suffice for batch_size={job.config.batch_size}"
         less = f"a smaller one takes less, so does a smaller data.image_size or model{way_out}"

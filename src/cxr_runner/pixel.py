@@ -16,6 +16,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from cxr_runner.augment import Augment
 from cxr_runner.backend import Key, derive_seed
 from cxr_runner.config import AnyOptimizerConfig, SGDConfig
+from cxr_runner.devices import is_out_of_memory
 
 _RESIDENT_SHARE = 0.5  # of the free GPU memory that the images may take; the rest is for activations
 
@@ -111,9 +112,9 @@ class PixelBackend:
         while True:
             try:
                 return self._accumulate(images, targets)
-            except torch.OutOfMemoryError:
+            except Exception as error:
                 fitting = min(self.images_at_once, len(images)) // 2
-                if fitting == 0:
+                if fitting == 0 or not is_out_of_memory(error):
                     raise
             self.images_at_once = fitting
             warnings.warn(f"out of memory: batches are now computed {fitting} images at a time", stacklevel=2)
