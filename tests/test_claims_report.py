@@ -18,7 +18,7 @@ from cxr_runner.report.claims_page import claims_page
 from cxr_runner.report.cohorts import form_cohorts
 from cxr_runner.report.evidence import gather_evidence
 from cxr_runner.report.histories import read_histories
-from cxr_runner.report.pictures import Material
+from cxr_runner.report.material import Material
 from cxr_runner.report.predictions import read_predictions
 from cxr_runner.report.writer import write_report
 from cxr_runner.runs import read_runs

@@ -78,6 +78,12 @@ def test_numbers_stand_out_on_every_colour_of_a_cell(share: int) -> None:
         assert (lighter + 0.05) / (darker + 0.05) > 4.5  # WCAG's bound
 
 
+def test_published_counts_stand_below_ours() -> None:
+    (axes,) = plot_confusion(COUNTS, NAMES, "a run", {key: 10 * value for key, value in COUNTS.items()}).axes
+    below = [text.get_text().splitlines()[1] for text in axes.texts[1::2]]
+    assert below == [f"published {10 * COUNTS[key]:,}" for key in ("tn", "fp", "fn", "tp")]
+
+
 def test_a_class_without_images_has_no_shares() -> None:
     (axes,) = plot_confusion({"tp": 1, "fn": 2, "fp": 0, "tn": 0}, NAMES, "a run").axes
     assert [text.get_text() for text in axes.texts][:4] == ["0", "no image", "0", "no image"]
@@ -90,7 +96,20 @@ def test_comparison_draws_the_mean_and_the_range_over_the_seeds() -> None:
     (band,) = axes.collections
     heights = band.get_paths()[0].vertices[:, 1]
     assert (heights.min(), heights.max()) == pytest.approx((0.2, 1.2))
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["one", "two (2 seeds)"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["one (1 seed)", "two (2 seeds)"]
+
+
+def test_collapsed_seeds_are_lines_of_their_own_and_not_in_the_mean() -> None:
+    dead = history(val_loss=7.0)
+    figure = plot_comparison({"some": [history()], "none": []}, "data", collapsed={"some": [dead], "none": [dead]})
+    axes = next(axes for axes in figure.axes if axes.get_title() == "loss, val")
+    solid = [line for line in axes.lines if line.get_linestyle() == "-"]
+    dotted = [line for line in axes.lines if line.get_linestyle() == ":" and len(line.get_xdata())]
+    np.testing.assert_allclose([line.get_ydata() for line in solid], [history()["val_loss"]])
+    np.testing.assert_allclose([line.get_ydata() for line in dotted], [dead["val_loss"]] * 2)
+    legend = figure.legends[0]
+    assert [text.get_text() for text in legend.get_texts()] == ["some (1 of 2 seeds live)", "none (0 of 1 seeds live)"]
+    assert legend.get_title().get_text() == "dotted: a collapsed run"
 
 
 def test_a_seed_that_stopped_early_counts_in_the_epochs_it_reached() -> None:

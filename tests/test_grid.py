@@ -76,5 +76,5 @@ def test_finished_runs_are_found_by_configuration_data_and_size(tmp_path: Path) 
 
 def test_durations_are_written_as_people_say_them() -> None:
     assert [clock(seconds) for seconds in (0.2, 89, 120, 5000, 5400, 36000)] == (
-        ["0 s", "89 s", "2 min", "83 min", "1.5 h", "10.0 h"]
+        ["0.2 s", "89 s", "2 min", "83 min", "1.5 h", "10.0 h"]
     )

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("quick_pictures")
 def read(root: Path) -> tuple[Predictions, Statistics]:
     (cohort,) = form_cohorts(read_runs(root, Reporter())[0])
     predictions = read_predictions(cohort, Reporter())
-    return predictions, gather_statistics(cohort.repetitions, predictions, "")
+    return predictions, gather_statistics(cohort, predictions, "")
 
 
 def tables(root: Path) -> dict[str, pd.DataFrame]:

@@ -11,7 +11,8 @@ from cxr_runner.progress import Reporter
 from cxr_runner.report.cohorts import Cohort, form_cohorts
 from cxr_runner.report.comparison import comparison_table as compare
 from cxr_runner.report.histories import read_histories
-from cxr_runner.report.pictures import Material, study_pictures
+from cxr_runner.report.material import Material
+from cxr_runner.report.pictures import study_pictures
 from cxr_runner.runs import read_runs
 
 if TYPE_CHECKING:  # matplotlib is imported when there is something to draw

@@ -39,7 +39,7 @@ def plot_curves(history: pd.DataFrame, title: str) -> Figure:
         title: any text.
     """
     figure = Figure(figsize=(9, 3.8), layout="constrained")
-    _write_title(figure, title)
+    write_title(figure, title)
     for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         for split, color, dashes in zip(("train", "val"), _COLORS, _DASHES, strict=False):
             column = _finite(history[f"{split}_{quantity}"])
@@ -53,19 +53,26 @@ def plot_curves(history: pd.DataFrame, title: str) -> Figure:
 
 
 @style.context("default")
-def plot_confusion(metrics: Mapping[str, Any], class_names: tuple[str, str], title: str) -> Figure:
+def plot_confusion(
+    metrics: Mapping[str, Any],
+    class_names: tuple[str, str],
+    title: str,
+    published: Mapping[str, int] | None = None,
+) -> Figure:
     """Draw the confusion matrix of one split, one row for each true class, with counts and shares of the row.
 
     Args:
         metrics: with the counts ``tp``, ``fp``, ``fn``, ``tn``.
         class_names: the negative and the positive class.
         title: any text.
+        published: counts that are to stand below ours, by the same names.
     """
-    counts = np.array([[metrics["tn"], metrics["fp"]], [metrics["fn"], metrics["tp"]]])
+    names = (("tn", "fp"), ("fn", "tp"))
+    counts = np.array([[metrics[name] for name in line] for line in names])
     totals = counts.sum(axis=1, keepdims=True)
     shares = counts / np.maximum(totals, 1)
     figure = Figure(figsize=(5.2, 4.9), layout="constrained")
-    _write_title(figure, title, width=48)
+    write_title(figure, title, width=48)
     axes = figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (row, column), count in np.ndenumerate(counts):
@@ -73,10 +80,11 @@ def plot_confusion(metrics: Mapping[str, Any], class_names: tuple[str, str], tit
         red, green, blue, _ = colormaps["Blues"](shares[row, column])
         color = "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.4 else "black"
         axes.text(column, row - 0.06, f"{count:,}", ha="center", va="center", fontsize=20, color=color)
-        axes.text(column, row + 0.16, percent, ha="center", va="center", fontsize=11, color=color)
-    names = [_wrap(name, 16) for name in class_names]
-    axes.set_xticks([0, 1], names, parse_math=False)
-    axes.set_yticks([0, 1], names, parse_math=False, rotation=90, va="center")
+        below = f"{percent}\npublished {published[names[row][column]]:,}" if published else percent
+        axes.text(column, row + 0.11, below, ha="center", va="top", fontsize=11, color=color, linespacing=1.5)
+    ticks = [_wrap(name, 16) for name in class_names]
+    axes.set_xticks([0, 1], ticks, parse_math=False)
+    axes.set_yticks([0, 1], ticks, parse_math=False, rotation=90, va="center")
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     axes.tick_params(length=0)
@@ -86,42 +94,51 @@ def plot_confusion(metrics: Mapping[str, Any], class_names: tuple[str, str], tit
 
 @style.context("default")
 def plot_comparison(
-    histories: Mapping[str, Sequence[pd.DataFrame]], title: str, looks: Mapping[str, tuple[int, bool]] | None = None
+    histories: Mapping[str, Sequence[pd.DataFrame]],
+    title: str,
+    looks: Mapping[str, tuple[int, bool]] | None = None,
+    collapsed: Mapping[str, Sequence[pd.DataFrame]] | None = None,
 ) -> Figure:
-    """Draw the curves of several configurations: the mean over the seeds, and their range as a band.
+    """Draw the curves of several configurations: the mean over the seeds that live, and their range as a band.
 
-    Seeds that stopped early count in the epochs that they reached. Beyond :data:`MAX_GROUPS` configurations colours
-    would repeat: the first ones are drawn, and the title says so.
+    Collapsed runs are dotted lines of their own: a mean over both would lie where no run does. Seeds that stopped
+    early count in the epochs that they reached. Beyond :data:`MAX_GROUPS` configurations colours would repeat: the
+    first ones are drawn, and the title says so.
 
     Args:
-        histories: for every configuration the histories of its seeds, as :func:`plot_curves` takes them.
+        histories: for every configuration the histories of its seeds that live, as :func:`plot_curves` takes them.
         title: any text.
         looks: for every configuration the number of its colour, and whether its line is dashed; without it each has
             a look of its own.
+        collapsed: of the same configurations, the histories of the seeds that do not.
     """
+    collapsed = collapsed or {}
     drawn = dict(list(histories.items())[:MAX_GROUPS])
     if len(drawn) < len(histories):
         title += f" (the first {len(drawn)} of {len(histories)} configurations)"
     looks = looks or {name: (number % len(_COLORS), number >= len(_COLORS)) for number, name in enumerate(drawn)}
-    labels = [_wrap(_with_seeds(name, len(seeds)), 56) for name, seeds in drawn.items()]
+    labels = [_wrap(_with_seeds(name, len(seeds), len(collapsed.get(name, ()))), 56) for name, seeds in drawn.items()]
     columns = 1 if max(map(len, labels)) > 40 else 2 if max(map(len, labels)) > 26 else 3
     num_lines = sum(label.count("\n") + 1 for label in labels) / columns
     figure = Figure(figsize=(9, 6.4 + 0.2 * num_lines), layout="constrained")
-    _write_title(figure, title)
-    last_epoch = max(history["epoch"].max() for seeds in drawn.values() for history in seeds)
+    write_title(figure, title)
+    last_epoch = max(
+        history["epoch"].max() for group in (drawn, collapsed) for seeds in group.values() for history in seeds
+    )
     grid = figure.subplots(2, 2, sharex=True, sharey="row")
     for row, quantity in zip(grid, ("loss", "accuracy"), strict=True):
         for axes, split in zip(row, ("train", "val"), strict=True):
             for label, (name, seeds) in zip(labels, drawn.items(), strict=True):
-                _draw_group(axes, seeds, f"{split}_{quantity}", looks[name], label)
+                column, color, second = f"{split}_{quantity}", _COLORS[looks[name][0]], looks[name][1]
+                _draw_collapsed(axes, collapsed.get(name, ()), column, color)
+                _draw_group(axes, seeds, column, color, second, label)
             axes.set_title(f"{quantity}, {split}", fontsize=11)
         _finish(row, quantity, last_epoch)
     for axes in grid[1]:
         axes.set_xlabel("epoch")
     handles, _ = grid[0, 0].get_legend_handles_labels()
     legend = figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=9, frameon=False)
-    if any(len(seeds) > 1 for seeds in drawn.values()):
-        legend.set_title("line: mean over seeds; band: their range", FontProperties(size=9))
+    legend.set_title(_key(drawn.values(), any(collapsed.values())), FontProperties(size=9))
     for text in legend.get_texts():
         text.set_parse_math(False)
     return figure
@@ -150,11 +167,27 @@ def save_figure(figure: Figure, *paths: Path) -> None:
                 figure.savefig(temporary, format=path.suffix[1:], dpi=DPI, metadata=metadata)
 
 
-def _draw_group(axes: Axes, seeds: Sequence[pd.DataFrame], column: str, look: tuple[int, bool], label: str) -> None:
+def _key(groups: Iterable[Sequence[pd.DataFrame]], collapsed: bool) -> str:
+    """Say what bands and dotted lines are, where there are any."""
+    several = any(len(seeds) > 1 for seeds in groups)
+    words = [f"line: mean over seeds{' that live' * collapsed}; band: their range"] if several else []
+    return "; ".join([*words, *["dotted: a collapsed run"] * collapsed])
+
+
+def _draw_collapsed(axes: Axes, histories: Sequence[pd.DataFrame], column: str, color: str) -> None:
+    for history in histories:
+        (line,) = axes.plot(history["epoch"], _finite(history[column]), color=color, linestyle="dotted")
+        line.set(linewidth=0.9, alpha=0.7, marker="." if len(history) == 1 else "")
+
+
+def _draw_group(axes: Axes, seeds: Sequence[pd.DataFrame], column: str, color: str, second: bool, label: str) -> None:
+    dashes = _DASHES[second]
+    if not seeds:
+        axes.plot([], [], color=color, linestyle="dotted", linewidth=0.9, label=label)  # for the legend
+        return
     epochs = pd.concat(seeds).assign(value=lambda table: _finite(table[column])).groupby("epoch")["value"]
     mean, low, high = epochs.mean(), epochs.min(), epochs.max()
-    color, dashes = _COLORS[look[0]], _DASHES[look[1]]
-    marker = _MARKERS[look[1]] if len(mean) <= _DOTS_UP_TO else ""
+    marker = _MARKERS[second] if len(mean) <= _DOTS_UP_TO else ""
     axes.plot(mean.index, mean, color=color, linestyle=dashes, marker=marker, markersize=4, label=label)
     if len(seeds) == 1:
         return
@@ -169,7 +202,7 @@ def _finish(row: Iterable[Axes], quantity: str, last_epoch: int) -> None:
     row, margin = list(row), max(0.3, 0.03 * last_epoch)
     for axes in row:
         axes.set_xlim(1 - margin, last_epoch + margin)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
         axes.grid(color="#dddddd", linewidth=0.6)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
@@ -183,11 +216,14 @@ def _finite(column: pd.Series) -> pd.Series:
     return column.where(np.isfinite(column))
 
 
-def _with_seeds(name: str, num_seeds: int) -> str:
-    return f"{name} ({num_seeds} seeds)" if num_seeds > 1 else name
+def _with_seeds(name: str, num_alive: int, num_collapsed: int) -> str:
+    total = num_alive + num_collapsed
+    live = f"{num_alive} of {total} seeds live" if num_collapsed else f"{total} seed{'s' * (total > 1)}"
+    return f"{name} ({live})"
 
 
-def _write_title(figure: Figure, title: str, width: int = 88) -> None:
+def write_title(figure: Figure, title: str, width: int = 88) -> None:
+    """Write any text above a figure, as it is, on at most three lines of so many characters."""
     figure.suptitle(_wrap(title, width), fontsize=12, parse_math=False)
 
 

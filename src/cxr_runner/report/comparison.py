@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cxr_runner.report.cohorts import Repetition
-from cxr_runner.stats import prediction_interval, t_interval, wilson
+from cxr_runner.stats import images_worth, prediction_interval, t_interval, wilson
 from cxr_runner.study import Row, load_study
 
 METRICS = {  # column of the table of runs: words for people, field of the published metrics
@@ -33,9 +33,9 @@ def comparison_table(repetitions: Mapping[str, Repetition], figure: int) -> pd.D
         and ``high`` (the 95 % Student t interval of the mean, missing for a single seed), ``next_low`` and
         ``next_high`` (where one more seed would lie, 95 %: what a single published run is held against), ``lowest``
         and ``highest`` seed, ``difference`` (mean minus published), ``inside`` (the published value, which is rounded,
-        lies where one more seed would), ``wilson_low`` and ``wilson_high`` (what so few test images leave open of one
-        accuracy as high as the mean, 95 %), ``num_seeds``, ``num_collapsed``, and ``all_mean`` and ``all_sd``, over
-        collapsed seeds too.
+        lies where one more seed would), ``wilson_low`` and ``wilson_high`` (what so few test images leave open of an
+        accuracy as high as the mean, of either kind, 95 %), ``num_seeds``, ``num_collapsed``, and ``all_mean`` and
+        ``all_sd``, over collapsed seeds too.
     """
     study = load_study()
     ids = next(entry.rows for entry in study.figures if entry.number == figure)
@@ -78,10 +78,10 @@ def _entry(row: Row, repetition: Repetition | None, metric: str) -> dict[str, An
         if not np.isnan(published):
             entry["inside"] = bool(ends[0] - half_unit <= published <= ends[1] + half_unit)
     entry["difference"] = mean - published
-    if metric == "accuracy":
-        num_images = int(table["n"].iloc[0])
-        correct = min(num_images, max(0, round(mean * num_images)))
-        _, entry["wilson_low"], entry["wilson_high"] = wilson(correct, num_images)
+    if metric in ("accuracy", "accuracy_batch_mean"):
+        num_images = float(table["n"].iloc[0])
+        worth = num_images if metric == "accuracy" else images_worth(int(num_images), row.batch_size)
+        _, entry["wilson_low"], entry["wilson_high"] = wilson(min(1.0, max(0.0, mean)) * worth, worth)
     return entry
 
 

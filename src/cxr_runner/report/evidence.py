@@ -11,7 +11,8 @@ from cxr_runner.artifacts import Run
 from cxr_runner.claims.parts import PIXELS, Place, places
 from cxr_runner.claims.traits import Decisions, Trial, best_constant_loss, curve_numbers
 from cxr_runner.report.cohorts import Cohort
-from cxr_runner.report.pictures import Material, class_counts
+from cxr_runner.report.material import Material
+from cxr_runner.report.pictures import class_counts
 from cxr_runner.report.predictions import Predictions
 from cxr_runner.runs import DataSet
 from cxr_runner.study import Row, load_study, match_row, same_setting

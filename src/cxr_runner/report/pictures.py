@@ -1,16 +1,16 @@
 """The study's figures made anew from the runs of a cohort, and what to run for those that cannot be drawn yet."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from cxr_runner.report.cohorts import Cohort, Repetition
 from cxr_runner.report.configurations import by_configuration
 from cxr_runner.report.export import plural
-from cxr_runner.samples import Sample
+from cxr_runner.report.material import Material, Seeds
 from cxr_runner.study import FAMILIES, Row, StudyFigure, load_study
+from cxr_runner.study.grid import clock
 
 if TYPE_CHECKING:  # matplotlib is imported when there is something to draw
     from matplotlib.figure import Figure
@@ -20,6 +20,8 @@ _SAMPLE_FIGURES = {
     2: ("Images as their source gives them, in their own proportions.", False, None),
     4: ("The same images as the models see them: grey, stretched to a square, scaled to 0-1.", True, None),
 }
+
+_LOSSES_APART = "A loss with class weight has a scale of its own: compare its shape, not its height, with one without."
 
 
 @dataclass(frozen=True)
@@ -45,33 +47,6 @@ class Picture:
     draw: "Callable[[], Figure] | None" = None
 
 
-@dataclass(frozen=True)
-class Material:
-    """What pictures of a cohort are drawn from.
-
-    Attributes:
-        cohort: the runs.
-        histories: by the path of a run, of those that have one.
-        samples: a few images; may be none.
-    """
-
-    cohort: Cohort
-    histories: Mapping[str, pd.DataFrame]
-    samples: Sequence[Sample]
-
-    def seeds(self, row_id: str) -> list[pd.DataFrame]:
-        """Return the histories of the seeds of a row."""
-        repetition = self.cohort.repetitions.get(row_id)
-        paths = repetition.table["path"] if repetition else ()
-        return [self.histories[path] for path in paths if path in self.histories]
-
-    def tables(self, row_ids: Iterable[str], alive: bool = False) -> dict[str, pd.DataFrame]:
-        """Return the runs of the rows that have some, all of them or those that have not collapsed."""
-        found = [self.cohort.repetitions[row_id] for row_id in row_ids if row_id in self.cohort.repetitions]
-        tables = {one.row.id: one.alive if alive else one.table for one in found}
-        return {row_id: table for row_id, table in tables.items() if len(table)}
-
-
 def study_pictures(material: Material) -> list[Picture]:
     """Return the study's figures in the order of their numbers, but for listings of code and tables of metrics."""
     drawers: dict[str, Callable[[StudyFigure, Material], Picture]] = {
@@ -92,21 +67,19 @@ def study_pictures(material: Material) -> list[Picture]:
 
 def other_curves(material: Material) -> Picture | None:
     """Return the curves of the configurations that are none of the study's; None where there are none."""
-    groups: dict[str, list[pd.DataFrame]] = {}
+    groups: dict[str, Seeds] = {}
     several = len(material.cohort.data_sets) > 1
     for data_set in material.cohort.data_sets:
-        mine = set(data_set.table["path"][data_set.table["row"].isna()])
+        others = data_set.table[data_set.table["row"].isna()]
         for name, runs in by_configuration(data_set).items():
-            histories = [material.histories[path] for path, _ in runs if path in mine and path in material.histories]
-            if histories:
-                groups[f"{name}, {data_set.image_size} px" if several else name] = histories
+            seeds = material.seeds(others[others["path"].isin([path for path, _ in runs])])
+            if any(seeds):
+                groups[f"{name}, {data_set.image_size} px" if several else name] = seeds
     if not groups:
         return None
 
     def draw() -> "Figure":
-        from cxr_runner.figures import plot_comparison
-
-        return plot_comparison(groups, material.cohort.heading)
+        return _plot_curves(groups, material.cohort.heading)
 
     text = "Loss and accuracy by epoch of the configurations that are none of the study's models."
     return Picture("curves", "Further configurations", text, _alt(groups), draw=draw)
@@ -145,27 +118,38 @@ def _balance(figure: StudyFigure, material: Material) -> Picture:
 
 def _curves(figure: StudyFigure, material: Material) -> Picture:
     rows = [load_study().row(row_id) for row_id in figure.rows]
-    drawn = [row for row in rows if material.seeds(row.id)]
-    sizes = {material.cohort.repetitions[row.id].image_size for row in drawn}
-    names = {row.id: _name(row, figure, material.cohort.repetitions, len(sizes) > 1) for row in drawn}
-    groups = {names[row.id]: material.seeds(row.id) for row in drawn}
+    seeds = {row_id: material.seeds(table) for row_id, table in material.tables(figure.rows).items()}
+    drawn = [row for row in rows if any(seeds.get(row.id, ()))]
+    sizes = material.sizes(row.id for row in drawn)
+    names = {row.id: _name(row, figure) + sizes[row.id] for row in drawn}
+    groups = {names[row.id]: seeds[row.id] for row in drawn}
     looks = None
     if figure.varies == "family and weighted":
         looks = {names[row.id]: (list(FAMILIES).index(row.family), row.weighted) for row in drawn}
 
     def draw() -> "Figure":
-        from cxr_runner.figures import plot_comparison
-
-        return plot_comparison(groups, _titled(figure, material), looks)
+        return _plot_curves(groups, _titled(figure, material), looks)
 
     text = f"Loss and accuracy by epoch, train and val. The study: {figure.shows}"
-    return _of_rows(figure, material, text, _alt(groups), draw, {row.id for row in drawn})
+    notes = [_LOSSES_APART] if len({row.weighted for row in drawn}) > 1 else []
+    return _of_rows(figure, material, text, _alt(groups), draw, {row.id for row in drawn}, notes)
+
+
+def _plot_curves(
+    groups: Mapping[str, Seeds], title: str, looks: Mapping[str, tuple[int, bool]] | None = None
+) -> "Figure":
+    from cxr_runner.figures import plot_comparison
+
+    alive = {name: seeds.alive for name, seeds in groups.items()}
+    return plot_comparison(alive, title, looks, {name: seeds.collapsed for name, seeds in groups.items()})
 
 
 def _confusion(figure: StudyFigure, material: Material) -> Picture:
     published = load_study().confusion
+    row = load_study().row(published.row)
     text = (
-        f"Test images by true and predicted class. Published: {published.tp} true and {published.fp} false positives, "
+        f"Test images by true and predicted class of model {row.id}: {row.title}. "
+        f"Published: {published.tp} true and {published.fp} false positives, "
         f"{published.tn} true and {published.fn} false negatives."
     )
     repetition = material.cohort.repetitions.get(published.row)
@@ -179,7 +163,8 @@ def _confusion(figure: StudyFigure, material: Material) -> Picture:
         from cxr_runner.figures import plot_confusion
 
         whole = {str(key): int(value) if value == int(value) else value for key, value in means.items()}
-        return plot_confusion(whole, (negative, positive), _titled(figure, material))
+        title = f"{figure.caption}, model {row.id}: {row.title} — {material.cohort.heading}"
+        return plot_confusion(whole, (negative, positive), title, published.counts)
 
     alt = ", ".join(f"{key} {value:g}" for key, value in means.items())
     notes = [f"Mean counts of {plural(len(alive), 'seed')}."] if len(alive) else []
@@ -193,7 +178,7 @@ def _bars(figure: StudyFigure, material: Material) -> Picture:
     def draw() -> "Figure":
         from cxr_runner.study.figures import plot_bars
 
-        return plot_bars(rows, tables)
+        return plot_bars(rows, tables, _titled(figure, material), material.sizes(tables))
 
     text = f"Bars: means over the seeds that live; the axis does not begin at 0. The study: {figure.shows}"
     alt = "; ".join(
@@ -210,10 +195,10 @@ def _durations(figure: StudyFigure, material: Material) -> Picture:
     def draw() -> "Figure":
         from cxr_runner.study.figures import plot_durations
 
-        return plot_durations(rows, tables)
+        return plot_durations(rows, tables, _titled(figure, material), material.sizes(tables))
 
-    text = f"Seconds in the training loop of one run. The study: {figure.shows}"
-    alt = "; ".join(f"model {row_id}: {table['train_seconds'].mean():.3g} s" for row_id, table in tables.items())
+    text = f"Time in the training loop of one run. The study: {figure.shows}"
+    alt = "; ".join(f"model {row_id}: {clock(table['train_seconds'].mean())}" for row_id, table in tables.items())
     ways = sorted({f"{e} on {d}" for t in tables.values() for e, d in zip(t["engine"], t["device"], strict=True)})
     sizes = {row_id: material.cohort.repetitions[row_id].image_size for row_id in tables}
     apart = " Not comparable: engine=pixel trains all as the study did." if len(ways) > 1 else ""
@@ -258,7 +243,7 @@ def _picture(
     return Picture(f"fig{figure.number:02}", title, text, alt, tuple(notes), command, draw)
 
 
-def _name(row: Row, figure: StudyFigure, repetitions: Mapping[str, Repetition], with_size: bool) -> str:
+def _name(row: Row, figure: StudyFigure) -> str:
     """Return how a row is called beside the others of a figure."""
     unit = "filters" if row.family == "cnn" else "units"
     weight = "with class weight" if row.weighted else "no class weight"
@@ -270,19 +255,17 @@ def _name(row: Row, figure: StudyFigure, repetitions: Mapping[str, Repetition], 
         "optimizer": f"{row.optimizer.upper() if row.optimizer == 'sgd' else row.optimizer.title()}, {weight}",
         "family and weighted": f"{FAMILIES[row.family]}{', weighted' * row.weighted}",
     }[figure.varies]
-    size = f", {repetitions[row.id].image_size} px" if with_size else ""
-    return f"{row.id}: {what}{size}"
+    return f"{row.id}: {what}"
 
 
 def _titled(figure: StudyFigure, material: Material) -> str:
     return f"{figure.caption} — {material.cohort.heading}"
 
 
-def _alt(groups: Mapping[str, Sequence[pd.DataFrame]]) -> str:
-    ends = {
-        name: sum(float(seed["val_accuracy"].iloc[-1]) for seed in seeds) / len(seeds) for name, seeds in groups.items()
-    }
-    return "Validation accuracy at the end: " + "; ".join(f"{name}: {value:.3f}" for name, value in ends.items())
+def _alt(groups: Mapping[str, Seeds]) -> str:
+    ends = {name: [float(seed["val_accuracy"].iloc[-1]) for seed in seeds.alive] for name, seeds in groups.items()}
+    said = [f"{name}: {sum(end) / len(end):.3f}" if end else f"{name}: all collapsed" for name, end in ends.items()]
+    return "Validation accuracy at the end, mean over the seeds that live: " + "; ".join(said)
 
 
 def class_counts(facts: Mapping[str, Any]) -> dict[str, dict[str, int]]:

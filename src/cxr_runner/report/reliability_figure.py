@@ -7,6 +7,7 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cxr_runner.figures import write_title
 from cxr_runner.stats import Reliability
 from cxr_runner.study import FAMILIES, Row, load_study
 
@@ -15,16 +16,18 @@ _LARGEST_DOT = 90.0  # points squared, of a bin that holds half of all images or
 
 
 @style.context("default")
-def plot_reliability(found: Mapping[str, Reliability]) -> Figure:
+def plot_reliability(found: Mapping[str, Reliability], title: str) -> Figure:
     """Draw predicted probability against observed share, a panel for each family and batch size.
 
     Args:
         found: by the id of a row its reliability; by the id and ``, undone`` that without the shift of its weight.
+        title: any text.
     """
     rows = [row for row in load_study().published_rows() if row.id in found]
     sizes = list(dict.fromkeys(row.batch_size for row in rows))
     families = [family for family in FAMILIES if any(row.family == family for row in rows)]
     figure = Figure(figsize=(10.8, 0.7 + 3.1 * len(sizes)), layout="constrained")
+    write_title(figure, title)
     panels = figure.subplots(len(sizes), len(families), sharex=True, sharey=True, squeeze=False)
     for line, size in zip(panels, sizes, strict=True):
         for axes, family in zip(line, families, strict=True):
@@ -50,7 +53,9 @@ def _draw_panel(axes: Axes, rows: list[Row], found: Mapping[str, Reliability]) -
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     if rows:
-        axes.legend(fontsize=8, frameon=False, loc="lower right")
+        axes.legend(fontsize=8, frameon=False)
+    else:
+        axes.annotate("no runs", (0.5, 0.5), ha="center", color="#666666")
 
 
 def _draw(axes: Axes, one: Reliability, look: str, label: str) -> None:

@@ -16,7 +16,8 @@ from cxr_runner.report.comparison import METRICS
 from cxr_runner.report.configurations import label
 from cxr_runner.report.evidence import gather_evidence
 from cxr_runner.report.export import Table, mean_sd, number, plural
-from cxr_runner.report.pictures import Material, Picture, class_counts, other_curves, study_pictures
+from cxr_runner.report.material import Material
+from cxr_runner.report.pictures import Picture, class_counts, other_curves, study_pictures
 from cxr_runner.report.predictions import Predictions
 from cxr_runner.report.statistics import Statistics, gather_statistics
 from cxr_runner.report.tables import comparison, published_tables
@@ -135,7 +136,7 @@ def gather_section(
         tables=[table.suffixed(suffix) for table in tables],
         facts=_facts(cohort),
         not_drawn={path: why for path, why in problems.items() if path in paths},
-        statistics=gather_statistics(cohort.repetitions, predictions, suffix),
+        statistics=gather_statistics(cohort, predictions, suffix),
     )
 
 
@@ -152,9 +153,9 @@ def _overview(material: Material, published: Mapping[int, pd.DataFrame]) -> Pict
         from cxr_runner.study.figures import plot_published
 
         titles = {20: "50 epochs, batches of 32 (Fig. 20)", 23: "60 epochs, batches of 64 (Fig. 23)"}
-        return plot_published(
-            {titles[figure]: table for figure, table in published.items()}, material.tables(repetitions, alive=True)
-        )
+        comparisons = {titles[figure]: table for figure, table in published.items()}
+        tables = material.tables(repetitions, alive=True)
+        return plot_published(comparisons, tables, material.cohort.heading, material.sizes(ids))
 
     entries = [entry for table in published.values() for entry in table.to_dict("records")]
     alt = "; ".join(

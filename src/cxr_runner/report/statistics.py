@@ -1,12 +1,11 @@
 """The statistics of a cohort for the page: sentences, tables, and the picture of its calibration."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cxr_runner import stats
 from cxr_runner.report.certainty import interval_table, pair_sentence, pair_table
-from cxr_runner.report.cohorts import Repetition
+from cxr_runner.report.cohorts import Cohort
 from cxr_runner.report.export import Table, plural
 from cxr_runner.report.pictures import Picture
 from cxr_runner.report.predictions import Predictions
@@ -33,11 +32,11 @@ class Statistics:
     pictures: list[Picture]
 
 
-def gather_statistics(repetitions: Mapping[str, Repetition], predictions: Predictions, suffix: str) -> Statistics:
+def gather_statistics(cohort: Cohort, predictions: Predictions, suffix: str) -> Statistics:
     """Compute the statistics of a cohort.
 
     Args:
-        repetitions: of the rows of the study, by their ids.
+        cohort: whose runs repeat rows of the study.
         predictions: of the same.
         suffix: of the names of files.
     """
@@ -46,7 +45,7 @@ def gather_statistics(repetitions: Mapping[str, Repetition], predictions: Predic
         return Statistics(sentences, [], [])
     resampling = Resampling(predictions)
     tested = [row.id for row in load_study().published_rows() if row.id in predictions.rows]
-    tables = [interval_table(resampling, repetitions)] if tested else []
+    tables = [interval_table(resampling, cohort.repetitions)] if tested else []
     for figure in (20, 23):
         if (pairs := pair_table(resampling, figure)) is not None:
             tables.append(pairs)
@@ -55,7 +54,7 @@ def gather_statistics(repetitions: Mapping[str, Repetition], predictions: Predic
         tables.append(weights)
         sentences.append(weight_sentence(weights))
     tables.append(quality_table(resampling))
-    pictures = [_reliability(predictions, tested)] if tested else []
+    pictures = [_reliability(predictions, tested, cohort.heading)] if tested else []
     return Statistics(
         sentences,
         [table.suffixed(suffix) for table in tables],
@@ -82,7 +81,7 @@ def _sentences(predictions: Predictions) -> list[str]:
     return sentences
 
 
-def _reliability(predictions: Predictions, row_ids: list[str]) -> Picture:
+def _reliability(predictions: Predictions, row_ids: list[str], heading: str) -> Picture:
     labels, found = predictions.test_labels, {}
     for row_id in row_ids:
         logits = predictions.rows[row_id]
@@ -93,7 +92,7 @@ def _reliability(predictions: Predictions, row_ids: list[str]) -> Picture:
     def draw() -> "Figure":
         from cxr_runner.report.reliability_figure import plot_reliability
 
-        return plot_reliability(found)
+        return plot_reliability(found, heading)
 
     alt = "Expected calibration error of the living runs pooled: " + "; ".join(
         f"model {name}: {one.ece:.3f}" for name, one in found.items()

@@ -16,8 +16,8 @@ from cxr_runner.report.errata import gather_errata
 from cxr_runner.report.export import Table, write_table, write_text
 from cxr_runner.report.histories import read_histories
 from cxr_runner.report.markdown_page import markdown_page
+from cxr_runner.report.material import Material
 from cxr_runner.report.page import Page, html_page
-from cxr_runner.report.pictures import Material
 from cxr_runner.report.predictions import read_predictions
 from cxr_runner.report.sections import gather_section
 from cxr_runner.report.tables import all_runs, configurations, left_out_table, study_table

@@ -30,8 +30,13 @@ class Difference(NamedTuple):
     p: float
 
 
-def wilson(correct: int, num_images: int, confidence: float = CONFIDENCE) -> Interval:
+def wilson(correct: float, num_images: float, confidence: float = CONFIDENCE) -> Interval:
     """Return the Wilson score interval of a share; nan for no images.
+
+    Args:
+        correct: images that are classified correctly; a fraction where the share is a mean of several.
+        num_images: out of so many; a fraction where they do not all weigh the same, see :func:`images_worth`.
+        confidence: of the interval.
 
     Source:
         Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", Journal of the American
@@ -45,6 +50,20 @@ def wilson(correct: int, num_images: int, confidence: float = CONFIDENCE) -> Int
     half = np.sqrt(z2 * (share * (1 - share) + z2 / 4)) / (1 + z2)
     centre = (share + z2 / 2) / (1 + z2)
     return Interval(share, max(0.0, float(centre - half)), min(1.0, float(centre + half)))
+
+
+def images_worth(num_images: int, batch_size: int) -> float:
+    """Return how many images weighed alike leave as much open as these do when accuracies of batches are averaged.
+
+    The images of the last batch weigh more than others where it is smaller. The variance of the mean over B batches
+    of n_b images is p (1 - p) sum(1 / n_b) / B^2, that of N images weighed alike p (1 - p) / N.
+
+    Args:
+        num_images: at least one.
+        batch_size: of all batches but the last, which holds what is left.
+    """
+    sizes = [min(batch_size, num_images - start) for start in range(0, num_images, batch_size)]
+    return len(sizes) ** 2 / sum(1 / size for size in sizes)
 
 
 def t_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval:

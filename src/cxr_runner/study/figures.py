@@ -12,8 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from cxr_runner.figures import write_title
 from cxr_runner.markdown import printable
 from cxr_runner.samples import Sample
+from cxr_runner.study.grid import clock
 from cxr_runner.study.published import FAMILIES, Family, Row, load_study
 
 # Okabe and Ito's colours, safe for the colour-blind; the family also stands in every label.
@@ -53,8 +55,13 @@ def plot_samples(samples: Sequence[Sample], prepared: bool) -> Figure:
         samples: at least one.
         prepared: after preparation, grey and square, instead of before.
     """
-    figure = Figure(figsize=(2.6 * len(samples) + 0.4, 3.3), layout="constrained")
-    for axes, sample in zip(figure.subplots(1, len(samples), squeeze=False)[0], samples, strict=True):
+    columns = min(2, len(samples))
+    lines = -(-len(samples) // columns)
+    figure = Figure(figsize=(2.8 * columns, 3.1 * lines), layout="constrained")
+    grid = figure.subplots(lines, columns, squeeze=False).ravel()
+    for axes in grid[len(samples) :]:
+        axes.set_axis_off()
+    for axes, sample in zip(grid, samples, strict=False):
         axes.imshow(sample.after if prepared else sample.before, cmap="gray", vmin=0, vmax=255)
         width, height = (sample.stored_side,) * 2 if prepared else sample.source_size
         name = printable(sample.name).rsplit("/", 1)[-1]
@@ -65,15 +72,18 @@ def plot_samples(samples: Sequence[Sample], prepared: bool) -> Figure:
 
 
 @style.context("default")
-def plot_bars(rows: Sequence[Row], tables: Mapping[str, pd.DataFrame]) -> Figure:
+def plot_bars(rows: Sequence[Row], tables: Mapping[str, pd.DataFrame], title: str, sizes: Mapping[str, str]) -> Figure:
     """Draw accuracy (mean over batches) and F1 of models beside the published ones: the study's Figs. 21 and 24.
 
     Args:
         rows: of the study, in the order of the bars.
         tables: by the id of a row its runs, as :func:`cxr_runner.load_runs` returns them; rows without runs show
             their published value alone.
+        title: any text.
+        sizes: by the id of a row with runs what to write behind it, for images of several sizes.
     """
-    figure = Figure(figsize=(9, 4), layout="constrained")
+    figure = Figure(figsize=(9, 4.4), layout="constrained")
+    write_title(figure, title)
     panels = (("accuracy_batch_mean", "accuracy, mean over batches"), ("f1", "F1"))
     for axes, (metric, words) in zip(figure.subplots(1, 2), panels, strict=True):
         low = 1.0
@@ -89,7 +99,10 @@ def plot_bars(rows: Sequence[Row], tables: Mapping[str, pd.DataFrame]) -> Figure
                 value = row.published.accuracy / 100 if metric != "f1" else row.published.f1
                 axes.plot(place, value, "x", color="black", markersize=8, markeredgewidth=1.8)
                 low = min(low, value)
-        axes.set_xticks(range(len(rows)), [row.id for row in rows])
+        for place, row in enumerate(rows):
+            if row.id not in tables:
+                axes.annotate("no runs", (place, 0.03), xycoords=("data", "axes fraction"), rotation=90, ha="center")
+        axes.set_xticks(range(len(rows)), [row.id + sizes.get(row.id, "").replace(", ", "\n") for row in rows])
         axes.set_ylim(max(0.0, low - 0.05), 1.0)
         axes.set_xlabel("model")
         axes.set_title(words, fontsize=11)
@@ -103,21 +116,27 @@ def plot_bars(rows: Sequence[Row], tables: Mapping[str, pd.DataFrame]) -> Figure
 
 
 @style.context("default")
-def plot_durations(rows: Sequence[Row], tables: Mapping[str, pd.DataFrame]) -> Figure:
+def plot_durations(
+    rows: Sequence[Row], tables: Mapping[str, pd.DataFrame], title: str, sizes: Mapping[str, str]
+) -> Figure:
     """Draw the training time of models: the study's Fig. 25.
 
     Args:
         rows: of the study, in the order of the bars.
         tables: by the id of a row its runs, as :func:`cxr_runner.load_runs` returns them.
+        title: any text.
+        sizes: by the id of a row with runs what to write behind it, for images of several sizes.
     """
     drawn = [row for row in rows if row.id in tables]
-    figure = Figure(figsize=(7, 0.9 + 0.55 * len(drawn)), layout="constrained")
+    figure = Figure(figsize=(7, 1.4 + 0.55 * len(drawn)), layout="constrained")
+    write_title(figure, title, width=68)
     axes = figure.subplots()
     for place, row in enumerate(drawn):
         seconds = tables[row.id]["train_seconds"]
         bars = axes.barh(place, seconds.mean(), 0.6, color=FAMILY_COLORS[row.family])
-        axes.bar_label(bars, [_duration(seconds.mean())], padding=4, fontsize=9)
-    labels = [f"{row.id}: {FAMILIES[row.family]}" for row in drawn]
+        axes.bar_label(bars, [clock(seconds.mean())], padding=4, fontsize=9)
+    engines = {row.id: "/".join(sorted(set(tables[row.id]["engine"]))) for row in drawn}
+    labels = [f"{row.id}: {FAMILIES[row.family]}{sizes[row.id]}, {engines[row.id]}" for row in drawn]
     axes.set_yticks(range(len(drawn)), labels)
     axes.invert_yaxis()
     axes.margins(x=0.15)
@@ -127,27 +146,32 @@ def plot_durations(rows: Sequence[Row], tables: Mapping[str, pd.DataFrame]) -> F
 
 
 @style.context("default")
-def plot_published(comparisons: Mapping[str, pd.DataFrame], tables: Mapping[str, pd.DataFrame]) -> Figure:
+def plot_published(
+    comparisons: Mapping[str, pd.DataFrame], tables: Mapping[str, pd.DataFrame], title: str, sizes: Mapping[str, str]
+) -> Figure:
     """Draw the accuracies of our runs beside the published ones, all in one picture.
 
     Args:
         comparisons: by the title of its panel a table of :func:`cxr_runner.report.comparison.comparison_table`.
         tables: by the id of a row its living runs, as :func:`cxr_runner.load_runs` returns them.
+        title: any text.
+        sizes: by the id of a row with runs what to write behind it, for images of several sizes.
     """
     study = load_study()
-    figure = Figure(figsize=(6.6, 1.2 + 2.9 * len(comparisons)), layout="constrained")
+    figure = Figure(figsize=(5.6, 1.6 + 2.9 * len(comparisons)), layout="constrained")
+    write_title(figure, title, width=52)
     panels = figure.subplots(len(comparisons), 1, sharex=True, squeeze=False)[:, 0]
-    for axes, (title, table) in zip(panels, comparisons.items(), strict=True):
+    for axes, (words, table) in zip(panels, comparisons.items(), strict=True):
         wanted = table[table["metric"] == "accuracy_batch_mean"].to_dict("records")
-        pooled = {entry["row"]: entry for entry in table[table["metric"] == "accuracy"].to_dict("records")}
         for place, entry in enumerate(wanted):
             values = tables[entry["row"]]["accuracy_batch_mean"].tolist() if entry["row"] in tables else []
             color = FAMILY_COLORS[study.row(entry["row"]).family]
-            _draw_published(axes, place, entry | {"values": values}, pooled[entry["row"]], color)
-        labels = [f"{entry['row']}  {entry['model'].split(',')[0]}{_weight(entry['model'])}" for entry in wanted]
+            _draw_published(axes, place, entry | {"values": values}, color)
+        names = [f"{entry['row']}  {entry['model'].split(',')[0]}{_weight(entry['model'])}" for entry in wanted]
+        labels = [name + sizes.get(entry["row"], "") for name, entry in zip(names, wanted, strict=True)]
         axes.set_yticks(range(len(wanted)), labels)
         axes.set_ylim(len(wanted) - 0.5, -0.5)
-        axes.set_title(title, fontsize=11)
+        axes.set_title(words, fontsize=11)
         _tidy(axes, "x")
     low, high = panels[-1].get_xlim()
     panels[-1].set_xlim(max(low, -0.02), min(high, 1.02))  # of two seeds an interval may go far beyond
@@ -162,7 +186,7 @@ def plot_published(comparisons: Mapping[str, pd.DataFrame], tables: Mapping[str,
     return figure
 
 
-def _draw_published(axes: Axes, place: int, entry: Mapping[Any, Any], pooled: Mapping[Any, Any], color: str) -> None:
+def _draw_published(axes: Axes, place: int, entry: Mapping[Any, Any], color: str) -> None:
     axes.plot(entry["published"], place, "x", color="black", markersize=8, markeredgewidth=1.8, zorder=4)
     if not entry["values"]:
         axes.annotate(
@@ -173,8 +197,7 @@ def _draw_published(axes: Axes, place: int, entry: Mapping[Any, Any], pooled: Ma
             va="center",
         )
         return
-    shift = entry["mean"] - pooled["mean"]  # the interval is one of the pooled accuracy
-    ends = [pooled["wilson_low"] + shift, pooled["wilson_high"] + shift]
+    ends = [entry["wilson_low"], entry["wilson_high"]]
     axes.plot(ends, [place, place], color=color, linewidth=7, alpha=0.2, solid_capstyle="butt")
     axes.plot(entry["values"], [place] * len(entry["values"]), ".", color=color, markersize=5, alpha=0.6)
     axes.plot(entry["mean"], place, "|", color=color, markersize=14, markeredgewidth=2.5)
@@ -184,10 +207,6 @@ def _draw_published(axes: Axes, place: int, entry: Mapping[Any, Any], pooled: Ma
 
 def _weight(model: str) -> str:
     return ", weighted" if "weighted" in model else ""
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.3g} s" if seconds < 120 else f"{seconds / 60:.3g} min"
 
 
 def _tidy(axes: Axes, grid: str = "y") -> None:

@@ -159,7 +159,7 @@ def samples(part: Part, done: set[Wanted]) -> list[Row]:
 def clock(seconds: float) -> str:
     """Write a duration as people say it."""
     if seconds < 90:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 

@@ -128,6 +128,11 @@ class Confusion:
     tn: int
 
     @property
+    def counts(self) -> dict[str, int]:
+        """The four counts by their names."""
+        return {"tp": self.tp, "fp": self.fp, "fn": self.fn, "tn": self.tn}
+
+    @property
     def positives(self) -> int:
         """Test images of pneumonia."""
         return self.tp + self.fn
