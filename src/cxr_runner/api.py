@@ -81,7 +81,9 @@ def study_figure(root: Path | str = "outputs", number: int = 9) -> "Figure":
         valid = f"valid are {', '.join(str(int(name[3:])) for name in pictures)}"
         raise UserError.for_key("number", number, valid)
     if picture.draw is None:
-        raise UserError.for_key("number", number, f"no runs to draw it from; make them with {picture.command}")
+        raise UserError.for_key(
+            "number", number, "no runs to draw it from; make them with " + picture.command.replace("\n", "; ")
+        )
     return picture.draw()
 
 

@@ -1,7 +1,7 @@
 """Any text, shown by Markdown as it is."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], num_texts: int) -> str:
@@ -22,6 +22,15 @@ def markdown_text(text: str) -> str:
     text = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     # An underscore inside a word is plain in Markdown; escaped, it would only be hard to read.
     return re.sub(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", text)
+
+
+def markdown_facts(facts: Mapping[str, str]) -> str:
+    """Return a list of terms and what is said of each; of several lines, as a list below the term."""
+    lines = []
+    for term, said in facts.items():
+        several = [markdown_text(line) for line in said.splitlines()]
+        lines += [f"- {term}: {several[0]}"] if len(several) == 1 else [f"- {term}:", *(f"  - {s}" for s in several)]
+    return "\n".join(lines)
 
 
 def printable(value: object) -> str:

@@ -11,7 +11,8 @@ import pandas as pd
 
 from cxr_runner.artifacts import read_json
 from cxr_runner.markdown import printable
-from cxr_runner.report.cohorts import Cohort, data_overrides, same_images
+from cxr_runner.report.cohorts import Cohort, same_images
+from cxr_runner.report.commands import data_overrides
 from cxr_runner.report.comparison import METRICS
 from cxr_runner.report.pictures import class_counts
 from cxr_runner.stats.intervals import wilson

@@ -215,7 +215,7 @@ def _claims_table(verdicts: Sequence[Verdict], rows: Sequence[ClaimRow]) -> Tabl
             "alone": verdict.alone,
             "runs": row.runs,
             "needs": row.needs,
-            "command": row.command,
+            "command": row.command.replace("\n", "; "),
         }
         for verdict, row in zip(verdicts, rows, strict=True)
     ]

@@ -1,9 +1,10 @@
 """The claims as a page of their own, in Markdown: definitions, rules, and all tests behind the verdicts."""
 
 from collections.abc import Iterable
+from textwrap import indent
 
 from cxr_runner.claims.stated import Condition
-from cxr_runner.markdown import markdown_text
+from cxr_runner.markdown import markdown_facts, markdown_text
 from cxr_runner.report.sections import Section
 from cxr_runner.study import load_study
 
@@ -24,8 +25,8 @@ def claims_page(sections: Iterable[Section]) -> str:
     for section in sections:
         parts += [f"## {markdown_text(section.cohort.heading)}", markdown_text(section.claims.summary)]
         parts += [section.claims.tables[0].markdown().rstrip("\n")]
-        facts = [f"- {term}: {markdown_text(section.facts[term])}" for term in _FACTS if term in section.facts]
-        parts += ["\n".join(facts), *_claims(section)]
+        facts = {term: section.facts[term] for term in _FACTS if term in section.facts}
+        parts += [markdown_facts(facts), *_claims(section)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -69,7 +70,7 @@ def _claims(section: Section) -> Iterable[str]:
         lines += [f"- Stated: {markdown_text(_stated(condition))}" for condition in claim.conditions]
         lines += [f"- {markdown_text(sentence)}" for sentence in row.how]
         lines += [f"- What would decide it: {markdown_text(row.needs)}"] if row.needs else []
-        lines += ["", f"      {row.command}"] if row.command else []
+        lines += ["", indent(row.command, " " * 6)] if row.command else []
         yield "\n".join(lines)
 
 

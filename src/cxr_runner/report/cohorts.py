@@ -4,18 +4,16 @@ Sizes stand beside each other and are never averaged together; different images 
 """
 
 import json
-import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.resources import files
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from cxr_runner.artifacts import Run
-from cxr_runner.report.configurations import label, override
+from cxr_runner.report.commands import Way, commands_missing, commands_run, trained_ways
+from cxr_runner.report.configurations import label
 from cxr_runner.runs import DataSet
 from cxr_runner.samples import Sample, read_samples, samples_path
 from cxr_runner.sources import About
@@ -98,17 +96,26 @@ class Cohort:
                     return found
         return []
 
-    def command(self, row_ids: Iterable[str], seeds: int = 3) -> str:
-        """Return the command that trains rows of the study on these images."""
-        rows = [load_study().row(row_id) for row_id in row_ids]
-        experiments = ",".join(row.experiment for row in rows)
-        image_size = self.sizes[0]
-        for repetition in self.repetitions.values():  # as large as others of the family
-            if repetition.row.family == rows[0].family:
-                image_size = repetition.image_size
-        config = self.data_sets[0].runs[0].config["data"] | {"image_size": image_size}
-        arguments = [f"experiment={experiments}", f"seeds={seeds}", *data_overrides(config)]
-        return shlex.join(["cxr-run", "-m", *arguments])
+    @cached_property
+    def trained(self) -> dict[str, dict[Way, int]]:
+        """How each row of the study was trained, as :func:`cxr_runner.report.commands.trained_ways` finds it."""
+        return trained_ways(self.data_sets)
+
+    @property
+    def commands(self) -> list[str]:
+        """The commands that trained the rows of the study that have runs."""
+        return commands_run(self.trained, self.data_sets[0].runs[0].config["data"])
+
+    def command(self, row_ids: Iterable[str], seeds: int | None = None, overrides: Sequence[str] = ()) -> str:
+        """Return what trains rows of the study on these images: a command a line, each for rows with the same settings.
+
+        Args:
+            row_ids: of the rows.
+            seeds: how many; None takes those of the runs of their family.
+            overrides: further ones.
+        """
+        config = self.data_sets[0].runs[0].config["data"] | {"image_size": self.sizes[0]}
+        return "\n".join(commands_missing(self.trained, config, row_ids, seeds, overrides))
 
 
 def form_cohorts(data_sets: Sequence[DataSet]) -> list[Cohort]:
@@ -162,22 +169,3 @@ def _repetitions(data_set: DataSet) -> Iterable[Repetition]:
         mask = (names == chosen).to_numpy()
         runs = tuple(run for run, taken in zip(data_set.runs, mask, strict=True) if taken)
         yield Repetition(row, data_set.image_size, runs, data_set.table[mask].reset_index(drop=True))
-
-
-def data_overrides(config: dict[str, Any]) -> list[str]:
-    """Return what to write after ``cxr-run`` to get these images: only what differs from the defaults."""
-    name = config.get("name")
-    defaults = files("cxr_runner.conf").joinpath("data").joinpath(f"{name}.yaml") if isinstance(name, str) else None
-    if defaults is None or "/" in str(name) or not defaults.is_file():
-        return []
-    usual = yaml.safe_load(defaults.read_text("utf-8"))
-    return [f"data={name}", *_differing(config, usual, "data.")]
-
-
-def _differing(config: dict[str, Any], usual: dict[str, Any], prefix: str) -> Iterable[str]:
-    for key, value in config.items():
-        default = usual.get(key)
-        if isinstance(value, dict) and isinstance(default, dict):
-            yield from _differing(value, default, f"{prefix}{key}.")
-        elif value != default:
-            yield override(f"{prefix}{key}", value)

@@ -1,8 +1,9 @@
 """The page in Markdown, for a repository or a terminal."""
 
 from collections.abc import Iterable
+from textwrap import indent
 
-from cxr_runner.markdown import markdown_text
+from cxr_runner.markdown import markdown_facts, markdown_text
 from cxr_runner.report.baselines import LEGEND as BASELINES_LEGEND
 from cxr_runner.report.export import Table
 from cxr_runner.report.page import Page
@@ -38,7 +39,7 @@ def markdown_page(page: Page) -> str:
 def _section(section: Section, page: Page) -> list[str]:
     parts = [f"## {markdown_text(section.cohort.heading)}", *_list(section.sentences)]
     parts += [_picture(section.overview, page), *_claims(section)]
-    parts += ["\n".join(f"- {term}: {markdown_text(said)}" for term, said in section.facts.items())]
+    parts += [markdown_facts(section.facts)]
     for table in section.tables:
         parts += [f"### {markdown_text(table.caption)}", table.markdown()]
     parts += [COMPARISON_LEGEND, BASELINES_LEGEND]
@@ -77,7 +78,7 @@ def _picture(picture: Picture, page: Page) -> str:
         lines.append(f"![{markdown_text(picture.alt)}](figures/{picture.name}.png)")
     lines += [markdown_text(note) for note in picture.notes]
     if picture.command:
-        lines.append(f"To make what is missing:\n\n    {picture.command}")
+        lines.append(f"To make what is missing:\n\n{indent(picture.command, ' ' * 4)}")
     return "\n\n".join(lines)
 
 

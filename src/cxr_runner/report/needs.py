@@ -57,10 +57,10 @@ def _ordered(where: Sequence[Place]) -> list[str]:
 
 
 def _command(where: Sequence[Place], seeds: int, cohort: Cohort) -> str:
-    """Return the command that makes runs at all these places."""
+    """Return what makes runs at all these places."""
     rows = _ordered(where)
     values: dict[str, list[str]] = {}
     for override in dict.fromkeys(place.override for place in where if place.override):
         key, _, value = override.partition("=")
         values.setdefault(key, []).append(value)
-    return " ".join([cohort.command(rows, seeds), *(f"{key}={','.join(found)}" for key, found in values.items())])
+    return cohort.command(rows, seeds, [f"{key}={','.join(found)}" for key, found in values.items()])

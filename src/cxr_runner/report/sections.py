@@ -82,7 +82,7 @@ class Section:
         figures: all others.
         claims: a verdict on each claim of the study.
         tables: for files.
-        facts: where the images and runs come from: terms and what is to be said of them.
+        facts: where the images and runs come from: terms and what is to be said of them, a command a line.
         not_drawn: by the path of a run why its history cannot be drawn.
         statistics: how sure the figures are, and which differ.
     """
@@ -253,11 +253,8 @@ def _facts(cohort: Cohort) -> dict[str, str]:
         "Versions": _distinct(_versions(run.metrics.get("versions")) for run in runs),
         "Commit": _distinct(str(run.metrics.get("git_commit") or "") for run in runs),
     }
-    repeated = list(cohort.repetitions)
-    if repeated:
-        seeds = max(len(repetition.runs) for repetition in cohort.repetitions.values())
-        found["Command"] = cohort.command(repeated, seeds)
-    return {term: printable(said) for term, said in found.items() if said}
+    facts = {term: printable(said) for term, said in found.items() if said}
+    return facts | ({"Command": "\n".join(cohort.commands)} if cohort.commands else {})
 
 
 def _length(listed: object) -> str:
