@@ -17,6 +17,7 @@ from conftest import Answer
 from cxr_runner import cli
 from cxr_runner.config import KEYS
 from cxr_runner.errors import RunFailedError, UserError
+from cxr_runner.machine import describe_machine
 
 TINY = ("data.num_images=40", "data.image_size=16", "epochs=1", "progress=none")
 CARD = ("model=cnn", "optimizer=sgd", "loss.pos_weight=0.37")  # the first command of the README
@@ -78,6 +79,7 @@ def test_metrics_and_predictions_of_a_run_agree(cxr_run: Command, elsewhere: Pat
     (run,) = run_dirs(elsewhere / "outputs")
     metrics = json.loads((run / "metrics.json").read_text("utf-8"))
     assert {"train_seconds", "engine", "device", "versions", "data_fingerprint", "git_commit"} < set(metrics)
+    assert metrics["machine"] == describe_machine()
     assert metrics["pos_weight"] == 0.37
     predictions = pd.read_csv(run / "predictions.csv")
     assert ",".join(predictions) == "split,name,label,logit,probability"

@@ -1,9 +1,32 @@
-"""What of the machine this process may use: cores and memory."""
+"""The machine, and what of it this process may use: processor, cores, memory, operating system."""
 
+import ctypes
 import math
 import os
+import platform
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+
+def describe_machine(root: Path = Path("/")) -> dict[str, Any]:
+    """Describe what a run computes on, ready for JSON; it takes no other process.
+
+    Args:
+        root: below which ``proc`` and ``sys`` are looked for.
+
+    Returns:
+        ``cpu``: the model of the processor; ``cores`` and ``memory``, in bytes: what this process may use, the latter
+        None where the system does not tell; ``system``: the operating system.
+    """
+    memory = memory_bytes(root)
+    return {
+        "cpu": _cpu_name(root),
+        "cores": num_cores(),
+        "memory": int(memory) if math.isfinite(memory) else None,
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+    }
 
 
 def num_cores() -> int:
@@ -46,8 +69,25 @@ def _cgroup_limits(root: Path) -> Iterator[int]:
                 yield int(limit)
 
 
+def _cpu_name(root: Path) -> str:
+    for line in _read(root / "proc/cpuinfo").splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == "model name" and value.strip():
+            return " ".join(value.split())
+    name = _sysctl("machdep.cpu.brand_string") if sys.platform == "darwin" else os.environ.get("PROCESSOR_IDENTIFIER")
+    return name or platform.machine()
+
+
+def _sysctl(name: str) -> str:
+    """Ask macOS for a text; '' where it has none. Source: sysctlbyname(3)."""
+    ask, buffer = ctypes.CDLL(None).sysctlbyname, ctypes.create_string_buffer(256)
+    size = ctypes.c_size_t(len(buffer))
+    failed = ask(name.encode(), buffer, ctypes.byref(size), None, ctypes.c_size_t(0))
+    return "" if failed else buffer.value.decode("utf-8", "replace")
+
+
 def _read(path: Path) -> str:
     try:
-        return path.read_text()
+        return path.read_text("utf-8", "replace")
     except OSError:
         return ""

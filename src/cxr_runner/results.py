@@ -14,6 +14,7 @@ from torch import Tensor
 from cxr_runner.artifacts import RunDir, replacing, write_csv, write_json
 from cxr_runner.dataset import Dataset
 from cxr_runner.diagnosis import explain_collapse
+from cxr_runner.machine import describe_machine
 from cxr_runner.metrics import compute_metrics, is_collapsed
 from cxr_runner.train import Trainer
 
@@ -73,8 +74,8 @@ def _predictions(split: str, dataset: Dataset, logits: Tensor) -> pd.DataFrame:
 
 
 def describe_origin() -> dict[str, Any]:
-    """Return the versions and the commit of the code that runs, ready for JSON."""
-    return {"versions": _versions(), "git_commit": _git_commit()}
+    """Return the versions and the commit of the code that runs, and the machine that it runs on, ready for JSON."""
+    return {"machine": describe_machine(), "versions": _versions(), "git_commit": _git_commit()}
 
 
 def _versions() -> dict[str, str]:

@@ -3,7 +3,6 @@
 import argparse
 import multiprocessing
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -241,31 +240,20 @@ def describe_machine(options: Options) -> dict[str, Any]:
     """Return what a reader of figures has to know of the machine, ready for JSON."""
     from cxr_runner.results import describe_origin  # torch, which commands that are measured do not share
 
-    gpu = None
+    origin, gpu = describe_origin(), None
     if options.device == "cuda":
         import torch
 
         gpu = torch.cuda.get_device_name()
     return {
-        "cpu": _cpu_name(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        **origin.pop("machine"),
         "gpu": gpu,
         "load": os.getloadavg()[0],
-        "system": platform.platform(),
         "torch": version("torch"),
         "date": datetime.now(UTC).date().isoformat(),
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        **describe_origin(),
+        **origin,
     }
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def _cpu_seconds() -> float:

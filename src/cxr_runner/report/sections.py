@@ -1,14 +1,13 @@
 """What the report has to say of one cohort."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from cxr_runner.claims.verdicts import decide
-from cxr_runner.markdown import printable
 from cxr_runner.report.baselines import Baselines
 from cxr_runner.report.claims import ClaimsReport, converged_picture, report_claims
 from cxr_runner.report.cohorts import Cohort
@@ -17,8 +16,9 @@ from cxr_runner.report.configurations import label
 from cxr_runner.report.evidence import gather_evidence
 from cxr_runner.report.export import Table, mean_sd, number, plural
 from cxr_runner.report.material import Material
-from cxr_runner.report.pictures import Picture, class_counts, other_curves, study_pictures
+from cxr_runner.report.pictures import Picture, other_curves, study_pictures
 from cxr_runner.report.predictions import Predictions
+from cxr_runner.report.provenance import gather_facts
 from cxr_runner.report.statistics import Statistics, gather_statistics
 from cxr_runner.report.tables import comparison, published_tables
 from cxr_runner.study import load_study
@@ -27,7 +27,6 @@ if TYPE_CHECKING:  # matplotlib is imported when there is something to draw
     from matplotlib.figure import Figure
 
 _NUM_NAMED = 3  # collapsed configurations named in the summary; the tables name all
-_VERSIONS = ("python", "cxr-runner", "torch", "torchvision", "numpy")
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def gather_section(
         figures=[_named(picture, suffix) for picture in figures],
         claims=replace(claims, tables=[table.suffixed(suffix) for table in claims.tables]),
         tables=[table.suffixed(suffix) for table in tables],
-        facts=_facts(cohort),
+        facts=gather_facts(cohort),
         not_drawn={path: why for path, why in problems.items() if path in paths},
         statistics=gather_statistics(cohort, predictions, suffix),
     )
@@ -233,39 +232,3 @@ def _cell(entry: Mapping[Any, Any]) -> Cell:
     ours = mean_sd(entry["mean"], entry["sd"]) or "all collapsed" * (entry["num_seeds"] > 0)
     of_all = number(entry["all_mean"]) if entry["num_collapsed"] else ""
     return Cell(ours, of_all, number(entry["published"], "g"), number(entry["difference"], "+.3f"), inside)
-
-
-def _facts(cohort: Cohort) -> dict[str, str]:
-    facts, runs = cohort.facts, [run for data_set in cohort.data_sets for run in data_set.runs]
-    tables = pd.concat([data_set.table for data_set in cohort.data_sets])
-    counts = class_counts(facts)
-    found = {
-        "Images": cohort.heading,
-        "Citation": cohort.about.citation or "not given",
-        "Licence": cohort.about.licence or "not given",
-        "Counts": "; ".join(
-            f"{split} " + ", ".join(f"{n:,} {name}" for name, n in classes.items()) for split, classes in counts.items()
-        ),
-        "Duplicates dropped": _length(facts.get("duplicates_dropped")),
-        "Unreadable, skipped": _length(facts.get("unreadable_skipped")),
-        "Fingerprint": ", ".join(f"{data_set.fingerprint} ({data_set.image_size} px)" for data_set in cohort.data_sets),
-        "Engine and device": _distinct(f"{e} on {d}" for e, d in zip(tables["engine"], tables["device"], strict=True)),
-        "Versions": _distinct(_versions(run.metrics.get("versions")) for run in runs),
-        "Commit": _distinct(str(run.metrics.get("git_commit") or "") for run in runs),
-    }
-    facts = {term: printable(said) for term, said in found.items() if said}
-    return facts | ({"Command": "\n".join(cohort.commands)} if cohort.commands else {})
-
-
-def _length(listed: object) -> str:
-    return str(len(listed)) if isinstance(listed, Sequence) and not isinstance(listed, str) else ""
-
-
-def _versions(versions: object) -> str:
-    if not isinstance(versions, Mapping):
-        return ""
-    return ", ".join(f"{name} {versions[name]}" for name in _VERSIONS if name in versions)
-
-
-def _distinct(texts: Any) -> str:
-    return "; ".join(dict.fromkeys(text for text in sorted(texts) if text))
