@@ -1,12 +1,20 @@
-"""The notebooks run from top to bottom, and are committed without outputs."""
+"""The notebooks run from top to bottom in a kernel and show their figures, and are committed without outputs."""
 
 import json
-import os
+import pickle
+import shutil
 import subprocess
 import sys
+from base64 import b64decode
 from pathlib import Path
 
+import nbformat
 import pytest
+from matplotlib.figure import Figure
+from nbclient import NotebookClient
+
+from cxr_runner.notebook import make_shown
+from study_trees import write_study
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 
@@ -26,13 +34,47 @@ def test_outputs_are_stripped_and_cells_hold_no_logic(notebook: Path) -> None:
         assert not any(line.startswith(("def ", "class ", "if ")) for line in cell["source"])  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_it_runs_from_top_to_bottom(notebook: Path, tmp_path: Path) -> None:
-    script = "\n".join("".join(cell["source"]) for cell in code_cells(notebook))  # type: ignore[arg-type]
-    environment = os.environ | {
-        "CXR_NOTEBOOK_DATA": "data=phantom data.num_images=60 data.image_size=24",
-        "CXR_NOTEBOOK_OUTPUTS": str(tmp_path / "outputs"),
-    }
-    command = [sys.executable, "-W", "error", "-c", script]
-    process = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
-    assert (process.returncode, process.stderr) == (0, "")
+@pytest.fixture
+def jupyter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels of this environment, whatever is installed and set up for the user."""
+    for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    for name in ("JUPYTER_PATH", "JUPYTER_CONFIG_PATH", "MPLBACKEND", "CXR_NOTEBOOK_OUTPUTS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CXR_NOTEBOOK_DATA", "data=phantom data.num_images=60 data.image_size=24")
+
+
+@pytest.mark.usefixtures("jupyter")
+@pytest.mark.parametrize(("name", "folder"), [("01_explore_the_data", "notebooks"), ("02_reproduce_the_study", ".")])
+def test_it_runs_from_top_to_bottom_and_shows_its_figures(name: str, folder: str, tmp_path: Path) -> None:
+    shutil.copytree(NOTEBOOKS[0].parent, tmp_path / "notebooks")
+    content = nbformat.read(tmp_path / "notebooks" / f"{name}.ipynb", as_version=4)
+    client = NotebookClient(content, timeout=300, kernel_name="python3", resources=_started_in(tmp_path / folder))
+    client.execute()
+    cells = [cell for cell in content.cells if cell.cell_type == "code"]
+    streams = [output.text for cell in cells for output in cell.outputs if output.get("name") == "stderr"]
+    assert streams == []
+    figures = [cell for cell in cells if cell.source.startswith("cxr_runner.study_figure")]
+    shown = [[output.data.get("image/png", "") for output in cell.outputs] for cell in figures]
+    assert len(figures) >= 2
+    assert all(len(pngs) == 1 and b64decode(pngs[0]).startswith(b"\x89PNG") for pngs in shown)
+    assert (tmp_path / folder / "outputs" / "notebooks" / "runs").is_dir()
+
+
+def _started_in(folder: Path) -> dict[str, dict[str, str]]:
+    return {"metadata": {"path": str(folder)}}
+
+
+def test_a_figure_is_a_picture_without_pyplot(tmp_path: Path) -> None:
+    write_study(tmp_path, rows=["20"])
+    code = f"import cxr_runner, sys; f = cxr_runner.study_figure({str(tmp_path)!r}, 18); png = f._repr_png_(); "
+    code += "assert png.startswith(b'\\x89PNG'), png; assert 'matplotlib.pyplot' not in sys.modules"
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=120)
+
+
+def test_a_figure_shows_texts_that_its_font_lacks_and_can_be_pickled() -> None:
+    figure = Figure()
+    figure.suptitle("\u80ba")
+    shown = make_shown(figure)
+    assert shown is figure
+    assert pickle.loads(pickle.dumps(shown))._repr_png_() == shown._repr_png_()

@@ -67,7 +67,7 @@ def study_figure(root: Path | str = "outputs", number: int = 9) -> "Figure":
         number: of the figure in the study.
 
     Returns:
-        A matplotlib figure; a notebook shows it.
+        A matplotlib figure; a notebook shows it, pyplot imported or not.
 
     Raises:
         UserError: there is no such figure, or runs are missing; the message says which command makes them.
@@ -84,7 +84,9 @@ def study_figure(root: Path | str = "outputs", number: int = 9) -> "Figure":
         raise UserError.for_key(
             "number", number, "no runs to draw it from; make them with " + picture.command.replace("\n", "; ")
         )
-    return picture.draw()
+    from cxr_runner.notebook import make_shown
+
+    return make_shown(picture.draw())
 
 
 def _only_cohort(root: Path) -> Cohort:
