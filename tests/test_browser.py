@@ -25,17 +25,27 @@ ACT = """
 <script>
 addEventListener("load", () => {
 const box = document.querySelector("#runs [data-tools]");
-const column = [...box.querySelectorAll("thead th")].findIndex((th) => th.textContent.startsWith("accuracy"));
-const values = () => [...box.querySelectorAll("tbody tr")].filter((row) => !row.hidden)
-  .map((row) => Number(row.cells[column].textContent));
-const button = box.querySelectorAll("thead button")[column];
+const headings = [...box.querySelectorAll("thead th")];
+const place = (words) => headings.findIndex((th) => th.textContent === words);
+const cells = (words) => [...box.querySelectorAll("tbody tr")].filter((row) => !row.hidden)
+  .map((row) => row.cells[place(words)].textContent);
+const values = () => cells("accuracy").map(Number);
+const click = (words) => box.querySelectorAll("thead button")[place(words)].click();
 const input = box.querySelector("input");
 const seen = { before: values() };
-button.click();
+click("accuracy");
 seen.ascending = values();
-seen.sorted = button.parentElement.getAttribute("aria-sort");
-button.click();
+seen.sorted = headings[place("accuracy")].getAttribute("aria-sort");
+click("accuracy");
 seen.descending = values();
+seen.texts = {};
+for (const words of ["optimizer", "collapsed"]) {
+  const before = cells(words);
+  click(words);
+  const ascending = cells(words);
+  click(words);
+  seen.texts[words] = [before, ascending, cells(words)];
+}
 input.value = "TABLE1_20 sgd";
 input.dispatchEvent(new Event("input"));
 seen.filtered = values().length;
@@ -54,7 +64,7 @@ document.body.append(answer);
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("tree")
-    write_study(root, rows=["0", "1", "2", "20", "22", "23"])
+    write_study(root, rows=["0", "1", "2", "7", "17", "20", "22", "23"])  # 7 is made up as collapsed, 17 is Adam
     write_run(root, "<script>document.title='broken'</script>, \n", status={"state": "failed", "error": "<b>"})
     write_report(root, root / "report")
     return root / "report" / "index.html"
@@ -83,6 +93,9 @@ def test_the_page_sorts_filters_and_reports_no_error(page: Path, width: int) -> 
     assert seen["ascending"] == sorted(seen["before"]) != seen["before"]
     assert seen["descending"] == seen["ascending"][::-1]
     assert seen["sorted"] == "ascending"
+    for before, ascending, descending in seen["texts"].values():
+        assert ascending == sorted(before)
+        assert descending == ascending[::-1] != before
     assert (seen["filtered"], seen["output"]) == (3, f"3 of {len(seen['before'])}")
     assert seen["wide"] <= 0  # only tables and pictures scroll sideways, never the page
     assert seen["broken"] == 0

@@ -4,15 +4,15 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 
-def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], num_texts: int) -> str:
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], numeric: Iterable[bool]) -> str:
     """Return a table.
 
     Args:
         header: the titles of the columns.
         rows: cells of any text.
-        num_texts: how many columns are texts; those after them are right-aligned.
+        numeric: of every column whether it holds numbers, which are right-aligned.
     """
-    rule = ["---"] * num_texts + ["---:"] * (len(header) - num_texts)
+    rule = ["---:" if right else "---" for right in numeric]
     lines = [list(header), rule, *([markdown_text(cell) for cell in row] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 

@@ -46,7 +46,7 @@ def interval_table(resampling: Resampling, repetitions: Mapping[str, Repetition]
         f"variances over seeds and {unit} add up, Student t; none from a single seed). Collapsed runs count in the "
         "mean of all alone."
     )
-    return Table("certainty", caption, data, shown, 2, "Seeds and test images")
+    return Table("certainty", caption, data, shown, ("model", "metric"), "Seeds and test images")
 
 
 def pair_table(resampling: Resampling, figure: int) -> Table | None:
@@ -78,7 +78,7 @@ def pair_table(resampling: Resampling, figure: int) -> Table | None:
         "first : only the second decides correctly) and DeLong compare the median runs alone. All "
         f"p values are Holm's for {len(pairs)} comparisons: the two differ where it is below {LEVEL}."
     )
-    return Table(f"pairs{figure}", caption, data, shown, 2, f"Fig. {figure} by pairs")
+    return Table(f"pairs{figure}", caption, data, shown, ("models", "what they are"), f"Fig. {figure} by pairs")
 
 
 def pair_sentence(table: Table, figure: int) -> str:

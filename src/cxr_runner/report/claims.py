@@ -222,7 +222,7 @@ def _claims_table(verdicts: Sequence[Verdict], rows: Sequence[ClaimRow]) -> Tabl
     columns = ["verdict", "claim", "where", "rests on model (seeds)", "what would decide it"]
     shown = [[row.word, row.says, row.place, row.runs or "no runs", row.needs] for row in rows]
     caption = "The study's claims, each tested as study.yaml stated it before the runs were looked at."
-    return Table("claims", caption, pd.DataFrame(entries), pd.DataFrame(shown, columns=columns), num_texts=5)
+    return Table("claims", caption, pd.DataFrame(entries), pd.DataFrame(shown, columns=columns), tuple(columns))
 
 
 def _tests_table(verdicts: Sequence[Verdict]) -> Table:
@@ -244,4 +244,4 @@ def _tests_table(verdicts: Sequence[Verdict]) -> Table:
         "The tests behind the claims. Where a model is held against another: the former minus the latter, over seeds "
         "with which both live."
     )
-    return Table("claim_tests", caption, data, pd.DataFrame(shown, columns=columns), num_texts=5)
+    return Table("claim_tests", caption, data, pd.DataFrame(shown, columns=columns), tuple(columns[:5]))

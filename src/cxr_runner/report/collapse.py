@@ -25,6 +25,7 @@ _WORDS = {
     "dead_end": "dead at the end",
     "path": "run",
 }
+_TEXTS = ("model", "name", "reason", "dead at the start", "dead at the end", "run")
 
 
 def collapsed_table(cohorts: Sequence[Cohort]) -> Table:
@@ -39,7 +40,7 @@ def collapsed_table(cohorts: Sequence[Cohort]) -> Table:
     shown = pd.DataFrame(
         {words: [cell(value) for value in data[column].astype(object)] for column, words in _WORDS.items()}
     )
-    return Table("collapsed", _LEGEND, data, shown, num_texts=len(_WORDS))
+    return Table("collapsed", _LEGEND, data, shown, _TEXTS)
 
 
 def _collapsed(runs: Sequence[Run], table: pd.DataFrame) -> list[tuple[Run, dict[Any, Any]]]:

@@ -20,7 +20,7 @@ class Table:
         caption: what it shows, in a sentence or two.
         data: with all digits and the names of the API.
         shown: texts under headings for people, in the same order of rows.
-        num_texts: how many of the first columns of ``shown`` are texts; the others are aligned to the right.
+        texts: the headings of the columns of ``shown`` that hold words; all others hold numbers.
         title: where one stands above it, '' for none.
     """
 
@@ -28,7 +28,7 @@ class Table:
     caption: str
     data: pd.DataFrame
     shown: pd.DataFrame
-    num_texts: int = 1
+    texts: tuple[str, ...]
     title: str = ""
 
     @property
@@ -37,20 +37,25 @@ class Table:
         cells: list[list[str]] = self.shown.to_numpy(dtype=object).tolist()
         return cells
 
+    @property
+    def numeric(self) -> list[bool]:
+        """Of every column of ``shown`` whether it holds numbers: these are aligned to the right, and sorted as such."""
+        return [heading not in self.texts for heading in self.shown.columns]
+
     def suffixed(self, suffix: str) -> "Table":
         """Return the same table under a name with a suffix."""
         return replace(self, name=self.name + suffix)
 
     def markdown(self) -> str:
         """Return ``shown`` as a Markdown table."""
-        return markdown_table(list(self.shown.columns), self.rows, self.num_texts)
+        return markdown_table(list(self.shown.columns), self.rows, self.numeric)
 
 
 def write_table(table: Table, folder: Path) -> None:
     """Write a table as CSV, Markdown and LaTeX."""
     write_csv(folder / f"{table.name}.csv", table.data)
     write_text(folder / f"{table.name}.md", table.markdown())
-    alignment = "l" * table.num_texts + "r" * (table.shown.shape[1] - table.num_texts)
+    alignment = "".join("r" if right else "l" for right in table.numeric)
     latex = table.shown.to_latex(index=False, escape=True, column_format=alignment)
     write_text(folder / f"{table.name}.tex", _LATEX_NOTE + latex)
 

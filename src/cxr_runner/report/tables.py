@@ -61,7 +61,7 @@ def study_table(table: int) -> Table:
         }
     )
     caption = f"Table {table} of the study, as the experiment files configure it."
-    return Table(f"table{table}", caption, data, shown, num_texts=5)
+    return Table(f"table{table}", caption, data, shown, ("model", "experiment", "what it is", "optimizer"))
 
 
 def published_tables(cohort: Cohort) -> dict[int, pd.DataFrame]:
@@ -90,7 +90,7 @@ def comparison(table: pd.DataFrame, figure: int, cohort: Cohort) -> Table:
     )
     caption = f"Fig. {figure} of the study made anew on {cohort.heading}, beside the published values."
     data = table.assign(data=cohort.about.title)
-    return Table(f"fig{figure}", caption, data, shown, num_texts=2)
+    return Table(f"fig{figure}", caption, data, shown, ("model", "metric", "inside"))
 
 
 def configurations(cohorts: Sequence[Cohort]) -> Table:
@@ -107,7 +107,7 @@ def configurations(cohorts: Sequence[Cohort]) -> Table:
         row |= {"collapsed": str(entry["num_collapsed"]), "train s": number(entry["train_seconds_mean"], ".1f")}
         rows.append(row)
     columns = ["configuration", "differs in", "model", "data", "px", "seeds", *_AVERAGED_WORDS, "collapsed", "train s"]
-    return Table("configurations", LEGEND, data, pd.DataFrame(rows, columns=columns), num_texts=4)
+    return Table("configurations", LEGEND, data, pd.DataFrame(rows, columns=columns), tuple(columns[:4]))
 
 
 def all_runs(cohorts: Sequence[Cohort]) -> Table:
@@ -117,23 +117,23 @@ def all_runs(cohorts: Sequence[Cohort]) -> Table:
     shown = pd.DataFrame(
         {words: [cell(value) for value in data[column].astype(object)] for column, words in _RUN_WORDS.items()}
     )
-    return Table("runs", "All finished runs; metrics of the test split.", data, shown, num_texts=3)
+    texts = tuple(words for column, words in _RUN_WORDS.items() if not _holds_numbers(data[column]))
+    return Table("runs", "All finished runs; metrics of the test split.", data, shown, texts)
 
 
 def left_out_table(left_out: pd.DataFrame) -> Table:
     """Return the runs that are in no other table and in no picture, with the reasons."""
     caption = "These are in no table and no picture."
     shown = left_out.rename(columns={"path": "run"})
-    return Table("left_out", caption, left_out, shown, num_texts=3)
+    return Table("left_out", caption, left_out, shown, tuple(shown.columns))
 
 
 def errata_table(name: str, caption: str, data: pd.DataFrame) -> Table:
     """Return a table of :mod:`cxr_runner.study.errata` or :mod:`cxr_runner.study.slips`."""
     words = {column: str(column).replace("_", " ") for column in data}
     shown = pd.DataFrame({words[column]: [cell(value, 4) for value in data[column].astype(object)] for column in data})
-    numeric = [pd.api.types.is_numeric_dtype(data[column]) for column in data]
-    num_texts = numeric.index(True) if True in numeric else len(numeric)
-    return Table(name, caption, data, shown, num_texts)
+    texts = tuple(words[column] for column in data if not _holds_numbers(data[column]))
+    return Table(name, caption, data, shown, texts)
 
 
 def text(value: object) -> str:
@@ -144,6 +144,10 @@ def text(value: object) -> str:
 def yes_no(value: object) -> str:
     """Return yes or no, '' for what is not known."""
     return "" if pd.isna(value) else "yes" if value else "no"  # type: ignore[call-overload]
+
+
+def _holds_numbers(column: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
 
 
 def cell(value: object, digits: int = 3) -> str:

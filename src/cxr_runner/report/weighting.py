@@ -81,7 +81,7 @@ def weight_table(resampling: Resampling) -> Table | None:
         "construction; what is left at the same validation specificity, or with the shift undone "
         "(impossible behind a last ReLU), is what else it does."
     )
-    return Table("weight", caption, data, shown, 2, "With and without class weight")
+    return Table("weight", caption, data, shown, ("models", "threshold"), "With and without class weight")
 
 
 def weight_sentence(table: Table) -> str:
@@ -119,7 +119,7 @@ def quality_table(resampling: Resampling) -> Table:
         "of the last two columns are chosen on validation; in brackets the specificity that they have on the test "
         "split."
     )
-    return Table("quality", caption, data, shown, 1, "Ranking, calibration, sensitivity at fixed specificity")
+    return Table("quality", caption, data, shown, ("model",), "Ranking, calibration, sensitivity at fixed specificity")
 
 
 def undone(found: Logits) -> NDArray[np.float64] | None:

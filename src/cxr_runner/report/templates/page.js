@@ -28,11 +28,12 @@ for (const box of document.querySelectorAll("[data-tools]")) {
       heading.setAttribute("aria-sort", ascending ? "ascending" : "descending");
       const cell = (row) => row.cells[column].textContent.trim();
       const numeric = heading.classList.contains("number");
-      const empty = (text) => text === "" || (numeric && Number.isNaN(parseFloat(text)));
+      const number = (text) => parseFloat(text.replace(/^< /, "").replace("−", "-").replaceAll(",", ""));
+      const empty = (text) => text === "" || (numeric && Number.isNaN(number(text)));
       rows.sort((one, other) => {
         const [a, b] = [cell(one), cell(other)];
         if (empty(a) || empty(b)) return empty(a) - empty(b); // what is missing comes last, either way
-        const order = numeric ? parseFloat(a) - parseFloat(b) : a.localeCompare(b, "en", { numeric: true });
+        const order = numeric ? number(a) - number(b) : a.localeCompare(b, "en", { numeric: true });
         return ascending ? order : -order;
       });
       body.append(...rows);
