@@ -1,5 +1,6 @@
 """The report on runs of the study's rows."""
 
+import json
 import shutil
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -81,15 +82,23 @@ def test_tables_1_and_2_have_every_row_as_its_experiment_file_says(whole: Path) 
 
 def test_the_comparison_is_mean_interval_and_difference_by_hand(tmp_path: Path) -> None:
     write_study(tmp_path, seeds=range(4), rows=["20"])
+    values = np.array([0.938, 0.946, 0.941, 0.947])
+    for seed, value in enumerate(values):
+        (path,) = tmp_path.glob(f"runs/*/seed={seed}/metrics.json")
+        metrics = json.loads(path.read_text())
+        metrics["test"]["accuracy_batch_mean"] = value
+        path.write_text(json.dumps(metrics))
     table = cxr_runner.comparison_table(tmp_path, 20).set_index(["row", "metric"])
-    values = cxr_runner.load_runs(tmp_path)["accuracy_batch_mean"].to_numpy()
     entry = table.loc[("20", "accuracy_batch_mean")]
-    half = 3.182446305 * values.std(ddof=1) / 2  # t of 3 degrees of freedom at 97.5 %, root of 4 seeds
+    error = 3.182446305 * values.std(ddof=1)  # t of 3 degrees of freedom at 97.5 %
+    half, wide = error * np.sqrt(1 / 4), error * np.sqrt(1 + 1 / 4)  # of the mean of 4 seeds, and of one more
     assert (entry["low"], entry["high"]) == pytest.approx((values.mean() - half, values.mean() + half))
+    assert (entry["next_low"], entry["next_high"]) == pytest.approx((values.mean() - wide, values.mean() + wide))
     assert (entry["lowest"], entry["highest"]) == (values.min(), values.max())
     assert entry["published"] == pytest.approx(0.934)
     assert entry["difference"] == pytest.approx(values.mean() - 0.934)
-    assert bool(entry["inside"]) == (values.mean() - half - 0.0005 <= 0.934 <= values.mean() + half + 0.0005)
+    assert values.mean() - wide <= 0.934 < values.mean() - half - 0.0005  # of the two intervals in one alone
+    assert entry["inside"]
     assert table.loc[("20", "accuracy"), "wilson_low"] < table.loc[("20", "accuracy"), "mean"]
     assert np.isnan(table.loc[("20", "auroc"), "published"])
     assert len(table) == 6 * len(METRICS)
