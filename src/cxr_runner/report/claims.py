@@ -193,7 +193,7 @@ def _claimed(part: Part) -> str:
 
 
 def _signed(part: Part, value: float) -> str:
-    return f"{value:.3g}" if part.condition.expect == "above" else f"{value:+.3g}"
+    return number(value, ".3g" if part.condition.expect == "above" else "+.3g")
 
 
 def _outcome(part: Part) -> str:

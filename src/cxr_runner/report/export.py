@@ -74,8 +74,10 @@ def mean_sd(mean: float, sd: float) -> str:
 
 
 def number(value: float, form: str = ".3f") -> str:
-    """Return a number as text, '' where it is missing."""
-    return "" if pd.isna(value) else format(value, form)
+    """Return a number as people read it, with a true minus sign and a zero without any; '' where it is missing."""
+    written = "" if pd.isna(value) else format(value, form)
+    is_zero = not written.strip("+-0.")
+    return written.lstrip("+-") if is_zero else written.replace("-", "−", int(written.startswith("-")))
 
 
 def plural(count: int, noun: str) -> str:
@@ -84,11 +86,11 @@ def plural(count: int, noun: str) -> str:
 
 
 def between(low: float, high: float) -> str:
-    """Return both ends of an interval, '' where there is none."""
-    return "" if pd.isna(low) else f"{low:.3f} to {high:.3f}"
+    """Return both ends of an interval of a share, cut off at 0 and 1; '' where there is none."""
+    return "" if pd.isna(low) else f"{max(0.0, low):.3f} to {min(1.0, high):.3f}"
 
 
 def signed(difference: float, low: float, high: float) -> str:
     """Return a difference with both ends of its interval, as far as they are there."""
-    ends = "" if pd.isna(low) else f" ({low:+.3f} to {high:+.3f})"
-    return "" if pd.isna(difference) else f"{difference:+.3f}{ends}".replace("-", "−")
+    ends = "" if pd.isna(low) else f" ({number(low, '+.3f')} to {number(high, '+.3f')})"
+    return "" if pd.isna(difference) else number(difference, "+.3f") + ends
