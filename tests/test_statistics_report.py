@@ -196,6 +196,19 @@ def test_one_seed_is_compared_without_an_interval_over_seeds(tmp_path: Path) -> 
     assert sentences.count("a single seed shows no spread") == 2
 
 
+def test_pairs_that_could_be_tested_are_told_from_all_pairs_of_the_table(tree: Path, tmp_path: Path) -> None:
+    shutil.copytree(tree / "runs", tmp_path / "runs")
+    assert "would change: 4 of the 6 pairs (" in read(tmp_path)[1].sentences[1]
+    for seed in (0, 1):
+        collapse(tmp_path, "20", seed)
+        collapse(tmp_path, "23", seed)
+    said = " ".join(read(tmp_path)[1].sentences)
+    assert "of the 1 pair whose models both live with several of the same seeds" in said
+    assert "McNemar's test tells" in said
+    assert "of 6 pairs" in said
+    assert "of the 2 models that live with several seeds, with the weight and without," in said
+
+
 def test_the_page_has_every_table_with_its_files_and_is_the_same_every_time(tree: Path, tmp_path: Path) -> None:
     for out in ("one", "other"):
         write_report(tree, tmp_path / out)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from cxr_runner import stats
 from cxr_runner.report.cohorts import Repetition
-from cxr_runner.report.export import Table, between, mean_sd, number, signed
+from cxr_runner.report.export import Table, between, mean_sd, number, plural, signed
 from cxr_runner.report.resampling import LEVEL, ONE_SEED, Metric, Resampling
 from cxr_runner.study import FAMILIES, Row, load_study
 
@@ -44,7 +44,7 @@ def interval_table(resampling: Resampling, repetitions: Mapping[str, Repetition]
         "95 % intervals by what was left to chance: the seeds (mean over the runs that live, Student t), the test "
         f"images (one run, the median one: Wilson, or bootstrap over {unit}), and both at once (the mean; the "
         f"variances over seeds and {unit} add up, Student t; none from a single seed). Collapsed runs count in the "
-        "mean of all alone."
+        "mean of all alone. Intervals are shown cut off at 0 and 1."
     )
     return Table("certainty", caption, data, shown, ("model", "metric"), "Seeds and test images")
 
@@ -90,7 +90,8 @@ def pair_sentence(table: Table, figure: int) -> str:
     }
     found, num_tested = names["accuracy"], int(data["accuracy_p"].notna().sum())
     named = f" ({'; '.join(found[:5])}{f'; {len(found) - 5} more' * (len(found) > 5)})" if found else ""
-    counted = f"{len(found)} of {num_tested}{named}" if num_tested else ONE_SEED
+    which = " whose models both live with several of the same seeds" * (num_tested < len(data))
+    counted = f"{len(found)} of the {plural(num_tested, 'pair')}{which}{named}" if num_tested else ONE_SEED
     return (
         f"Pairs of models of Fig. {figure} that differ in accuracy beyond what other seeds and other test images would "
         f"change: {counted}. Of the median runs McNemar's test tells {len(names['mcnemar'])} of {len(data)} pairs "

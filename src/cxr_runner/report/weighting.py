@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cxr_runner import stats
-from cxr_runner.report.export import Table, mean_sd, number, signed
+from cxr_runner.report.export import Table, mean_sd, number, plural, signed
 from cxr_runner.report.predictions import Logits, Predictions
 from cxr_runner.report.resampling import LEVEL, ONE_SEED, Metric, Resampling
 from cxr_runner.study import Row, load_study
@@ -90,10 +90,11 @@ def weight_sentence(table: Table) -> str:
     if tested.empty:
         return f"Whether the class weight changes the accuracy: {ONE_SEED}."
     zero, matched = (tested[tested["rule"] == rule]["accuracy_holm"] < LEVEL for rule in ("zero", "matched"))
+    which = " that live with several seeds, with the weight and without," * (len(tested) < len(table.data))
     return (
-        f"The class weight changes the accuracy of {int(zero.sum())} of {len(zero)} models at the threshold 0, and of "
-        f"{int(matched.sum())} where both are cut at the same validation specificity (p below {LEVEL} after Holm's "
-        "correction)."
+        f"The class weight changes the accuracy of {int(zero.sum())} of the {plural(len(zero), 'model')}{which} at the "
+        f"threshold 0, and of {int(matched.sum())} where both are cut at the same validation specificity (p below "
+        f"{LEVEL} after Holm's correction)."
     )
 
 
