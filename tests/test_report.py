@@ -83,6 +83,13 @@ def test_the_table_of_runs_has_one_row_a_finished_run_with_its_figures(tmp_path:
     assert pd.isna(runs.loc["conv", "layers"])
 
 
+def test_no_number_of_the_table_of_runs_is_short_of_digits(tmp_path: Path) -> None:
+    write_run(tmp_path, metrics=run_metrics(99, 0, 0, 1, pos_weight=0.37, train_seconds=12345.67))
+    (line,) = (Report(tmp_path).out / "tables" / "runs.md").read_text("utf-8").splitlines()[2:]
+    assert " | 0.37 | 32 | 3 | 1.000 | " in line
+    assert line.endswith(" | no | 12,345.7 |")
+
+
 def test_whole_numbers_stay_whole_where_some_are_missing(tmp_path: Path) -> None:
     write_run(tmp_path, "linear")
     write_run(tmp_path, "conv", config=configuration(model=CNN))

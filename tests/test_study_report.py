@@ -1,6 +1,7 @@
 """The report on runs of the study's rows."""
 
 import json
+import re
 import shutil
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -69,6 +70,27 @@ def test_tables_come_as_csv_markdown_and_latex(whole: Path, name: str) -> None:
     assert len(data) == len(markdown) - 2 > 0
     assert latex.count(r"\\") == len(data) + 1
     assert all(rule in latex for rule in (r"\toprule", r"\midrule", r"\bottomrule"))
+
+
+def test_published_values_have_the_digits_that_the_study_prints(whole: Path) -> None:
+    lines = (whole / "tables" / "fig20.md").read_text("utf-8").splitlines()
+    cells = [line[2:-2].split(" | ") for line in lines if line.startswith("| 20: ")]
+    published = {row[1]: row[lines[0][2:-2].split(" | ").index("published")] for row in cells}
+    assert {metric: value for metric, value in published.items() if value} == {
+        "accuracy, mean over batches": "0.934",
+        "precision": "0.93",
+        "recall": "0.97",
+        "F1": "0.95",
+    }
+
+
+def test_columns_are_right_aligned_that_hold_numbers_and_no_others(whole: Path) -> None:
+    for path in (whole / "tables").glob("*.md"):
+        header, rule, *rows = (line[2:-2].split(" | ") for line in path.read_text("utf-8").splitlines())
+        for place, (heading, align) in enumerate(zip(header, rule, strict=True)):
+            cells = [row[place] for row in rows if row[place] not in ("", "none", "no runs", "open")]
+            number = all(re.match(r"(&lt; )?[+−]?[\d,.]+(?=$| (±|to|of|:|→|\(|%))", cell) for cell in cells)
+            assert number == (align == "---:") or not cells or heading.startswith("model"), (path.name, heading, cells)
 
 
 def test_tables_1_and_2_have_every_row_as_its_experiment_file_says(whole: Path) -> None:

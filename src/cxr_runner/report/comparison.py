@@ -44,6 +44,11 @@ def comparison_table(repetitions: Mapping[str, Repetition], figure: int) -> pd.D
     return pd.DataFrame(entries).astype({"image_size": "Int64", "inside": "boolean"})
 
 
+def published_digits(metric: str) -> int:
+    """Return how many decimals of a metric, as a fraction, the study prints."""
+    return 3 if METRICS[metric][1] == "accuracy" else 2
+
+
 def _entry(row: Row, repetition: Repetition | None, metric: str) -> dict[str, Any]:
     published, half_unit = _published(row, metric)
     entry: dict[str, Any] = {"row": row.id, "model": row.title, "image_size": None, "metric": metric}
@@ -91,4 +96,4 @@ def _published(row: Row, metric: str) -> tuple[float, float]:
     if field is None or row.published is None:
         return float("nan"), 0.0
     value = float(getattr(row.published, field))
-    return (value / 100, 0.0005) if field == "accuracy" else (value, 0.005)
+    return value / 100 if field == "accuracy" else value, 0.5 * 10 ** -published_digits(metric)

@@ -1,11 +1,11 @@
-"""The tables of the report: the study's own, as configured and made anew, all configurations, all runs, the errata."""
+"""The tables of the report: the study's own, as configured and made anew, all configurations, all runs."""
 
 from collections.abc import Sequence
 
 import pandas as pd
 
 from cxr_runner.report.cohorts import Cohort
-from cxr_runner.report.comparison import METRICS, comparison_table
+from cxr_runner.report.comparison import METRICS, comparison_table, published_digits
 from cxr_runner.report.configurations import AVERAGED, SUMMARY_COLUMNS, summarize
 from cxr_runner.report.export import Table, between, mean_sd, number
 from cxr_runner.runs import RUN_COLUMNS
@@ -43,6 +43,7 @@ _RUN_WORDS = {
     "collapsed": "collapsed",
     "train_seconds": "train s",
 }
+_RUN_FORMS = {"pos_weight": "g", "train_seconds": ",.1f"}  # all other broken numbers are metrics
 
 
 def study_table(table: int) -> Table:
@@ -79,7 +80,7 @@ def comparison(table: pd.DataFrame, figure: int, cohort: Cohort) -> Table:
             "metric": [METRICS[entry["metric"]][0] for entry in entries],
             "ours, alive": [mean_sd(entry["mean"], entry["sd"]) or "no runs" for entry in entries],
             "ours, all": [mean_sd(entry["all_mean"], entry["all_sd"]) for entry in entries],
-            "published": [number(entry["published"]) for entry in entries],
+            "published": [number(entry["published"], f".{published_digits(entry['metric'])}f") for entry in entries],
             "difference": [number(entry["difference"], "+.3f") for entry in entries],
             "inside": [yes_no(entry["inside"]) for entry in entries],
             "mean, 95 %": [between(entry["low"], entry["high"]) for entry in entries],
@@ -105,7 +106,7 @@ def configurations(cohorts: Sequence[Cohort]) -> Table:
         row["seeds"] = str(entry["num_seeds"])
         for metric, words in zip(AVERAGED, _AVERAGED_WORDS, strict=True):
             row[words] = mean_sd(entry[f"{metric}_mean"], entry[f"{metric}_sd"])
-        row |= {"collapsed": str(entry["num_collapsed"]), "train s": number(entry["train_seconds_mean"], ".1f")}
+        row |= {"collapsed": str(entry["num_collapsed"]), "train s": number(entry["train_seconds_mean"], ",.1f")}
         rows.append(row)
     columns = ["configuration", "differs in", "model", "data", "px", "seeds", *_AVERAGED_WORDS, "collapsed", "train s"]
     return Table("configurations", LEGEND, data, pd.DataFrame(rows, columns=columns), tuple(columns[:4]))
@@ -116,7 +117,10 @@ def all_runs(cohorts: Sequence[Cohort]) -> Table:
     tables = [data_set.table for cohort in cohorts for data_set in cohort.data_sets]
     data = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(RUN_COLUMNS))
     shown = pd.DataFrame(
-        {words: [cell(value) for value in data[column].astype(object)] for column, words in _RUN_WORDS.items()}
+        {
+            words: [cell(value, _RUN_FORMS.get(column, ".3f")) for value in data[column].astype(object)]
+            for column, words in _RUN_WORDS.items()
+        }
     )
     texts = tuple(words for column, words in _RUN_WORDS.items() if not _holds_numbers(data[column]))
     return Table("runs", "All finished runs; metrics of the test split.", data, shown, texts)
@@ -127,14 +131,6 @@ def left_out_table(left_out: pd.DataFrame) -> Table:
     caption = "These are in no table and no picture."
     shown = left_out.rename(columns={"path": "run"})
     return Table("left_out", caption, left_out, shown, tuple(shown.columns))
-
-
-def errata_table(name: str, caption: str, data: pd.DataFrame) -> Table:
-    """Return a table of :mod:`cxr_runner.study.errata` or :mod:`cxr_runner.study.slips`."""
-    words = {column: str(column).replace("_", " ") for column in data}
-    shown = pd.DataFrame({words[column]: [cell(value, 4) for value in data[column].astype(object)] for column in data})
-    texts = tuple(words[column] for column in data if not _holds_numbers(data[column]))
-    return Table(name, caption, data, shown, texts)
 
 
 def text(value: object) -> str:
@@ -151,10 +147,8 @@ def _holds_numbers(column: pd.Series) -> bool:
     return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
 
 
-def cell(value: object, digits: int = 3) -> str:
+def cell(value: object, form: str = ".3f") -> str:
     """Return a value as a table shows it."""
     if isinstance(value, bool):
         return yes_no(value)
-    if isinstance(value, float) and not pd.isna(value):
-        return f"{value:.{digits}g}" if abs(value) >= 1 or value == 0 else f"{value:.3f}"
-    return text(value)
+    return number(value, form) if isinstance(value, float) else text(value)

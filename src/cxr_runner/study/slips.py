@@ -14,14 +14,60 @@ import yaml
 from cxr_runner.study.published import Row, Study
 
 
-def slip_table(study: Study) -> pd.DataFrame:
-    """List what captions and text say of models that Tables 1 and 2 give otherwise.
+class Slip(NamedTuple):
+    """What the study says of a model in one place and gives otherwise in its tables.
 
-    Returns:
-        One row a model and place: ``place``, ``model`` (as printed), ``says`` and ``table_says`` (what differs),
-        ``meant`` (the model that fits best what is said, '' where no other fits better or several do).
+    Attributes:
+        place: where it is said.
+        row: the model as printed.
+        said: by their fields of :class:`Row` the values that differ, as they are said.
+        meant: the model that fits best what is said, None where no other fits better or several do.
+        unlike: in which fields even that one differs.
     """
-    rows = []
+
+    place: str
+    row: Row
+    said: dict[str, Any]
+    meant: Row | None
+    unlike: list[str]
+
+    @property
+    def tables_say(self) -> dict[str, Any]:
+        """The same fields as Tables 1 and 2 have them."""
+        return {field: getattr(self.row, field) for field in self.said}
+
+
+class Check(NamedTuple):
+    """A printed number and what follows from others.
+
+    Attributes:
+        place: where it is printed.
+        quantity: what it is.
+        computation: from what else it follows.
+        computed: the result.
+        printed: the study's.
+        half_unit: how far rounding may put them apart.
+        digits: that are printed behind the point.
+        unit: ``%`` or ''.
+    """
+
+    place: str
+    quantity: str
+    computation: str
+    computed: float
+    printed: float
+    half_unit: float = 0.0
+    digits: int = 0
+    unit: str = ""
+
+    @property
+    def fits(self) -> bool:
+        """Whether both are the same but for rounding."""
+        return abs(self.computed - self.printed) <= self.half_unit
+
+
+def find_slips(study: Study) -> Iterator[Slip]:
+    """Yield what captions and text say of models that Tables 1 and 2 give otherwise."""
     for statement in _content()["statements"]:
         said = {row_id: statement["all"] | own for row_id, own in statement["models"].items()}
         wrong = {row_id: _mismatches(study.row(row_id), values) for row_id, values in said.items()}
@@ -29,15 +75,28 @@ def slip_table(study: Study) -> pd.DataFrame:
         free = [row for row in study.rows if row.id not in right]  # a statement names no model twice
         for row_id, fields in wrong.items():
             if fields:
-                rows.append(
-                    {
-                        "place": statement["place"],
-                        "model": row_id,
-                        "says": _describe(said[row_id], fields),
-                        "table_says": _describe({field: getattr(study.row(row_id), field) for field in fields}, fields),
-                        "meant": _meant(said[row_id], len(fields), free),
-                    }
-                )
+                values = {field: said[row_id][field] for field in fields}
+                yield Slip(statement["place"], study.row(row_id), values, *_meant(said[row_id], len(fields), free))
+
+
+def slip_table(study: Study) -> pd.DataFrame:
+    """List what captions and text say of models that Tables 1 and 2 give otherwise.
+
+    Returns:
+        One row a model and place: ``place``, ``model`` (as printed), ``says`` and ``table_says`` (what differs),
+        ``meant`` (the model that fits best what is said, '' where no other fits better or several do).
+    """
+    rows = [
+        {
+            "place": slip.place,
+            "model": slip.row.id,
+            "says": _describe(slip.said),
+            "table_says": _describe(slip.tables_say),
+            "meant": (slip.meant.id if slip.meant else "")
+            + (f" (but for {', '.join(slip.unlike)})" * bool(slip.unlike)),
+        }
+        for slip in find_slips(study)
+    ]
     return pd.DataFrame(rows)
 
 
@@ -52,25 +111,15 @@ def check_table(study: Study) -> pd.DataFrame:
     Returns:
         One row a number: ``place``, ``quantity``, ``computation``, ``computed``, ``printed``, ``fits``.
     """
-    checks = [*_checks_of_sizes(study), *_checks_of_the_confusion_matrix(study)]
-    table = pd.DataFrame(checks)
+    checks = list(find_checks(study))
     fits = [check.fits for check in checks]
-    return table.drop(columns="half_unit").assign(fits=fits)
+    return pd.DataFrame(checks).drop(columns=["half_unit", "digits", "unit"]).assign(fits=fits)
 
 
-class _Check(NamedTuple):
-    """A printed number and what follows from others; ``half_unit`` is how far rounding may put them apart."""
-
-    place: str
-    quantity: str
-    computation: str
-    computed: float
-    printed: float
-    half_unit: float = 0.0
-
-    @property
-    def fits(self) -> bool:
-        return abs(self.computed - self.printed) <= self.half_unit
+def find_checks(study: Study) -> Iterator[Check]:
+    """Yield printed numbers that follow from others, with what follows."""
+    yield from _checks_of_sizes(study)
+    yield from _checks_of_the_confusion_matrix(study)
 
 
 @cache
@@ -84,58 +133,57 @@ def _mismatches(row: Row, said: Mapping[str, Any]) -> list[str]:
     return [field for field, value in said.items() if getattr(row, field) != value]
 
 
-def _meant(said: Mapping[str, Any], num_wrong: int, candidates: Sequence[Row]) -> str:
-    """Name the one model that fits best what is said, with what still differs."""
-    distances = {row.id: _mismatches(row, said) for row in candidates}
-    fewest = min(map(len, distances.values()))
-    best = [row_id for row_id, fields in distances.items() if len(fields) == fewest]
+def _meant(said: Mapping[str, Any], num_wrong: int, candidates: Sequence[Row]) -> tuple[Row | None, list[str]]:
+    """Find the one model that fits best what is said, with what still differs."""
+    distances = [_mismatches(row, said) for row in candidates]
+    fewest = min(map(len, distances))
+    best = [place for place, fields in enumerate(distances) if len(fields) == fewest]
     if fewest >= num_wrong or len(best) > 1:
-        return ""
-    rest = ", ".join(distances[best[0]])
-    return f"{best[0]} (but for {rest})" if rest else best[0]
+        return None, []
+    return candidates[best[0]], distances[best[0]]
 
 
-def _describe(values: Mapping[str, Any], fields: Sequence[str]) -> str:
+def _describe(values: Mapping[str, Any]) -> str:
     shown = {True: "yes", False: "no"}
-    texts = (shown[values[field]] if isinstance(values[field], bool) else values[field] for field in fields)
-    return ", ".join(f"{field} {text}" for field, text in zip(fields, texts, strict=True))
+    return ", ".join(f"{field} {shown[value] if isinstance(value, bool) else value}" for field, value in values.items())
 
 
-def _checks_of_sizes(study: Study) -> Iterator[_Check]:
+def _checks_of_sizes(study: Study) -> Iterator[Check]:
     arithmetic = _content()["arithmetic"]
     batches, inputs = arithmetic["batches"], arithmetic["in_features"]
     size, side, filters = batches["batch_size"], study.image_size, study.row("11").hidden
     for split, count in study.splits.items():
         computation = f"{count} / {size}, rounded up"
-        yield _Check(batches["place"], f"batches of {split}", computation, -(-count // size), batches[split])
+        yield Check(batches["place"], f"batches of {split}", computation, -(-count // size), batches[split])
     flat, pooled = side**2, filters * (side // 4) ** 2
-    yield _Check("Fig. 6", "inputs of the linear model", f"{side}²", flat, inputs["linear"])
+    yield Check("Fig. 6", "inputs of the linear model", f"{side}²", flat, inputs["linear"])
     computation = f"{filters} filters, {side}² pixels halved twice: {filters} · {side // 4}²"
-    yield _Check("Fig. 8", "inputs of the CNN's linear layer", computation, pooled, inputs["cnn"])
+    yield Check("Fig. 8", "inputs of the CNN's linear layer", computation, pooled, inputs["cnn"])
 
 
-def _checks_of_the_confusion_matrix(study: Study) -> Iterator[_Check]:
+def _checks_of_the_confusion_matrix(study: Study) -> Iterator[Check]:
     """Hold Fig. 19 against the split sizes and against what Fig. 20 gives for the same model."""
     matrix, row = study.confusion, study.row(study.confusion.row)
     tp, fp, fn, tn = matrix.tp, matrix.fp, matrix.fn, matrix.tn
     published, size, total = row.published, row.batch_size, tp + fp + fn + tn
     assert published is not None
     place, model = "Figs. 19 and 20", f"of model {row.id}"
-    yield _Check("Fig. 19", "test images", f"{tp} + {fp} + {fn} + {tn}", total, study.splits["test"])
-    yield _Check(place, f"precision {model}", f"{tp} / ({tp} + {fp})", tp / (tp + fp), published.precision, 0.005)
-    yield _Check(place, f"recall {model}", f"{tp} / ({tp} + {fn})", tp / (tp + fn), published.recall, 0.005)
+    fraction, percent = (0.005, 2, ""), (0.05, 1, "%")
+    yield Check("Fig. 19", "test images", f"{tp} + {fp} + {fn} + {tn}", total, study.splits["test"])
+    yield Check(place, f"precision {model}", f"{tp} / ({tp} + {fp})", tp / (tp + fp), published.precision, *fraction)
+    yield Check(place, f"recall {model}", f"{tp} / ({tp} + {fn})", tp / (tp + fn), published.recall, *fraction)
     f1 = 2 * tp / (2 * tp + fp + fn)
-    yield _Check(place, f"F1 {model}", f"2 · {tp} / (2 · {tp} + {fp} + {fn})", f1, published.f1, 0.005)
+    yield Check(place, f"F1 {model}", f"2 · {tp} / (2 · {tp} + {fp} + {fn})", f1, published.f1, *fraction)
     pooled = 100 * (tp + tn) / total
-    yield _Check(place, f"accuracy {model}", f"({tp} + {tn}) / {total}", pooled, published.accuracy, 0.05)
+    yield Check(place, f"accuracy {model}", f"({tp} + {tn}) / {total}", pooled, published.accuracy, *percent)
     full, last = divmod(total, size)
     mean = 100 * ((full * size - fp - fn) / size + 1) / (full + 1)
     computation = (
         f"({full} batches of {size} with {fp + fn} errors, one of {last} without): "
         f"(({full} · {size} - {fp + fn}) / {size} + {last} / {last}) / {full + 1}"
     )
-    yield _Check(place, f"mean over batches {model}", computation, mean, published.accuracy, 0.05)
+    yield Check(place, f"mean over batches {model}", computation, mean, published.accuracy, *percent)
     always = _content()["arithmetic"]["always_positive"]
     share = 100 * matrix.positives / total
     what = "accuracy of always saying pneumonia, about"
-    yield _Check(always["place"], what, f"{matrix.positives} / {total}", share, always["percent"], 1)
+    yield Check(always["place"], what, f"{matrix.positives} / {total}", share, always["percent"], 1, 0, "%")
