@@ -29,6 +29,7 @@ def write_study(
     image_size: int = 64,
     names: str | None = None,
     lr: float | None = None,
+    engine: str = "pixel",
 ) -> None:
     """Write finished runs of rows of the study, of all of them and at their own learning rate unless told otherwise.
 
@@ -38,7 +39,8 @@ def write_study(
     for number, row in enumerate(study.rows):
         if rows is None or row.id in rows:
             for seed in seeds:
-                files = _write_run(outputs, row if lr is None else replace(row, lr=lr), number, seed, data, image_size)
+                own = row if lr is None else replace(row, lr=lr)
+                files = _write_run(outputs, own, number, seed, data, image_size, engine)
                 if names:
                     _write_predictions(files, row, number, seed, names)
 
@@ -68,7 +70,9 @@ def study_config(row: Row, data: dict[str, Any], image_size: int, seed: int) -> 
     return config
 
 
-def _write_run(outputs: Path, row: Row, number: int, seed: int, data: dict[str, Any], image_size: int) -> RunDir:
+def _write_run(
+    outputs: Path, row: Row, number: int, seed: int, data: dict[str, Any], image_size: int, engine: str
+) -> RunDir:
     rng = np.random.default_rng([number, seed])
     suffix = f"{number:05x}{round(1e5 * row.lr):05x}"
     files = run_dir(outputs, row.experiment, suffix, seed)
@@ -87,7 +91,7 @@ def _write_run(outputs: Path, row: Row, number: int, seed: int, data: dict[str, 
         for epoch, f, a, b in zip(epochs, fall, *noise, strict=True)
     ]
     files.history.write_text("\n".join(lines) + "\n")
-    files.metrics.write_text(json.dumps(_metrics(row, rng)))
+    files.metrics.write_text(json.dumps(_metrics(row, rng) | {"engine": engine}))
     files.status.write_text(json.dumps({"state": "done", "host": "nowhere"}))
     return files
 
@@ -115,7 +119,7 @@ def _metrics(row: Row, rng: np.random.Generator) -> dict[str, Any]:
     test = {"accuracy": accuracy, "accuracy_batch_mean": accuracy - 0.002, "precision": tp / (tp + fp)}
     test |= {"recall": tp / 411, "specificity": tn / 171, "f1": 2 * tp / (2 * tp + fp + fn), "auroc": 0.97}
     test |= {"auprc": 0.98, "brier": 0.06, "ece": 0.03, "tp": tp, "fp": fp, "fn": fn, "tn": tn, "n": 582}
-    facts = {"engine": "pixel", "device": "cpu (2 threads)", "pos_weight": row.pos_weight}
+    facts = {"device": "cpu (2 threads)", "pos_weight": row.pos_weight}
     facts |= {"versions": {"cxr-runner": "0.1.0", "torch": "2.15.0"}, "git_commit": "0" * 40}
     collapsed = row.family == "linear_relu" and row.layers > 2
     return {"val": test, "test": test, "collapsed": collapsed, "train_seconds": 0.5 * row.epochs, **facts}

@@ -16,6 +16,8 @@ from cxr_runner.errors import UserError
 from cxr_runner.progress import Reporter
 from cxr_runner.report.cohorts import form_cohorts
 from cxr_runner.report.comparison import METRICS, comparison_table
+from cxr_runner.report.material import Material
+from cxr_runner.report.pictures import Picture, study_pictures
 from cxr_runner.report.writer import write_report
 from cxr_runner.runs import read_runs
 from cxr_runner.study import load_study
@@ -122,6 +124,8 @@ def test_the_comparison_is_mean_interval_and_difference_by_hand(tmp_path: Path) 
     assert values.mean() - wide <= 0.934 < values.mean() - half - 0.0005  # of the two intervals in one alone
     assert entry["inside"]
     assert table.loc[("20", "accuracy"), "wilson_low"] < table.loc[("20", "accuracy"), "mean"]
+    spread = np.sqrt(entry["mean"] * (1 - entry["mean"]) * (18 / 32 + 1 / 6)) / 19  # 18 batches of 32 and one of 6
+    assert entry["wilson_high"] - entry["wilson_low"] == pytest.approx(2 * 1.96 * spread, rel=0.02)
     assert np.isnan(table.loc[("20", "auroc"), "published"])
     assert len(table) == 6 * len(METRICS)
     assert table.loc[("24", "f1"), "num_seeds"] == 0
@@ -145,6 +149,28 @@ def test_what_is_missing_is_said_with_the_command_that_makes_it(tmp_path: Path) 
     assert "figures/fig09.png" in part
     assert "figures/fig13.png" not in text
     assert "experiment=table1_11,table1_13 " in text.split("### Fig. 13")[1].split("###")[0]
+
+
+def duration_picture(root: Path) -> Picture:
+    (cohort,) = form_cohorts(read_runs(root, Reporter())[0])
+    return next(one for one in study_pictures(Material(cohort, {}, [])) if one.name == "fig25")
+
+
+def test_training_times_are_those_on_pixels_as_soon_as_all_models_have_some(tmp_path: Path) -> None:
+    rows = next(figure.rows for figure in load_study().figures if figure.number == 25)
+    linear = [row_id for row_id in rows if load_study().row(row_id).family != "cnn"]
+    write_study(tmp_path / "gram", rows=linear, engine="gram")
+    write_study(tmp_path / "pixel", rows=set(rows) - set(linear))
+    apart = duration_picture(tmp_path)
+    assert any(note.startswith("Not comparable") for note in apart.notes)
+    assert "engine=pixel" in apart.command
+    assert all(load_study().row(row_id).experiment in apart.command for row_id in linear)
+    write_study(tmp_path / "pixel", rows=linear, seeds=[7])
+    together = duration_picture(tmp_path)
+    assert together.notes == ("Engine and device: pixel on cpu (2 threads).",)
+    assert together.command == ""
+    assert together.draw
+    assert next(iter(together.draw().axes[0].get_yticklabels())).get_text().endswith(", pixel")
 
 
 def test_image_sizes_stand_beside_each_other_and_are_never_averaged(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from cxr_runner.report.cohorts import Cohort
 from cxr_runner.report.material import Material
 from cxr_runner.report.pictures import class_counts
 from cxr_runner.report.predictions import Predictions
+from cxr_runner.report.timing import timed_runs
 from cxr_runner.runs import DataSet
 from cxr_runner.study import Row, load_study, match_row, same_setting
 
@@ -27,11 +28,11 @@ def gather_evidence(material: Material, predictions: Predictions) -> dict[Place,
     study = load_study()
     conditions = [condition for claim in study.claims for condition in claim.conditions]
     wanted = dict.fromkeys(place for condition in conditions for place in places(condition))
-    timed = _timed([place for place in wanted if place.override == PIXELS], material.cohort)
+    timed = timed_runs(material.cohort, [place.row for place in wanted if place.override == PIXELS])
     decisions = _decisions(predictions)
     found: dict[Place, list[Trial]] = {}
     for place in wanted:
-        runs = timed[place] if place in timed else _runs(place, material.cohort)
+        runs = timed[place.row] if place.override == PIXELS else _runs(place, material.cohort)
         own = decisions if not place.override else {}
         loss = _constant_loss(material.cohort.facts, study.row(place.row).pos_weight)
         trials = {run.seed: _trial(run, path, material, loss, own.get((place.row, run.seed))) for path, run in runs}
@@ -56,18 +57,6 @@ def _runs(place: Place, cohort: Cohort) -> list[tuple[str | None, Run]]:
         if finished or diverged:
             return [*finished, *diverged]
     return []
-
-
-def _timed(wanted: list[Place], cohort: Cohort) -> dict[Place, list[tuple[str | None, Run]]]:
-    """Return the runs that trained on pixels, at the one size and device that most of the rows have some of."""
-    ways: dict[tuple[int, str], dict[Place, list[tuple[str | None, Run]]]] = {}
-    for data_set in cohort.data_sets:
-        for path, run in _finished(data_set):
-            place = Place(str(match_row(run.config)), PIXELS)
-            if place in wanted and run.metrics["engine"] == "pixel":
-                found = ways.setdefault((data_set.image_size, run.metrics["device"]), {one: [] for one in wanted})
-                found[place].append((path, run))
-    return max(ways.values(), key=lambda found: sum(map(bool, found.values())), default={one: [] for one in wanted})
 
 
 def _finished(data_set: DataSet) -> Iterator[tuple[str, Run]]:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from cxr_runner.artifacts import Run
 from cxr_runner.report.cohorts import Cohort
 from cxr_runner.samples import Sample
 
@@ -36,6 +37,12 @@ class Material:
         known = runs[runs["path"].isin(list(self.histories))]
         dead = known["collapsed"].to_numpy(bool)
         return Seeds(*([self.histories[path] for path in known["path"][mask]] for mask in (~dead, dead)))
+
+    def table(self, runs: Iterable[tuple[str, Run]]) -> pd.DataFrame:
+        """Return runs that are given with their paths as :func:`cxr_runner.load_runs` returns them."""
+        paths = [path for path, _ in runs]
+        whole = pd.concat([data_set.table for data_set in self.cohort.data_sets])
+        return whole[whole["path"].isin(paths)]
 
     def tables(self, row_ids: Iterable[str], alive: bool = False) -> dict[str, pd.DataFrame]:
         """Return the runs of the rows that have some, all of them or those that have not collapsed."""

@@ -1,14 +1,16 @@
 """The study's figures made anew from the runs of a cohort, and what to run for those that cannot be drawn yet."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from cxr_runner.claims.parts import PIXELS
 from cxr_runner.report.configurations import by_configuration
 from cxr_runner.report.export import plural
 from cxr_runner.report.material import Material, Seeds
+from cxr_runner.report.timing import timed_runs
 from cxr_runner.study import FAMILIES, Row, StudyFigure, load_study
 from cxr_runner.study.grid import clock
 
@@ -190,22 +192,26 @@ def _bars(figure: StudyFigure, material: Material) -> Picture:
 
 def _durations(figure: StudyFigure, material: Material) -> Picture:
     rows = [load_study().row(row_id) for row_id in figure.rows]
-    tables = material.tables(figure.rows)
+    tables, sizes = material.tables(figure.rows), material.sizes(figure.rows)
+    comparable = {row_id: runs for row_id, runs in timed_runs(material.cohort, figure.rows).items() if runs}
+    if comparable.keys() == tables.keys():
+        tables, sizes = {row_id: material.table(runs) for row_id, runs in comparable.items()}, dict.fromkeys(tables, "")
 
     def draw() -> "Figure":
         from cxr_runner.study.figures import plot_durations
 
-        return plot_durations(rows, tables, _titled(figure, material), material.sizes(tables))
+        return plot_durations(rows, tables, _titled(figure, material), sizes)
 
     text = f"Time in the training loop of one run. The study: {figure.shows}"
     alt = "; ".join(f"model {row_id}: {clock(table['train_seconds'].mean())}" for row_id, table in tables.items())
     ways = sorted({f"{e} on {d}" for t in tables.values() for e, d in zip(t["engine"], t["device"], strict=True)})
-    sizes = {row_id: material.cohort.repetitions[row_id].image_size for row_id in tables}
-    apart = " Not comparable: engine=pixel trains all as the study did." if len(ways) > 1 else ""
-    notes = [f"Engine and device: {', '.join(ways)}.{apart}"] if ways else []
-    if len(set(sizes.values())) > 1:
-        notes.append("Not comparable: " + ", ".join(f"model {i} at {size} px" for i, size in sizes.items()) + ".")
-    return _of_rows(figure, material, text, alt, draw, set(tables), notes)
+    notes = [f"Engine and device: {', '.join(ways)}."] if ways else []
+    left = [row_id for row_id in tables if row_id not in comparable]
+    if len(ways) > 1 or len(set(sizes.values())) > 1:
+        notes.append("Not comparable: the study trains on pixels, all models on images of one size and on one device.")
+    picture = _of_rows(figure, material, text, alt, draw, set(tables), notes)
+    timing = material.cohort.command(left, overrides=(PIXELS,)) if left else ""
+    return replace(picture, command="\n".join(filter(None, [picture.command, timing])))
 
 
 def _of_rows(
