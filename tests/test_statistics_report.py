@@ -147,7 +147,8 @@ def test_a_row_whose_runs_have_all_collapsed_is_said_to_have(tree: Path, tmp_pat
     for seed in range(3):
         collapse(tmp_path, "20", seed)
     write_report(tmp_path, tmp_path / "report")
-    assert "all collapsed" in (tmp_path / "report" / "index.html").read_text()
+    for name in ("index.html", "report.md"):
+        assert "all collapsed" in (tmp_path / "report" / name).read_text("utf-8")
     entry = cxr_runner.comparison_table(tmp_path, 20).set_index(["row", "metric"]).loc[("20", "accuracy")]
     assert np.isnan(entry["mean"])
     assert np.isnan(entry["wilson_low"])

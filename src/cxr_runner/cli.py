@@ -30,10 +30,10 @@ def run() -> NoReturn:
     started_together = "TORCHELASTIC_RUN_ID" in os.environ
     if started_together and os.environ["RANK"] != "0":
         with _ending("cxr-run"):
-            from cxr_runner.ranks import help_leader
+            from cxr_runner.ranks import help_leader, leave
 
             help_leader()
-        sys.exit(DONE)
+            leave()
     import hydra
 
     from cxr_runner.jobs import Failures, Task
@@ -59,9 +59,10 @@ def run() -> NoReturn:
         sys.exit(INTERRUPTED)
     problems = failures.collect()
     if started_together and not problems:  # otherwise torchrun ends the helpers
-        from cxr_runner.ranks import dismiss_helpers
+        from cxr_runner.ranks import dismiss_helpers, leave
 
         dismiss_helpers()
+        leave()
     if len(problems) > 1:
         print(f"cxr-run: {len(problems)} problems in the sweep:", *problems, sep="\n  ", file=sys.stderr)
     if any(isinstance(problem, RunFailedError) for problem in problems):

@@ -5,10 +5,12 @@ directory whatever the number of processes. Helpers build the same model and com
 ``DistributedDataParallel`` adds up the gradients, so that the numbers are those of one process but for rounding.
 """
 
+import os
+import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import torch.distributed as dist
@@ -178,6 +180,18 @@ def dismiss_helpers() -> None:
     if num_processes() > 1:
         _tell("stop")
         dist.destroy_process_group()
+
+
+def leave() -> NoReturn:
+    """End a process of several that has done its work, at once.
+
+    Gloo's threads may still hold tensors; one that lets go of them while the interpreter shuts down aborts the process
+    ("terminate called without an active exception"), and torchrun would call a finished run failed.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(BrokenPipeError):
+            stream.flush()
+    os._exit(0)
 
 
 def _build(config: RunConfig, fingerprint: str, pos_weight: float | None) -> ShareBackend:

@@ -78,7 +78,7 @@ def comparison(table: pd.DataFrame, figure: int, cohort: Cohort) -> Table:
         {
             "model": [f"{entry['row']}: {entry['model']}" for entry in entries],
             "metric": [METRICS[entry["metric"]][0] for entry in entries],
-            "ours, alive": [mean_sd(entry["mean"], entry["sd"]) or "no runs" for entry in entries],
+            "ours, alive": [mean_sd(entry["mean"], entry["sd"]) or _missing(entry["num_seeds"]) for entry in entries],
             "ours, all": [mean_sd(entry["all_mean"], entry["all_sd"]) for entry in entries],
             "published": [number(entry["published"], f".{published_digits(entry['metric'])}f") for entry in entries],
             "difference": [number(entry["difference"], "+.3f") for entry in entries],
@@ -110,6 +110,10 @@ def configurations(cohorts: Sequence[Cohort]) -> Table:
         rows.append(row)
     columns = ["configuration", "differs in", "model", "data", "px", "seeds", *_AVERAGED_WORDS, "collapsed", "train s"]
     return Table("configurations", LEGEND, data, pd.DataFrame(rows, columns=columns), tuple(columns[:4]))
+
+
+def _missing(num_seeds: int) -> str:
+    return "all collapsed" if num_seeds else "no runs"
 
 
 def all_runs(cohorts: Sequence[Cohort]) -> Table:
