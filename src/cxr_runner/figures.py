@@ -6,7 +6,8 @@ on its numbers alone.
 
 import textwrap
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -154,9 +155,7 @@ def save_figure(figure: Figure, *paths: Path) -> None:
         figure: to write.
         paths: end in ``.png`` or ``.svg``; their folders exist.
     """
-    with warnings.catch_warnings(), rc_context({"svg.hashsalt": "cxr"}):
-        # The font that comes with matplotlib lacks some scripts; a box in a title is no reason to lose a run.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+    with boxes_for_missing_glyphs(), rc_context({"svg.hashsalt": "cxr"}):
         engine = figure.get_layout_engine()
         if engine is not None:
             engine.execute(figure)
@@ -220,6 +219,14 @@ def _with_seeds(name: str, num_alive: int, num_collapsed: int) -> str:
     total = num_alive + num_collapsed
     live = f"{num_alive} of {total} seeds live" if num_collapsed else f"{total} seed{'s' * (total > 1)}"
     return f"{name} ({live})"
+
+
+@contextmanager
+def boxes_for_missing_glyphs() -> Iterator[None]:
+    """Draw without warnings of scripts that matplotlib's font lacks: a box in a title is no reason to lose a run."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
 
 
 def write_title(figure: Figure, title: str, width: int = 88) -> None:

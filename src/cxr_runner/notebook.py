@@ -1,10 +1,11 @@
 """Figures that show themselves in a notebook."""
 
-import warnings
 from io import BytesIO
 from typing import cast
 
 from matplotlib.figure import Figure
+
+from cxr_runner.figures import boxes_for_missing_glyphs
 
 
 class ShownFigure(Figure):
@@ -16,8 +17,7 @@ class ShownFigure(Figure):
 
     def _repr_png_(self) -> bytes:
         buffer = BytesIO()
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # as in a report's figures
+        with boxes_for_missing_glyphs():
             self.savefig(buffer, format="png")
         return buffer.getvalue()
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
@@ -38,6 +38,7 @@ class Picture:
         notes: what has to be said of the runs behind it.
         command: what makes the runs that are missing, '' where none is.
         draw: draws it; None where nothing can be drawn yet.
+        look: its class on the page: ``photo`` keeps its colours in the dark, ``narrow`` fits a narrow screen.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Picture:
     notes: tuple[str, ...] = ()
     command: str = ""
     draw: "Callable[[], Figure] | None" = None
+    look: Literal["", "photo", "narrow"] = ""
 
 
 def study_pictures(material: Material) -> list[Picture]:
@@ -100,7 +102,7 @@ def _samples(figure: StudyFigure, material: Material) -> Picture:
         return plot_samples(samples, prepared)
 
     alt = f"Chest pictures of the classes {', '.join(dict.fromkeys(sample.label for sample in samples))}."
-    return _picture(figure, text, alt, draw=draw)
+    return replace(_picture(figure, text, alt, draw=draw), look="photo")
 
 
 def _balance(figure: StudyFigure, material: Material) -> Picture:

@@ -17,9 +17,9 @@ _NOT_RECORDED = "not recorded"
 
 def gather_facts(cohort: Cohort) -> dict[str, str]:
     """Return terms and what is to be said of each for a cohort: one line each, but a command a line."""
-    facts, runs = cohort.facts, [run for data_set in cohort.data_sets for run in data_set.runs]
+    data, runs = cohort.facts, [run for data_set in cohort.data_sets for run in data_set.runs]
     tables = pd.concat([data_set.table for data_set in cohort.data_sets])
-    counts = class_counts(facts)
+    counts = class_counts(data)
     found = {
         "Images": cohort.heading,
         "Citation": cohort.about.citation or "not given",
@@ -27,8 +27,8 @@ def gather_facts(cohort: Cohort) -> dict[str, str]:
         "Counts": "; ".join(
             f"{split} " + ", ".join(f"{n:,} {name}" for name, n in classes.items()) for split, classes in counts.items()
         ),
-        "Duplicates dropped": _length(facts.get("duplicates_dropped")),
-        "Unreadable, skipped": _length(facts.get("unreadable_skipped")),
+        "Duplicates dropped": _length(data.get("duplicates_dropped")),
+        "Unreadable, skipped": _length(data.get("unreadable_skipped")),
         "Fingerprint": ", ".join(f"{data_set.fingerprint} ({data_set.image_size} px)" for data_set in cohort.data_sets),
         "Engine and device": _distinct(f"{e} on {d}" for e, d in zip(tables["engine"], tables["device"], strict=True)),
         "Machine": _machines(run.metrics.get("machine") for run in runs),

@@ -166,7 +166,7 @@ def _overview(material: Material, published: Mapping[int, pd.DataFrame]) -> Pict
     drawable = len(missing) < len(ids)
     command = "" if drawable else material.cohort.command(missing)
     text = "Test accuracy as the study takes it, the mean over batches: ours beside the published one."
-    return Picture("published", "Published and ours", text, alt, (), command, draw if drawable else None)
+    return Picture("published", "Published and ours", text, alt, (), command, draw if drawable else None, "narrow")
 
 
 def _sentences(cohort: Cohort, published: Mapping[int, pd.DataFrame]) -> list[str]:

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 
 from cxr_runner.artifacts import Run
 from cxr_runner.report.cohorts import Cohort
-from cxr_runner.study import match_row
 
 
 def timed_runs(cohort: Cohort, row_ids: Iterable[str]) -> dict[str, list[tuple[str, Run]]]:
@@ -13,11 +12,10 @@ def timed_runs(cohort: Cohort, row_ids: Iterable[str]) -> dict[str, list[tuple[s
     Returns:
         By the id of every row its runs with their paths; none where there are none.
     """
-    wanted = list(row_ids)
+    wanted = dict.fromkeys(row_ids)
     ways: dict[tuple[int, str], dict[str, list[tuple[str, Run]]]] = {}
     for data_set in cohort.data_sets:
-        for path, run in zip(data_set.table["path"], data_set.runs, strict=True):
-            row_id = match_row(run.config)
+        for row_id, path, run in zip(data_set.table["row"], data_set.table["path"], data_set.runs, strict=True):
             if row_id in wanted and run.metrics["engine"] == "pixel":
                 found = ways.setdefault((data_set.image_size, run.metrics["device"]), {one: [] for one in wanted})
                 found[row_id].append((path, run))
