@@ -11,6 +11,8 @@ import torch
 
 from cxr_runner.config import EarlyStoppingConfig, LinearConfig, LinearReLUConfig, ScheduleConfig, SGDConfig
 from cxr_runner.dataset import Dataset
+from cxr_runner.errors import RunFailedError
+from cxr_runner.gram import exact
 from cxr_runner.gram import layer as gram_layer
 from cxr_runner.gram import matrix as gram_module
 from cxr_runner.gram.backend import GramBackend
@@ -22,6 +24,7 @@ from cxr_runner.sources import About
 from cxr_runner.train import Trainer, train_epoch
 from test_train import SIDE, _run, _settings, _subsets, _weights, plain_training
 
+CPU = torch.device("cpu")
 MODELS = {
     "linear, one layer": LinearConfig("linear", 1, 5, 1e-4),
     "linear": LinearConfig("linear", 2, 5, 1e-4),
@@ -130,33 +133,40 @@ def test_a_checkpoint_goes_on_bit_for_bit(space, tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(1, 4, 4), (7, 5, 5), (40, 64, 64), (1100, 8, 8), (5, 130, 130)])
-@pytest.mark.parametrize("way", ["_add_products_float32", "_add_products_int8"])
+@pytest.mark.parametrize("way", ["_add_pairs_float32", "_add_pairs_int8"])
 @pytest.mark.parametrize("content", ["random", "white", "black"])
 def test_the_matrix_is_exact_in_both_ways(monkeypatch, shape, way, content):
-    monkeypatch.setattr(gram_module, "_fastest_product", lambda _: getattr(gram_module, way))
+    monkeypatch.setattr(gram_module, "pair_products", lambda _: getattr(exact, way))
     images = np.full(shape, {"white": 255, "black": 0, "random": 0}[content], dtype=np.uint8)
     if content == "random":
         images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     flat = images.reshape(len(images), -1).astype(np.int64)
-    assert (gram_matrix(images, Reporter()) == flat @ flat.T).all()
+    assert (gram_matrix(images, Reporter(), CPU) == flat @ flat.T).all()
 
 
 def test_the_matrix_is_built_once_and_kept(images, tmp_path, monkeypatch):
-    first = np.array(open_gram_matrix(images, tmp_path, Reporter()))
+    first = np.array(open_gram_matrix(images, tmp_path, Reporter(), CPU))
     monkeypatch.setattr(gram_module, "gram_matrix", lambda *_: pytest.fail("built again"))
-    assert (open_gram_matrix(images, tmp_path, Reporter()) == first).all()
+    assert (open_gram_matrix(images, tmp_path, Reporter(), CPU) == first).all()
     assert not list(tmp_path.glob("*.tmp*"))
 
 
 @pytest.mark.parametrize("damage", ["zeros", "truncated", "another shape"])
 def test_a_damaged_matrix_is_built_anew(images, tmp_path, damage):
-    expected = np.array(open_gram_matrix(images, tmp_path, Reporter()))
+    expected = np.array(open_gram_matrix(images, tmp_path, Reporter(), CPU))
     path = tmp_path / "gram.npy"
     if damage == "truncated":
         path.write_bytes(path.read_bytes()[:-8])
     else:
         np.save(path, np.zeros_like(expected) if damage == "zeros" else expected[:-1, :-1])
-    assert (open_gram_matrix(images, tmp_path, Reporter()) == expected).all()
+    assert (open_gram_matrix(images, tmp_path, Reporter(), CPU) == expected).all()
+
+
+def test_a_device_that_multiplies_wrongly_leaves_no_matrix(images, tmp_path, monkeypatch):
+    monkeypatch.setattr(gram_module, "pair_products", lambda _: lambda flipped, total: total.add_(1))
+    with pytest.raises(RunFailedError, match=r"^cpu gives wrong products .* engine=pixel do without$"):
+        open_gram_matrix(images, tmp_path, Reporter(), CPU)
+    assert not list(tmp_path.glob("gram.npy*"))
 
 
 def _step_together(trainers):

@@ -74,9 +74,10 @@ def _prepare(config: RunConfig, reporter: Reporter) -> None:
 
     dataset = open_dataset(config.data, reporter, every_image=True)
     reporter.line(describe_data(dataset))
-    choice = choose_engine(config, dataset, choose_device(config.device))
+    device = choose_device(config.device)
+    choice = choose_engine(config, dataset, device)
     if choice.engine == "gram":
-        open_gram_matrix(dataset.images, dataset.store, reporter)
+        open_gram_matrix(dataset.images, dataset.store, reporter, device)
         reporter.line(f"ready: store and Gram matrix in {dataset.store}")
     else:
         reporter.line(f"ready: store in {dataset.store}; no Gram matrix, runs take the pixels ({choice.reason})")

@@ -5,8 +5,11 @@ import multiprocessing
 import os
 import platform
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
+from torch import nn
 
 from cxr_runner.errors import UserError
 
@@ -60,6 +63,16 @@ def _place() -> int:
 def num_processes() -> int:
     """Return how many processes ``torchrun`` has started to share every batch; 1 without it."""
     return int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+
+
+@contextmanager
+def moved(model: nn.Module, device: torch.device) -> Iterator[nn.Module]:
+    """Have a model on a device for a while; then it is back where it was."""
+    before = next(model.parameters()).device
+    try:
+        yield model.to(device)
+    finally:
+        model.to(before)
 
 
 def describe_device(device: torch.device) -> str:

@@ -12,7 +12,7 @@ from cxr_runner.augment import Augment
 from cxr_runner.backend import Backend
 from cxr_runner.config import CNNConfig, LinearConfig, LinearReLUConfig, RunConfig, SGDConfig, gram_obstacle
 from cxr_runner.dataset import Dataset
-from cxr_runner.devices import num_processes
+from cxr_runner.devices import moved, num_processes
 from cxr_runner.errors import UserError
 from cxr_runner.gram.backend import GramBackend
 from cxr_runner.gram.space import GramSpace
@@ -134,13 +134,16 @@ def largest_disagreements(
         models: with the weights that the runs leave.
         dataset: its images.
         rows: int64 [images], rows of the store.
-        logits: float [models, images], as the engine computed them.
+        logits: float [models, images], as the engine computed them, on the CPU.
         device: where to compute.
     """
     chosen = spread_out(len(rows))
     images = sample_images(dataset, rows[chosen], device)
-    own = torch.stack([model.to(device).eval()(images).cpu() for model in models])
-    return (own - logits[:, chosen]).abs().amax(dim=1).tolist()
+    differences = []
+    for model, own_logits in zip(models, logits[:, chosen], strict=True):
+        with moved(model.eval(), device):
+            differences.append((model(images).cpu() - own_logits).abs().amax().item())
+    return differences
 
 
 def images_at_once(config: RunConfig, device: torch.device) -> int:

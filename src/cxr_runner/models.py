@@ -186,11 +186,15 @@ def initial_weights_digest(config: AnyModelConfig) -> str:
 
 
 def first_weight(model: nn.Module) -> Tensor:
-    """Return the weights of the first layer of :class:`Linear` or :class:`LinearReLU`: float32 [outputs, pixels]."""
+    """Return the weights of the first layer of a :class:`Linear` or :class:`LinearReLU`.
+
+    Returns:
+        float32 [outputs, pixels], on the CPU wherever the model is.
+    """
     assert isinstance(model, Linear | LinearReLU)
     first = model.layer_stack[1]
     assert isinstance(first, nn.Linear)
-    return first.weight.detach()
+    return first.weight.detach().cpu()
 
 
 def rectified_layers(model: nn.Module) -> list[str]:

@@ -14,7 +14,7 @@ from cxr_runner.artifacts import clear_temporaries, write_json
 from cxr_runner.backend import Backend
 from cxr_runner.config import RunConfig
 from cxr_runner.dataset import Dataset
-from cxr_runner.devices import describe_device, lacks_bf16, num_processes, set_determinism
+from cxr_runner.devices import describe_device, lacks_bf16, moved, num_processes, set_determinism
 from cxr_runner.diagnosis import diagnose
 from cxr_runner.engine import build_backend, diagnosed_at_once, largest_disagreements, sample_images, spread_out
 from cxr_runner.errors import DivergedError, RunFailedError
@@ -218,10 +218,11 @@ def _diagnose(
     images = sample_images(job.dataset, train.rows[chosen], job.device)
     labels = train.labels[chosen]
     at_once = diagnosed_at_once(job.config, job.device)
-    return [
-        diagnose(model.to(job.device), rectified_layers(model), images, labels, pos_weight, at_once)
-        for model, pos_weight in zip(models, pos_weights, strict=True)
-    ]
+    diagnoses = []
+    for model, pos_weight in zip(models, pos_weights, strict=True):
+        with moved(model, job.device):
+            diagnoses.append(diagnose(model, rectified_layers(model), images, labels, pos_weight, at_once))
+    return diagnoses
 
 
 def _disagreements(

@@ -142,8 +142,8 @@ class GramBackend:
     def weights(self, members: Sequence[int]) -> list[Parameters]:
         """Materialise models in one pass over the training images. Returns float32 weights under their plain names."""
         index = _index(members)
-        coordinates = self.first.coordinates[index, :, : self.first.num_outputs].mT.cpu()
-        first = self.space.materialise(self.start_weights[members], self.first.decay[index].cpu(), coordinates)
+        coordinates = self.first.coordinates[index, :, : self.first.num_outputs].mT
+        first = self.space.materialise(self.start_weights[members], self.first.decay[index], coordinates)
         renamed = {"1.weight": first.float()} | self.head.unflatten(self.rest[index].cpu())
         renamed["1.bias"] = renamed.pop("bias")
         return [

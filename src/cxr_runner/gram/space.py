@@ -44,7 +44,7 @@ class GramSpace:
             device: where to train; it must know float64.
             reporter: shown the progress of a build.
         """
-        matrix = open_gram_matrix(dataset.images, dataset.store, reporter)
+        matrix = open_gram_matrix(dataset.images, dataset.store, reporter, device)
         self.device, self.reporter, self.store = device, reporter, dataset.store
         self.pixels = torch.from_numpy(dataset.images.reshape(len(dataset.images), -1))
         self.rows = torch.cat([torch.tensor(dataset.rows(split)) for split in SPLITS])
@@ -83,7 +83,7 @@ class GramSpace:
         """Compute the starts of several first layers in as few passes over the pixels as memory allows.
 
         Args:
-            weights: float32 [outputs, pixels] each.
+            weights: float32 [outputs, pixels] each, on the CPU.
         """
         missing: dict[str, Tensor] = {}
         for weight in weights:
@@ -103,7 +103,7 @@ class GramSpace:
         exact in float64, so that a start does not depend on what it was computed together with.
 
         Args:
-            weight: float32 [outputs, pixels].
+            weight: float32 [outputs, pixels], on the CPU.
         """
         self.prepare_starts([weight])
         return (self._starts[_digest(weight)][self.rows] / 255).to(self.device)
@@ -115,9 +115,9 @@ class GramSpace:
         member gets the same weights in any company; float32, in which weights are kept, is coarser.
 
         Args:
-            start_weight: W0, float32 [members, outputs, pixels].
-            decay: c, float64 [members].
-            coordinates: A, float64 [members, outputs, coordinates].
+            start_weight: W0, float32 [members, outputs, pixels], on the CPU.
+            decay: c, float64 [members], on the device.
+            coordinates: A, float64 [members, outputs, coordinates], on the device.
         """
         outputs = coordinates[:, :, : self.num_train].flatten(0, 1)
         moved = outputs.any(dim=1).nonzero().squeeze(1)  # a member that was dead from the start has not moved
@@ -125,30 +125,31 @@ class GramSpace:
         factor = WholeNumbers(numbers)
         movement = torch.empty(len(moved), self.pixels.shape[1], dtype=torch.float64)
         for chunk, pixels in self._chunks(self.train_rows):
-            movement[:, chunk] = factor.times(pixels)
-        weight = (start_weight.double() * decay[:, None, None]).flatten(0, 1)
-        weight.index_add_(0, moved, movement.mul_(steps / 255))
+            movement[:, chunk] = factor.times(pixels).mul_(steps / 255)
+        weight = (start_weight.double() * decay.cpu()[:, None, None]).flatten(0, 1)
+        weight.index_add_(0, moved.cpu(), movement)
         return weight.view(start_weight.shape)
 
     def _project(self, weight: Tensor) -> Tensor:
-        """Return raw pixels times weights: float64 [stored images, outputs]."""
-        total = torch.zeros(len(weight), len(self.pixels), dtype=torch.float64)
+        """Return raw pixels times weights: float64 [stored images, outputs], on the CPU."""
+        total = torch.zeros(len(weight), len(self.pixels), dtype=torch.float64, device=self.device)
         steps = steps_of_rows(weight, _BITS_OF_START)
         with self.reporter.steps("starts of first layers", -(-self.pixels.shape[1] // _PIXELS_AT_ONCE)) as advance:
             for chunk, pixels in self._chunks(torch.arange(len(self.pixels))):
                 numbers = weight[:, chunk] / steps
                 if torch.equal(numbers, numbers.round()):
-                    total += WholeNumbers(numbers).times(pixels.T)
-                else:  # weights that PyTorch did not draw
-                    total += numbers @ pixels.T.double()
+                    total += WholeNumbers(numbers.to(self.device)).times(pixels.T)
+                else:  # PyTorch did not draw them; rounded, so that it must not depend on who computes a start first
+                    total += (numbers @ pixels.cpu().T.double()).to(self.device)
                 advance()
-        return (total * steps).T
+        return (total.cpu() * steps).T
 
     def _chunks(self, rows: Tensor) -> Iterator[tuple[slice, Tensor]]:
-        """Give raw pixels of images, uint8 [rows, some pixels], with the slice of pixels that they are."""
+        """Give raw pixels of images, uint8 [rows, some pixels] on the device, with the slice of pixels they are."""
+        rows = rows.to(self.device)
         for start in range(0, self.pixels.shape[1], _PIXELS_AT_ONCE):
             chunk = slice(start, start + _PIXELS_AT_ONCE)
-            yield chunk, self.pixels[:, chunk].contiguous().index_select(0, rows)
+            yield chunk, self.pixels[:, chunk].contiguous().to(self.device).index_select(0, rows)
 
     def _compute_starts(self, weights: dict[str, Tensor]) -> None:
         """Compute starts by the digest of their weights and keep them.

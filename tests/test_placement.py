@@ -1,0 +1,173 @@
+"""Every way through a run on a stand-in for a GPU: a tensor on the wrong device ends it, as it would on a real one.
+
+The stand-in computes on the CPU, so that what a run leaves there is what it leaves on the CPU, up to rounding.
+"""
+
+import io
+import json
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from unittest import mock
+
+import pandas as pd
+import pytest
+import torch
+
+from cxr_runner import api, pixel, stack
+from cxr_runner.gram import backend as gram_backend
+from cxr_runner.gram.backend import GramBackend
+from cxr_runner.pixel import PixelBackend
+from cxr_runner.train import train_epoch
+from stand_in import FakeCuda, is_on_gpu, one_gpu
+
+pytestmark = pytest.mark.placement
+
+SMALL = ("data.num_images=60", "data.image_size=24", "epochs=2", "batch_size=16", "progress=none")
+BEST = ("early_stopping.patience=1", "early_stopping.restore_best=true")
+CASES = {
+    "linear, Gram": ("model=linear", "engine=gram"),
+    "linear, one layer, Gram": ("model=linear", "model.layers=1", "engine=gram", "loss.pos_weight=0.37"),
+    "relu, Gram, best weights": ("model=linear_relu", "engine=gram", "seeds=3", "loss.pos_weight=balanced", *BEST),
+    "momentum, Gram": ("engine=gram", "seeds=3", "optimizer.momentum=0.9", "optimizer.nesterov=true"),
+    "dead members, Gram": ("model=linear_relu", "engine=gram", "optimizer.lr=0.01", "epochs=5", "seeds=6"),
+    "schedule, Gram": ("engine=gram", "schedule.name=cosine", "schedule.warmup_epochs=1", "deterministic=false"),
+    "linear, pixels, best weights": ("engine=pixel", "optimizer.momentum=0.9", "optimizer.grad_clip=1", *BEST),
+    "relu, AdamW, pixels": ("model=linear_relu", "optimizer=adamw", "loss.pos_weight=balanced"),
+    "CNN, Adam": ("model=cnn", "model.hidden=4", "optimizer=adam", "loss.pos_weight=balanced", *BEST),
+    "CNN, bf16, augmented": ("model=cnn", "model.hidden=4", "precision=bf16", "augment.flip=0.5", "augment.degrees=5"),
+    "ResNet-18": ("model=resnet18", "data.image_size=64", "epochs=1"),
+}
+RESUMED = {
+    "Gram, decay": ("model=linear_relu", "engine=gram", "optimizer.weight_decay=0.01"),
+    "Gram, momentum": ("model=linear", "engine=gram", "optimizer.momentum=0.9"),
+    "pixels, Adam": ("model=cnn", "model.hidden=4", "optimizer=adam", *BEST),
+}
+FAR = 0.1  # between logits: batch norm on a few images turns rounding into 0.02
+
+
+@contextmanager
+def promises():
+    """Hold the backends to what :class:`Backend` says is on the CPU, which CUDA itself might not mind."""
+
+    def held(backend, name):
+        method = getattr(backend, name)
+
+        def call(*args):
+            result = method(*args)
+            assert not is_on_gpu(result), f"{name}() promises the CPU"
+            return result
+
+        return mock.patch.object(backend, name, call)
+
+    with ExitStack() as patches:
+        for backend in (GramBackend, PixelBackend):
+            for name in ("logits", "weights", "snapshot"):
+                patches.enter_context(held(backend, name))
+        yield
+
+
+def _train(outputs: Path, device: str, *overrides: str) -> pd.DataFrame:
+    api.run([*SMALL, *overrides, f"outputs={outputs}", f"device={device}"])
+    return _predictions(outputs)
+
+
+def _predictions(outputs: Path) -> pd.DataFrame:
+    tables = [pd.read_csv(io.StringIO(path.read_text())) for path in sorted(outputs.rglob("predictions.csv"))]
+    return pd.concat(tables, ignore_index=True)
+
+
+def _agree(there: pd.DataFrame, here: pd.DataFrame) -> None:
+    assert there[["split", "name", "label"]].equals(here[["split", "name", "label"]])
+    assert (there["logit"] - here["logit"]).abs().max() < FAR
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_run_goes_through_and_leaves_what_it_leaves_on_the_cpu(case: str, tmp_path: Path) -> None:
+    with one_gpu(), promises():
+        there = _train(tmp_path / "cuda", "auto", *CASES[case])
+    metrics = json.loads(next((tmp_path / "cuda").rglob("metrics.json")).read_text())
+    assert metrics["device"] == "cuda (stand-in)"
+    _agree(there, _train(tmp_path / "cpu", "cpu", *CASES[case]))
+
+
+def test_dead_members_are_left_out_of_the_arithmetic_there_too(tmp_path: Path) -> None:
+    """The case above is one in which some members are dead and others are not, in the middle of an epoch."""
+    seen, step = set(), GramBackend._step
+    watched = lambda self, members, *rest: seen.add(len(members)) or step(self, members, *rest)  # noqa: E731
+    with one_gpu(), mock.patch.object(GramBackend, "_step", watched):
+        _train(tmp_path, "cuda", *CASES["dead members, Gram"])
+    assert min(seen) < max(seen) == 6
+
+
+def test_images_that_do_not_fit_well_travel_batch_by_batch(tmp_path: Path) -> None:
+    with one_gpu(), promises(), mock.patch.object(pixel, "_RESIDENT_SHARE", 0.0):
+        there = _train(tmp_path / "cuda", "cuda", "engine=pixel")
+    _agree(there, _train(tmp_path / "cpu", "cpu", "engine=pixel"))
+
+
+@pytest.mark.parametrize("case", RESUMED)
+def test_a_cut_off_run_goes_on_there(case: str, tmp_path: Path) -> None:
+    calls = []
+
+    def cut_off(*args):
+        calls.append(args)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return train_epoch(*args)
+
+    with one_gpu(), promises():
+        whole = _train(tmp_path / "whole", "cuda", *RESUMED[case])
+        with mock.patch.object(stack, "train_epoch", cut_off), pytest.raises(KeyboardInterrupt):
+            _train(tmp_path / "cut", "cuda", *RESUMED[case])
+        assert list(tmp_path.glob("cut/runs/*/*/checkpoint.pt"))
+        assert _train(tmp_path / "cut", "cuda", *RESUMED[case]).equals(whole)
+
+
+def test_the_fault_that_ended_every_gram_run_on_a_gpu_would_be_found(tmp_path: Path) -> None:
+    """First weights were taken from models that are on the GPU, where they have no bytes for a digest."""
+    with one_gpu(), mock.patch.object(gram_backend, "first_weight", lambda model: model.cuda().layer_stack[1].weight):
+        with pytest.raises(TypeError, match="can't convert cuda:0 device type tensor to numpy"):
+            _train(tmp_path, "cuda", "engine=gram")
+
+
+def test_the_stand_in_computes_and_gives_numbers_back() -> None:
+    with one_gpu():
+        there = torch.arange(6.0).view(2, 3).cuda()
+        assert (there.device.type, there.is_cuda, type(there)) == ("cuda", True, FakeCuda)
+        assert (there @ there.T).cpu().tolist() == [[5.0, 14.0], [14.0, 50.0]]
+        assert there.sum().item() == 15
+        there[0] = torch.zeros(3)  # CUDA copies between devices
+        assert there.tolist() == [[0, 0, 0], [3, 4, 5]]
+        assert torch.ones(3, device="cuda").add_(1).cpu().numpy().tolist() == [2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("mistake", "error"),
+    [
+        (lambda cpu, gpu: gpu.numpy(), TypeError),
+        (lambda cpu, gpu: gpu + cpu, RuntimeError),
+        (lambda cpu, gpu: cpu.add_(gpu), RuntimeError),
+        (lambda cpu, gpu: gpu @ cpu, RuntimeError),
+        (lambda cpu, gpu: torch.mm(cpu, cpu, out=gpu), RuntimeError),
+        (lambda cpu, gpu: torch.cat([cpu, gpu]), RuntimeError),
+        (lambda cpu, gpu: cpu[gpu.long()[0]], RuntimeError),
+        (lambda cpu, gpu: gpu.index_select(0, torch.tensor([0])), RuntimeError),
+        (lambda cpu, gpu: gpu.index_put_((torch.tensor([0]),), cpu[:1]), RuntimeError),
+        (lambda cpu, gpu: torch.randperm(4, generator=torch.Generator(), device="cuda"), RuntimeError),
+        (lambda cpu, gpu: gpu.normal_(generator=torch.Generator()), RuntimeError),
+        (lambda cpu, gpu: torch._int_mm(gpu.to(torch.int8), gpu.to(torch.int8)), RuntimeError),
+    ],
+)
+def test_the_stand_in_refuses_what_cuda_refuses(mistake, error) -> None:
+    with one_gpu():
+        cpu = torch.ones(2, 2)
+        with pytest.raises(error):
+            mistake(cpu, cpu.cuda())
+
+
+def test_the_stand_in_lets_through_what_cuda_lets_through() -> None:
+    with one_gpu():
+        gpu = torch.arange(4.0).view(2, 2).cuda()
+        assert (gpu * torch.tensor(2.0)).tolist() == [[0, 2], [4, 6]]  # a number of the CPU
+        assert gpu[torch.tensor([1])].tolist() == [[2, 3]]  # an index of the CPU
+        assert torch.ones(2, 2).copy_(gpu).tolist() == gpu.tolist()
