@@ -17,7 +17,7 @@ PRESET ?= laptop
 OUTPUTS ?= outputs
 
 .DEFAULT_GOAL := help
-.PHONY: help install run study claims bench test test-long test-slurm check format clean
+.PHONY: help install run study claims bench gpu test test-long test-slurm check format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ test-slurm: $(READY) ## run the tests that start a Slurm cluster (root, Debian's
 bench: $(READY) ## measure against plain ways of doing the same (ONLY=linear, ARGS="--quick --device cuda")
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev,bench]'
 	PYTHONPATH=tests $(BIN)/python -m benchmarks $(ONLY) $(ARGS)
+
+gpu: $(READY) ## on a machine with a GPU: is it right there, and how fast? at most four minutes (ARGS=--quick)
+	PYTHONPATH=tests $(BIN)/python -m benchmarks gpu $(ARGS)
 
 check: $(READY) ## lint, check types and formatting
 	$(BIN)/ruff check $(CODE)

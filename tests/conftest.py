@@ -13,6 +13,19 @@ from cxr_runner import cli
 # Before torch is imported, here and in the processes that tests start: on tiny tensors, threads only wait for each
 # other, for seconds where a machine is busy.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+DEVICE = os.environ.get("CXR_TEST_DEVICE", "auto")  # where runs compute that name no device: auto, cpu or cuda
+if DEVICE == "cpu":
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def pytest_configure() -> None:
+    if DEVICE not in ("auto", "cpu", "cuda"):
+        raise pytest.UsageError(f"CXR_TEST_DEVICE={DEVICE}: must be auto, cpu or cuda")
+    if DEVICE == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise pytest.UsageError("CXR_TEST_DEVICE=cuda: torch can use no CUDA device here")
 
 
 @dataclass(frozen=True)

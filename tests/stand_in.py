@@ -111,7 +111,7 @@ def one_gpu() -> Iterator[None]:
         for name, answer in answers.items():
             stack.enter_context(mock.patch.object(torch.cuda, name, answer))
         stream = SimpleNamespace(is_capturing=lambda: False)
-        stack.enter_context(mock.patch.object(torch.accelerator, "current_stream", lambda *_: stream))
+        stack.enter_context(mock.patch.object(torch.accelerator, "current_stream", return_value=stream))
         stack.enter_context(_SeesMoves())
         stack.enter_context(_Translates())
         yield

@@ -1,5 +1,6 @@
 """Devices and the allocator."""
 
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -28,7 +29,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 def _page_faults(allocator: str) -> int:
     process = subprocess.run(
         [sys.executable, "-c", FAULTS],
-        env={"CXR_ALLOCATOR": allocator, "PATH": ""},
+        env=os.environ | {"CXR_ALLOCATOR": allocator, "CUDA_VISIBLE_DEVICES": ""},
         capture_output=True,
         text=True,
         check=True,

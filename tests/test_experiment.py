@@ -215,7 +215,7 @@ def test_a_run_that_does_not_fit_into_memory_fails_and_says_what_to_do(tmp_path,
 
     monkeypatch.setattr("cxr_runner.stack.train_epoch", fail)
     with pytest.raises(RunFailedError, match=rf"^the memory of cpu .* batch_size=32; .*{way_out}$"):
-        _run(tmp_path, f"engine={engine}", *PHANTOM)
+        _run(tmp_path, f"engine={engine}", "device=cpu", *PHANTOM)
     (run,) = find_runs(tmp_path)
     assert "batch_size=32; a smaller one" in run.problem
 
@@ -350,7 +350,7 @@ def test_what_goes_beyond_the_study_runs_too(tmp_path, overrides):
 
 
 def test_the_run_says_what_it_was_trained_on_and_with(tmp_path):
-    run = _run(tmp_path, *PHANTOM)
+    run = _run(tmp_path, "device=cpu", *PHANTOM)
     assert run.data["title"] == "synthetic phantom data"
     assert run.data["fingerprint"] == run.metrics["data_fingerprint"]
     assert run.metrics["synthetic"] is True
@@ -368,7 +368,7 @@ def test_bf16_on_a_cpu_that_has_no_instructions_for_it_is_said_to_be_slow(
     tmp_path, monkeypatch, capsys, capability, said
 ):
     monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: capability)
-    _run(tmp_path, "model=cnn", "precision=bf16", *PHANTOM, "progress=lines")
+    _run(tmp_path, "model=cnn", "precision=bf16", "device=cpu", *PHANTOM, "progress=lines")
     assert ("precision=bf16 is slower than float32" in capsys.readouterr().out) == said
 
 
@@ -383,7 +383,7 @@ def test_a_run_on_a_cpu_computes_as_few_images_at_once_in_all_that_it_does(tmp_p
     monkeypatch.setattr("cxr_runner.engine._CNN_PIXELS_AT_ONCE", 3 * 16**2)
     seen, forward = set(), CNN.forward
     monkeypatch.setattr(CNN, "forward", lambda self, images: seen.add(len(images)) or forward(self, images))
-    _run(tmp_path, "model=cnn", *PHANTOM)
+    _run(tmp_path, "model=cnn", "device=cpu", *PHANTOM)
     assert max(seen) == 3
 
 

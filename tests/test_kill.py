@@ -5,12 +5,12 @@ import random
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from installed import installed
 from mortal import finish, leftovers, results, start
 
 # Everything that a checkpoint has to bring back, in the pixels and in Gram space.
@@ -152,7 +152,7 @@ def test_an_interruption_loses_no_epoch_that_was_finished(tmp_path: Path, sent: 
 
 
 def test_a_reader_that_goes_away_is_an_interruption(tmp_path: Path) -> None:
-    command = [str(Path(sys.executable).with_name("cxr-run")), *GRAM, "seeds=1", "epochs=2000", f"outputs={tmp_path}"]
+    command = [installed("cxr-run"), *GRAM, "seeds=1", "epochs=2000", f"outputs={tmp_path}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None

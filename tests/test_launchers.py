@@ -6,13 +6,14 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
+
+from installed import installed
 
 SLURM = Path(__file__).parent / "slurm"
 SWEEP = ("seed=0,1", "model=linear,cnn", "data.num_images=40", "data.image_size=16", "batch_size=8", "progress=lines")
@@ -21,7 +22,7 @@ SUBMITIT = ("hydra/launcher=submitit_slurm", "hydra.launcher.cpus_per_task=1")
 
 
 def _command(*arguments: str) -> list[str]:
-    return [str(Path(sys.executable).with_name("cxr-run")), "-m", *arguments]
+    return [installed("cxr-run"), "-m", *arguments]
 
 
 def _sweep(*arguments: str) -> subprocess.CompletedProcess[str]:

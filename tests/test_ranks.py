@@ -13,16 +13,16 @@ from safetensors.torch import load_file
 from torch import nn
 
 from cxr_runner.artifacts import find_runs
+from installed import installed
 
-BIN = Path(sys.executable).parent
 # 42 training images: the last batch of two gives each process one image.
 SMALL = ("data.num_images=60", "batch_size=8", "optimizer=sgd", "optimizer.momentum=0.9", "progress=lines")
 BEST = ("early_stopping.patience=2", "early_stopping.restore_best=true", "epochs=3", "augment.flip=0.5")
 
 
 def _run(outputs: str, *arguments: str, together: bool) -> subprocess.CompletedProcess[str]:
-    torchrun = [str(BIN / "torchrun"), "--standalone", "--nproc-per-node=2", "--no-python"] if together else []
-    command = [*torchrun, str(BIN / "cxr-run"), f"outputs={outputs}", *SMALL, *arguments]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--no-python"]
+    command = [*(torchrun if together else []), installed("cxr-run"), f"outputs={outputs}", *SMALL, *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
@@ -53,7 +53,7 @@ def test_two_processes_go_on_where_one_was_cut_off(elsewhere: Path) -> None:
     choice = ("model=cnn", "data.image_size=96", "optimizer.lr=1e-3", "epochs=40")  # slow enough to be cut off
     reference = _run("reference", *choice, together=False)
     assert reference.returncode == 0, reference.stderr
-    command = [str(BIN / "cxr-run"), "outputs=cut", *SMALL, *choice]
+    command = [installed("cxr-run"), "outputs=cut", *SMALL, *choice]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:

@@ -6,15 +6,22 @@ import torch
 
 from benchmarks.measuring import Work
 from benchmarks.workloads import compose_run, open_data
+from cxr_runner.dataset import Dataset
 from cxr_runner.devices import keep_freed_memory, set_determinism
 from cxr_runner.engine import build_backend
 from cxr_runner.gram.space import GramSpace
-from cxr_runner.models import build_model
+from cxr_runner.models import build_model, first_weight
 from cxr_runner.progress import Reporter
 from cxr_runner.train import Subset, Trainer, TrainSettings, train_epoch
 
 
-def engine_way(overrides: tuple[str, ...], num_steps: int | None, device: str, num_members: int = 1) -> Work:
+def engine_way(
+    overrides: tuple[str, ...],
+    num_steps: int | None,
+    device: str,
+    num_members: int = 1,
+    dataset: Dataset | None = None,
+) -> Work:
     """Prepare an engine of this program, as ``engine=`` in the overrides names it.
 
     Args:
@@ -22,15 +29,18 @@ def engine_way(overrides: tuple[str, ...], num_steps: int | None, device: str, n
         num_steps: a turn; None trains whole epochs.
         device: where to compute.
         num_members: of the stack; a unit is then a step of one member.
+        dataset: the images; None for those that the overrides name.
     """
     keep_freed_memory()
     config = compose_run(*overrides)
     set_determinism(config.deterministic)
-    dataset = open_data(config)
+    dataset = dataset or open_data(config)
     configs = [replace(config, seed=seed) for seed in range(num_members)]
-    models = [build_model(config.model, config.data.image_size, own.seed) for own in configs]
-    target = torch.device(device)
-    space = GramSpace(dataset, target, Reporter()) if config.engine == "gram" else None
+    models = [build_model(config.model, dataset.images.shape[1], own.seed) for own in configs]
+    target, space = torch.device(device), None
+    if config.engine == "gram":
+        space = GramSpace(dataset, target, Reporter())
+        space.prepare_starts(map(first_weight, models))
     backend = build_backend(configs, dataset, models, [None] * num_members, target, space)
     rows, labels = torch.tensor(dataset.rows("train")), torch.tensor(dataset.labels("train")).float()
     count = len(rows) if num_steps is None else num_steps * config.batch_size

@@ -207,17 +207,28 @@ def start(measure: Callable[[Options], list[Result]], arguments: Sequence[str] |
         measure: the benchmark.
         arguments: of the command; None takes those of the process.
     """
-    parser = argparse.ArgumentParser(description=sys.modules[measure.__module__].__doc__)
-    parser.add_argument("--quick", action="store_true", help="tiny data: only whether it works")
-    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    parser.add_argument("--out", default=OUT, type=Path, help=f"folder of the JSON files (default: {OUT})")
-    options = Options(**vars(parser.parse_args(arguments)))
+    options = read_options(sys.modules[measure.__module__].__doc__ or "", arguments, device="cpu")
     options.out.mkdir(parents=True, exist_ok=True)
     machine = describe_machine(options)
     for result in measure(options):
         print(as_text(result, machine, options), flush=True)
         content = asdict(result) | {"quick": options.quick, "machine": machine}
         write_json(options.out / f"{result.name}.json", content)
+
+
+def read_options(description: str, arguments: Sequence[str] | None, device: str) -> Options:
+    """Read the command line of a benchmark.
+
+    Args:
+        description: what the benchmark is.
+        arguments: of the command; None takes those of the process.
+        device: where it computes unless it is told.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="tiny data: only whether it works")
+    parser.add_argument("--device", default=device, choices=("cpu", "cuda"))
+    parser.add_argument("--out", default=OUT, type=Path, help=f"folder of the JSON files (default: {OUT})")
+    return Options(**vars(parser.parse_args(arguments)))
 
 
 def as_text(result: Result, machine: dict[str, Any], options: Options) -> str:

@@ -93,7 +93,10 @@ def _measure(size: Size, options: Options) -> dict[str, tuple[Figures, int]]:
     pixel = engine_way((*data, "engine=pixel"), None, options.device)
     gram = engine_way((*data, "engine=gram"), None, options.device)
     return {
-        "gram_matrix": (_time(lambda: gram_matrix(noise, Reporter(), torch.device(options.device)), options), size.gram_operations()),
+        "gram_matrix": (
+            _time(lambda: gram_matrix(noise, Reporter(), torch.device(options.device)), options),
+            size.gram_operations(),
+        ),
         "start": (_time(lambda: _start(noise, size), options), size.start_operations()),
         "epoch_on_pixels": (_time(pixel, options), size.pixel_epoch_operations()),
         "epoch_in_gram_space": (_time(gram, options), size.gram_epoch_operations()),

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.measuring import Figures, Options, Result, middle, run_command, start
+from installed import installed
 
-BIN = Path(sys.executable).parent
-RUN, REPORT = str(BIN / "cxr-run"), str(BIN / "cxr-report")
 TINY = ("data.num_images=40", "data.image_size=32", "batch_size=1000", "epochs=1", "progress=lines", "force=true")
 
 
@@ -18,7 +17,8 @@ def measure(options: Options) -> list[Result]:
     with tempfile.TemporaryDirectory() as folder:
         outputs = Path(folder) / "outputs"
         variables = {"CXR_CACHE": os.environ.get("CXR_CACHE", str(Path(folder) / "cache"))}
-        tiny = [RUN, *TINY, f"outputs={outputs}"]
+        run = installed("cxr-run")
+        tiny = [run, *TINY, f"outputs={outputs}"]
 
         def command(name: str, *words: str, until: str | None = None) -> Callable[[], Figures]:
             return lambda: run_command(name, words, until, **variables)
@@ -28,8 +28,8 @@ def measure(options: Options) -> list[Result]:
         gram = command("cxr-run, Gram space, to its first batch", *tiny, until="epoch   1/1")
         pixel = command("cxr-run, pixels, to its first batch", *tiny, "engine=pixel", until="epoch   1/1")
         whole = command("cxr-run, Gram space, one epoch, to its table", *tiny, until="run directory")
-        report = command("cxr-report of two runs", REPORT, str(outputs))
-        answer = _turns([plain, command("cxr-run --help", RUN, "--help")], options)
+        report = command("cxr-report of two runs", installed("cxr-report"), str(outputs))
+        answer = _turns([plain, command("cxr-run --help", run, "--help")], options)
         first = _turns([torch, gram, pixel, whole], options)
         gathering = _turns([command("python -c 'import matplotlib, pandas'", sys.executable, "-c",
                                     "import matplotlib.pyplot, pandas"), report], options)  # fmt: skip

@@ -5,7 +5,6 @@ command itself, cold (from image files to results, with an empty cache) and warm
 """
 
 import math
-import sys
 import tempfile
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from benchmarks.engines import engine_way
 from benchmarks.measuring import Contestant, Figures, Options, Result, compare, run_command, start
 from benchmarks.workloads import compose_run, data_overrides, describe_data, open_data
 from cxr_runner.study import Row, load_study
+from installed import installed
 
 
 def measure(options: Options) -> list[Result]:
@@ -24,7 +24,7 @@ def measure(options: Options) -> list[Result]:
     num_train = len(dataset.rows("train"))
     plain = _pixel_space(rows, data, num_train, seeds, options)
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-        command = [str(Path(sys.executable).with_name("cxr-run")), "-m", *data, f"seeds={seeds}", "progress=lines"]
+        command = [installed("cxr-run"), "-m", *data, f"seeds={seeds}", "progress=lines"]
         command += [f"experiment={','.join(row.experiment for row in rows)}", f"device={options.device}"]
         if options.quick:
             command.append("epochs=1")

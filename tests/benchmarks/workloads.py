@@ -1,17 +1,22 @@
 """What the benchmarks work on, and the plain way to train on it: the study's notebook, as it is usually written."""
 
+import math
 import os
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import torch
 from hydra import compose, initialize_config_module
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.measuring import Options, Work
-from cxr_runner.config import CNNConfig, RunConfig, from_hydra
+from cxr_runner.config import CNNConfig, ResNet18Config, RunConfig, from_hydra
 from cxr_runner.dataset import Dataset, open_dataset
+from cxr_runner.pixel import build_optimizer
 from cxr_runner.progress import Reporter
+from cxr_runner.sources import About
 
 REAL = Path(os.environ.get("CXR_DATA", Path(__file__).parents[3] / "shared" / "data" / "kermany-224"))
 QUICK = ("data=phantom", "data.num_images=60", "data.image_size=32")
@@ -42,9 +47,28 @@ def describe_data(dataset: Dataset) -> str:
     return f"{dataset.about.title}, {len(dataset.table):,} images of {side}x{side}"
 
 
-def plain_model(config: RunConfig) -> nn.Module:
-    """Build a model as a notebook does: the study's layers in their plain order."""
-    model, size = config.model, config.data.image_size
+def noise(num_images: int, side: int, folder: Path) -> Dataset:
+    """Return a data set of noise, split 70/20/10; what is derived from it is kept in the folder."""
+    generator = np.random.default_rng(side)
+    pixels = np.frombuffer(generator.bytes(num_images * side**2), np.uint8).reshape(num_images, side, side)
+    bounds = math.ceil(0.7 * num_images), math.ceil(0.9 * num_images)
+    splits = np.repeat(["train", "val", "test"], np.diff([0, *bounds, num_images]))
+    names = [f"{number}" for number in range(num_images)]
+    table = pd.DataFrame({"name": names, "label": generator.integers(0, 2, num_images), "split": splits})
+    (store := folder / f"noise-{side}").mkdir(parents=True, exist_ok=True)
+    about, none = About("noise", "", "", True), pd.DataFrame()
+    return Dataset(pixels.copy(), table, ("NORMAL", "PNEUMONIA"), about, none, none, store, f"{side:016}")
+
+
+def plain_model(config: RunConfig, size: int) -> nn.Module:
+    """Build a model as a notebook does, for images of a size: the study's layers in their plain order."""
+    model = config.model
+    if isinstance(model, ResNet18Config):
+        from torchvision.models import resnet18
+
+        network = resnet18(num_classes=1)
+        network.conv1 = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
+        return network
     if isinstance(model, CNNConfig):
         width, kernel = model.hidden, model.kernel_size
         layers: list[nn.Module] = []
@@ -76,7 +100,7 @@ def notebook_way(overrides: tuple[str, ...], num_steps: int, device: str, compil
     """
     config = compose_run(*overrides)
     loader = float_batches(config, num_steps)
-    model = plain_model(config).to(device)
+    model = plain_model(config, config.data.image_size).to(device)
     optimizer = torch.optim.SGD(model.parameters(), lr=config.optimizer.lr)
     loss_function = nn.BCEWithLogitsLoss()
     forward = torch.compile(model) if compiled else model
@@ -96,3 +120,39 @@ def notebook_way(overrides: tuple[str, ...], num_steps: int, device: str, compil
         return steps
 
     return epoch
+
+
+def eager_way(overrides: tuple[str, ...], dataset: Dataset, num_steps: int, device: str) -> Work:
+    """Prepare plain PyTorch as one writes it for a GPU: uint8 images there, eager float32 steps or autocast.
+
+    PyTorch's own settings, so not deterministic; but float32 is float32, TF32 is off.
+
+    Args:
+        overrides: of the run.
+        dataset: the images.
+        num_steps: a turn.
+        device: where to compute.
+    """
+    config = compose_run(*overrides)
+    torch.set_deterministic_debug_mode("default")
+    torch.backends.cudnn.deterministic = torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    images = torch.from_numpy(dataset.images).to(device)
+    labels = torch.tensor(dataset.table["label"].to_numpy()).float().to(device)
+    model = plain_model(config, images.shape[1]).to(device)
+    optimizer, loss_function = build_optimizer(config.optimizer, model), nn.BCEWithLogitsLoss()
+    autocast = torch.autocast(device, torch.bfloat16, enabled=config.precision == "bf16")
+
+    def steps() -> float:
+        for _ in range(num_steps):
+            rows = torch.randint(len(images), (config.batch_size,), device=device)
+            optimizer.zero_grad(set_to_none=True)
+            with autocast:
+                logits = model(images[rows].unsqueeze(1).float() / 255).squeeze(1)
+            loss_function(logits.float(), labels[rows]).backward()
+            optimizer.step()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        return num_steps
+
+    return steps

@@ -50,7 +50,9 @@ def open_gram_matrix(
                 clear_temporaries(store)
                 matrix = gram_matrix(images, reporter, device)
                 if not _fits(matrix, images):
-                    reason = f"{device} gives wrong products of whole numbers: its Gram matrix is not that of the images"
+                    reason = (
+                        f"{device} gives wrong products of whole numbers: its Gram matrix is not that of the images"
+                    )
                     raise RunFailedError(f"{reason}; device=cpu and engine=pixel do without")
                 with replacing(path) as temporary:
                     np.save(temporary, matrix)
