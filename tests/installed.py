@@ -1,13 +1,16 @@
-"""Where the commands of the installed package are: not always beside the interpreter (``pip install --target``)."""
+"""Where the commands of the installed package are: not always beside the interpreter, nor on the path."""
 
 import shutil
-from importlib.metadata import distribution
+import sys
+from pathlib import Path
+
+import cxr_runner
 
 
 def installed(name: str) -> str:
-    """Return the path of a command that the installed package has brought."""
-    files = distribution("cxr-runner").files or []
-    paths = [file.locate() for file in files if file.name == name]
-    path = next((str(path) for path in paths if path.is_file()), None) or shutil.which(name)
+    """Return the path of a command of the package."""
+    beside_the_package = Path(cxr_runner.__file__).parents[1] / "bin"  # pip install --target
+    folders = [beside_the_package, Path(sys.executable).parent]
+    path = next((str(folder / name) for folder in folders if (folder / name).is_file()), None) or shutil.which(name)
     assert path is not None, f"{name} is not installed"
     return path

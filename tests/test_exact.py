@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxr_runner.gram.exact import WholeNumbers, fastest, num_exact_bits, to_whole_numbers
+from stand_in import one_gpu
 
 
 def _python_product(numbers, pixels):
@@ -25,6 +26,15 @@ def test_products_are_exact_up_to_the_bits_promised(use_int8, num_terms):
     product = WholeNumbers(numbers, use_int8).times(pixels)
     assert product.dtype == torch.float64
     assert (_python_product(numbers, pixels) == np.array(product.tolist(), dtype=object)).all()
+
+
+@pytest.mark.placement
+@pytest.mark.parametrize("use_int8", [False, True])
+def test_cublas_is_given_sizes_that_it_takes(use_int8):
+    numbers, pixels = torch.arange(21.0, dtype=torch.float64).view(3, 7), torch.arange(35, dtype=torch.uint8).view(7, 5)
+    with one_gpu():
+        product = WholeNumbers(numbers.cuda(), use_int8).times(pixels.cuda()).cpu()
+    assert torch.equal(product, numbers @ pixels.double())
 
 
 @settings(deadline=None)

@@ -237,9 +237,11 @@ def test_members_of_a_stack_go_on_from_different_epochs(space):
     assert list(map(_figures, _step_together(resumed))) == list(map(_figures, whole))
 
 
-def test_starts_are_exact_whatever_they_are_computed_with(space, images):
+@pytest.mark.parametrize("powers", [1, 24], ids=["of one grid", "small ones with finer bits"])
+def test_starts_are_exact_whatever_they_are_computed_with(space, images, powers):
     layers = [build_model(LinearConfig("linear", 2, hidden, 1e-4), SIDE, seed) for seed in (0, 1) for hidden in (5, 9)]
-    weights = [layer.layer_stack[1].weight.detach() for layer in layers]
+    smaller = 0.5 ** torch.arange(SIDE**2).remainder(powers)
+    weights = [layer.layer_stack[1].weight.detach() * smaller for layer in layers]
     assert torch.equal(weights[0], weights[1][:5]), "layers of one seed share their first rows"
     space._starts.clear()
     space.prepare_starts(weights)

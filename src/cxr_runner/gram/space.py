@@ -23,7 +23,7 @@ from cxr_runner.progress import Reporter
 from cxr_runner.sources import SPLITS
 
 _PIXELS_AT_ONCE = 8192  # of all images: 50 MB for 6,000 images, 400 MB as float64
-_BITS_OF_START = 26  # PyTorch draws first layers of up to a million pixels as multiples of 2^-26 of their bound
+_BITS_OF_START = 26  # of each part of a weight: products with 640x640 pixels are exact
 _OUTPUTS_AT_ONCE = 256  # starts are computed for so many outputs in one pass: 0.4 GB of weights at 640x640
 
 
@@ -99,8 +99,8 @@ class GramSpace:
     def start(self, weight: Tensor) -> Tensor:
         """Return ``X W0^T`` of the images scaled to [0, 1]: float64 [images, outputs], on the device.
 
-        Raw pixels are whole numbers and PyTorch draws initial weights on a grid: up to a million pixels all sums are
-        exact in float64, so that a start does not depend on what it was computed together with.
+        Raw pixels are whole numbers, and weights are taken apart into two: up to 724x724 pixels all sums are exact in
+        float64, so that a start depends neither on what it was computed together with nor on the device.
 
         Args:
             weight: float32 [outputs, pixels], on the CPU.
@@ -132,17 +132,19 @@ class GramSpace:
 
     def _project(self, weight: Tensor) -> Tensor:
         """Return raw pixels times weights: float64 [stored images, outputs], on the CPU."""
-        total = torch.zeros(len(weight), len(self.pixels), dtype=torch.float64, device=self.device)
+        high, low = torch.zeros(2, len(weight), len(self.pixels), dtype=torch.float64, device=self.device)
         steps = steps_of_rows(weight, _BITS_OF_START)
         with self.reporter.steps("starts of first layers", -(-self.pixels.shape[1] // _PIXELS_AT_ONCE)) as advance:
             for chunk, pixels in self._chunks(torch.arange(len(self.pixels))):
-                numbers = weight[:, chunk] / steps
-                if torch.equal(numbers, numbers.round()):
-                    total += WholeNumbers(numbers.to(self.device)).times(pixels.T)
-                else:  # PyTorch did not draw them; rounded, so that it must not depend on who computes a start first
-                    total += (numbers @ pixels.cpu().T.double()).to(self.device)
+                numbers = (weight[:, chunk] / steps).to(self.device)
+                high += WholeNumbers(numbers.round()).times(pixels.T)
+                # Of the 24 bits of a float32, those below the step: PyTorch draws weights by a fused multiplication and
+                # addition where the processor has one, which leaves small weights with finer bits than large ones.
+                rest = ((numbers - numbers.round()) * 2**_BITS_OF_START).round()
+                if rest.any():
+                    low += WholeNumbers(rest).times(pixels.T)
                 advance()
-        return (total.cpu() * steps).T
+        return ((high + low / 2**_BITS_OF_START).cpu() * steps).T
 
     def _chunks(self, rows: Tensor) -> Iterator[tuple[slice, Tensor]]:
         """Give raw pixels of images, uint8 [rows, some pixels] on the device, with the slice of pixels they are."""
