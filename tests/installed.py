@@ -4,7 +4,7 @@ import shutil
 import sys
 from pathlib import Path
 
-import cxr_runner
+import cxr_runner.__init__
 
 
 def installed(name: str) -> str:

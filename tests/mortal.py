@@ -13,7 +13,9 @@ from pathlib import Path
 import pandas as pd
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["cxr_runner.experiment", "cxr_runner.figures", "cxr_runner.sources.phantom", "hydra"])
+_CONTEXT.set_forkserver_preload(
+    ["cxr_runner.experiment.sweep", "cxr_runner.plots.curves", "cxr_runner.data.sources.phantom.source", "hydra"]
+)
 
 
 def start(*arguments: str, cache: Path, log: Path, kill_before: tuple[str, int] | None = None) -> ForkServerProcess:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from cxr_runner.artifacts import RunDir, run_dir, write_csv, write_json, write_yaml
+from cxr_runner.artifacts.rundir import RunDir, run_dir
+from cxr_runner.base.files import write_csv, write_json, write_yaml
 
 PHANTOM = {
     "title": "synthetic phantom data",

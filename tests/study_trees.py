@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from cxr_runner.artifacts import RunDir, run_dir
-from cxr_runner.samples import Sample, samples_path, write_samples
+from cxr_runner.artifacts.rundir import RunDir, run_dir
+from cxr_runner.artifacts.samples import Sample, samples_path, write_samples
 from cxr_runner.study import Row, load_study
 from run_trees import PHANTOM
 

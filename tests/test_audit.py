@@ -18,13 +18,12 @@ from sklearn.metrics import f1_score, roc_auc_score
 from conftest import Answer, call_inside
 from cxr_runner import cli
 from cxr_runner.audit.duplicates import THRESHOLD, exact_groups, near_pairs
-from cxr_runner.audit.material import conflicting_labels
-from cxr_runner.audit.measurements import border, measure
+from cxr_runner.audit.images import conflicting_labels
+from cxr_runner.audit.measurements import border, compare_sizes, measure
 from cxr_runner.audit.patients import keys_with_kind, shared
 from cxr_runner.audit.scoring import score
 from cxr_runner.audit.shortcuts import build_features, fit, intensity_statistics, usable
-from cxr_runner.audit.sizes import compare_sizes
-from cxr_runner.progress import Reporter
+from cxr_runner.base.progress import Reporter
 from cxr_runner.stats.intervals import resample
 
 CxrData = Callable[..., Answer]

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from cxr_runner.report.writer import write_report
+from cxr_runner.report.write import write_report
 from study_trees import STUDIED, write_study
 
 DATA = {"name": "phantom", "patient_pattern": r"patient\d+", "image_size": 64}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cxr_runner.report.writer import write_report
+from cxr_runner.report.write import write_report
 from run_trees import write_run
 from study_trees import write_study
 

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from scipy import stats as scipy_stats
 from statsmodels.stats.power import TTestPower
 
-from cxr_runner.claims.contrasts import ON_IMAGES, contrast_pair
-from cxr_runner.claims.effects import Effect, Share
-from cxr_runner.claims.parts import Evidence, Place, places
-from cxr_runner.claims.traits import Decisions, Trial, best_constant_loss, curve_numbers
-from cxr_runner.claims.verdicts import Verdict, decide
+from cxr_runner.report.claims.contrasts import ON_IMAGES, contrast_pair
+from cxr_runner.report.claims.numbers import Decisions, Trial, best_constant_loss, curve_numbers
+from cxr_runner.report.claims.tests import Evidence, Place, places
+from cxr_runner.report.claims.verdicts import Verdict, decide
+from cxr_runner.stats.power import Effect, Share
 from cxr_runner.study import load_study
 
 STUDY = load_study()

@@ -7,22 +7,22 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cxr_runner.artifacts import RunDir, find_runs
-from cxr_runner.claims.parts import PIXELS, Place
-from cxr_runner.claims.traits import Trial
-from cxr_runner.claims.verdicts import decide
-from cxr_runner.errors import DivergedError, RunFailedError
-from cxr_runner.progress import Reporter
-from cxr_runner.report.claims import ClaimRow, report_claims
-from cxr_runner.report.claims_page import claims_page
-from cxr_runner.report.cohorts import form_cohorts
-from cxr_runner.report.evidence import gather_evidence
-from cxr_runner.report.histories import read_histories
-from cxr_runner.report.material import Material
-from cxr_runner.report.predictions import read_predictions
-from cxr_runner.report.writer import write_report
-from cxr_runner.runs import read_runs
-from cxr_runner.status import Status
+from cxr_runner.artifacts.rundir import RunDir, find_runs
+from cxr_runner.artifacts.status import Status
+from cxr_runner.base.errors import DivergedError, RunFailedError
+from cxr_runner.base.progress import Reporter
+from cxr_runner.report.claims.collected import gather_evidence
+from cxr_runner.report.claims.numbers import Trial
+from cxr_runner.report.claims.tests import Place
+from cxr_runner.report.claims.verdicts import decide
+from cxr_runner.report.claims.words import ClaimRow, report_claims
+from cxr_runner.report.pages.claims import claims_page
+from cxr_runner.report.runs.collected import Material, read_histories
+from cxr_runner.report.runs.commands import PIXELS
+from cxr_runner.report.runs.groups import form_cohorts
+from cxr_runner.report.runs.predictions import read_predictions
+from cxr_runner.report.runs.table import read_runs
+from cxr_runner.report.write import write_report
 from cxr_runner.study import load_study
 from study_trees import STUDIED, write_study
 

@@ -15,9 +15,9 @@ from safetensors import safe_open
 
 from conftest import Answer
 from cxr_runner import cli
-from cxr_runner.config import KEYS
-from cxr_runner.errors import RunFailedError, UserError
-from cxr_runner.machine import describe_machine
+from cxr_runner.base.errors import RunFailedError, UserError
+from cxr_runner.base.machine import describe_machine
+from cxr_runner.config.schema import KEYS
 
 TINY = ("data.num_images=40", "data.image_size=16", "epochs=1", "progress=none")
 CARD = ("model=cnn", "optimizer=sgd", "loss.pos_weight=0.37")  # the first command of the README
@@ -167,7 +167,7 @@ def test_a_mistake_is_one_line_however_many_runs_it_is_in(
 
 
 def test_data_that_cannot_be_opened_is_tried_once(cxr_run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cxr_runner import experiment
+    from cxr_runner.experiment import sweep as experiment
 
     tried, real = [], experiment.open_dataset
     monkeypatch.setattr(experiment, "open_dataset", lambda *given: tried.append(given) or real(*given))
@@ -192,7 +192,7 @@ def run_experiment(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException],
             begun.append(jobs)
             raise error
 
-        monkeypatch.setattr("cxr_runner.experiment.train_stack", fail)
+        monkeypatch.setattr("cxr_runner.experiment.sweep.train_stack", fail)
         return begun
 
     return replace
@@ -233,7 +233,7 @@ def test_a_helper_of_torchrun_ends_in_one_line_too(
     def fail() -> None:
         raise error
 
-    monkeypatch.setattr("cxr_runner.ranks.help_leader", fail)
+    monkeypatch.setattr("cxr_runner.training.distributed.help_leader", fail)
     for name, value in {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "RANK": "1"}.items():
         monkeypatch.setenv(name, value)
     answer = cxr_run("model=cnn")

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from cxr_runner.composition import compose
-from cxr_runner.progress import Reporter
-from cxr_runner.report.cohorts import Cohort, form_cohorts
-from cxr_runner.report.writer import write_report
-from cxr_runner.runs import read_runs
+from cxr_runner.base.progress import Reporter
+from cxr_runner.config.compose import compose
+from cxr_runner.report.runs.groups import Cohort, form_cohorts
+from cxr_runner.report.runs.table import read_runs
+from cxr_runner.report.write import write_report
 from run_trees import write_run
 from study_trees import STUDIED, write_study
 

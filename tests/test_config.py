@@ -13,9 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from conftest import Answer
-from cxr_runner.config import KEYS, RunConfig, from_hydra
-from cxr_runner.errors import UserError
-from cxr_runner.identity import run_id
+from cxr_runner.base.errors import UserError
+from cxr_runner.config.identity import run_id
+from cxr_runner.config.schema import KEYS, RunConfig, from_hydra
 
 MODELS = ("linear", "linear_relu", "cnn", "resnet18")
 OPTIMIZERS = ("sgd", "adam", "adamw")

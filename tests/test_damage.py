@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from conftest import Answer
-from cxr_runner.dataset import Dataset, open_dataset, open_intact
-from cxr_runner.errors import RunFailedError
-from cxr_runner.integrity import is_sealed, seal
-from cxr_runner.progress import Reporter
+from cxr_runner.base.checksums import is_sealed, seal
+from cxr_runner.base.errors import RunFailedError
+from cxr_runner.base.progress import Reporter
+from cxr_runner.data.dataset import Dataset, open_dataset, open_intact
 from mortal import results
 from test_experiment import _config
 
@@ -106,7 +106,7 @@ def test_a_checkpoint_that_is_not_what_the_run_has_written_is_set_aside_and_the_
     cxr_run(*arguments)
     expected = results(tmp_path / "outputs")
     with monkeypatch.context() as patch:
-        patch.setattr("cxr_runner.status.Status.done", _interrupt)
+        patch.setattr("cxr_runner.artifacts.status.Status.done", _interrupt)
         for seed in (0, 1):
             assert cxr_run(*arguments, f"seed={seed}", "force=true").code == 130
     first, second = sorted((tmp_path / "outputs").glob("runs/*/seed=*"))
@@ -145,7 +145,7 @@ def test_what_is_derived_lies_where_only_the_same_images_look_for_it(
     config = _config("unused", *RUN).data
     before = open_dataset(config, Reporter()).store
     shutil.rmtree(before.parent)
-    monkeypatch.setattr("cxr_runner.store.resize_square", lambda grey, size: np.full((size, size), 7, np.uint8))
+    monkeypatch.setattr("cxr_runner.data.store.resize_square", lambda grey, size: np.full((size, size), 7, np.uint8))
     config = replace(config, duplicates="keep")
     after = open_dataset(config, Reporter()).store
     assert before.parent == after.parent

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from cxr_runner.composition import compose
-from cxr_runner.data_tasks import describing, perform
-from cxr_runner.dataset import open_dataset
-from cxr_runner.description import describe
-from cxr_runner.progress import Reporter
+from cxr_runner.base.progress import Reporter
+from cxr_runner.commands.data import describe, describing, perform
+from cxr_runner.config.compose import compose
+from cxr_runner.data.dataset import open_dataset
 
 TINY = ("data.num_images=40", "data.image_size=16", "progress=none")
 
@@ -35,7 +34,7 @@ def test_what_was_opened_before_is_described_without_pandas_and_torch(elsewhere:
     open_dataset(compose(TINY)[0].data, Reporter())
     code = (
         "import sys\n"
-        "from cxr_runner.data_tasks import perform\n"
+        "from cxr_runner.commands.data import perform\n"
         f"perform('describe', {list(TINY)!r})\n"
         "heavy = {'torch', 'pandas', 'scipy', 'sklearn', 'matplotlib', 'datasets'} & set(sys.modules)\n"
         "assert not heavy, heavy"

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms.functional import rgb_to_grayscale
 
-from cxr_runner.decode import MAX_PIXELS, decode_grey, resize_square
-from cxr_runner.errors import BadImageError
+from cxr_runner.base.errors import BadImageError
+from cxr_runner.data.decode import MAX_PIXELS, decode_grey, resize_square
 
 # 255 times 0.2989, 0.587 and 0.114 are 76.22, 149.69 and 29.07.
 COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (200, 200, 200)]
@@ -268,7 +268,7 @@ def test_a_bad_image_is_refused_for_the_right_reason(build: Callable[[], bytes],
 
 
 def test_an_image_of_exactly_the_limit_is_not_a_bomb(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cxr_runner.decode.MAX_PIXELS", 12)
+    monkeypatch.setattr("cxr_runner.data.decode.MAX_PIXELS", 12)
     assert decode_grey(encode(Image.new("L", (4, 3)), "PNG")).shape == (3, 4)
     with pytest.raises(BadImageError, match="more than 12 pixels"):
         decode_grey(encode(Image.new("L", (13, 1)), "PNG"))

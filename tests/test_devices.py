@@ -8,12 +8,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from cxr_runner.devices import choose_device
-from cxr_runner.errors import UserError
+from cxr_runner.base.errors import UserError
+from cxr_runner.training.devices import choose_device
 
 FAULTS = """
 import resource, torch
-from cxr_runner.devices import keep_freed_memory
+from cxr_runner.training.devices import keep_freed_memory
 keep_freed_memory()
 torch.set_num_threads(1)
 def steps():

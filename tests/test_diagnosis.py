@@ -6,10 +6,9 @@ import pytest
 import torch
 
 from cxr_runner.api import run
-from cxr_runner.config import CNNConfig, LinearConfig, LinearReLUConfig
-from cxr_runner.diagnosis import diagnose, explain_collapse
-from cxr_runner.engine import spread_out
-from cxr_runner.models import build_model, rectified_layers
+from cxr_runner.config.schema import CNNConfig, LinearConfig, LinearReLUConfig
+from cxr_runner.models.build import build_model, rectified_layers
+from cxr_runner.training.diagnosis import diagnose, explain_collapse, spread_out
 
 SIDE = 8
 IMAGES = torch.rand(10, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(0))

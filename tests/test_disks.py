@@ -110,7 +110,7 @@ def test_a_run_whose_pictures_cannot_be_drawn_is_done_all_the_same_and_gets_them
     cxr_run: Command, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("cxr_runner.figures.save_figure", _no_room)
+        patch.setattr("cxr_runner.plots.style.save_figure", _no_room)
         answer = cxr_run(*RUN)
     assert answer.code == 0
     assert "the same command draws them (OSError(28, 'No space left on device'))" in _line(answer)

@@ -3,12 +3,12 @@
 import pytest
 from scipy.stats import binomtest
 
+from cxr_runner.plots.ranks import plot_ranks
 from cxr_runner.study import load_study
 from cxr_runner.study.consequences import consequences
 from cxr_runner.study.errata import accuracy_table, claim_table, recovered_correct, recoveries, recovery_table
-from cxr_runner.study.errata_figures import plot_ranks
+from cxr_runner.study.misprints import check_table, num_statements, slip_table
 from cxr_runner.study.recovery import Counts
-from cxr_runner.study.slips import check_table, num_statements, slip_table
 
 STUDY = load_study()
 CORRECT = {

@@ -5,6 +5,7 @@ import re
 import pandas as pd
 import pytest
 
+from cxr_runner.base.tables import Table
 from cxr_runner.report.errata_tables import (
     compared_claims,
     misnamed_models,
@@ -12,10 +13,9 @@ from cxr_runner.report.errata_tables import (
     printed_numbers,
     recovered_ranks,
 )
-from cxr_runner.report.export import Table
 from cxr_runner.study import load_study
 from cxr_runner.study.errata import accuracy_table, claim_table, recovery_table
-from cxr_runner.study.slips import check_table, slip_table
+from cxr_runner.study.misprints import check_table, slip_table
 
 STUDY = load_study()
 TABLES = {

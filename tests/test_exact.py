@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxr_runner.gram.exact import WholeNumbers, fastest, num_exact_bits, to_whole_numbers
+from cxr_runner.training.gram.exact import WholeNumbers, fastest, num_exact_bits, to_whole_numbers
 from stand_in import one_gpu
 
 
@@ -56,12 +56,12 @@ def test_values_that_fit_are_kept_exactly():
 
 def test_the_faster_way_is_taken(monkeypatch):
     clock = iter([0, 3, 3, 5] * 5)  # three seconds for the first, two for the second
-    monkeypatch.setattr("cxr_runner.gram.exact.time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("cxr_runner.training.gram.exact.time.perf_counter", lambda: next(clock))
     assert fastest([lambda: torch.ones(2), lambda: torch.ones(2)]) == 1
 
 
 def test_a_way_that_the_device_lacks_or_that_gives_other_numbers_is_never_taken(monkeypatch):
-    monkeypatch.setattr("cxr_runner.gram.exact.time.perf_counter", iter(range(100)).__next__)
+    monkeypatch.setattr("cxr_runner.training.gram.exact.time.perf_counter", iter(range(100)).__next__)
 
     def lacking() -> torch.Tensor:
         raise RuntimeError("CUBLAS_STATUS_NOT_SUPPORTED")

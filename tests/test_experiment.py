@@ -15,14 +15,16 @@ from PIL import Image
 from safetensors.torch import load_file
 from sklearn.metrics import accuracy_score, roc_auc_score
 
-from cxr_runner.artifacts import find_runs
-from cxr_runner.config import from_hydra, split_seeds
-from cxr_runner.engine import choose_engine, images_at_once
-from cxr_runner.errors import RunFailedError, UserError
-from cxr_runner.experiment import run_experiments, train
-from cxr_runner.gram.space import GramSpace
-from cxr_runner.models import CNN, LinearReLU
-from cxr_runner.train import train_epoch
+from cxr_runner.artifacts.rundir import find_runs
+from cxr_runner.base.errors import RunFailedError, UserError
+from cxr_runner.config.schema import from_hydra, split_seeds
+from cxr_runner.experiment.sweep import run_experiments, train
+from cxr_runner.models.cnn import CNN
+from cxr_runner.models.linear import LinearReLU
+from cxr_runner.training.diagnosis import images_at_once
+from cxr_runner.training.engines import choose_engine
+from cxr_runner.training.gram.space import GramSpace
+from cxr_runner.training.loop import train_epoch
 
 PHANTOM = ("data.num_images=60", "data.image_size=16", "epochs=2", "progress=none")
 
@@ -83,8 +85,8 @@ def test_the_weights_on_disk_make_the_predictions_on_disk(tmp_path):
     run = _run(tmp_path, "model=cnn", *PHANTOM)
     model = CNN(16, 10, 3)
     model.load_state_dict(load_file(run.path / "model.safetensors"))
-    from cxr_runner.dataset import open_dataset
-    from cxr_runner.progress import Reporter
+    from cxr_runner.base.progress import Reporter
+    from cxr_runner.data.dataset import open_dataset
 
     dataset = open_dataset(_config(tmp_path, "model=cnn", *PHANTOM).data, Reporter())
     images = torch.tensor(dataset.images[dataset.rows("test")]).float().unsqueeze(1) / 255
@@ -124,7 +126,7 @@ def test_nothing_learned_depends_on_the_test_images(tmp_path):
 def test_a_finished_run_is_not_trained_again_unless_forced(tmp_path, monkeypatch):
     first = _run(tmp_path, *PHANTOM)
     with monkeypatch.context() as patch:
-        patch.setattr("cxr_runner.stack.train_epoch", lambda *_: pytest.fail("trained again"))
+        patch.setattr("cxr_runner.experiment.stack.train_epoch", lambda *_: pytest.fail("trained again"))
         _run(tmp_path, *PHANTOM, "name=linear", "progress=none")
     before = (first.path / "status.json").read_text()
     _run(tmp_path, *PHANTOM, "force=true")
@@ -146,8 +148,8 @@ def test_a_cut_off_run_goes_on_and_ends_as_if_nothing_had_happened(tmp_path, mon
         train_epoch(trainers, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr("cxr_runner.stack.train_epoch", cut_off)
-        patch.setattr("cxr_runner.stack._CHECKPOINT_SHARE", math.inf)
+        patch.setattr("cxr_runner.experiment.stack.train_epoch", cut_off)
+        patch.setattr("cxr_runner.experiment.stack._CHECKPOINT_SHARE", math.inf)
         with pytest.raises(KeyboardInterrupt):
             _run(tmp_path / "cut", *overrides)
     (cut,) = find_runs(tmp_path / "cut")
@@ -160,7 +162,7 @@ def test_a_cut_off_run_goes_on_and_ends_as_if_nothing_had_happened(tmp_path, mon
         begun.append(len(trainers[0].history) + 1)
         train_epoch(trainers, *arguments)
 
-    monkeypatch.setattr("cxr_runner.stack.train_epoch", watched)
+    monkeypatch.setattr("cxr_runner.experiment.stack.train_epoch", watched)
     resumed = _run(tmp_path / "cut", *overrides)
     assert begun == [3, 4]
     assert _content(resumed.path) == _content(whole.path)
@@ -213,7 +215,7 @@ def test_a_run_that_does_not_fit_into_memory_fails_and_says_what_to_do(tmp_path,
     def fail(*_):
         raise error
 
-    monkeypatch.setattr("cxr_runner.stack.train_epoch", fail)
+    monkeypatch.setattr("cxr_runner.experiment.stack.train_epoch", fail)
     with pytest.raises(RunFailedError, match=rf"^the memory of cpu .* batch_size=32; .*{way_out}$"):
         _run(tmp_path, f"engine={engine}", "device=cpu", *PHANTOM)
     (run,) = find_runs(tmp_path)
@@ -230,7 +232,7 @@ def test_a_failed_run_keeps_no_model_in_memory_for_the_rest_of_a_sweep(tmp_path,
         except TypeError as error:
             raise ValueError("a chain of errors") from error
 
-    monkeypatch.setattr("cxr_runner.stack.train_epoch", fail)
+    monkeypatch.setattr("cxr_runner.experiment.stack.train_epoch", fail)
     outcomes = run_experiments([_config(tmp_path, "model=cnn", *PHANTOM)])
     assert isinstance(outcomes[0], ValueError)
     assert alive[0]() is None
@@ -254,7 +256,7 @@ def test_a_model_whose_output_is_constant_is_flagged(tmp_path, monkeypatch):
             model.layer_stack[-2].bias.fill_(-100)
         return model
 
-    monkeypatch.setattr("cxr_runner.stack.build_model", dead)
+    monkeypatch.setattr("cxr_runner.experiment.stack.build_model", dead)
     collapsed = _run(tmp_path / "dead", "model=linear_relu", *PHANTOM)
     assert collapsed.state == "done"
     assert collapsed.metrics["collapsed"] is True
@@ -309,7 +311,7 @@ def test_auto_chooses_by_validity_and_shape_and_the_run_says_why(tmp_path, overr
 def test_auto_leaves_out_a_gram_matrix_that_the_machine_or_the_gpu_has_no_room_for(
     tmp_path, monkeypatch, machine, gpu, reason
 ):
-    monkeypatch.setattr("cxr_runner.engine.memory_bytes", lambda: machine * 10**9)
+    monkeypatch.setattr("cxr_runner.training.engines.memory_bytes", lambda: machine * 10**9)
     monkeypatch.setattr("torch.cuda.get_device_properties", lambda device: SimpleNamespace(total_memory=gpu * 10**9))
     dataset = SimpleNamespace(images=range(20_000))  # 3.2 GB
     choice = choose_engine(_config(tmp_path), dataset, torch.device("cuda"))
@@ -323,7 +325,7 @@ def test_gram_space_where_it_is_not_valid_is_the_users_mistake(tmp_path):
 
 
 def test_weights_that_do_not_give_the_engines_logits_fail_the_run(tmp_path, monkeypatch):
-    monkeypatch.setattr("cxr_runner.stack.largest_disagreements", lambda *_: [10.0])
+    monkeypatch.setattr("cxr_runner.experiment.stack.largest_disagreements", lambda *_: [10.0])
     with pytest.raises(RunFailedError, match="differ by 10 from those of engine=gram"):
         _run(tmp_path, *PHANTOM)
 
@@ -380,7 +382,7 @@ def test_a_cnn_computes_few_large_images_at_once_on_a_cpu(tmp_path, device, larg
 
 
 def test_a_run_on_a_cpu_computes_as_few_images_at_once_in_all_that_it_does(tmp_path, monkeypatch):
-    monkeypatch.setattr("cxr_runner.engine._CNN_PIXELS_AT_ONCE", 3 * 16**2)
+    monkeypatch.setattr("cxr_runner.training.diagnosis._CNN_PIXELS_AT_ONCE", 3 * 16**2)
     seen, forward = set(), CNN.forward
     monkeypatch.setattr(CNN, "forward", lambda self, images: seen.add(len(images)) or forward(self, images))
     _run(tmp_path, "model=cnn", "device=cpu", *PHANTOM)
@@ -404,7 +406,7 @@ def test_outputs_that_are_not_finite_fail_the_run(tmp_path, monkeypatch):
     def logits(self, members, rows, batch_size):
         return torch.full((1, len(rows)), torch.nan if len(self.feed.pixels[rows]) == 6 else 0.5)  # the test split
 
-    monkeypatch.setattr("cxr_runner.pixel.PixelBackend.logits", logits)
+    monkeypatch.setattr("cxr_runner.training.pixel.PixelBackend.logits", logits)
     with pytest.raises(RunFailedError, match="outputs that are not finite"):
         _run(tmp_path, "engine=pixel", *PHANTOM)
 
@@ -420,9 +422,9 @@ def test_each_device_of_a_sweep_gets_a_gram_space_of_its_own_and_one_is_there_at
 
     other = torch.device("cpu:0")  # the CPU too, but by a name of its own
     monkeypatch.setattr(
-        "cxr_runner.experiment.choose_device", lambda name: other if name == "cuda" else torch.device("cpu")
+        "cxr_runner.experiment.sweep.choose_device", lambda name: other if name == "cuda" else torch.device("cpu")
     )
-    monkeypatch.setattr("cxr_runner.experiment.GramSpace", Watched)
+    monkeypatch.setattr("cxr_runner.experiment.sweep.GramSpace", Watched)
     train([_config(tmp_path, f"device={name}", f"seed={seed}", *PHANTOM) for seed, name in enumerate(["cpu", "cuda"])])
     assert len(spaces) == 2
 
@@ -434,7 +436,7 @@ def test_no_stack_opens_more_files_than_a_process_may(tmp_path, monkeypatch):
         sizes.append(len(jobs))
         return {job: RunFailedError("not trained") for job in jobs}
 
-    monkeypatch.setattr("cxr_runner.experiment.train_stack", fail)
+    monkeypatch.setattr("cxr_runner.experiment.sweep.train_stack", fail)
     run_experiments(split_seeds(_config(tmp_path, "seeds=300", *PHANTOM)))
     assert sum(sizes) == 300
     assert max(sizes) <= 128

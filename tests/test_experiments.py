@@ -8,8 +8,8 @@ import yaml
 from hydra import compose, initialize_config_module
 
 from conftest import Answer
-from cxr_runner.config import RunConfig, from_hydra
-from cxr_runner.identity import to_dict
+from cxr_runner.config.identity import to_dict
+from cxr_runner.config.schema import RunConfig, from_hydra
 from cxr_runner.study import Row, load_study, match_row
 
 FOLDER = Path(__file__).parents[1] / "conf" / "experiment"

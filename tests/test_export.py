@@ -2,7 +2,7 @@
 
 import pytest
 
-from cxr_runner.report.export import between, number, signed
+from cxr_runner.base.numbers import between, number, signed
 
 NAN = float("nan")
 

@@ -7,7 +7,9 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from cxr_runner.figures import MAX_GROUPS, plot_comparison, plot_confusion, plot_curves, save_figure
+from cxr_runner.plots.confusion import plot_confusion
+from cxr_runner.plots.curves import MAX_GROUPS, plot_comparison, plot_curves
+from cxr_runner.plots.style import save_figure
 from run_trees import history
 
 COUNTS = {"tp": 400, "fp": 29, "fn": 11, "tn": 142}

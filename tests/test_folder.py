@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cxr_runner.errors import BadImageError, UserError
-from cxr_runner.sources import Source
-from cxr_runner.sources.folder import FolderSource
+from cxr_runner.base.errors import BadImageError, UserError
+from cxr_runner.data.sources import Source
+from cxr_runner.data.sources.folder import FolderSource
 
 REAL = Path(os.environ.get("CXR_DATA", Path(__file__).parents[2] / "shared" / "data" / "kermany-224"))
 SPLIT_TREE = [f"{split}/{name}/1.png" for split in ("train", "val", "test") for name in ("NORMAL", "PNEUMONIA")]

@@ -13,13 +13,13 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cxr_runner.artifacts import find_runs
-from cxr_runner.config import from_hydra
-from cxr_runner.errors import BadImageError, RunFailedError, UserError
-from cxr_runner.experiment import train
-from cxr_runner.report.writer import write_report
-from cxr_runner.samples import Sample, read_samples, samples_path, write_samples
-from cxr_runner.sources.folder import MAX_BYTES, FolderSource
+from cxr_runner.artifacts.rundir import find_runs
+from cxr_runner.artifacts.samples import Sample, read_samples, samples_path, write_samples
+from cxr_runner.base.errors import BadImageError, RunFailedError, UserError
+from cxr_runner.config.schema import from_hydra
+from cxr_runner.data.sources.folder import MAX_BYTES, FolderSource
+from cxr_runner.experiment.sweep import train
+from cxr_runner.report.write import write_report
 from mortal import results
 from run_trees import PHANTOM, write_run
 from test_config import composed

@@ -9,19 +9,19 @@ import pandas as pd
 import pytest
 import torch
 
-from cxr_runner.config import EarlyStoppingConfig, LinearConfig, LinearReLUConfig, ScheduleConfig, SGDConfig
-from cxr_runner.dataset import Dataset
-from cxr_runner.errors import RunFailedError
-from cxr_runner.gram import exact
-from cxr_runner.gram import layer as gram_layer
-from cxr_runner.gram import matrix as gram_module
-from cxr_runner.gram.backend import GramBackend
-from cxr_runner.gram.matrix import gram_matrix, open_gram_matrix
-from cxr_runner.gram.space import GramSpace
-from cxr_runner.models import build_model
-from cxr_runner.progress import Reporter
-from cxr_runner.sources import About
-from cxr_runner.train import Trainer, train_epoch
+from cxr_runner.base.errors import RunFailedError
+from cxr_runner.base.progress import Reporter
+from cxr_runner.config.schema import EarlyStoppingConfig, LinearConfig, LinearReLUConfig, ScheduleConfig, SGDConfig
+from cxr_runner.data.about import About
+from cxr_runner.data.dataset import Dataset
+from cxr_runner.models.build import build_model
+from cxr_runner.training.gram import exact
+from cxr_runner.training.gram import layer as gram_layer
+from cxr_runner.training.gram import matrix as gram_module
+from cxr_runner.training.gram.matrix import gram_matrix, open_gram_matrix
+from cxr_runner.training.gram.space import GramSpace
+from cxr_runner.training.gram.steps import GramBackend
+from cxr_runner.training.loop import Trainer, train_epoch
 from test_train import SIDE, _run, _settings, _subsets, _weights, plain_training
 
 CPU = torch.device("cpu")

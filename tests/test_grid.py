@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from cxr_runner.artifacts import find_runs
+from cxr_runner.artifacts.rundir import find_runs
+from cxr_runner.base.numbers import clock
 from cxr_runner.study import load_study
-from cxr_runner.study.grid import Pace, Part, clock, finished, forecast, plan, samples, shape
+from cxr_runner.study.grid import Pace, Part, finished, forecast, plan, samples, shape
 from run_trees import write_run
 from test_study import changed, configuration
 

@@ -17,10 +17,10 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Image, Value
 from PIL import Image as PILImage
 
-from cxr_runner.decode import decode_grey
-from cxr_runner.errors import BadImageError, UserError
-from cxr_runner.sources import download, hub
-from cxr_runner.sources.hub import FILES, REPO, REVISION, Expected, HubSource
+from cxr_runner.base.errors import BadImageError, UserError
+from cxr_runner.data.decode import decode_grey
+from cxr_runner.data.sources import download, hub
+from cxr_runner.data.sources.hub import FILES, REPO, REVISION, Expected, HubSource
 from fake_hub import FakeHub
 
 CLASSES = ["NORMAL", "PNEUMONIA"]
@@ -171,7 +171,7 @@ def test_about_names_authors_licence_and_doi() -> None:
 
 def test_the_signature_of_the_hub_is_its_revision_and_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from cxr_runner.sources.hub import HubSource; print(HubSource().signature());"
+        "import sys; from cxr_runner.data.sources.hub import HubSource; print(HubSource().signature());"
         "print(sorted({'datasets', 'pyarrow', 'huggingface_hub', 'torch'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -266,7 +266,7 @@ def test_a_file_that_is_no_parquet_is_named(copy: Path, content: bytes) -> None:
 
 def test_a_download_shows_progress_and_fills_the_cache_under_hf_home(served: FakeHub, tmp_path: Path) -> None:
     code = (
-        "from cxr_runner.sources.hub import HubSource, Expected;"
+        "from cxr_runner.data.sources.hub import HubSource, Expected;"
         "print(len(HubSource(None, Expected(3, 2, 2)).scan().records))"
     )
     # HF's bars are for terminals; this setting of theirs shows them elsewhere too.

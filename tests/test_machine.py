@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cxr_runner import machine
-from cxr_runner.machine import describe_machine, memory_bytes, num_cores
+from cxr_runner.base import machine
+from cxr_runner.base.machine import describe_machine, memory_bytes, num_cores
 
 GIB = 2**30
 V2, V1 = "sys/fs/cgroup", "sys/fs/cgroup/memory"

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as npst
 from sklearn import metrics as reference
 from torchmetrics.functional import classification
 
-from cxr_runner.metrics import compute_metrics, decide, is_collapsed
+from cxr_runner.training.metrics import compute_metrics, decide, is_collapsed
 
 
 @st.composite

@@ -4,9 +4,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from cxr_runner.config import CNNConfig, LinearConfig, LinearReLUConfig, ResNet18Config
-from cxr_runner.errors import UserError
-from cxr_runner.models import CNN, Linear, LinearReLU, ResNet18, WideLinear, build_model, describe_model
+from cxr_runner.base.errors import UserError
+from cxr_runner.config.schema import CNNConfig, LinearConfig, LinearReLUConfig, ResNet18Config
+from cxr_runner.models.backbones import ResNet18
+from cxr_runner.models.build import build_model, describe_model
+from cxr_runner.models.cnn import CNN
+from cxr_runner.models.linear import Linear, LinearReLU, WideLinear
 
 FIG_6 = """\
 Flatten(start_dim=1, end_dim=-1)

@@ -13,7 +13,7 @@ import pytest
 from matplotlib.figure import Figure
 from nbclient import NotebookClient
 
-from cxr_runner.notebook import make_shown
+from cxr_runner.plots.notebook import make_shown
 from study_trees import write_study
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
-from cxr_runner.sources import Source
-from cxr_runner.sources.phantom import MAX_IMAGES_PER_PATIENT, POSITIVE_SHARE, PhantomSource
+from cxr_runner.data.sources import Source
+from cxr_runner.data.sources.phantom.source import MAX_IMAGES_PER_PATIENT, POSITIVE_SHARE, PhantomSource
 
 SIDE = 64
 LUNGS = np.s_[:, 18:40, [*range(12, 24), *range(44, 52)]]

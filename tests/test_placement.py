@@ -13,11 +13,13 @@ import pandas as pd
 import pytest
 import torch
 
-from cxr_runner import api, pixel, stack
-from cxr_runner.gram import backend as gram_backend
-from cxr_runner.gram.backend import GramBackend
-from cxr_runner.pixel import PixelBackend
-from cxr_runner.train import train_epoch
+from cxr_runner import api
+from cxr_runner.experiment import stack
+from cxr_runner.training import pixel
+from cxr_runner.training.gram import steps as gram_backend
+from cxr_runner.training.gram.steps import GramBackend
+from cxr_runner.training.loop import train_epoch
+from cxr_runner.training.pixel import PixelBackend
 from stand_in import FakeCuda, is_on_gpu, one_gpu
 
 pytestmark = pytest.mark.placement

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from cxr_runner.progress import Reporter
-from cxr_runner.report.cohorts import form_cohorts
+from cxr_runner.base.progress import Reporter
 from cxr_runner.report.provenance import gather_facts
-from cxr_runner.report.writer import write_report
-from cxr_runner.runs import read_runs
+from cxr_runner.report.runs.groups import form_cohorts
+from cxr_runner.report.runs.table import read_runs
+from cxr_runner.report.write import write_report
 from run_trees import run_metrics, write_run
 
 SERVER = {"cpu": "AMD EPYC 7B13", "cores": 2, "memory": 17 * 10**9, "system": "Linux 6.1.0 x86_64"}

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from cxr_runner.artifacts import find_runs
+from cxr_runner.artifacts.rundir import find_runs
 from installed import installed
 
 # 42 training images: the last batch of two gives each process one image.
@@ -84,7 +84,7 @@ def test_a_command_without_pixels_to_share_ends_too(elsewhere: Path) -> None:
 
 
 def test_a_helper_holds_one_model_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cxr_runner import ranks
+    from cxr_runner.training import distributed as ranks
 
     built: list[weakref.ref[nn.Module]] = []
 
@@ -103,7 +103,7 @@ def test_a_helper_holds_one_model_at_a_time(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_shared_batch_norm_is_batch_norm(tmp_path: Path) -> None:
-    from cxr_runner.ranks import SharedBatchNorm
+    from cxr_runner.training.distributed import SharedBatchNorm
 
     torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'meeting'}", rank=0, world_size=1)
     try:

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from cxr_runner.errors import UserError
-from cxr_runner.report.writer import write_report
+from cxr_runner.base.errors import UserError
+from cxr_runner.report.write import write_report
 from run_trees import CONFIG, HOSPITAL, PHANTOM, run_metrics, write_run
 
 CNN = {"name": "cnn", "hidden": 8, "kernel_size": 5, "sgd_lr": 1e-2}
@@ -396,9 +396,9 @@ def test_an_output_folder_that_cannot_be_made_is_the_users_mistake(tmp_path: Pat
 
 def test_the_report_never_imports_torch_and_matplotlib_only_to_draw() -> None:
     code = (
-        "import sys, cxr_runner.report.writer\n"
+        "import sys, cxr_runner.report.write\n"
         "assert 'matplotlib' not in sys.modules\n"
-        "import cxr_runner.figures, cxr_runner.summary\n"
+        "import cxr_runner.plots.curves, cxr_runner.experiment.summary\n"
         "heavy = {'torch', 'torchmetrics', 'datasets', 'hydra', 'matplotlib.pyplot'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxr_runner.errors import UserError
-from cxr_runner.splits import find_duplicates, patient_keys, split_by_patient, split_randomly
+from cxr_runner.base.errors import UserError
+from cxr_runner.data.splits import find_duplicates, patient_keys, split_by_patient, split_randomly
 
 STUDY_PATTERN = r"person\d+|NORMAL2-IM-\d+|IM-\d+"
 

@@ -9,16 +9,16 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-import cxr_runner
+import cxr_runner.__init__
 from cxr_runner import stats
-from cxr_runner.figures import save_figure
-from cxr_runner.progress import Reporter
-from cxr_runner.report.cohorts import form_cohorts
-from cxr_runner.report.predictions import Predictions, read_predictions
-from cxr_runner.report.statistics import Statistics, gather_statistics
-from cxr_runner.report.weighting import weight_pairs
-from cxr_runner.report.writer import write_report
-from cxr_runner.runs import read_runs
+from cxr_runner.base.progress import Reporter
+from cxr_runner.plots.style import save_figure
+from cxr_runner.report.runs.groups import form_cohorts
+from cxr_runner.report.runs.predictions import Predictions, read_predictions
+from cxr_runner.report.runs.table import read_runs
+from cxr_runner.report.uncertainty.section import Statistics, gather_statistics
+from cxr_runner.report.uncertainty.weighting import weight_pairs
+from cxr_runner.report.write import write_report
 from study_trees import write_study
 
 ROWS = ["0", "14", "20", "21", "23", "24"]

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cxr_runner.config import FolderConfig, PhantomConfig, SplitConfig
-from cxr_runner.dataset import open_dataset
-from cxr_runner.errors import UserError
-from cxr_runner.progress import Reporter
-from cxr_runner.sources.folder import FolderSource
-from cxr_runner.sources.phantom import PhantomSource
-from cxr_runner.store import open_store
+from cxr_runner.base.errors import UserError
+from cxr_runner.base.progress import Reporter
+from cxr_runner.config.schema import FolderConfig, PhantomConfig, SplitConfig
+from cxr_runner.data.dataset import open_dataset
+from cxr_runner.data.sources.folder import FolderSource
+from cxr_runner.data.sources.phantom.source import PhantomSource
+from cxr_runner.data.store import open_store
 
 SIDE = 16
 STUDY_PATTERN = r"person\d+|IM-\d+"
@@ -109,7 +109,7 @@ def test_writing_to_the_open_images_never_reaches_the_file(folder, cache):
 def test_a_build_that_dies_leaves_nothing_that_counts_as_a_store(folder, cache, monkeypatch):
     source = FolderSource(folder)
     with monkeypatch.context() as patch:
-        patch.setattr("cxr_runner.store.resize_square", lambda *_: 1 / 0)
+        patch.setattr("cxr_runner.data.store.resize_square", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             open_store(source, SIDE, cache, Reporter())
     assert not [path for path in cache.iterdir() if path.is_dir()]
@@ -199,7 +199,7 @@ def test_processes_that_start_together_build_one_store(folder, cache):
 
 
 def test_too_little_disk_is_said_before_anything_is_decoded(folder, cache, monkeypatch):
-    monkeypatch.setattr("cxr_runner.store.shutil.disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 1000))
+    monkeypatch.setattr("cxr_runner.data.store.shutil.disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 1000))
     reporter = CountingReporter()
     with pytest.raises(UserError, match=r"^CXR_CACHE=.*need 0\.00 GB and only 0\.00 GB are free"):
         open_store(FolderSource(folder), SIDE, cache, reporter)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cxr_runner.config import KEYS
+from cxr_runner.config.schema import KEYS
 from cxr_runner.study import FAMILIES, Row, load_study, match_row
 
 STUDY = load_study()

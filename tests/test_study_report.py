@@ -11,15 +11,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import cxr_runner
-from cxr_runner.errors import UserError
-from cxr_runner.progress import Reporter
-from cxr_runner.report.cohorts import form_cohorts
-from cxr_runner.report.comparison import METRICS, comparison_table
-from cxr_runner.report.material import Material
-from cxr_runner.report.pictures import Picture, study_pictures
-from cxr_runner.report.writer import write_report
-from cxr_runner.runs import read_runs
+import cxr_runner.__init__
+from cxr_runner.base.errors import UserError
+from cxr_runner.base.progress import Reporter
+from cxr_runner.report.figures import Picture, study_pictures
+from cxr_runner.report.runs.collected import Material
+from cxr_runner.report.runs.comparison import METRICS, comparison_table
+from cxr_runner.report.runs.groups import form_cohorts
+from cxr_runner.report.runs.table import read_runs
+from cxr_runner.report.write import write_report
 from cxr_runner.study import load_study
 from study_trees import STUDIED, write_made_up_samples, write_study
 

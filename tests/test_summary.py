@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from cxr_runner.progress import Reporter, make_reporter
-from cxr_runner.sources import About
-from cxr_runner.summary import data_heading, print_results
+from cxr_runner.base.progress import Reporter, make_reporter
+from cxr_runner.data.about import About, data_heading
+from cxr_runner.experiment.summary import print_results
 from run_trees import run_metrics
 
 RUN = Path("outputs/runs/linear-0123456789/seed=0")

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from cxr_runner import cli
-from cxr_runner.errors import RunFailedError, UserError
-from cxr_runner.study import load_study, sweep
+from cxr_runner.base.errors import RunFailedError, UserError
+from cxr_runner.commands import study as sweep
+from cxr_runner.commands.study import Order, run_study
+from cxr_runner.study import load_study
 from cxr_runner.study.grid import Part
-from cxr_runner.study.sweep import Order, run_study
 from run_trees import run_metrics, write_run
 from test_study import changed, configuration
 
@@ -163,7 +164,8 @@ def test_the_command_passes_on_what_it_is_given(monkeypatch: pytest.MonkeyPatch)
 SMALL = """
 import sys
 from cxr_runner import cli
-from cxr_runner.study import load_study, sweep
+from cxr_runner.commands import study as sweep
+from cxr_runner.study import load_study
 from cxr_runner.study.grid import Part
 row = load_study().row
 sweep.plan = lambda *_: [

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from cxr_runner.augment import Augment
-from cxr_runner.config import (
+from cxr_runner.base.errors import RunFailedError
+from cxr_runner.config.schema import (
     AdamConfig,
     AugmentConfig,
     CNNConfig,
@@ -23,10 +23,10 @@ from cxr_runner.config import (
     ScheduleConfig,
     SGDConfig,
 )
-from cxr_runner.errors import RunFailedError
-from cxr_runner.models import build_model
-from cxr_runner.pixel import PixelBackend, PixelFeed
-from cxr_runner.train import Subset, Trainer, TrainSettings, batch_order, bce_loss, learning_rate, train_epoch
+from cxr_runner.models.build import build_model
+from cxr_runner.training.augment import Augment
+from cxr_runner.training.loop import Subset, Trainer, TrainSettings, batch_order, bce_loss, learning_rate, train_epoch
+from cxr_runner.training.pixel import PixelBackend, PixelFeed
 
 SIDE = 8
 CONSTANT = ScheduleConfig("constant", 0, 10, 0.1)

@@ -7,14 +7,12 @@ The public API, imported when it is first used: :func:`run` trains, :func:`load_
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cxr_runner.api import comparison_table, run, study_figure
-    from cxr_runner.runs import load_runs
+    from cxr_runner.api import comparison_table, load_runs, run, study_figure
 
     __version__: str
 
-__all__ = ["__version__", "comparison_table", "load_runs", "run", "study_figure"]
 
-_PLACES = {"comparison_table": "api", "load_runs": "runs", "run": "api", "study_figure": "api"}
+__all__ = ["__version__", "comparison_table", "load_runs", "run", "study_figure"]
 
 
 def __getattr__(name: str) -> Any:
@@ -23,8 +21,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("cxr-runner")
-    if name not in _PLACES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+    from cxr_runner import api
 
-    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+    return getattr(api, name)

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from cxr_runner.errors import UserError
-from cxr_runner.progress import Reporter
-from cxr_runner.report.cohorts import Cohort, form_cohorts
-from cxr_runner.report.comparison import comparison_table as compare
-from cxr_runner.report.histories import read_histories
-from cxr_runner.report.material import Material
-from cxr_runner.report.pictures import study_pictures
-from cxr_runner.runs import read_runs
+from cxr_runner.base.errors import UserError
+from cxr_runner.base.progress import Reporter
+from cxr_runner.report.figures import study_pictures
+from cxr_runner.report.runs.collected import Material, read_histories
+from cxr_runner.report.runs.comparison import comparison_table as compare
+from cxr_runner.report.runs.groups import Cohort, form_cohorts
+from cxr_runner.report.runs.table import load_runs, read_runs
+
+__all__ = ["comparison_table", "load_runs", "run", "study_figure"]
 
 if TYPE_CHECKING:  # matplotlib is imported when there is something to draw
     from matplotlib.figure import Figure
@@ -33,8 +34,8 @@ def run(overrides: Sequence[str] = (), **settings: object) -> Path:
         UserError: a mistake in what was asked for.
         RunFailedError: training failed; the run directory says why.
     """
-    from cxr_runner.composition import compose
-    from cxr_runner.experiment import train
+    from cxr_runner.config.compose import compose
+    from cxr_runner.experiment.sweep import train
 
     given = [f"{key.replace('__', '.')}={_value(value)}" for key, value in settings.items()]
     paths = train(compose([*overrides, *given]))
@@ -49,7 +50,7 @@ def comparison_table(root: Path | str = "outputs", figure: int = 20) -> pd.DataF
         figure: 20 or 23.
 
     Returns:
-        One row a model and metric, as :func:`cxr_runner.report.comparison.comparison_table` describes it.
+        One row a model and metric, as :func:`cxr_runner.report.runs.comparison.comparison_table` describes it.
 
     Raises:
         UserError: there are no finished runs, or they are on several data sets.
@@ -84,7 +85,7 @@ def study_figure(root: Path | str = "outputs", number: int = 9) -> "Figure":
         raise UserError.for_key(
             "number", number, "no runs to draw it from; make them with " + picture.command.replace("\n", "; ")
         )
-    from cxr_runner.notebook import make_shown
+    from cxr_runner.plots.notebook import make_shown
 
     return make_shown(picture.draw())
 

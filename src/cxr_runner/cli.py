@@ -9,17 +9,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-from cxr_runner.errors import RunFailedError, UserError, print_error
-from cxr_runner.interruption import end_in_order
+from cxr_runner.base.errors import RunFailedError, UserError, print_error
+from cxr_runner.base.signals import end_in_order
 
 _TEXT_KEYS = ("data.root", "data.path", "data.title", "data.citation", "model.weights", "outputs")
+
+
 DONE, RUN_FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
 
 def run() -> NoReturn:
     """Compose the configuration from the command line and train: the command ``cxr-run``."""
     if sys.argv[1:] in (["--help"], ["-h"]):
-        from cxr_runner.usage import usage
+        from cxr_runner.config.help import usage
 
         print(usage(), end="")
         sys.exit(DONE)
@@ -30,18 +32,18 @@ def run() -> NoReturn:
     started_together = "TORCHELASTIC_RUN_ID" in os.environ
     if started_together and os.environ["RANK"] != "0":
         with _ending("cxr-run"):
-            from cxr_runner.ranks import help_leader, leave
+            from cxr_runner.training.distributed import help_leader, leave
 
             help_leader()
             leave()
     import hydra
 
-    from cxr_runner.jobs import Failures, Task
+    from cxr_runner.commands.run import Failures, Task
 
     failures = Failures()
     try:
         if any("glob(" in argument for argument in sys.argv[1:]):
-            from cxr_runner.complaints import check_globs
+            from cxr_runner.config.messages import check_globs
 
             check_globs(sys.argv[1:])
         hydra.main(version_base="1.3", config_path="pkg://cxr_runner.conf", config_name="config")(Task(failures))()
@@ -50,8 +52,8 @@ def run() -> NoReturn:
     except UserError as error:
         failures.add(error)
     except Exception as error:  # the task lets none through: this is the composition, or a launcher that lost a job
-        from cxr_runner.complaints import explain_ending
-        from cxr_runner.config import KEYS
+        from cxr_runner.config.messages import explain_ending
+        from cxr_runner.config.schema import KEYS
 
         failures.add(explain_ending(error, sys.argv[1:], KEYS))
     except KeyboardInterrupt:
@@ -59,7 +61,7 @@ def run() -> NoReturn:
         sys.exit(INTERRUPTED)
     problems = failures.collect()
     if started_together and not problems:  # otherwise torchrun ends the helpers
-        from cxr_runner.ranks import dismiss_helpers, leave
+        from cxr_runner.training.distributed import dismiss_helpers, leave
 
         dismiss_helpers()
         leave()
@@ -80,8 +82,8 @@ def report() -> NoReturn:
     parser.add_argument("--out", type=Path, help="where the report goes (default: ROOT/report)")
     arguments = parser.parse_args()
     with _ending("cxr-report"):
-        from cxr_runner.progress import make_reporter
-        from cxr_runner.report.writer import write_report
+        from cxr_runner.base.progress import make_reporter
+        from cxr_runner.report.write import write_report
 
         write_report(arguments.root, arguments.out or arguments.root / "report", make_reporter("auto"))
     sys.exit(DONE)
@@ -108,7 +110,7 @@ def study() -> NoReturn:
     given = parser.parse_args()
     end_in_order()
     try:
-        from cxr_runner.study.sweep import Order, run_study
+        from cxr_runner.commands.study import Order, run_study
 
         order = Order(given.preset, given.data, given.seeds, given.size, given.outputs, tuple(given.overrides))
         run_study(order, only_forecast=given.forecast)
@@ -138,7 +140,7 @@ def data() -> NoReturn:
     given = parser.parse_args()
     end_in_order()
     with _ending("cxr-data"):
-        from cxr_runner.data_tasks import perform
+        from cxr_runner.commands.data import perform
 
         perform(given.task, [_quote_text(argument) for argument in given.overrides])
     sys.exit(DONE)

@@ -19,8 +19,9 @@ _SEED = re.compile(r"seed=\d+")
 class StackLauncher(Launcher):
     """Composes every job of a sweep and calls the task once, with all of their configurations.
 
-    The task trains together what can be trained together; see :mod:`cxr_runner.experiment`. Other launchers (basic,
-    joblib, submitit, ray) call it with one configuration at a time; there, ``seeds=10`` makes one job of ten runs.
+    The task trains together what can be trained together; see :mod:`cxr_runner.experiment.sweep`. Other launchers
+    (basic, joblib, submitit, ray) call it with one configuration at a time; there, ``seeds=10`` makes one job of ten
+    runs.
     Callbacks, ``hydra.job.env_set`` and ``hydra.job.chdir`` belong to single jobs: ``hydra/launcher=basic`` heeds them.
     """
 

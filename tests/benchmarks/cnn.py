@@ -5,7 +5,7 @@ import torch
 from benchmarks.engines import engine_way
 from benchmarks.measuring import Contestant, Options, Result, compare, start
 from benchmarks.workloads import compose_run, data_overrides, describe_data, notebook_way, open_data
-from cxr_runner.devices import lacks_bf16
+from cxr_runner.training.devices import lacks_bf16
 
 
 def measure(options: Options) -> list[Result]:

@@ -8,10 +8,10 @@ from PIL import Image
 
 from benchmarks.measuring import Contestant, Options, Result, Work, compare, start
 from benchmarks.workloads import REAL, compose_run
-from cxr_runner.opening import open_source
-from cxr_runner.progress import Reporter
-from cxr_runner.sources.phantom import PhantomSource
-from cxr_runner.store import open_store
+from cxr_runner.base.progress import Reporter
+from cxr_runner.data.sources.choose import open_source
+from cxr_runner.data.sources.phantom.source import PhantomSource
+from cxr_runner.data.store import open_store
 
 NUM_IMAGES, NUM_QUICK = 1000, 24
 

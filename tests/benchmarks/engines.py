@@ -6,13 +6,14 @@ import torch
 
 from benchmarks.measuring import Work
 from benchmarks.workloads import compose_run, open_data
-from cxr_runner.dataset import Dataset
-from cxr_runner.devices import keep_freed_memory, set_determinism
-from cxr_runner.engine import build_backend
-from cxr_runner.gram.space import GramSpace
-from cxr_runner.models import build_model, first_weight
-from cxr_runner.progress import Reporter
-from cxr_runner.train import Subset, Trainer, TrainSettings, train_epoch
+from cxr_runner.base.progress import Reporter
+from cxr_runner.data.dataset import Dataset
+from cxr_runner.models.build import build_model
+from cxr_runner.models.linear import first_weight
+from cxr_runner.training.devices import keep_freed_memory, set_determinism
+from cxr_runner.training.engines import build_backend
+from cxr_runner.training.gram.space import GramSpace
+from cxr_runner.training.loop import Subset, Trainer, TrainSettings, train_epoch
 
 
 def engine_way(

@@ -19,7 +19,7 @@ import torch
 from benchmarks import gpu_checks, gpu_speed
 from benchmarks.gpu_steps import Step
 from benchmarks.measuring import Options, describe_machine, read_options
-from cxr_runner.artifacts import write_json
+from cxr_runner.base.files import write_json
 
 _SECONDS = 240  # a step that would begin later is left out
 

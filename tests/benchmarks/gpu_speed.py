@@ -13,9 +13,9 @@ from benchmarks.engines import engine_way
 from benchmarks.gpu_steps import Outcome, Step
 from benchmarks.measuring import Options, Work
 from benchmarks.workloads import eager_way, noise
-from cxr_runner.dataset import Dataset
-from cxr_runner.gram.space import GramSpace
-from cxr_runner.progress import Reporter
+from cxr_runner.base.progress import Reporter
+from cxr_runner.data.dataset import Dataset
+from cxr_runner.training.gram.space import GramSpace
 
 STEPS_AN_EPOCH = 128  # of 4,077 images in batches of 32
 CNN = ("model=cnn", "model.hidden=10", "model.kernel_size=3")

@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from cxr_runner.artifacts import write_json
+from cxr_runner.base.files import write_json
 
 Work = Callable[[], float]  # does a piece of work and returns how many units it was
 OUT = Path("outputs/benchmarks")
@@ -249,7 +249,7 @@ def as_text(result: Result, machine: dict[str, Any], options: Options) -> str:
 
 def describe_machine(options: Options) -> dict[str, Any]:
     """Return what a reader of figures has to know of the machine, ready for JSON."""
-    from cxr_runner.results import describe_origin  # torch, which commands that are measured do not share
+    from cxr_runner.experiment.results import describe_origin  # torch, which commands that are measured do not share
 
     origin, gpu = describe_origin(), None
     if options.device == "cuda":

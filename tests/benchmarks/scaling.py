@@ -13,8 +13,8 @@ import torch
 
 from benchmarks.engines import engine_way
 from benchmarks.measuring import Figures, Options, Result, middle, peak_bytes, start
-from cxr_runner.gram.matrix import gram_matrix
-from cxr_runner.progress import Reporter
+from cxr_runner.base.progress import Reporter
+from cxr_runner.training.gram.matrix import gram_matrix
 
 
 @dataclass(frozen=True)

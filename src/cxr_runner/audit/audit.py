@@ -6,16 +6,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cxr_runner.artifacts.rundir import AUDIT_FORMAT
 from cxr_runner.audit.duplicates import Duplicates, find_duplicates
 from cxr_runner.audit.findings import Finding, find
-from cxr_runner.audit.material import Material
-from cxr_runner.audit.measurements import Measurements, measure
+from cxr_runner.audit.images import Material
+from cxr_runner.audit.measurements import Measurements, Sizes, compare_sizes, measure
 from cxr_runner.audit.patients import Patients, find_patients
 from cxr_runner.audit.shortcuts import Shortcuts, find_shortcuts
-from cxr_runner.audit.sizes import Sizes, compare_sizes
-from cxr_runner.progress import Reporter
-from cxr_runner.report.baselines import FORMAT
-from cxr_runner.splits import patient_keys
+from cxr_runner.base.progress import Reporter
+from cxr_runner.data.splits import patient_keys
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Audit:
     patients: Patients | None
     shortcuts: Shortcuts | None
     findings: tuple[Finding, ...]
-    format: int = FORMAT
+    format: int = AUDIT_FORMAT
 
 
 def audit(material: Material, reporter: Reporter) -> Audit:

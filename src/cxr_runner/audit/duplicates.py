@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cxr_runner.audit.material import Material
+from cxr_runner.audit.images import Material
 
 THRESHOLD = 24  # of 256 bits; see find_near_duplicates
 _ROWS_AT_ONCE = 128

@@ -6,11 +6,11 @@ from statistics import mean
 from typing import Literal
 
 from cxr_runner.audit.duplicates import Duplicates
-from cxr_runner.audit.material import Material, conflicting_labels
+from cxr_runner.audit.images import Material, conflicting_labels
+from cxr_runner.audit.measurements import Sizes
 from cxr_runner.audit.patients import Patients
 from cxr_runner.audit.shortcuts import Baseline, Shortcuts
-from cxr_runner.audit.sizes import Sizes
-from cxr_runner.report.export import plural
+from cxr_runner.base.numbers import plural
 
 Level = Literal["act", "look", "fine"]
 _FEW = 3  # names that a sentence can hold

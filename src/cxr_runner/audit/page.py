@@ -1,24 +1,35 @@
 """The page of an audit: one file that needs nothing else and asks nobody for anything."""
 
+import base64
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import mean
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from cxr_runner.audit.audit import Audit
+from cxr_runner.audit.charts import plot_baselines, plot_sizes
 from cxr_runner.audit.duplicates import Pair
-from cxr_runner.audit.material import Material
-from cxr_runner.audit.pictures import drawing, plot_baselines, plot_sizes, thumbnail
+from cxr_runner.audit.images import Material
 from cxr_runner.audit.scoring import Ends
 from cxr_runner.audit.shortcuts import Baseline
-from cxr_runner.report.page import environment
-from cxr_runner.summary import data_heading
+from cxr_runner.base.html import environment
+from cxr_runner.data.about import data_heading
+
+if TYPE_CHECKING:  # matplotlib is imported when there is something to draw
+    from matplotlib.figure import Figure
+
 
 _NUM_SAMPLES = 10  # of each class
 _NUM_PAIRS = 12
 _NUM_GROUPS = 60
+_THUMBNAIL = 112  # pixels to a side
 
 
 @dataclass(frozen=True)
@@ -127,3 +138,22 @@ def _means(pairs: tuple[tuple[float, float], ...]) -> list[str]:
         return ["", ""]
     spread = f" ± {np.std([accuracy for accuracy, _ in pairs], ddof=1):.3f}" if len(pairs) > 1 else ""
     return [f"{mean(accuracy for accuracy, _ in pairs):.3f}{spread}", f"{mean(area for _, area in pairs):.3f}"]
+
+
+def thumbnail(pixels: NDArray[np.uint8]) -> str:
+    """Return a small JPEG of an image as a data URI."""
+    picture = Image.fromarray(np.array(pixels))
+    picture.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX)
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=80)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def drawing(figure: "Figure") -> str:
+    """Return a figure as an SVG in a data URI."""
+    from cxr_runner.plots.style import save_figure
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "figure.svg"
+        save_figure(figure, path)
+        return f"data:image/svg+xml;base64,{base64.b64encode(path.read_bytes()).decode()}"

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cxr_runner.dataset import Dataset
-from cxr_runner.errors import UserError
-from cxr_runner.splits import patient_keys, split_by_patient, split_randomly
+from cxr_runner.base.errors import UserError
+from cxr_runner.data.dataset import Dataset
+from cxr_runner.data.splits import patient_keys, split_by_patient, split_randomly
 
 ALONE, WITH_KIND = "patient alone", "patient and kind"
+
 NUM_SPLITS = 10  # random ones, whose overlaps are averaged
 
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from cxr_runner.audit.measurements import SMALL, Measurements
 from cxr_runner.audit.scoring import Score, score
-from cxr_runner.dataset import Dataset
-from cxr_runner.progress import Reporter
-from cxr_runner.sources import SPLITS
-from cxr_runner.splits import split_by_patient, split_randomly
+from cxr_runner.base.progress import Reporter
+from cxr_runner.data.dataset import Dataset
+from cxr_runner.data.sources import SPLITS
+from cxr_runner.data.splits import split_by_patient, split_randomly
 from cxr_runner.stats.intervals import resample
 
 NUM_SEEDS = 3  # of random and of patient-grouped splits

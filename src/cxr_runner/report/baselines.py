@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cxr_runner.artifacts import read_json
-from cxr_runner.markdown import printable
-from cxr_runner.report.cohorts import Cohort, same_images
-from cxr_runner.report.commands import data_overrides
-from cxr_runner.report.comparison import METRICS
-from cxr_runner.report.pictures import class_counts
+from cxr_runner.artifacts.rundir import AUDIT_FORMAT
+from cxr_runner.base.files import read_json
+from cxr_runner.base.markdown import printable
+from cxr_runner.report.runs.commands import data_overrides
+from cxr_runner.report.runs.comparison import METRICS
+from cxr_runner.report.runs.groups import Cohort, class_counts, same_images
 from cxr_runner.stats.intervals import wilson
 
-FORMAT = 1  # counts changes of audit.json that would be noticed here; files of another one are passed over
 MARK = "trivial baseline"
 LEGEND = (
     "Trivial baselines see what is no anatomy, or next to nothing of it, on the same test images: a model that is not "
@@ -86,7 +85,7 @@ def _ends(values: Mapping[str, float], metric: str) -> dict[str, float]:
 def _read(content: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     """Return the baselines of an audit; nothing where it does not hold them as it should."""
     try:
-        if content["format"] != FORMAT:
+        if content["format"] != AUDIT_FORMAT:
             return {}
         scores = {printable(entry["words"]): entry["own"] for entry in content["shortcuts"]["baselines"]}
         known = {words: [metric for metric in (*METRICS, "n") if metric in own] for words, own in scores.items()}

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cxr_runner.base.tables import Table
 from cxr_runner.report.errata_tables import (
     compared_claims,
     misnamed_models,
@@ -10,8 +11,7 @@ from cxr_runner.report.errata_tables import (
     printed_numbers,
     recovered_ranks,
 )
-from cxr_runner.report.export import Table
-from cxr_runner.report.pictures import Picture
+from cxr_runner.report.figures import Picture
 from cxr_runner.study import load_study
 from cxr_runner.study.consequences import consequences
 from cxr_runner.study.errata import recovery_table
@@ -45,7 +45,7 @@ def gather_errata() -> Errata:
     ]
 
     def draw() -> "Figure":
-        from cxr_runner.study.errata_figures import plot_ranks
+        from cxr_runner.plots.ranks import plot_ranks
 
         return plot_ranks(recovered, study)
 

@@ -5,11 +5,12 @@ from typing import Any
 
 import pandas as pd
 
-from cxr_runner.report.export import Table, number
+from cxr_runner.base.numbers import number
+from cxr_runner.base.tables import Table
 from cxr_runner.report.tables import yes_no
 from cxr_runner.study import FAMILIES, Row, Study
 from cxr_runner.study.errata import accuracy_table, claim_table
-from cxr_runner.study.slips import check_table, find_checks, find_slips, slip_table
+from cxr_runner.study.misprints import check_table, find_checks, find_slips, slip_table
 
 _OPTIMIZERS = {"sgd": "SGD", "adam": "Adam"}
 _FIELDS = {"weighted": "class weight", "hidden": "size", "lr": "learning rate", "kernel_size": "size of filters"}

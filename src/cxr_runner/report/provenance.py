@@ -6,10 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from cxr_runner.markdown import printable
-from cxr_runner.report.cohorts import Cohort
-from cxr_runner.report.export import plural
-from cxr_runner.report.pictures import class_counts
+from cxr_runner.base.markdown import printable
+from cxr_runner.base.numbers import plural
+from cxr_runner.report.runs.groups import Cohort, class_counts
 
 _VERSIONS = ("python", "cxr-runner", "torch", "torchvision", "numpy")
 _NOT_RECORDED = "not recorded"
@@ -51,7 +50,7 @@ def _machines(machines: Iterable[object]) -> str:
 
 
 def _machine(machine: object) -> str:
-    """Return a machine in words, without what is not as :func:`cxr_runner.machine.describe_machine` writes it."""
+    """Return a machine in words, without what is not as :func:`cxr_runner.base.machine.describe_machine` writes it."""
     if not isinstance(machine, Mapping):
         return ""
     cores, memory = _count(machine.get("cores")), _count(machine.get("memory"))

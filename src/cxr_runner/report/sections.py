@@ -7,24 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from cxr_runner.claims.verdicts import decide
+from cxr_runner.base.numbers import mean_sd, number, plural
+from cxr_runner.base.tables import Table
 from cxr_runner.report.baselines import Baselines
-from cxr_runner.report.claims import ClaimsReport, converged_picture, report_claims
-from cxr_runner.report.cohorts import Cohort
-from cxr_runner.report.comparison import METRICS
-from cxr_runner.report.configurations import label
-from cxr_runner.report.evidence import gather_evidence
-from cxr_runner.report.export import Table, mean_sd, number, plural
-from cxr_runner.report.material import Material
-from cxr_runner.report.pictures import Picture, other_curves, study_pictures
-from cxr_runner.report.predictions import Predictions
+from cxr_runner.report.claims.collected import gather_evidence
+from cxr_runner.report.claims.verdicts import decide
+from cxr_runner.report.claims.words import ClaimsReport, converged_picture, report_claims
+from cxr_runner.report.figures import Picture, other_curves, study_pictures
 from cxr_runner.report.provenance import gather_facts
-from cxr_runner.report.statistics import Statistics, gather_statistics
+from cxr_runner.report.runs.collected import Material
+from cxr_runner.report.runs.comparison import METRICS
+from cxr_runner.report.runs.configurations import label
+from cxr_runner.report.runs.groups import Cohort
+from cxr_runner.report.runs.predictions import Predictions
 from cxr_runner.report.tables import comparison, published_tables
+from cxr_runner.report.uncertainty.section import Statistics, gather_statistics
 from cxr_runner.study import load_study
 
 if TYPE_CHECKING:  # matplotlib is imported when there is something to draw
     from matplotlib.figure import Figure
+
 
 _NUM_NAMED = 3  # collapsed configurations named in the summary; the tables name all
 
@@ -149,7 +151,7 @@ def _overview(material: Material, published: Mapping[int, pd.DataFrame]) -> Pict
     missing = [row_id for row_id in ids if row_id not in repetitions]
 
     def draw() -> "Figure":
-        from cxr_runner.study.figures import plot_published
+        from cxr_runner.plots.study import plot_published
 
         titles = {20: "50 epochs, batches of 32 (Fig. 20)", 23: "60 epochs, batches of 64 (Fig. 23)"}
         comparisons = {titles[figure]: table for figure, table in published.items()}

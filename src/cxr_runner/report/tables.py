@@ -1,14 +1,18 @@
 """The tables of the report: the study's own, as configured and made anew, all configurations, all runs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
-from cxr_runner.report.cohorts import Cohort
-from cxr_runner.report.comparison import METRICS, comparison_table, published_digits
-from cxr_runner.report.configurations import AVERAGED, SUMMARY_COLUMNS, summarize
-from cxr_runner.report.export import Table, between, mean_sd, number
-from cxr_runner.runs import RUN_COLUMNS
+from cxr_runner.artifacts.rundir import Run
+from cxr_runner.base.markdown import printable
+from cxr_runner.base.numbers import between, mean_sd, number
+from cxr_runner.base.tables import Table
+from cxr_runner.report.runs.comparison import METRICS, comparison_table, published_digits
+from cxr_runner.report.runs.configurations import AVERAGED, SUMMARY_COLUMNS, summarize
+from cxr_runner.report.runs.groups import Cohort
+from cxr_runner.report.runs.table import RUN_COLUMNS
 from cxr_runner.study import load_study
 
 PUBLISHED_FIGURES = (20, 23)
@@ -44,6 +48,21 @@ _RUN_WORDS = {
     "train_seconds": "train s",
 }
 _RUN_FORMS = {"pos_weight": "g", "train_seconds": ",.1f"}  # all other broken numbers are metrics
+_COLLAPSED_LEGEND = (
+    "Runs that give one output for all images, and the share of units of each layer that are 0 for all of 64 training "
+    "images, before and after training: a dead unit passes no gradient back, so plain SGD cannot revive it."
+)
+_COLLAPSED_WORDS = {
+    "row": "model",
+    "name": "name",
+    "seed": "seed",
+    "image_size": "px",
+    "collapse_reason": "reason",
+    "dead_start": "dead at the start",
+    "dead_end": "dead at the end",
+    "path": "run",
+}
+_COLLAPSED_TEXTS = ("model", "name", "reason", "dead at the start", "dead at the end", "run")
 
 
 def study_table(table: int) -> Table:
@@ -156,3 +175,38 @@ def cell(value: object, form: str = ".3f") -> str:
     if isinstance(value, bool):
         return yes_no(value)
     return number(value, form) if isinstance(value, float) else text(value)
+
+
+def collapsed_table(cohorts: Sequence[Cohort]) -> Table:
+    """Return the runs that collapsed, of one data set after the other."""
+    entries = [
+        {**entry, "dead_start": dead_units(run.metrics, "start"), "dead_end": dead_units(run.metrics, "end")}
+        for cohort in cohorts
+        for data_set in cohort.data_sets
+        for run, entry in _collapsed(data_set.runs, data_set.table)
+    ]
+    data = pd.DataFrame(entries, columns=list(_COLLAPSED_WORDS))
+    shown = pd.DataFrame(
+        {words: [cell(value) for value in data[column].astype(object)] for column, words in _COLLAPSED_WORDS.items()}
+    )
+    return Table("collapsed", _COLLAPSED_LEGEND, data, shown, _COLLAPSED_TEXTS)
+
+
+def _collapsed(runs: Sequence[Run], table: pd.DataFrame) -> list[tuple[Run, dict[Any, Any]]]:
+    return [(run, entry) for run, entry in zip(runs, table.to_dict("records"), strict=True) if entry["collapsed"]]
+
+
+def dead_units(metrics: Mapping[str, Any], moment: str) -> str:
+    """Say what share of each layer's units is dead, '' where it is not known.
+
+    Args:
+        metrics: the content of a ``metrics.json``, whatever it may be.
+        moment: ``start`` or ``end``.
+    """
+    shares: Any = metrics
+    for key in ("diagnosis", moment, "dead_units"):
+        shares = shares.get(key) if isinstance(shares, Mapping) else None
+    if not isinstance(shares, Mapping):
+        return ""
+    known = {name: share for name, share in shares.items() if isinstance(share, int | float) and 0 <= share <= 1}
+    return ", ".join(f"{printable(name)} {share:.0%}" for name, share in known.items())

@@ -21,7 +21,9 @@ from cxr_runner.stats.intervals import (
     t_interval,
     wilson,
 )
-from cxr_runner.stats.operating import (
+from cxr_runner.stats.scores import accuracy, auprc, auroc, brier, f1, sensitivity, specificity
+from cxr_runner.stats.significance import DeLong, McNemar, delong, holm, mcnemar_exact
+from cxr_runner.stats.thresholds import (
     NUM_BINS,
     OperatingPoint,
     Reliability,
@@ -30,8 +32,6 @@ from cxr_runner.stats.operating import (
     sensitivity_at_specificity,
     undo_weight_shift,
 )
-from cxr_runner.stats.scores import accuracy, auprc, auroc, brier, f1, sensitivity, specificity
-from cxr_runner.stats.significance import DeLong, McNemar, delong, holm, mcnemar_exact
 
 __all__ = [
     "CONFIDENCE",

@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 
 from cxr_runner.study.errata import accuracy_table, claim_table, recovery_table
+from cxr_runner.study.misprints import num_statements, slip_table
 from cxr_runner.study.published import Study
-from cxr_runner.study.slips import num_statements, slip_table
 
 
 def consequences(study: Study) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cxr_runner.artifacts import Run
+from cxr_runner.artifacts.rundir import Run
 from cxr_runner.study.published import Row, load_study, match_row
 
 PresetName = Literal["laptop", "full"]
@@ -154,13 +154,6 @@ def samples(part: Part, done: set[Wanted]) -> list[Row]:
         if row.id in left:
             chosen.setdefault(shape(row, part.image_size), row)
     return list(chosen.values())
-
-
-def clock(seconds: float) -> str:
-    """Write a duration as people say it."""
-    if seconds < 90:
-        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
 def _pick(rows: Sequence[Row], optimizer: str) -> tuple[Row, ...]:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import yaml
 
-from cxr_runner.claims.stated import Claim, Definition, Rules, read_claims
+from cxr_runner.study.claims import Claim, Definition, Rules, read_claims
 
 Family = Literal["linear", "linear_relu", "cnn"]
 FAMILIES: dict[Family, str] = {"linear": "Linear", "linear_relu": "Linear+ReLU", "cnn": "CNN"}

@@ -1,0 +1,54 @@
+"""The ``status.json`` of a run while it is under way."""
+
+import platform
+import time
+import traceback
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from cxr_runner.artifacts.rundir import RunDir
+from cxr_runner.base.errors import DivergedError, RunFailedError
+from cxr_runner.base.files import write_json, write_yaml
+
+
+class Status:
+    """Says of one run that it is running, and then how it ended."""
+
+    def __init__(self, files: RunDir, config: dict[str, Any]) -> None:
+        """Write down that the run begins, or goes on.
+
+        Args:
+            files: the run directory, which exists.
+            config: resolved, nested.
+        """
+        if files.complete():  # force: train a finished run anew; one that was cut off goes on all the same
+            files.checkpoint.unlink(missing_ok=True)
+        self.files, self.start, self.ended = files, time.perf_counter(), False
+        self.content: dict[str, Any] = {"state": "running", "started": _now(), "host": platform.node()}
+        write_yaml(files.config, config)
+        write_json(files.status, self.content)
+
+    def done(self) -> None:
+        """Write down that the run is finished; its checkpoint is not needed any more."""
+        self._end({"state": "done"})
+        self.files.checkpoint.unlink(missing_ok=True)
+
+    def failed(self, error: BaseException) -> RunFailedError:
+        """Write down why the run ended, and return the error as it is told to people."""
+        interrupted = isinstance(error, KeyboardInterrupt | SystemExit | BrokenPipeError)
+        reason = "interrupted" if interrupted else str(error) or type(error).__name__
+        first_line, trace = reason.splitlines()[0], "".join(traceback.format_exception(error))
+        with suppress(OSError):  # a full disk must not hide what went wrong
+            diverged = isinstance(error, DivergedError)
+            self._end({"state": "failed", "error": first_line, "diverged": diverged, "traceback": trace})
+        return RunFailedError(f"{first_line} ({self.files.path})")
+
+    def _end(self, outcome: dict[str, Any]) -> None:
+        self.ended = True
+        seconds = time.perf_counter() - self.start
+        write_json(self.files.status, self.content | outcome | {"ended": _now(), "seconds": seconds})
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,108 @@
+"""What ``cxr-data`` does with a data set: audit it, describe it, prepare it for a sweep."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cxr_runner.base.errors import user_path
+from cxr_runner.base.files import read_json
+from cxr_runner.base.markdown import printable
+from cxr_runner.base.progress import Reporter, make_reporter
+from cxr_runner.config.compose import compose
+from cxr_runner.config.schema import AnyDataConfig, RunConfig
+from cxr_runner.data.cache import cache_dir, store_path
+from cxr_runner.data.description import _path
+from cxr_runner.data.sources.choose import open_source
+
+
+def perform(task: str, overrides: Sequence[str]) -> None:
+    """Perform one task.
+
+    Args:
+        task: ``audit``, ``describe`` or ``prepare``.
+        overrides: as one writes them after ``cxr-run``; no sweeps.
+
+    Raises:
+        UserError: a mistake in them, or the data is not as it must be.
+    """
+    config = compose(overrides)[0]
+    reporter = make_reporter(config.progress)
+    if task == "audit":
+        from cxr_runner.audit.write import write_audit
+
+        write_audit(config.data, user_path("outputs", config.outputs), reporter)
+    elif task == "prepare":
+        _prepare(config, reporter)
+    else:
+        description, store = describe(config.data, reporter)
+        for line in describing(description, store, config.data.image_size):
+            print(line)
+
+
+def describing(description: dict[str, Any], store: Path, image_size: int) -> list[str]:
+    """Return what is to be said of a data set, in lines.
+
+    Args:
+        description: as :meth:`cxr_runner.data.dataset.Dataset.describe` gives it.
+        store: the folder of the store.
+        image_size: side of the stored squares, in pixels.
+    """
+    counts: dict[str, dict[str, int]] = description["counts"]
+    lines = [printable(description["title"]), f"  images       {description['num_images']:,}"]
+    for split, classes in counts.items():
+        listed = ", ".join(f"{number:,} {printable(name)}" for name, number in classes.items())
+        lines.append(f"  {split:<12} {sum(classes.values()):,}: {listed}")
+    gram = "there" if any(store.glob("derived-*/gram.npy")) else "not built (cxr-data prepare builds it)"
+    said = {
+        "positive": printable(description["positive_class"]),
+        "duplicates": f"{len(description['duplicates_dropped'])} dropped",
+        "unreadable": f"{len(description['unreadable_skipped'])} skipped",
+        "synthetic": "yes, no patient was imaged" if description["synthetic"] else "",
+        "citation": printable(description["citation"]) or "not given",
+        "licence": printable(description["licence"]) or "not given",
+        "fingerprint": description["fingerprint"],
+        "store": f"{store} ({image_size}x{image_size})",
+        "Gram matrix": gram,
+    }
+    return lines + [f"  {key:<12} {text}" for key, text in said.items() if text]
+
+
+def _prepare(config: RunConfig, reporter: Reporter) -> None:
+    """Decode all images and, where runs of this configuration would use it, build the Gram matrix."""
+    from cxr_runner.data.dataset import open_dataset
+    from cxr_runner.experiment.summary import describe_data
+    from cxr_runner.training.devices import choose_device
+    from cxr_runner.training.engines import choose_engine
+    from cxr_runner.training.gram.matrix import open_gram_matrix
+
+    dataset = open_dataset(config.data, reporter, every_image=True)
+    reporter.line(describe_data(dataset))
+    device = choose_device(config.device)
+    choice = choose_engine(config, dataset, device)
+    if choice.engine == "gram":
+        open_gram_matrix(dataset.images, dataset.store, reporter, device)
+        reporter.line(f"ready: store and Gram matrix in {dataset.store}")
+    else:
+        reporter.line(f"ready: store in {dataset.store}; no Gram matrix, runs take the pixels ({choice.reason})")
+
+
+def describe(config: AnyDataConfig, reporter: Reporter) -> tuple[dict[str, Any], Path]:
+    """Say what a data set holds, opening it only where it never was.
+
+    Args:
+        config: which data, and what to do with it.
+        reporter: shown the progress of a first decoding.
+
+    Returns:
+        What :meth:`cxr_runner.data.dataset.Dataset.describe` gives, and the folder of the store.
+
+    Raises:
+        UserError: anything about the data is not as it must be.
+    """
+    store = store_path(open_source(config), config.image_size, cache_dir())
+    description = read_json(_path(store, config)) if (store / "meta.json").is_file() else None
+    if description is None:
+        from cxr_runner.data.dataset import open_dataset  # pandas
+
+        description = open_dataset(config, reporter).describe()
+    return description, store

@@ -1,0 +1,200 @@
+"""Both tables of the study, trained by sweeps of ``cxr-run``: a forecast first, then one sweep after the other."""
+
+import contextlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cxr_runner.artifacts.rundir import Run, find_runs
+from cxr_runner.base.errors import RunFailedError, UserError, user_path
+from cxr_runner.base.files import read_json
+from cxr_runner.base.numbers import clock
+from cxr_runner.study.grid import Pace, Part, PresetName, Shape, Wanted, finished, forecast, is_on, plan, samples, shape
+
+_RUN = (sys.executable, "-c", "from cxr_runner.cli import run; run()")
+_REPORT = (sys.executable, "-c", "from cxr_runner.cli import report; report()")
+
+
+_MISTAKE, _INTERRUPTED = 2, 130  # exit codes of cxr-run
+
+_SAMPLE = 92  # phantoms, 64 of them to train on: one batch of 64, two of 32
+
+
+@dataclass(frozen=True)
+class Order:
+    """What was asked for.
+
+    Attributes:
+        preset: which rows are cut short.
+        data: ``phantom``, ``chest_xray`` or the path of a folder of images.
+        seeds: of every row that the preset does not cut short.
+        image_size: of every row that the preset does not make smaller; pixels.
+        outputs: where the runs go.
+        overrides: further arguments of ``cxr-run``.
+    """
+
+    preset: PresetName
+    data: str
+    seeds: int
+    image_size: int
+    outputs: Path
+    overrides: tuple[str, ...] = ()
+
+    def arguments(self) -> list[str]:
+        """Return what every command is given."""
+        known = self.data in ("phantom", "chest_xray")
+        source = [f"data={self.data}"] if known else ["data=folder", f"data.root={user_path('--data', self.data)}"]
+        return [*source, *self.overrides, f"outputs={self.outputs.absolute()}"]
+
+
+def run_study(order: Order, *, only_forecast: bool = False) -> None:
+    """Train what is missing of both tables and write the report.
+
+    Args:
+        order: what was asked for.
+        only_forecast: train nothing beyond the short measurement.
+
+    Raises:
+        UserError: the order cannot be carried out; ``cxr-run`` has said why.
+        RunFailedError: runs failed; the others and the report are there all the same.
+    """
+    if order.seeds < 1:
+        raise UserError.for_key("--seeds", order.seeds, "must be at least 1")
+    data = _read_data_config(order)
+    parts = plan(order.preset, order.seeds, order.image_size)
+    done = finished(find_runs(order.outputs), data)
+    num_runs, num_done = _num(parts), _num(parts, done)
+    print(f"study: {num_runs} runs, {num_done} of them done, in {order.outputs}", flush=True)
+    paces = _measure(order, parts, done, data) if num_done < num_runs else {}
+    _print_forecast(parts, done, paces)
+    if only_forecast:
+        return
+    failed = [part for part in parts for sweep in part.sweeps() if not _train(order, sweep, parts, data, paces)]
+    _call([*_REPORT, str(order.outputs)])
+    if failed:
+        missing = num_runs - _num(parts, finished(find_runs(order.outputs), data))
+        raise RunFailedError(f"{missing} of {num_runs} runs are missing; the lines above name those that failed")
+
+
+def _train(order: Order, sweep: Part, parts: Sequence[Part], data: dict[str, Any], paces: dict[Shape, Pace]) -> bool:
+    """Train one sweep, if anything of it is missing, and say how far the study is; return whether no run failed."""
+    done = finished(find_runs(order.outputs), data)
+    if sweep.wanted() <= done:
+        return True
+    left = sum(forecast(part, done, paces) for part in parts)
+    progress = f"{_num(parts, done)} of {_num(parts)} runs done, about {clock(left)} left"
+    print(f"\nstudy: {progress}; now {sweep.title}", flush=True)
+    return _call([*_RUN, "-m", *order.arguments(), *sweep.overrides()]) == 0
+
+
+def _num(parts: Sequence[Part], done: set[Wanted] | None = None) -> int:
+    """Count the runs of a plan: all, or those that are done."""
+    return sum(len(part.wanted() if done is None else part.wanted() & done) for part in parts)
+
+
+def _read_data_config(order: Order) -> dict[str, Any]:
+    """Let ``cxr-run`` compose the configuration of the chosen data."""
+    command = [*_RUN, "--cfg", "job", "--resolve", *order.arguments()]
+    answer = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if answer.returncode:
+        raise UserError(f"the configuration of data={order.data} cannot be composed")
+    config = yaml.safe_load(answer.stdout)
+    assert isinstance(config, dict)
+    return dict(config["data"])
+
+
+def _measure(order: Order, parts: Sequence[Part], done: set[Wanted], data: dict[str, Any]) -> dict[Shape, Pace]:
+    """Train two epochs of every shape that is left and see how long they take.
+
+    Rows that share work are measured on the chosen data, whose decoded images and Gram matrix stay in the cache for
+    the sweep. The others take as long for one image as for another and are measured on a few synthetic phantoms.
+    """
+    on_data = (run for run in find_runs(order.outputs) if not run.problem and is_on(run, data))
+    num_images = next((run.data.get("num_images") for run in on_data), None)
+    paces: dict[Shape, Pace] = {}
+    print("study: preparing the images and measuring two epochs of each kind of model", flush=True)
+    for part in parts:
+        rows = samples(part, done)
+        if part.shared and (rows or num_images is None):
+            sample = Part(part.title, tuple(rows or part.rows[:1]), part.seeds, part.image_size, True)
+            with _trial(order, sample, order.arguments()) as runs:
+                num_images = runs[0].data["num_images"]
+                paces |= _paces(sample, runs, 1.0)
+        elif rows:
+            sample = Part(part.title, tuple(rows), 1, part.image_size, True)
+            phantoms = ["data=phantom", f"data.num_images={_SAMPLE}"]
+            others = [argument for argument in order.overrides if not argument.startswith("data")]
+            assert num_images is not None
+            with _trial(order, sample, [*phantoms, *others]) as runs:
+                paces |= _paces(sample, runs, num_images / runs[0].data["num_images"])
+    return paces
+
+
+@contextlib.contextmanager
+def _trial(order: Order, sample: Part, arguments: Sequence[str]) -> Iterator[list[Run]]:
+    """Train two epochs of a few rows somewhere else."""
+    with tempfile.TemporaryDirectory(prefix="cxr-forecast-") as folder:
+        trial = [f"outputs={folder}", "epochs=2", "progress=none"]
+        code = _call([*_RUN, "-m", *arguments, *sample.overrides(), *trial])
+        runs = find_runs(Path(folder))
+        if code or not runs:
+            raise UserError(f"the models of the part {sample.title} cannot be measured, for the reason above")
+        yield runs
+
+
+def _paces(sample: Part, runs: Sequence[Run], scale: float) -> dict[Shape, Pace]:
+    """Read the pace of every row from its runs; seconds of epochs grow with the number of images by ``scale``."""
+    paces = {}
+    for row in sample.rows:
+        own = [run for run in runs if run.name == row.experiment]
+        histories = [run.history()["seconds"] for run in own]
+        # Runs that train together each report the seconds of all: the longest is the whole.
+        whole = max(float((read_json(run.path / "status.json") or {})["seconds"]) for run in own)
+        epoch = sum(history.iloc[-1] for history in histories) / len(own)  # the first one warms up
+        beside = (whole - sum(history.sum() for history in histories)) / len(own)
+        paces[shape(row, sample.image_size)] = Pace(scale * epoch, max(beside, 0.0))
+    return paces
+
+
+def _print_forecast(parts: Sequence[Part], done: set[Wanted], paces: dict[Shape, Pace]) -> None:
+    print(f"\n{'':24}{'rows':>6}{'seeds':>7}{'pixels':>10}{'done':>12}{'forecast':>11}")
+    total = 0.0
+    for part in parts:
+        seconds = forecast(part, done, paces)
+        total += seconds
+        counted = f"{_num([part], done)} of {_num([part])}"
+        pixels = f"{part.image_size}x{part.image_size}"
+        print(f"{part.title:24}{len(part.rows):>6}{part.seeds:>7}{pixels:>10}{counted:>12}{clock(seconds):>11}")
+    ends = time.strftime("%H:%M", time.localtime(time.time() + total))
+    print(f"{'together':24}{'':35}{clock(total):>11}   at this pace until {ends}", flush=True)
+
+
+def _call(command: Sequence[str]) -> int:
+    """Run a command in the foreground, pass an interruption on to it, and wait until it has ended.
+
+    Raises:
+        UserError: the command found a mistake in what was asked for, and has said so.
+        KeyboardInterrupt: it was interrupted.
+    """
+    with subprocess.Popen(command) as process:
+        before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:  # from the keyboard: the command has been told so too
+            process.wait()
+            raise
+        finally:
+            signal.signal(signal.SIGTERM, before)
+    if code == _INTERRUPTED or code < 0:
+        raise KeyboardInterrupt
+    if code == _MISTAKE:
+        raise UserError("nothing more is done, for the reason above")
+    return code

@@ -1,0 +1,26 @@
+"""Composes configurations outside a command, from the same files and with the same complaints."""
+
+from collections.abc import Sequence
+
+from hydra import compose as compose_with_hydra
+from hydra import initialize_config_module
+
+from cxr_runner.config.messages import explain_composition
+from cxr_runner.config.schema import KEYS, RunConfig, from_hydra, split_seeds
+
+
+def compose(overrides: Sequence[str]) -> list[RunConfig]:
+    """Return the runs that arguments of ``cxr-run`` stand for, one for every seed.
+
+    Args:
+        overrides: as one writes them after the command; no sweeps.
+
+    Raises:
+        UserError: a mistake in them.
+    """
+    try:
+        with initialize_config_module("cxr_runner.conf", version_base="1.3"):
+            config = compose_with_hydra("config", list(overrides))
+    except Exception as error:  # Hydra has many of its own
+        raise explain_composition(error, overrides, KEYS) from None
+    return split_seeds(from_hydra(config))

@@ -1,0 +1,189 @@
+"""What Hydra, OmegaConf and pydantic complain of in a configuration, in the house's one line."""
+
+import re
+from collections.abc import Collection, Sequence
+from difflib import get_close_matches
+from importlib.resources import files
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob
+from hydra.errors import MissingConfigException, OverrideParseException
+from pydantic_core import ErrorDetails
+
+from cxr_runner.base.errors import RunFailedError, UserError
+
+_VALID = {
+    "device": "valid are auto, cpu, cuda, cuda:N and mps",
+    "loss.pos_weight": "valid are null, balanced and numbers above 0",
+    "name": "valid are letters, digits and . _ + -, at most 100, beginning with a letter or digit",
+}
+_LAUNCHER_EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray"}
+_LAUNCHER_LIBRARIES = {"joblib", "submitit", "ray"}
+_COMPLAINTS = {  # of pydantic, by the type of the error, in the house's words
+    "bool_type": "must be true or false",
+    "dataclass_type": "is a group of keys, which are set one by one",
+    "finite_number": "must be a finite number",
+    "float_type": "must be a number",
+    "greater_than": "must be above {gt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "int_type": "must be a whole number",
+    "less_than": "must be below {lt:.12g}",
+    "less_than_equal": "must be at most {le:g}",
+    "literal_error": "valid are {expected}",
+    "missing": "needs a value",
+    "string_too_short": "must not be empty",
+    "string_type": "must be text",
+}
+_FEW = 8  # choices that one line can name
+
+
+def explain_values(errors: list[ErrorDetails], keys: Collection[str]) -> UserError:
+    """Translate the first complaint of the schema.
+
+    Args:
+        errors: as pydantic lists them.
+        keys: all keys there are, in dotted form.
+    """
+    error = errors[0]
+    location = [str(part) for part in error["loc"]]
+    if error["type"] == "unexpected_keyword_argument":
+        key = ".".join(filter(None, [_dotted(location[:-1], keys), location[-1]]))
+        return UserError.for_key(key, error["input"], unknown_key(key, keys))
+    key = _dotted(location, keys)
+    if error["type"] == "missing":
+        return UserError(f"{key}: needs a value")
+    if error["type"] == "union_tag_invalid":
+        return UserError.for_key(f"{key}.name", error["ctx"]["tag"], f"valid are {error['ctx']['expected_tags']}")
+    template = _COMPLAINTS.get(error["type"])
+    complaint = template.format(**error.get("ctx", {})) if template else error["msg"]
+    return UserError.for_key(key, error["input"], _VALID.get(key, complaint))
+
+
+def _dotted(location: list[str], keys: Collection[str]) -> str:
+    """Drop the names of variants and types that pydantic puts between the keys."""
+    kept: list[str] = []
+    for part in location:
+        if ".".join([*kept, part]) in keys:
+            kept.append(part)
+    return ".".join(kept)
+
+
+def unknown_key(key: str, keys: Collection[str]) -> str:
+    """Say what a user who wrote an unknown key may have meant.
+
+    Args:
+        key: in dotted form.
+        keys: all keys there are, in dotted form.
+    """
+    if key in keys:
+        group = key.split(".")[0]
+        return f"not a key of the chosen {group}"
+    leaves = sorted(known for known in keys if not any(other.startswith(f"{known}.") for other in keys))
+    near = [known for known in leaves if known.rsplit(".", 1)[-1] == key] or get_close_matches(key, leaves, n=1)
+    return "no such key" + (f", did you mean {near[0]}?" if near else "; cxr-run --help lists all keys")
+
+
+def explain_ending(error: Exception, arguments: Sequence[str], keys: Collection[str]) -> UserError | RunFailedError:
+    """Translate what ended a command: an error of the composition, or of a launcher that lost a job.
+
+    Args:
+        error: as raised by Hydra, OmegaConf or the library that a launcher stands on.
+        arguments: the command line, to say which value was given.
+        keys: all keys there are, in dotted form.
+    """
+    if type(error).__module__.split(".")[0] in _LAUNCHER_LIBRARIES:
+        reason = f"{type(error).__name__}: {_first_line(error)}"
+        return RunFailedError(f"a job of the sweep was lost, the same command goes on where it stopped ({reason})")
+    return explain_composition(error, arguments, keys)
+
+
+def explain_composition(error: Exception, arguments: Sequence[str], keys: Collection[str]) -> UserError:
+    """Translate an error of the composition of the configuration.
+
+    Args:
+        error: as raised by Hydra or OmegaConf before any job began.
+        arguments: the command line, to say which value was given.
+        keys: all keys there are, in dotted form.
+    """
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        group, _, option = error.missing_cfg_file.rpartition("/")
+        if group == "hydra/launcher" and (extra := _LAUNCHER_EXTRAS.get(option)):
+            return UserError.for_key(group, option, f"is not installed, pip install 'cxr-runner[{extra}]' does it")
+        return UserError.for_key(group, option, f"no such choice, {_nearest(option, error.options)}")
+    if "Config group override must be" in str(error):  # experiment=20
+        for group, _, given in (argument.lstrip("+").partition("=") for argument in arguments):
+            option = given.split(",")[0]
+            if re.fullmatch(r"[\d.]+|true|false|null", option) and (choices := _choices(group)):
+                return UserError.for_key(group, option, f"no such choice, {_nearest(option, choices)}")
+    ambiguous = re.match(r"Ambiguous value for argument '(.*)'", str(error))
+    if ambiguous:
+        return UserError(f"{ambiguous.group(1)}: several values make a sweep, which needs -m")
+    if "requires --multirun" in str(error):
+        return UserError("a range, choice or list of values makes a sweep, which needs -m")
+    if isinstance(error, OverrideParseException):
+        valid = "cannot be read as KEY=VALUE; a value with brackets, commas or quotes needs quotes: 'KEY=\"VALUE\"'"
+        return UserError(f"{error.override}: {valid}")
+    if isinstance(error, OSError):  # all that is written before a job begins is the folder of a sweep
+        return UserError.for_key("outputs", error.filename, f"cannot be written to ({error.strerror})")
+    key = _named_key(error)
+    if key is None:
+        return UserError(_first_line(error))
+    if "not in struct" in f"{error} {error.__cause__}":
+        return UserError.for_key(key, _given(key, arguments), unknown_key(key, keys))
+    return UserError.for_key(key, _given(key, arguments), _first_line(error))
+
+
+def check_globs(arguments: Sequence[str]) -> None:
+    """Refuse a pattern that fits no choice, of which Hydra would make a sweep of nothing.
+
+    Args:
+        arguments: the command line.
+
+    Raises:
+        UserError: there is such a pattern.
+    """
+    for argument in arguments:
+        if not re.fullmatch(r"[^'\"]+=\s*glob\(.*\)\s*", argument):
+            continue
+        override = OverridesParser.create().parse_override(argument)
+        pattern, choices = override.value(), _choices(override.key_or_group)
+        if isinstance(pattern, Glob) and not pattern.filter(choices):
+            valid = _nearest(" ".join(pattern.include), choices) if choices else "only a group of files has choices"
+            raise UserError(f"{argument}: fits no choice, {valid}")
+
+
+def _choices(group: str) -> list[str]:
+    """Return what can be chosen in a group of the configuration; nothing where there is no such group."""
+    folder = files("cxr_runner.conf").joinpath(group)
+    names = (file.name for file in folder.iterdir()) if folder.is_dir() else ()
+    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
+
+
+def _nearest(option: str, choices: Sequence[str]) -> str:
+    """Name the choices: all where they are few, otherwise the one that was probably meant."""
+    if len(choices) <= _FEW:
+        return f"valid are {', '.join(choices)}"
+    near = get_close_matches(option, choices, n=1) or [choice for choice in choices if option and option in choice]
+    return f"did you mean {near[0]}?" if near else f"valid are {choices[0]} ... {choices[-1]}, see cxr-run --help"
+
+
+def _named_key(error: Exception) -> str | None:
+    cause = error.__cause__ or error
+    key = getattr(cause, "full_key", None)
+    if key:
+        return str(key)
+    match = re.search(r"Could not (?:override|append|delete)[^']*'([^'=\s]+)'", str(error))
+    return match.group(1) if match else None
+
+
+def _given(key: str, arguments: Sequence[str]) -> str:
+    for argument in arguments:
+        name, equals, value = argument.lstrip("+~").partition("=")
+        if equals and name.split("@")[0] == key:
+            return value
+    return ""
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip() or f"unexpected {type(error).__name__}"
+    return " ".join(text.splitlines()[0].split())

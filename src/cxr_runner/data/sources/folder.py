@@ -1,0 +1,250 @@
+"""Images in folders: ``DIR/<class>/*`` or ``DIR/<split>/<class>/*``."""
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from cxr_runner.base.errors import BadImageError, UnavailableImageError, UserError
+from cxr_runner.data.about import About
+from cxr_runner.data.sources import SPLITS, Listing, LoadedImage, Record
+
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".bmp", ".webp")
+
+
+"""What a file's name ends with, in any case, if it is to count as an image."""
+
+MAX_BYTES = 10**9
+
+
+"""Larger files are refused unread: as many pixels as are allowed take less, uncompressed and with 16 bits a channel."""
+
+SPLIT_FOLDERS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+
+
+"""The split that a folder's name stands for, in lower case."""
+
+_LAYOUT = "DIR/<class>/* or DIR/<split>/<class>/*"
+# Copies and thumbnails that archive tools and network drives leave beside the images.
+_JUNK_FOLDERS = ("__macosx", "@eadir")
+_UNTIDY = re.compile(r"[\x00-\x1f\ud800-\udfff]")
+
+
+class _File(NamedTuple):
+    name: str
+    size: int
+    mtime_ns: int
+    ctime_ns: int  # changes with the content even where copying tools set the other back
+
+    @property
+    def folders(self) -> list[str]:
+        return self.name.split("/")[:-1]
+
+
+class _Placed(NamedTuple):
+    file: _File
+    split: str | None
+    class_folder: str
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """Two classes of images in a tree of folders.
+
+    Class and split folders may be spelled in any case, and images may lie at any depth below a class folder.
+    Passed over: images outside class folders, hidden files and folders, and files that are no images.
+
+    Args:
+        root: the top of the tree.
+        positive: the class coded 1, in any case; None takes the one called pneumonia.
+        title: a short name for people; the folder's name where empty.
+        citation: how to cite the images.
+        require_splits: refuse a tree unless its train, val and test folders each hold both classes.
+    """
+
+    root: Path
+    positive: str | None = None
+    title: str = ""
+    citation: str = ""
+    require_splits: bool = False
+
+    @property
+    def about(self) -> About:
+        """Title and citation as given."""
+        return About(title=self.title or self.root.absolute().name, citation=self.citation)
+
+    def signature(self) -> str:
+        """Return a digest of the listing and of every image's size and time of change.
+
+        Raises:
+            UserError: as :meth:`scan` does.
+        """
+        return self._scanned[1]
+
+    def scan(self) -> Listing:
+        """List the images, sorted by name; the tree is walked once in the life of the object.
+
+        Raises:
+            UserError: there is no such folder, it cannot be read, or it is not laid out as it must be; or
+                ``data.positive`` is needed, or names neither class.
+        """
+        return self._scanned[0]
+
+    def load(self, index: int) -> LoadedImage:
+        """Read and decode one image.
+
+        Args:
+            index: position in the listing.
+
+        Raises:
+            UnavailableImageError: the file cannot be read now.
+            BadImageError: the file cannot be decoded, or is larger than :data:`MAX_BYTES`.
+        """
+        try:
+            with (self.root / self.scan().records[index].name).open("rb") as file:
+                data = file.read(MAX_BYTES + 1)
+        except OSError as error:
+            raise UnavailableImageError(f"cannot be read: {error.strerror}") from error
+        if len(data) > MAX_BYTES:
+            raise BadImageError(f"more than {MAX_BYTES:,} bytes")
+        from cxr_runner.data.decode import decode_grey  # NumPy and Pillow, which a look at the listing does without
+
+        return LoadedImage(grey=decode_grey(data), digest=hashlib.sha256(data).hexdigest())
+
+    @cached_property
+    def _scanned(self) -> tuple[Listing, str]:
+        files = self._files()
+        placed = self._place(files)
+        negative, positive = self._class_names(placed, files)
+        records = tuple(
+            Record(each.file.name, int(each.class_folder.casefold() == positive.casefold()), each.split)
+            for each in placed
+        )
+        listing = Listing(records, (negative, positive))
+        if self.require_splits:
+            self._check_splits(listing)
+        changes = [each.file[1:] for each in placed]
+        return listing, hashlib.sha256(repr((listing, changes)).encode()).hexdigest()
+
+    def _files(self) -> list[_File]:
+        try:
+            files = sorted(_walk(self.root, SUFFIXES))
+        except FileNotFoundError as error:
+            raise self._error(f"no such folder; give one laid out as {_LAYOUT}") from error
+        except NotADirectoryError as error:
+            raise self._error(f"not a folder; give one laid out as {_LAYOUT}") from error
+        except OSError as error:
+            raise self._error(f"{error.filename} cannot be read: {error.strerror}") from error
+        if untidy := [ascii(file.name) for file in files if _UNTIDY.search(file.name)]:
+            raise self._error(f"names of images must be valid UTF-8 on one line; rename {_few(untidy)}")
+        return files
+
+    def _place(self, files: list[_File]) -> list[_Placed]:
+        """Read split and class off the folders of each image; the layout is that of the top folders' names."""
+        inside = [file for file in files if file.folders]
+        splits = {name for file in inside if _split(name := file.folders[0])}
+        if not splits:
+            return [_Placed(file, None, file.folders[0]) for file in inside]
+        # Some copies of the study's images come with a second copy of the whole tree beside the splits.
+        copies = {file.folders[0] for file in inside if len(file.folders) > 1 and _split(file.folders[1])}
+        if stray := {file.folders[0] for file in inside} - splits - copies:
+            raise self._error(
+                f"images lie both inside and outside the split folders {_few(splits)}; move away {_few(stray)}"
+            )
+        return [
+            _Placed(file, split, file.folders[1])
+            for file in inside
+            if (split := _split(file.folders[0])) and len(file.folders) > 1
+        ]
+
+    def _class_names(self, placed: list[_Placed], files: list[_File]) -> tuple[str, str]:
+        """Find the negative and the positive class, each as it is first spelled."""
+        spelled: dict[str, str] = {}
+        for each in placed:
+            spelled.setdefault(each.class_folder.casefold(), each.class_folder)
+        if len(spelled) != 2:
+            raise self._error(self._why_not_two(list(spelled.values()), files))
+        wanted = (self.positive or "pneumonia").casefold()
+        if wanted not in spelled:
+            valid = f"the class coded 1 must be one of {_few(spelled.values())}"
+            raise UserError.for_key("data.positive", self.positive, valid)
+        positive = spelled.pop(wanted)
+        return next(iter(spelled.values())), positive
+
+    def _why_not_two(self, found: list[str], files: list[_File]) -> str:
+        if not files and any(_walk(self.root, (".dcm", ".dicom"))):
+            return "holds DICOM files and no images; convert them to PNG first"
+        if not found:
+            return f"no images in class folders; it must be laid out as {_LAYOUT} ({', '.join(SUFFIXES)})"
+        why = f"two classes with images are needed, found {len(found)} ({_few(found)}); lay it out as {_LAYOUT}"
+        inner = {file.folders[1] for file in files if len(file.folders) > 1}
+        if len(found) == 1 and len(inner) > 1 and not any(_split(file.folders[0]) for file in files):
+            why += f"; perhaps data.root={self.root / found[0]}"
+        return why
+
+    def _check_splits(self, listing: Listing) -> None:
+        present = {(record.split, record.label) for record in listing.records}
+        lacking = [
+            f"{split} has no {name}"
+            for split in SPLITS
+            for label, name in enumerate(listing.class_names)
+            if (split, label) not in present
+        ]
+        if lacking:
+            found = [split for split in SPLITS if any(split == known for known, _ in present)]
+            raise self._error(
+                f"{', '.join(lacking)} images (splits found: {', '.join(found) or 'none'}); each of the folders "
+                "train, val and test must hold both classes, or data.split.strategy=random makes splits instead"
+            )
+
+    def _error(self, valid: str) -> UserError:
+        return UserError.for_key("data.root", self.root, valid)
+
+
+def _walk(root: Path, suffixes: tuple[str, ...]) -> Iterator[_File]:
+    """Yield the files below ``root`` that end with one of ``suffixes``, following links, never in a circle."""
+    pending: list[tuple[str, tuple[tuple[int, int], ...]]] = [("", (_identity(root),))]
+    while pending:
+        prefix, above = pending.pop()
+        with os.scandir(root / prefix) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or entry.name.casefold() in _JUNK_FOLDERS:
+                    continue
+                name = prefix + entry.name
+                try:
+                    status = entry.stat()
+                except OSError:
+                    # A dangling link is still an image that the user has listed: loading it says what is wrong.
+                    if name.lower().endswith(suffixes):
+                        yield _File(name, 0, 0, 0)
+                    continue
+                if stat.S_ISDIR(status.st_mode):
+                    if (identity := _identity(Path(entry.path))) not in above:
+                        pending.append((f"{name}/", (*above, identity)))
+                elif stat.S_ISREG(status.st_mode) and name.lower().endswith(suffixes):
+                    yield _File(name, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
+
+
+def _split(folder: str) -> str | None:
+    return SPLIT_FOLDERS.get(folder.casefold())
+
+
+def _few(names: Iterable[str]) -> str:
+    """Join names for an error message, the first five only."""
+    ordered = sorted(names)
+    more = f" and {len(ordered) - 5} more" if len(ordered) > 5 else ""
+    return ", ".join(ordered[:5]) + more

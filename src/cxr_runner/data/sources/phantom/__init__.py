@@ -1,0 +1,1 @@
+"""Synthetic chest pictures of invented patients."""

@@ -1,0 +1,233 @@
+"""The decoded image store: every image once, grey, square, uint8, in one memory-mapped file.
+
+A store is a folder of the cache directory: ``images.npy`` (uint8, [images, side, side]), ``table.csv`` (one row an
+image, with a checksum), ``meta.json``, and a folder for what is derived from the images. It is built under a temporary
+name and renamed, so that a store either is whole or is not there; a lock keeps several processes from building the same
+one.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cxr_runner.base.checksums import checksum
+from cxr_runner.base.errors import BadImageError, UnavailableImageError, UserError
+from cxr_runner.base.locks import alone
+from cxr_runner.base.machine import num_cores
+from cxr_runner.base.progress import Reporter
+from cxr_runner.data.cache import derived_path, store_path
+from cxr_runner.data.decode import resize_square
+from cxr_runner.data.sources import Listing, Source
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open store.
+
+    Attributes:
+        images: uint8 [images, side, side], mapped into memory; changes never reach the file.
+        table: one row an image: ``name``, ``label``, ``split`` ('' where the source gives none), ``digest`` (of the
+            encoded bytes), ``pixels`` (digest at the source's own size), ``stored`` (digest as stored), ``check``
+            (checksum as stored), ``height``, ``width``, ``error`` ('' for a good image; the row of a bad one is black)
+            and ``unavailable`` (whether a bad one may be good another time; the next start then builds anew).
+        class_names: the negative and the positive class.
+        path: the store's folder.
+        derived: a folder in it for what is computed from the images; it is that of these very images.
+    """
+
+    images: NDArray[np.uint8]
+    table: pd.DataFrame
+    class_names: tuple[str, str]
+    path: Path
+    derived: Path
+
+
+def open_store(source: Source, image_size: int, cache: Path, reporter: Reporter, *, every_image: bool = False) -> Store:
+    """Open the store of a source, building it first where it is missing, out of date or damaged.
+
+    Args:
+        source: where the images come from.
+        image_size: side of the stored squares, in pixels.
+        cache: folder of all stores.
+        reporter: shown the progress of a build.
+        every_image: compare every image with its checksum, which takes as long as reading all of them; without it,
+            some are, to notice a store that is not whole.
+
+    Raises:
+        UserError: the source is not as it must be, or the cache directory cannot hold the store.
+    """
+    path = store_path(source, image_size, cache)
+    store = _read(path, reporter, every_image=every_image)
+    if store is None:
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            with alone(cache / f"{path.name}.lock", "decodes the same images", reporter):
+                # Another process may have built it while we waited.
+                store = _read(path, Reporter(), every_image=every_image)
+                if store is None:
+                    shutil.rmtree(path, ignore_errors=True)
+                    _build(source, image_size, path, reporter)
+                    store = _read(path, reporter, fresh=True)
+        except BrokenPipeError:  # of the terminal, not of the cache
+            raise
+        except OSError as error:
+            valid = f"cannot write here ({error.strerror or error}); name another folder"
+            raise UserError.for_key("CXR_CACHE", cache, valid) from error
+    assert store is not None, "a store that was just built can be read"
+    return store
+
+
+def changed_images(images: NDArray[np.uint8], rows: NDArray[np.int64], checks: Sequence[str]) -> NDArray[np.int64]:
+    """Compare images with their checksums, on all cores.
+
+    Args:
+        images: uint8 [stored images, side, side].
+        rows: of the images to look at.
+        checks: their checksums.
+
+    Returns:
+        Those of the rows whose image is not what it was.
+    """
+    with ThreadPoolExecutor(num_cores()) as pool:
+        found = pool.map(lambda row: checksum(images[row].data), rows)
+        return rows[[own != check for own, check in zip(found, checks, strict=True)]]
+
+
+def _read(path: Path, reporter: Reporter, *, every_image: bool = False, fresh: bool = False) -> Store | None:
+    """Open a store; None where it is missing or damaged, or where an image was not at hand when it was built."""
+    text = {column: str for column in ("name", "split", "digest", "pixels", "stored", "check", "error")}
+    try:
+        meta, content = json.loads((path / "meta.json").read_text("utf-8")), (path / "table.csv").read_bytes()
+        check = meta.pop("check")
+        if check != _check_of_rest(meta, content):
+            raise ValueError("its table has changed")
+        # Copy on write: torch wants memory that may be written to, the file must never change.
+        images = np.load(path / "images.npy", mmap_mode="c")
+        table = pd.read_csv(BytesIO(content), dtype=text, keep_default_na=False)
+        _check_images(images, table, meta["shape"], every_image)
+        if table["unavailable"].any() and not fresh:
+            return None
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
+        reporter.line(f"{path} is damaged and built anew ({error})")
+        return None
+    negative, positive = meta["class_names"]
+    return Store(images, table, (negative, positive), path, derived_path(path, check))
+
+
+def _check_images(images: NDArray[np.uint8], table: pd.DataFrame, shape: list[int], every_image: bool) -> None:
+    """Compare the images with what the store says of them.
+
+    Raises:
+        ValueError: they do not fit.
+    """
+    if images.dtype != np.uint8 or list(images.shape) != shape or len(images) != len(table):
+        raise ValueError("its parts do not fit")
+    rows = np.arange(len(images))
+    if not every_image:
+        rows = np.unique(np.linspace(0, len(images) - 1, 16, dtype=int))
+    changed = changed_images(images, rows, table["check"][rows].tolist())
+    if len(changed):
+        raise ValueError(f"{len(changed)} of {len(rows)} images that were looked at have changed")
+
+
+def _check_of_rest(meta: dict[str, object], table: bytes) -> str:
+    """Return a checksum over what a store keeps beside the images."""
+    return checksum(json.dumps(meta).encode() + table)
+
+
+def _build(source: Source, image_size: int, path: Path, reporter: Reporter) -> None:
+    listing = source.scan()
+    _check_space(len(listing.records) * image_size**2, path.parent)
+    building = path.with_name(f"{path.name}.building")
+    shutil.rmtree(building, ignore_errors=True)  # left by a process that died; the lock is ours
+    building.mkdir()
+    try:
+        rows = _decode_all(source, listing, image_size, building / "images.npy", reporter)
+        table = pd.DataFrame(rows).to_csv(index=False).encode()
+        (building / "table.csv").write_bytes(table)
+        shape = [len(rows), image_size, image_size]
+        meta = {"class_names": list(listing.class_names), "shape": shape, "about": source.about.title}
+        meta["check"] = _check_of_rest(meta, table)
+        derived_path(building, str(meta["check"])).mkdir()
+        (building / "meta.json").write_text(json.dumps(meta), "utf-8")
+        building.rename(path)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+
+
+def _check_space(num_bytes: int, cache: Path) -> None:
+    free = shutil.disk_usage(cache).free
+    if free < num_bytes * 1.02:
+        valid = f"the decoded images need {num_bytes / 1e9:.2f} GB and only {free / 1e9:.2f} GB are free there"
+        raise UserError.for_key("CXR_CACHE", cache, valid + "; name another folder or a smaller data.image_size")
+
+
+def _decode_all(
+    source: Source, listing: Listing, image_size: int, path: Path, reporter: Reporter
+) -> list[dict[str, object]]:
+    shape = (len(listing.records), image_size, image_size)
+    images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    with path.open("r+b") as file:
+        if hasattr(os, "posix_fallocate"):  # not on macOS
+            # Reserved now, a full disk is an error here; found later through the mapping, it would be a bus error.
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+
+    def decode(index: int) -> dict[str, object]:
+        record = listing.records[index]
+        row: dict[str, object] = {"name": record.name, "label": record.label, "split": record.split or ""}
+        return row | _store_one(source, index, images[index])
+
+    # Threads are enough: Pillow and NumPy let go of the interpreter lock while they work.
+    with (
+        ThreadPoolExecutor(num_cores()) as pool,
+        reporter.steps("decoding images", len(listing.records)) as advance,
+    ):
+        rows = []
+        try:
+            for row in pool.map(decode, range(len(listing.records))):
+                rows.append(row)
+                advance()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    images.flush()
+    return rows
+
+
+def _store_one(source: Source, index: int, target: NDArray[np.uint8]) -> dict[str, object]:
+    empty = {"digest": "", "pixels": "", "stored": "", "height": 0, "width": 0, "unavailable": False}
+    try:
+        loaded = source.load(index)
+    except BadImageError as error:
+        unavailable = isinstance(error, UnavailableImageError)
+        return empty | {"check": checksum(target.data), "error": str(error), "unavailable": unavailable}
+    square = np.ascontiguousarray(resize_square(loaded.grey, target.shape[0]))
+    target[:] = square
+    return empty | {
+        "digest": loaded.digest,
+        "pixels": _digest(loaded.grey),
+        # Of what was decoded, not of what now lies in the file.
+        "stored": _digest(square),
+        "check": checksum(square.data),
+        "height": loaded.grey.shape[0],
+        "width": loaded.grey.shape[1],
+        "error": "",
+    }
+
+
+def _digest(grey: NDArray[np.uint8]) -> str:
+    shape = repr(grey.shape).encode()  # 2x8 and 4x4 pixels may hold the same bytes
+    return hashlib.sha256(shape + np.ascontiguousarray(grey).tobytes()).hexdigest()

@@ -1,0 +1,1 @@
+"""Configurations in, run directories out: plan, sweep, stack, member, results."""

@@ -1,0 +1,90 @@
+"""What ``cxr-run`` prints of data and results."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cxr_runner.base.progress import Reporter
+from cxr_runner.data.about import About
+from cxr_runner.data.sources import SPLITS
+
+if TYPE_CHECKING:
+    from cxr_runner.data.dataset import Dataset
+from cxr_runner.data.about import SYNTHETIC
+
+_COLUMNS = {
+    "accuracy": "accuracy",
+    "batch mean": "accuracy_batch_mean",
+    "precision": "precision",
+    "recall": "recall",
+    "F1": "f1",
+    "AUROC": "auroc",
+}
+
+
+def print_results(metrics: dict[str, Any], about: About, run_path: Path, reporter: Reporter) -> None:
+    """Show the results of a finished run.
+
+    Args:
+        metrics: the content of ``metrics.json``.
+        about: the data that the run was trained on.
+        run_path: the run directory, printed last.
+        reporter: where the lines go.
+    """
+    test = metrics["test"]
+    reporter.line(f"{'':6}" + "".join(f"{title:>12}" for title in _COLUMNS))
+    for split in ("val", "test"):
+        reporter.line(f"{split:6}" + "".join(f"{metrics[split][key]:>12.4f}" for key in _COLUMNS.values()))
+    reporter.line(
+        f"test confusion: {test['tp']:,} true and {test['fp']:,} false positives, "
+        f"{test['tn']:,} true and {test['fn']:,} false negatives, {test['n']:,} images"
+    )
+    if test["tp"] + test["fp"] in (0, test["n"]) and not metrics["collapsed"]:
+        answer = "positive" if test["tn"] + test["fn"] == 0 else "negative"
+        reporter.line(f"warning: every test image is called {answer}; more epochs may help")
+    if metrics["collapsed"]:
+        reporter.line("warning: collapsed, all images get one and the same output: this says nothing about the model")
+        if metrics.get("collapse_reason"):
+            reporter.line(f"  {metrics['collapse_reason']}")
+    if about.synthetic:
+        reporter.line(f"{SYNTHETIC}: these figures say nothing about real X-rays")
+    reporter.line(f"run directory: {run_path}")
+
+
+def print_results_of_many(
+    metrics: Sequence[dict[str, Any]], about: About, run_paths: Sequence[Path], reporter: Reporter
+) -> None:
+    """Show the results of runs that were trained together, one line each.
+
+    Args:
+        metrics: of each run, the content of ``metrics.json``.
+        about: the data that the runs were trained on.
+        run_paths: the run directories.
+        reporter: where the lines go.
+    """
+    names = ["/".join(path.parts[-2:]) for path in run_paths]
+    width = max(map(len, names))
+    reporter.line(f"{'test split':{width}}" + "".join(f"{title:>12}" for title in _COLUMNS))
+    for name, values in zip(names, metrics, strict=True):
+        figures = "".join(f"{values['test'][key]:>12.4f}" for key in _COLUMNS.values())
+        reporter.line(f"{name:{width}}{figures}{'  collapsed' if values['collapsed'] else ''}")
+    if any(values["collapsed"] for values in metrics):
+        reporter.line("collapsed: all images get one and the same output, which says nothing about the model")
+    if about.synthetic:
+        reporter.line(f"{SYNTHETIC}: these figures say nothing about real X-rays")
+    reporter.line(f"run directories: {run_paths[0].parent.parent}")
+
+
+def describe_data(dataset: "Dataset") -> str:
+    """Say in one line which data a run uses."""
+    labels = dataset.table["label"]
+    negative, positive = dataset.class_names
+    counts = f"{(labels == 1).sum():,} {positive} / {(labels == 0).sum():,} {negative} ({labels.mean():.1%} positive)"
+    splits = ", ".join(f"{split} {len(dataset.rows(split)):,}" for split in SPLITS)
+    dropped = [
+        f"{len(table):,} {what}"
+        for table, what in ((dataset.duplicates, "duplicates dropped"), (dataset.unreadable, "unreadable skipped"))
+        if len(table)
+    ]
+    parts = [f"{len(labels):,} images", counts, splits, *dropped, f"fingerprint {dataset.fingerprint}"]
+    return f"data: {dataset.about.title}: " + "; ".join(parts)

@@ -1,0 +1,1 @@
+"""The networks: the study's three families and modern yardsticks."""

@@ -1,0 +1,51 @@
+"""The study's CNN (its Fig. 8)."""
+
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+
+class ConvBlock(nn.Sequential):
+    """Conv-ReLU-conv-ReLU-maxpool, as the study draws it."""
+
+    def __init__(self, inputs: int, filters: int, kernel_size: int) -> None:
+        """Build the layers; images keep their size up to the pooling, which halves it."""
+        super().__init__(
+            nn.Conv2d(inputs, filters, kernel_size, padding=kernel_size // 2),
+            nn.ReLU(),
+            nn.Conv2d(filters, filters, kernel_size, padding=kernel_size // 2),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images, float [batch, inputs, side, side], to float [batch, filters, side / 2, side / 2].
+
+        The second ReLU comes after the pooling, where it has a quarter of the work: both are monotone, so that
+        outputs and gradients are the same to the bit. In place, because no convolution needs its output again.
+        """
+        first, _, second, _, pool = self
+        features: Tensor = relu(pool(second(relu(first(images), inplace=True))), inplace=True)
+        return features
+
+
+class CNN(nn.Module):
+    """Two blocks of conv-ReLU-conv-ReLU-maxpool, then one linear layer (Fig. 8 of the study)."""
+
+    def __init__(self, image_size: int, hidden: int, kernel_size: int) -> None:
+        """Build the layers.
+
+        Args:
+            image_size: side of the square images, in pixels.
+            hidden: filters of every convolution.
+            kernel_size: side of the filters, odd; images are padded so that they keep their size.
+        """
+        super().__init__()
+        self.block_1 = ConvBlock(1, hidden, kernel_size)
+        self.block_2 = ConvBlock(hidden, hidden, kernel_size)
+        side = image_size // 2 // 2
+        self.classifier = nn.Sequential(nn.Flatten(), nn.Linear(hidden * side**2, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images to logits."""
+        logits: Tensor = self.classifier(self.block_2(self.block_1(images)))
+        return logits.squeeze(1)

@@ -1,0 +1,96 @@
+"""The study's linear and linear+ReLU models (its Figs. 6 and 7)."""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+_MOST_INPUTS_AT_ONCE = 4096  # of a wide layer
+
+
+class WideLinear(nn.Linear):
+    """A linear layer of few outputs on very many inputs.
+
+    On a CPU the sums over the inputs are formed piece by piece, as a batch of products whose operands stay in the
+    cache: of one long thin product, forward and backward, the kernels make about half the speed.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        """Build the layer; its weights are drawn as those of ``nn.Linear``."""
+        super().__init__(inputs, outputs)
+        sizes = range(min(_MOST_INPUTS_AT_ONCE, inputs), 0, -1)
+        self.num_pieces = inputs // next(size for size in sizes if inputs % size == 0)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map inputs, float [batch, in], to float [batch, out]."""
+        if inputs.device.type != "cpu":
+            return super().forward(inputs)
+        pieces = inputs.reshape(len(inputs), self.num_pieces, -1).permute(1, 2, 0)
+        weights = self.weight.view(self.out_features, self.num_pieces, -1).transpose(0, 1)
+        return torch.bmm(weights, pieces).sum(dim=0).T + self.bias
+
+    def _get_name(self) -> str:
+        return "Linear"  # in print-outs of a model, since it is nothing else
+
+
+class Linear(nn.Module):
+    """Flatten and ``layers`` linear layers, the last with one output (Fig. 6 of the study)."""
+
+    def __init__(self, image_size: int, layers: int, hidden: int) -> None:
+        """Build the layers.
+
+        Args:
+            image_size: side of the square images, in pixels.
+            layers: number of linear layers, the last one included.
+            hidden: outputs of every layer but the last.
+        """
+        super().__init__()
+        self.layer_stack = nn.Sequential(nn.Flatten(), *_linear_layers(image_size**2, layers, hidden))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images to logits."""
+        logits: Tensor = self.layer_stack(images)
+        return logits.squeeze(1)
+
+
+class LinearReLU(nn.Module):
+    """As :class:`Linear`, with ReLU after every layer, the last included (Fig. 7 of the study)."""
+
+    def __init__(self, image_size: int, layers: int, hidden: int, output_relu: bool = True) -> None:
+        """Build the layers.
+
+        Args:
+            image_size: side of the square images, in pixels.
+            layers: number of linear layers, the last one included.
+            hidden: outputs of every layer but the last.
+            output_relu: False leaves out the ReLU after the last layer, which the study has: with it a logit is
+                never negative.
+        """
+        super().__init__()
+        stack: list[nn.Module] = [nn.Flatten()]
+        for layer in _linear_layers(image_size**2, layers, hidden):
+            stack += [layer, nn.ReLU()]
+        self.layer_stack = nn.Sequential(*(stack if output_relu else stack[:-1]))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images to logits."""
+        logits: Tensor = self.layer_stack(images)
+        return logits.squeeze(1)
+
+
+def first_weight(model: nn.Module) -> Tensor:
+    """Return the weights of the first layer of a :class:`Linear` or :class:`LinearReLU`.
+
+    Returns:
+        float32 [outputs, pixels], on the CPU wherever the model is.
+    """
+    assert isinstance(model, Linear | LinearReLU)
+    first = model.layer_stack[1]
+    assert isinstance(first, nn.Linear)
+    return first.weight.detach().cpu()
+
+
+def _linear_layers(inputs: int, layers: int, hidden: int) -> list[nn.Module]:
+    widths = [inputs, *[hidden] * (layers - 1), 1]
+    first, *others = pairwise(widths)
+    return [WideLinear(*first), *(nn.Linear(before, after) for before, after in others)]

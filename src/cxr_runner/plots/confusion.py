@@ -1,0 +1,50 @@
+"""The confusion matrix of a run."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps, style
+from matplotlib.figure import Figure
+
+from cxr_runner.plots.style import _wrap, write_title
+
+
+@style.context("default")
+def plot_confusion(
+    metrics: Mapping[str, Any],
+    class_names: tuple[str, str],
+    title: str,
+    published: Mapping[str, int] | None = None,
+) -> Figure:
+    """Draw the confusion matrix of one split, one row for each true class, with counts and shares of the row.
+
+    Args:
+        metrics: with the counts ``tp``, ``fp``, ``fn``, ``tn``.
+        class_names: the negative and the positive class.
+        title: any text.
+        published: counts that are to stand below ours, by the same names.
+    """
+    names = (("tn", "fp"), ("fn", "tp"))
+    counts = np.array([[metrics[name] for name in line] for line in names])
+    totals = counts.sum(axis=1, keepdims=True)
+    shares = counts / np.maximum(totals, 1)
+    figure = Figure(figsize=(5.2, 4.9), layout="constrained")
+    write_title(figure, title, width=48)
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for (row, column), count in np.ndenumerate(counts):
+        percent = f"{shares[row, column]:.1%}" if totals[row, 0] else "no image"
+        red, green, blue, _ = colormaps["Blues"](shares[row, column])
+        color = "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.4 else "black"
+        axes.text(column, row - 0.06, f"{count:,}", ha="center", va="center", fontsize=20, color=color)
+        below = f"{percent}\npublished {published[names[row][column]]:,}" if published else percent
+        axes.text(column, row + 0.11, below, ha="center", va="top", fontsize=11, color=color, linespacing=1.5)
+    ticks = [_wrap(name, 16) for name in class_names]
+    axes.set_xticks([0, 1], ticks, parse_math=False)
+    axes.set_yticks([0, 1], ticks, parse_math=False, rotation=90, va="center")
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return figure

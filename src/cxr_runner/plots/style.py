@@ -1,0 +1,54 @@
+"""One style for all figures, and how they become files."""
+
+import textwrap
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from matplotlib import rc_context, style
+from matplotlib.figure import Figure
+
+from cxr_runner.base.files import replacing
+
+DPI = 150  # of PNG files
+
+
+@style.context("default")
+def save_figure(figure: Figure, *paths: Path) -> None:
+    """Write a figure to one file or to several of different kinds, each whole or not at all.
+
+    The same figure gives the same bytes.
+
+    Args:
+        figure: to write.
+        paths: end in ``.png`` or ``.svg``; their folders exist.
+    """
+    with boxes_for_missing_glyphs(), rc_context({"svg.hashsalt": "cxr"}):
+        engine = figure.get_layout_engine()
+        if engine is not None:
+            engine.execute(figure)
+            figure.set_layout_engine("none")  # laid out once is enough for all files
+        for path in paths:
+            metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
+            with replacing(path) as temporary:
+                figure.savefig(temporary, format=path.suffix[1:], dpi=DPI, metadata=metadata)
+
+
+@contextmanager
+def boxes_for_missing_glyphs() -> Iterator[None]:
+    """Draw without warnings of scripts that matplotlib's font lacks: a box in a title is no reason to lose a run."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
+def write_title(figure: Figure, title: str, width: int = 88) -> None:
+    """Write any text above a figure, as it is, on at most three lines of so many characters."""
+    figure.suptitle(_wrap(title, width), fontsize=12, parse_math=False)
+
+
+def _wrap(text: str, width: int) -> str:
+    """Break a text into at most three lines; what cannot be printed is left out."""
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    return textwrap.fill(printable, width, max_lines=3, placeholder=" …")

@@ -1,0 +1,1 @@
+"""Histories of runs, those that can be drawn."""

@@ -1,0 +1,120 @@
+"""The study's claims, and what has to be true of runs for each to hold, as ``study.yaml`` states it.
+
+What is here is read, never computed: the numbers are in :mod:`cxr_runner.report.claims.numbers`, the decisions in
+:mod:`cxr_runner.report.claims.verdicts`.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Expectation = Literal[
+    "higher", "lower", "not higher", "not lower", "much higher", "alike", "above", "most", "few", "never"
+]
+Group = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One number by which claims are tested, computed from each run.
+
+    Attributes:
+        id: a short name.
+        name: in words, for tables.
+        says: how it is computed.
+        because: why so.
+        parameters: the thresholds in ``says``.
+        margin: a smaller difference is called none; 0 where no claim needs one.
+    """
+
+    id: str
+    name: str
+    says: str
+    because: str
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    margin: float = 0.0
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How claims are decided.
+
+    Attributes:
+        level: of all claims together.
+        power: of the numbers of seeds and images that a claim would need.
+        min_seeds: with fewer there is no verdict.
+        much: how many times as high "much higher" is at least.
+        mostly: the share of runs above which a model is said to do a thing.
+        never: ``counterexamples`` that refute a claim that something never happens; the ``seeds`` in each place and the
+            ``share`` of all runs against which it can be supported.
+    """
+
+    level: float
+    power: float
+    min_seeds: int
+    much: float
+    mostly: float
+    never: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What has to be true of one number for a claim to hold, of every pair or every row.
+
+    Attributes:
+        statistic: the id of a definition.
+        expect: how the second of a pair stands to the first, or what is true of each row.
+        pairs: of groups of rows.
+        rows: where ``expect`` is about rows.
+        spread: whether a group stands for the difference between its highest and lowest row, else for the mean.
+        bound: of ``above``.
+        lrs: the learning rates at which the rows are looked at; empty for their own.
+        beside: rows that are shown with the others, and not judged.
+    """
+
+    statistic: str
+    expect: Expectation
+    pairs: tuple[tuple[Group, Group], ...] = ()
+    rows: tuple[str, ...] = ()
+    spread: bool = False
+    bound: float = 0.0
+    lrs: tuple[float, ...] = ()
+    beside: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One conclusion of the study.
+
+    Attributes:
+        id: a short name.
+        place: where it stands in the study.
+        rows: the ids of the models that it is about.
+        says: the claim in words of our own.
+        conditions: it holds when all of them do.
+        figure: the number of the study's figure that shows it best, None where there is none.
+    """
+
+    id: str
+    place: str
+    rows: tuple[str, ...]
+    says: str
+    conditions: tuple[Condition, ...]
+    figure: int | None = None
+
+
+def read_claims(entries: list[dict[str, Any]]) -> Iterator[Claim]:
+    """Yield the claims of ``study.yaml``."""
+    for entry in entries:
+        conditions = tuple(_condition(condition) for condition in entry["conditions"])
+        yield Claim(**{**entry, "rows": tuple(entry["rows"]), "conditions": conditions})
+
+
+def _condition(entry: dict[str, Any]) -> Condition:
+    pairs = tuple((_group(first), _group(second)) for first, second in entry.get("pairs", ()))
+    lists: dict[str, Any] = {key: tuple(entry[key]) for key in ("rows", "lrs", "beside") if key in entry}
+    return Condition(**{**entry, **lists, "pairs": pairs})
+
+
+def _group(given: str | list[str]) -> Group:
+    return (given,) if isinstance(given, str) else tuple(given)

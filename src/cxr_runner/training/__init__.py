@@ -1,0 +1,1 @@
+"""The one loop, what it asks of the arithmetic, and the two engines that answer."""

@@ -1,0 +1,124 @@
+"""Where a run computes, how repeatably, and with which memory."""
+
+import ctypes
+import multiprocessing
+import os
+import platform
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from cxr_runner.base.errors import UserError
+
+
+def choose_device(name: str) -> torch.device:
+    """Find the device that a configuration names.
+
+    Args:
+        name: ``auto`` (CUDA, else MPS, else CPU), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``. Of several GPUs, ``auto``
+            takes the one that belongs to this process among those that a launcher started beside it.
+
+    Raises:
+        UserError: this machine has no such device, or several processes were to share one GPU.
+    """
+    if name.startswith("cuda:") and num_processes() > 1:
+        valid = "torchrun gives every process a GPU of its own; valid are auto, cuda and cpu"
+        raise UserError.for_key("device", name, valid)
+    if name == "auto":
+        name = _first_device()
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        valid = (
+            f"this machine has {torch.cuda.device_count()} CUDA devices that torch can use; auto takes what there is"
+        )
+        raise UserError.for_key("device", name, valid)
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UserError.for_key("device", name, "torch finds no MPS device here; auto takes what there is")
+    if device.index is not None:
+        torch.cuda.set_device(device)  # else whatever names no device would start CUDA on the first one too
+    return device
+
+
+def _first_device() -> str:
+    if torch.cuda.is_available():
+        return f"cuda:{_place() % torch.cuda.device_count()}" if torch.cuda.device_count() > 1 else "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _place() -> int:
+    """Return which of the worker processes beside each other this one is, counted from 0; 0 for a process of its own.
+
+    Slurm and ray show a job its own GPUs only. The workers of a pool on one machine see all of them, and are told apart
+    by the number that their names end with (``LokyProcess-3``) or, those of ``torchrun``, by its variable.
+    """
+    if num_processes() > 1:
+        return int(os.environ["LOCAL_RANK"])
+    number = re.search(r"-(\d+)$", multiprocessing.current_process().name)
+    return int(number.group(1)) - 1 if number and multiprocessing.parent_process() else 0
+
+
+def num_processes() -> int:
+    """Return how many processes ``torchrun`` has started to share every batch; 1 without it."""
+    return int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+
+
+@contextmanager
+def moved(model: nn.Module, device: torch.device) -> Iterator[nn.Module]:
+    """Have a model on a device for a while; then it is back where it was."""
+    before = next(model.parameters()).device
+    try:
+        yield model.to(device)
+    finally:
+        model.to(before)
+
+
+def describe_device(device: torch.device) -> str:
+    """Name the device for people."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return f"cpu ({torch.get_num_threads()} threads)" if device.type == "cpu" else str(device)
+
+
+def lacks_bf16(device: torch.device) -> bool:
+    """Whether a device is an x86 CPU with AVX2 and no more, where bf16 takes longer than float32."""
+    return device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX2"
+
+
+def set_determinism(deterministic: bool) -> None:
+    """Make torch refuse, or allow, operations that may give other bits the next time; float32 is never TF32."""
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it starts
+    # As use_deterministic_algorithms(), which would import the compiler, and that takes seconds.
+    torch.set_deterministic_debug_mode("error" if deterministic else "default")
+    # Filling every new tensor finds a mistake that is not made here, at the price of a pass over the memory.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cudnn.deterministic = deterministic
+    # precision=float32 means float32: by default cuDNN rounds the inputs of convolutions to TF32.
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.benchmark = not deterministic
+
+
+def keep_freed_memory() -> None:
+    """Keep the C library from handing memory back to the system after every training step and asking for it again.
+
+    Every step frees and allocates the same hundreds of megabytes; each time the system would clear every page anew.
+    Only glibc is told; ``CXR_ALLOCATOR=system`` leaves it alone. The process keeps the most memory it ever used.
+    Source: mallopt(3), ``M_MMAP_MAX`` and ``M_TRIM_THRESHOLD``.
+    """
+    if platform.libc_ver()[0] != "glibc" or os.environ.get("CXR_ALLOCATOR") == "system":
+        return
+    m_trim_threshold, m_mmap_max = -1, -4
+    libc = ctypes.CDLL(None)
+    libc.mallopt(m_mmap_max, 0)
+    libc.mallopt(m_trim_threshold, 2**31 - 1)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory did not suffice, that of the CPU included, for which torch has no error of its own."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)

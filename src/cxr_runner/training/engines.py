@@ -1,0 +1,111 @@
+"""Which backend trains a run, and why."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from cxr_runner.base.errors import UserError
+from cxr_runner.base.machine import memory_bytes
+from cxr_runner.config.schema import RunConfig, SGDConfig, gram_obstacle
+from cxr_runner.data.dataset import Dataset
+from cxr_runner.models.linear import Linear, LinearReLU
+from cxr_runner.training.augment import Augment
+from cxr_runner.training.backend import Backend
+from cxr_runner.training.devices import num_processes
+from cxr_runner.training.diagnosis import images_at_once
+from cxr_runner.training.gram.space import GramSpace
+from cxr_runner.training.gram.steps import GramBackend
+from cxr_runner.training.pixel import PixelBackend, PixelFeed
+
+_MEMORY_SHARE = 0.25  # of the memory there is that the Gram matrix may take; of what is free would vary
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The backend of a run.
+
+    Attributes:
+        engine: ``pixel`` or ``gram``.
+        reason: why, in a phrase.
+    """
+
+    engine: Literal["pixel", "gram"]
+    reason: str
+
+
+def choose_engine(config: RunConfig, dataset: Dataset, device: torch.device) -> Choice:
+    """Choose the backend; the same configuration and data give the same choice on machines of enough memory.
+
+    Args:
+        config: of the run, checked.
+        dataset: its images.
+        device: where it will compute.
+
+    Raises:
+        UserError: the engine asked for cannot compute there.
+    """
+    if config.engine == "gram" and device.type == "mps":
+        raise UserError.for_key("engine", "gram", "device=mps has no float64; add device=cpu")
+    if config.engine != "auto":
+        return Choice(config.engine, "asked for")
+    obstacle = gram_obstacle(config)
+    if obstacle is None and device.type == "mps":
+        obstacle = "mps has no float64"
+    num_stored, num_pixels = len(dataset.images), config.data.image_size**2
+    if obstacle is None and num_pixels <= num_stored:
+        obstacle = f"{num_pixels:,} pixels are no more than {num_stored:,} images"
+    if obstacle is None:
+        obstacle = _lack_of_memory(8 * num_stored**2, device)
+    if obstacle is not None:
+        return Choice("pixel", obstacle)
+    return Choice("gram", f"exact, and faster with {num_pixels:,} pixels against {num_stored:,} images")
+
+
+def _lack_of_memory(num_bytes: int, device: torch.device) -> str | None:
+    """Say which memory is too small for a Gram matrix: the CPU's, where there are two for a while, or the GPU's."""
+    if 2 * num_bytes > _MEMORY_SHARE * memory_bytes():
+        return f"the Gram matrix would take {2 * num_bytes / 1e9:.0f} GB of memory"
+    if device.type == "cuda":
+        total = torch.cuda.get_device_properties(device).total_memory
+        if num_bytes > _MEMORY_SHARE * total:
+            return f"the Gram matrix would take {num_bytes / 1e9:.0f} of the {total / 1e9:.0f} GB of {device}"
+    return None
+
+
+def build_backend(
+    configs: Sequence[RunConfig],
+    dataset: Dataset,
+    models: Sequence[nn.Module],
+    pos_weights: Sequence[float | None],
+    device: torch.device,
+    space: GramSpace | None,
+) -> Backend:
+    """Build the backend that trains a stack of models.
+
+    Args:
+        configs: of the runs; they differ only in what the members of a stack may differ in.
+        dataset: their images.
+        models: with their initial weights.
+        pos_weights: weights of the positive class in the losses, resolved; None for 1.
+        device: where to compute.
+        space: the images in Gram space; None for the pixel engine, which trains one model at a time.
+    """
+    if space is None:
+        ((config,), (model,), (pos_weight,)) = configs, models, pos_weights
+        if num_processes() > 1:
+            from cxr_runner.training.distributed import (
+                LeadingBackend,
+            )  # torch.distributed, which one process does without
+
+            return LeadingBackend(config, dataset, pos_weight, device)
+        augment = Augment(config.augment) if config.augment.enabled else None
+        feed = PixelFeed(dataset.images, device)
+        at_once = images_at_once(config, device)
+        return PixelBackend(model, feed, config.optimizer, pos_weight, config.precision, augment, at_once)
+    linear = [model for model in models if isinstance(model, Linear | LinearReLU)]
+    optimizers = [config.optimizer for config in configs if isinstance(config.optimizer, SGDConfig)]
+    assert len(linear) == len(optimizers) == len(configs), "gram_obstacle() lets no others through"
+    return GramBackend(space, linear, optimizers, pos_weights)

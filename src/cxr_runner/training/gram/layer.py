@@ -1,0 +1,268 @@
+"""The first layers of several members in the span of the training images, and SGD on them, some batches at a time.
+
+``W = c W0 + A X``, and the layer's outputs are ``z = c (X W0^T) + K A^T``; see :mod:`cxr_runner.training.gram`. The
+order of an epoch's images is known beforehand, so the products ``K A^T`` of a few batches to come, a *window*, are
+formed at once: the rows of K are fetched once, and one product of many rows is quicker than several thin ones. What the
+steps within the window change is put right through the inner products of the window's own images.
+
+Momentum, Nesterov and weight decay are linear: within a window, A and its velocity V are sums of A and V at its
+beginning and of the slopes since, each times a number. Steps move these numbers, the *coefficients*, and the sums are
+formed when the window ends.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cxr_runner.training.gram.rates import Rates
+from cxr_runner.training.gram.space import GramSpace
+
+_ROWS_AT_ONCE = 64  # of the Gram matrix, 2 MB for 4,000 images: they stay in the cache until they are multiplied
+_TILE = 12  # the kernels of MKL take so many columns of float64 at once; 10 take longer than 12
+
+
+@dataclass
+class _Window:
+    """Some batches ahead of members, and what their steps have changed so far.
+
+    Attributes:
+        members: m of the stack.
+        places: int64 [m, images], where the window's images stand in the Gram matrix, one batch after the other.
+        batch_size: of each batch but perhaps the last.
+        products: ``K A^T + c X W0^T`` of the window's beginning, float64 [m, images, width].
+        speeds: the same of the velocities; None where nobody has one.
+        inner: inner products of the images, float64 [m, images, images].
+        slopes: gradients of the layer's outputs so far, float64 [m, images, width]; see ``coefficients``.
+        scaled: room for slopes times their coefficients.
+        coefficients: of A, its velocity and the slopes of each batch in A, float64 [m, 2 + batches]; empty, as the two
+            others that they need, where no member has momentum or decay.
+        speed_coefficients: likewise in the velocity.
+        step: how many batches are done.
+    """
+
+    members: Sequence[int]
+    places: Tensor
+    batch_size: int
+    products: Tensor
+    speeds: Tensor | None
+    inner: Tensor
+    slopes: Tensor
+    scaled: Tensor
+    coefficients: Tensor
+    speed_coefficients: Tensor
+    step: int = 0
+
+    @property
+    def rows(self) -> slice:
+        """Which of the images are the next batch."""
+        start = self.step * self.batch_size
+        return slice(start, min(start + self.batch_size, self.places.shape[1]))
+
+    @property
+    def num_steps(self) -> int:
+        """How many batches there are."""
+        return -(-self.places.shape[1] // self.batch_size)
+
+    @property
+    def index(self) -> Tensor:
+        """The members as an index."""
+        return torch.tensor(self.members)
+
+    def scale_slopes(self, coefficients: Tensor, num_images: int) -> Tensor:
+        """Return the slopes of the first images times the coefficients of their batches: [m, images, width]."""
+        spread = coefficients[:, 2:].repeat_interleave(self.batch_size, dim=1)[:, :num_images, None]
+        return torch.mul(self.slopes[:, :num_images], spread, out=self.scaled[:, :num_images])
+
+
+class SpanLayer:
+    """The first layers of a stack, trained in their coordinates.
+
+    Attributes:
+        coordinates: A^T, float64 [members, coordinates, width]; the width is the number of outputs, rounded up.
+        decay: c, float64 [members].
+        velocities: of both, under their names; empty where no member has momentum or decay.
+    """
+
+    def __init__(self, space: GramSpace, starts: Tensor, rates: Rates) -> None:
+        """Begin at the initial weights.
+
+        Args:
+            space: the images.
+            starts: ``X W0^T``, float64 [members, images, outputs], on the device.
+            rates: of the members.
+        """
+        num_members, _, self.num_outputs = starts.shape
+        self.space, self.rates, self.plain = space, rates, rates.plain
+        self.width = -(-self.num_outputs // _TILE) * _TILE
+        self.starts = torch.nn.functional.pad(starts, (0, self.width - self.num_outputs))
+        self.coordinates = starts.new_zeros(num_members, space.num_coordinates, self.width)
+        self.decay = starts.new_ones(num_members)
+        trained = {"coordinates": self.coordinates, "decay": self.decay}
+        self.velocities = {} if self.plain else {name: torch.zeros_like(value) for name, value in trained.items()}
+        self.window: _Window | None = None
+        num_workers = torch.get_num_threads() if space.device.type == "cpu" else 1
+        self.rooms = [starts.new_empty(_ROWS_AT_ONCE, space.num_coordinates) for _ in range(num_workers)]
+        self.workers = ThreadPoolExecutor(num_workers, initializer=torch.set_num_threads, initargs=(1,))
+
+    @staticmethod
+    def images_ahead(batch_size: int) -> int:
+        """Return how many images a window holds: whole batches, one at least."""
+        return max(1, _ROWS_AT_ONCE // batch_size) * batch_size
+
+    def open_window(self, members: Sequence[int], places: Tensor, batch_size: int) -> None:
+        """Look ahead at some batches.
+
+        Args:
+            members: m of them.
+            places: int64 [m, images], as many as :meth:`images_ahead` or fewer, of one batch after the other.
+            batch_size: of each batch but perhaps the last.
+        """
+        assert self.window is None, "the steps of one window come before the next"
+        num_members, num_images = places.shape
+        num_batches, side = -(-num_images // batch_size), self.images_ahead(batch_size)
+        assert num_images <= side
+        new, moving = self.coordinates.new_zeros, bool(self.rates.momentum.any())
+        num_coefficients = 0 if self.plain else 2 + num_batches
+        # Of one size throughout, so that all members lie at multiples of 64 bytes, where products have the same bits.
+        window = _Window(
+            members=members,
+            places=places.to(self.space.device),
+            batch_size=batch_size,
+            products=new(num_members, side, self.width),
+            speeds=new(num_members, side, self.width) if moving else None,
+            inner=new(num_members, side, side) if num_batches > 1 else new(0),
+            slopes=new(0) if self.plain else new(num_members, side, self.width),
+            scaled=new(num_members, side, self.width),
+            coefficients=new(num_members, num_coefficients),
+            speed_coefficients=new(num_members, num_coefficients),
+        )
+        if not self.plain:
+            window.coefficients[:, 0] = window.speed_coefficients[:, 1] = 1.0
+        alike: dict[bytes, list[int]] = {}  # those that will see the same images, runs that share a seed
+        for place, row in enumerate(places.cpu().numpy()):
+            alike.setdefault(row.tobytes(), []).append(place)
+        # Fetching for several at once must not leave workers idle.
+        size = -(-num_members // len(self.rooms))
+        groups = [group[at : at + size] for group in alike.values() for at in range(0, len(group), size)]
+        self.share_out(lambda number, room: self._look_ahead(window, groups[number], room), len(groups))
+        self.window = window
+
+    def _look_ahead(self, window: _Window, group: Sequence[int], room: Tensor) -> None:
+        """Form the products of members that will see the same images."""
+        places = window.places[group[0]]
+        for start in range(0, len(places), _ROWS_AT_ONCE):
+            rows = slice(start, start + _ROWS_AT_ONCE)
+            fetched = torch.index_select(self.space.gram, 0, places[rows], out=room[: len(places[rows])])
+            for place in group:  # not as one wider product, whose bits might depend on their number
+                member = window.members[place]
+                starts = self.starts[member].index_select(0, places[rows])
+                own = self.coordinates[member], self.decay[member] * starts
+                self._multiply(fetched, *own, window.products[place, rows])
+                if window.speeds is not None:
+                    own = self.velocities["coordinates"][member], self.velocities["decay"][member] * starts
+                    self._multiply(fetched, *own, window.speeds[place, rows])
+        if window.num_steps > 1:  # then all rows have been fetched at once
+            window.inner[group, : len(places), : len(places)] = fetched.index_select(1, places)
+
+    @staticmethod
+    def _multiply(gram: Tensor, coordinates: Tensor, starts: Tensor, out: Tensor) -> None:
+        torch.mm(gram, coordinates, out=out[: len(gram)])
+        out[: len(gram)] += starts
+
+    def next_outputs(self) -> Tensor:
+        """Return the outputs for the window's next batch, without the bias: float64 [m, batch, outputs]."""
+        window = self.window
+        assert window is not None
+        rows = window.rows
+        if self.plain:
+            outputs = window.products[:, rows]
+        else:
+            outputs = window.coefficients[:, 0, None, None] * window.products[:, rows]
+            if window.speeds is not None:
+                outputs += window.coefficients[:, 1, None, None] * window.speeds[:, rows]
+        if window.step:
+            scaled = window.scaled if self.plain else window.scale_slopes(window.coefficients, rows.start)
+            for place in range(len(window.members)):  # not as one product, whose bits depend on their number
+                outputs[place].addmm_(window.inner[place, rows, : rows.start], scaled[place, : rows.start])
+        return outputs[:, :, : self.num_outputs]
+
+    def move(self, slopes: Tensor, lrs: Tensor) -> None:
+        """Take a step; the last one of a window closes it.
+
+        Args:
+            slopes: gradients of the losses with respect to the outputs, float64 [m, batch, outputs].
+            lrs: float64 [m].
+        """
+        window = self.window
+        assert window is not None
+        rows = window.rows
+        if self.plain:
+            torch.mul(slopes, -lrs[:, None, None], out=window.scaled[:, rows, : self.num_outputs])
+        else:
+            window.slopes[:, rows, : self.num_outputs] = slopes
+            unit = torch.zeros_like(window.coefficients)
+            unit[:, 2 + window.step] = 1.0
+            self.rates.of(window.index).step(window.coefficients, window.speed_coefficients, unit, lrs)
+        window.step += 1
+        if window.step == window.num_steps:
+            self._close_window(window)
+
+    def _close_window(self, window: _Window) -> None:
+        """Form the sums that the coefficients stand for."""
+        self.window = None
+        index, num_images = window.index[:, None], window.places.shape[1]
+        if self.plain:
+            self.coordinates[index, window.places] += window.scaled[:, :num_images]
+            return
+        self.share_out(lambda place, _: self._sum_up(window, place), len(window.members))
+        self.coordinates[index, window.places] += window.scale_slopes(window.coefficients, num_images)
+        velocity = self.velocities["coordinates"]
+        velocity[index, window.places] += window.scale_slopes(window.speed_coefficients, num_images)
+
+    def _sum_up(self, window: _Window, place: int) -> None:
+        """Replace a member's A and c, and their velocities, by sums of both."""
+        member = window.members[place]
+        (in_value, in_value_speed), (in_speed, in_speed_speed) = (
+            coefficients[place, :2].tolist() for coefficients in (window.coefficients, window.speed_coefficients)
+        )
+        for values, name in ((self.coordinates, "coordinates"), (self.decay, "decay")):
+            value, velocity = values[member], self.velocities[name][member]
+            before = value.clone()
+            value.mul_(in_value).add_(velocity, alpha=in_value_speed)
+            velocity.mul_(in_speed_speed).add_(before, alpha=in_speed)
+
+    @torch.no_grad()
+    def outputs_of(self, members: Sequence[int], places: Tensor) -> Tensor:
+        """Return the outputs for any images, without the bias: float64 [m, images, outputs].
+
+        Args:
+            members: m of them.
+            places: int64 [images].
+        """
+        outputs = self.coordinates.new_empty(len(members), len(places), self.width)
+        rows, places = self.space.rows_of(places), places.to(self.space.device)
+
+        def multiply(place: int, _: Tensor) -> None:
+            member = members[place]
+            starts = self.starts[member].index_select(0, places)
+            self._multiply(rows, self.coordinates[member], self.decay[member] * starts, outputs[place])
+
+        self.share_out(multiply, len(members))
+        return outputs[:, :, : self.num_outputs]
+
+    def share_out(self, work: Callable[[int, Tensor], None], number: int) -> None:
+        """Call a function for 0, 1, ... with room for rows of the Gram matrix, several at a time where that helps."""
+        num_workers = min(len(self.rooms), number)
+
+        @torch.inference_mode()  # which is a thread's own
+        def do_share(share: int) -> None:
+            for place in range(share, number, num_workers):
+                work(place, self.rooms[share])
+
+        if num_workers == 1:
+            do_share(0)
+        else:
+            list(self.workers.map(do_share, range(num_workers)))

@@ -1,0 +1,188 @@
+"""What the training loop asks of Gram space: steps, outputs and finished models of several members at once.
+
+Members have the same shapes; each has its own initial weights, order of batches, learning rate, momentum, weight decay
+and class weight. A member's numbers do not depend on the company that it keeps.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cxr_runner.config.schema import SGDConfig
+from cxr_runner.models.linear import Linear, LinearReLU, first_weight
+from cxr_runner.training.backend import Key
+from cxr_runner.training.gram.head import Head, cross_entropy
+from cxr_runner.training.gram.layer import SpanLayer
+from cxr_runner.training.gram.rates import Rates
+from cxr_runner.training.gram.space import GramSpace
+
+Parameters = dict[str, Tensor]
+
+
+class GramBackend:
+    """Trains members of one shape, :class:`Linear` or :class:`LinearReLU`, by SGD in the span of their training images.
+
+    The trained tensors have the members as their first dimension.
+    """
+
+    name = "gram"
+
+    def __init__(
+        self,
+        space: GramSpace,
+        models: Sequence[Linear | LinearReLU],
+        optimizers: Sequence[SGDConfig],
+        pos_weights: Sequence[float | None],
+    ) -> None:
+        """Prepare the coordinates; the models themselves stay as they are.
+
+        Args:
+            space: the images.
+            models: the members with their initial weights.
+            optimizers: of each member, plain SGD without clipping; ``nesterov`` is the same for all.
+            pos_weights: of each member, the weight of the positive class in its loss; None for 1.
+        """
+        self.space, stacks = space, [model.layer_stack for model in models]
+        self.rates = Rates(
+            momentum=self._per_member([optimizer.momentum for optimizer in optimizers]),
+            weight_decay=self._per_member([optimizer.weight_decay for optimizer in optimizers]),
+            nesterov=optimizers[0].nesterov,
+        )
+        self.start_weights = torch.stack([first_weight(model) for model in models])
+        self.first = SpanLayer(space, torch.stack([space.start(weight) for weight in self.start_weights]), self.rates)
+        self.head = Head.of(stacks[0])
+        states = [stack.state_dict() for stack in stacks]
+        initial = {name: torch.stack([state[name] for state in states]) for name in self.head.shapes if name != "bias"}
+        initial["bias"] = torch.stack([state["1.bias"] for state in states])
+        self.rest = self.head.flatten(initial).to(space.device, torch.float64)  # all other parameters
+        self.rest_velocity = torch.zeros_like(self.rest)
+        self.pos_weights = self._per_member([1.0 if weight is None else weight for weight in pos_weights])
+        self.ends_in_relu = isinstance(stacks[0][-1], nn.ReLU)
+        self.num_silent = [0] * len(models)  # training images in a row for which a member's last ReLU was 0
+        self.alive: list[int] = []  # places of the members, in the calls of :meth:`step`, that can still change
+        self.done, self.order = 0, torch.empty(0)
+
+    @contextmanager
+    def epoch(self, members: Sequence[int], rows: Tensor) -> Iterator[None]:
+        """Look ahead at an epoch; see :class:`Backend`.
+
+        Torch's own threads are kept out of it: what they could share is too small, and idle ones wait in a busy loop.
+        """
+        num_threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        self.done, self.order = 0, self.space.places(rows)
+        self.first.window = None  # what an interrupted epoch may have left
+        try:
+            with torch.inference_mode():
+                yield
+        finally:
+            torch.set_num_threads(num_threads)
+
+    def step(
+        self, members: Sequence[int], rows: Tensor, targets: Tensor, lrs: Sequence[float], keys: Sequence[Key]
+    ) -> tuple[Tensor, Tensor]:
+        """Train members on a batch each; see :class:`Backend`. Nothing here is random, so the keys are not needed."""
+        if self.first.window is None:
+            self._look_ahead(members, rows.shape[1])
+        self.done += rows.shape[1]
+        targets = targets.to(self.space.device, torch.float64)
+        if len(self.alive) == len(members):
+            return self._step(members, targets, self._per_member(lrs))
+        logits = torch.zeros_like(targets)
+        losses, _ = cross_entropy(logits, targets, self.pos_weights[_index(members)])
+        if self.alive:
+            own = [members[place] for place in self.alive]
+            own_lrs = self._per_member([lrs[place] for place in self.alive])
+            losses[self.alive], logits[self.alive] = self._step(own, targets[self.alive], own_lrs)
+        return losses, logits
+
+    def _look_ahead(self, members: Sequence[int], batch_size: int) -> None:
+        """Open a window on the coming batches of the members that can still change."""
+        self.alive = [place for place, member in enumerate(members) if not self._is_dead(member)]
+        if self.alive:
+            ahead = slice(self.done, self.done + SpanLayer.images_ahead(batch_size))
+            own = [members[place] for place in self.alive]
+            self.first.open_window(own, self.order[self.alive, ahead], batch_size)
+
+    def _is_dead(self, member: int) -> bool:
+        """Whether a member is what it is for good: its last ReLU has been 0 for every training image in turn.
+
+        Then all its gradients are 0 and, without momentum and decay, it will never move again: steps are not computed.
+        """
+        return self.rates.plain and self.num_silent[member] >= 2 * self.space.num_train
+
+    def _step(self, members: Sequence[int], targets: Tensor, lrs: Tensor) -> tuple[Tensor, Tensor]:
+        index, rates = _index(members), self.rates
+        rest = self.head.unflatten(self.rest[index])
+        logits, inputs = self.head.forward(self.first.next_outputs(), rest)
+        losses, slopes = cross_entropy(logits, targets, self.pos_weights[index])
+        back, gradients = self.head.backward(slopes, inputs, rest)
+        self.first.move(back, lrs)
+        if rates.plain:
+            self.rest[index] -= lrs[:, None] * gradients
+        else:
+            values, velocity = self.rest[index].clone(), self.rest_velocity[index].clone()
+            rates.of(index).step(values, velocity, gradients, lrs)
+            self.rest[index], self.rest_velocity[index] = values, velocity
+        if rates.plain and self.ends_in_relu:
+            for member, silent in zip(members, (logits == 0).all(dim=1).tolist(), strict=True):
+                self.num_silent[member] = self.num_silent[member] + targets.shape[1] if silent else 0
+        return losses, logits
+
+    @torch.no_grad()
+    def logits(self, members: Sequence[int], rows: Tensor, batch_size: int) -> Tensor:
+        """Return logits of images, float64 [m, rows], on the CPU; the batch size makes no difference."""
+        outputs = self.first.outputs_of(members, self.space.places(rows))
+        return self.head.forward(outputs, self.head.unflatten(self.rest[_index(members)]))[0].cpu()
+
+    @torch.no_grad()
+    def weights(self, members: Sequence[int]) -> list[Parameters]:
+        """Materialise models in one pass over the training images. Returns float32 weights under their plain names."""
+        index = _index(members)
+        coordinates = self.first.coordinates[index, :, : self.first.num_outputs].mT
+        first = self.space.materialise(self.start_weights[members], self.first.decay[index], coordinates)
+        renamed = {"1.weight": first.float()} | self.head.unflatten(self.rest[index].cpu())
+        renamed["1.bias"] = renamed.pop("bias")
+        return [
+            {f"layer_stack.{name}": value[member].float().clone() for name, value in renamed.items()}
+            for member in range(len(members))
+        ]
+
+    def snapshot(self, member: int) -> Parameters:
+        """Return a copy of what is trained of a member, on the CPU."""
+        trained = {"coordinates": self.first.coordinates, "decay": self.first.decay, "rest": self.rest}
+        return {name: value[member].cpu().clone() for name, value in trained.items()}
+
+    def restore(self, member: int, snapshot: Parameters) -> None:
+        """Take a member back to a snapshot."""
+        self.num_silent[member] = 0
+        self.first.coordinates[member] = snapshot["coordinates"]
+        self.first.decay[member] = snapshot["decay"]
+        self.rest[member] = snapshot["rest"]
+
+    def state_dict(self, member: int) -> dict[str, Any]:
+        """Return everything that a member needs to go on bit for bit, whatever its company."""
+        moving = bool(self.rates.momentum[member])
+        velocities = self.first.velocities | {"rest": self.rest_velocity} if moving else {}
+        velocity = {name: value[member].cpu().clone() for name, value in velocities.items()}
+        return {"trained": self.snapshot(member), "velocity": velocity}
+
+    def load_state_dict(self, member: int, state: dict[str, Any]) -> None:
+        """Go on with a member from where :meth:`state_dict` was taken."""
+        self.restore(member, state["trained"])
+        velocities = self.first.velocities | {"rest": self.rest_velocity}
+        for name, value in state["velocity"].items():
+            velocities[name][member] = value
+
+    def _per_member(self, values: Sequence[float]) -> Tensor:
+        return torch.tensor(values, dtype=torch.float64, device=self.space.device)
+
+
+def _index(members: Sequence[int]) -> slice | Tensor:
+    """Return an index of members, a slice where possible: it gives views instead of copies."""
+    if list(members) == list(range(members[0], members[-1] + 1)):
+        return slice(members[0], members[-1] + 1)
+    return torch.tensor(members)
