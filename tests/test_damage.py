@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from conftest import Answer
-from cxr_runner.base.checksums import is_sealed, seal
+from cxr_runner.base.checksums import has_checksum, seal
 from cxr_runner.base.errors import RunFailedError
 from cxr_runner.base.progress import Reporter
 from cxr_runner.data.dataset import Dataset, open_dataset, open_intact
@@ -156,15 +156,15 @@ def test_what_is_derived_lies_where_only_the_same_images_look_for_it(
 def test_a_seal_is_broken_by_any_change_and_by_another_name(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(bytes(range(100)))
-    seal(path, "this")
+    append_checksum(path, "this")
     whole = path.read_bytes()
-    assert is_sealed(path, "this")
-    assert not is_sealed(path, "that")
-    assert not is_sealed(tmp_path / "nothing", "this")
+    assert has_checksum(path, "this")
+    assert not has_checksum(path, "that")
+    assert not has_checksum(tmp_path / "nothing", "this")
     for position in range(len(whole)):
         _flip(path, position)
-        assert not is_sealed(path, "this")
+        assert not has_checksum(path, "this")
         path.write_bytes(whole)
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
-        assert not is_sealed(path, "this")
+        assert not has_checksum(path, "this")

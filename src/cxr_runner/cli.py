@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from cxr_runner.base.errors import RunFailedError, UserError, print_error
-from cxr_runner.base.signals import end_in_order
+from cxr_runner.base.signals import interrupt_on_sigterm
 
 _TEXT_KEYS = ("data.root", "data.path", "data.title", "data.citation", "model.weights", "outputs")
 
@@ -27,7 +27,7 @@ def run() -> NoReturn:
         sys.exit(DONE)
     # Hydra would print tracebacks of its own and exit; this makes it raise instead.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    end_in_order()
+    interrupt_on_sigterm()
     sys.argv[1:] = map(_quote_text, sys.argv[1:])
     started_together = "TORCHELASTIC_RUN_ID" in os.environ
     if started_together and os.environ["RANK"] != "0":
@@ -108,7 +108,7 @@ def study() -> NoReturn:
     parser.add_argument("--forecast", action="store_true", help="only say how long it will take")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="further settings of cxr-run")
     given = parser.parse_args()
-    end_in_order()
+    interrupt_on_sigterm()
     try:
         from cxr_runner.commands.study import Order, run_study
 
@@ -138,7 +138,7 @@ def data() -> NoReturn:
     parser.add_argument("task", choices=("audit", "describe", "prepare"), help=tasks)
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings of cxr-run")
     given = parser.parse_args()
-    end_in_order()
+    interrupt_on_sigterm()
     with _ending("cxr-data"):
         from cxr_runner.commands.data import perform
 

@@ -76,7 +76,7 @@ class RunDir:
         """Held by the process that trains this run."""
         return self.path.parent / f".{self.path.name}.lock"
 
-    def pictured(self) -> bool:
+    def has_figures(self) -> bool:
         """Whether the pictures are there."""
         return self.curves.is_file() and self.confusion.is_file()
 

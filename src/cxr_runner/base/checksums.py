@@ -17,7 +17,7 @@ def checksum(content: bytes | memoryview) -> str:
     return xxhash.xxh3_64_hexdigest(content)
 
 
-def seal(path: Path, about: str) -> None:
+def append_checksum(path: Path, about: str) -> None:
     """Append a checksum to a file; readers that know where their content ends, as NumPy's do, pass over it.
 
     Args:
@@ -31,7 +31,7 @@ def seal(path: Path, about: str) -> None:
         file.write(digest)
 
 
-def is_sealed(path: Path, about: str) -> bool:
+def has_checksum(path: Path, about: str) -> bool:
     """Return whether a file is there and is, to the last bit, what was sealed as ``about``.
 
     Raises:

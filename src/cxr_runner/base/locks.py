@@ -11,7 +11,7 @@ from cxr_runner.base.progress import Reporter
 
 
 @contextmanager
-def alone(path: Path, doing: str, reporter: Reporter) -> Iterator[None]:
+def locked(path: Path, doing: str, reporter: Reporter) -> Iterator[None]:
     """Keep other processes out; where another one is inside, say so and wait for it.
 
     Args:
@@ -35,7 +35,7 @@ def alone(path: Path, doing: str, reporter: Reporter) -> Iterator[None]:
 
 
 @contextmanager
-def tidied(folder: Path) -> Iterator[None]:
+def locked_folder(folder: Path) -> Iterator[None]:
     """Have one process at a time write to a folder, cleared of what those that were killed there have left.
 
     Args:
@@ -45,6 +45,6 @@ def tidied(folder: Path) -> Iterator[None]:
         OSError: it cannot be made or written to.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with alone(folder / ".lock", "writes to the same folder", Reporter()):
+    with locked(folder / ".lock", "writes to the same folder", Reporter()):
         clear_temporaries(folder)
         yield

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 
-def end_in_order() -> None:
+def interrupt_on_sigterm() -> None:
     """Have SIGTERM interrupt this process."""
     signal.signal(signal.SIGTERM, _interrupt)
 
 
 @contextmanager
-def ending_in_order() -> Iterator[None]:
+def interrupting_on_sigterm() -> Iterator[None]:
     """Have SIGTERM interrupt this process for a while, where that can be had: in its main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from cxr_runner.base.errors import RunFailedError, UserError, print_error
-from cxr_runner.base.signals import ending_in_order
+from cxr_runner.base.signals import interrupting_on_sigterm
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -91,7 +91,7 @@ class Task:
             stop the sweep that it is part of, whatever the reason.
         """
         try:
-            with ending_in_order():  # in a process of its own too, whose libraries would pass over the signal
+            with interrupting_on_sigterm():  # in a process of its own too, whose libraries would pass over the signal
                 values = self._train(configs)
         except BrokenPipeError:  # the reader, such as head, has seen enough
             raise KeyboardInterrupt from None

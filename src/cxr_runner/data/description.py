@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cxr_runner.base.files import read_json, write_json
-from cxr_runner.base.locks import tidied
+from cxr_runner.base.locks import locked_folder
 from cxr_runner.config.schema import AnyDataConfig
 
 
@@ -20,7 +20,7 @@ def keep_description(store: Path, config: AnyDataConfig, description: dict[str, 
     """Leave a description in the folder of a store; one that is read-only stays as it is."""
     path = _path(store, config)
     if read_json(path) != description:
-        with suppress(OSError), tidied(path.parent):
+        with suppress(OSError), locked_folder(path.parent):
             write_json(path, description)
 
 

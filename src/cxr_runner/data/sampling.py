@@ -30,7 +30,7 @@ def leave_samples(outputs: Path, dataset: "Dataset", config: "AnyDataConfig") ->
     path = samples_path(outputs, dataset.fingerprint)
     if path.exists():
         return
-    from cxr_runner.base.locks import tidied
+    from cxr_runner.base.locks import locked_folder
     from cxr_runner.data.sources.choose import open_source
 
     source = open_source(config)
@@ -44,7 +44,7 @@ def leave_samples(outputs: Path, dataset: "Dataset", config: "AnyDataConfig") ->
             size = (grey.shape[1], grey.shape[0])
             kept = (_shrink(grey), _shrink(stored), size, stored.shape[0])
             samples.append(Sample(name, dataset.class_names[label], *kept))
-    with tidied(path.parent):
+    with locked_folder(path.parent):
         write_samples(path, samples)
 
 

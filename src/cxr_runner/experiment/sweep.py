@@ -208,7 +208,7 @@ class _Sweep:
             self._picture(job)
 
     def _picture(self, job: Job) -> None:
-        if not job.files.pictured() or job.config.force:
+        if not job.files.has_figures() or job.config.force:
             self.painter.paint(job.files.path)
 
     def _outcome(self, job: Job) -> Outcome:

@@ -37,7 +37,7 @@ def initial_weights_digest(config: AnyModelConfig) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _load_backbone(model: ResNet18, path: Path) -> None:
+def load_backbone(model: ResNet18, path: Path) -> None:
     """Load weights of torchvision's ResNet-18, adapting the three-channel input; the output layer stays random."""
     key = "model.weights"
     try:

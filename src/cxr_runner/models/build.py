@@ -10,7 +10,7 @@ from torch import nn
 
 from cxr_runner.base.errors import UserError, user_path
 from cxr_runner.config.schema import AnyModelConfig, CNNConfig, LinearConfig, LinearReLUConfig, ResNet18Config
-from cxr_runner.models.backbones import ResNet18, _load_backbone
+from cxr_runner.models.backbones import ResNet18, load_backbone
 from cxr_runner.models.cnn import CNN
 from cxr_runner.models.linear import Linear, LinearReLU
 
@@ -35,7 +35,7 @@ def build_model(config: AnyModelConfig, image_size: int, seed: int) -> nn.Module
             raise UserError.for_key("model", config.name, valid) from None
     if isinstance(config, ResNet18Config) and config.weights is not None:
         assert isinstance(model, ResNet18)
-        _load_backbone(model, user_path("model.weights", config.weights))
+        load_backbone(model, user_path("model.weights", config.weights))
     return model
 
 

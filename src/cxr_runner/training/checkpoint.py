@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from cxr_runner.artifacts.rundir import RunDir
-from cxr_runner.base.checksums import is_sealed, seal
+from cxr_runner.base.checksums import has_checksum, seal
 from cxr_runner.base.files import replacing
 
 
@@ -22,7 +22,7 @@ def write_checkpoint(files: RunDir, state: dict[str, Any]) -> None:
     torch.save(state, content)
     with replacing(files.checkpoint) as temporary:
         temporary.write_bytes(content.getbuffer())
-        seal(temporary, _about(files))
+        append_checksum(temporary, _about(files))
 
 
 def read_checkpoint(files: RunDir) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def read_checkpoint(files: RunDir) -> dict[str, Any]:
         ValueError: it is damaged, or another run's, or was written by another version, which may round differently.
         OSError: it cannot be read.
     """
-    if not is_sealed(files.checkpoint, _about(files)):
+    if not has_checksum(files.checkpoint, _about(files)):
         raise ValueError(f"{files.checkpoint} is not what this run has written")
     state: dict[str, Any] = torch.load(files.checkpoint, map_location="cpu", weights_only=True)
     return state

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cxr_runner.base.checksums import is_sealed, seal
+from cxr_runner.base.checksums import has_checksum, seal
 from cxr_runner.base.errors import RunFailedError, UserError
 from cxr_runner.base.files import clear_temporaries, replacing
-from cxr_runner.base.locks import alone
+from cxr_runner.base.locks import locked
 from cxr_runner.base.progress import Reporter
 from cxr_runner.training.gram.exact import pair_products
 
@@ -45,7 +45,7 @@ def open_gram_matrix(
     if matrix is not None:
         return matrix
     try:
-        with alone(store / "gram.lock", "computes the same Gram matrix", reporter):
+        with locked(store / "gram.lock", "computes the same Gram matrix", reporter):
             if (matrix := _read(path, images)) is None:  # another process may have built it while we waited
                 clear_temporaries(store)
                 matrix = gram_matrix(images, reporter, device)
@@ -56,7 +56,7 @@ def open_gram_matrix(
                     raise RunFailedError(f"{reason}; device=cpu and engine=pixel do without")
                 with replacing(path) as temporary:
                     np.save(temporary, matrix)
-                    seal(temporary, _SEAL)
+                    append_checksum(temporary, _SEAL)
     except OSError as error:
         reason = error.strerror or f"no room, {error}"  # NumPy's own error, of a write that came to an end
         valid = f"the Gram matrix cannot be kept here ({reason}); engine=pixel does without"
@@ -67,7 +67,7 @@ def open_gram_matrix(
 def _read(path: Path, images: NDArray[np.uint8]) -> NDArray[np.float64] | None:
     """Open a matrix; None where it is missing or damaged, or where a sample of it is not what the images give."""
     try:
-        if not is_sealed(path, _SEAL):
+        if not has_checksum(path, _SEAL):
             return None
         matrix: NDArray[np.float64] = np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError):

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cxr_runner.base.checksums import is_sealed, seal
+from cxr_runner.base.checksums import has_checksum, seal
 from cxr_runner.base.files import replacing
-from cxr_runner.base.locks import tidied
+from cxr_runner.base.locks import locked_folder
 from cxr_runner.base.progress import Reporter
 from cxr_runner.data.dataset import Dataset
 from cxr_runner.data.sources import SPLITS
@@ -168,7 +168,7 @@ class GramSpace:
     def _load_start(self, key: str, num_outputs: int) -> bool:
         """Read a start from beside the store; False where there is none, or not what was written."""
         with suppress(OSError, ValueError, EOFError):
-            if not is_sealed(self._path(key), key):
+            if not has_checksum(self._path(key), key):
                 return False
             start = np.load(self._path(key))
             if start.dtype == np.float64 and start.shape == (len(self.pixels), num_outputs):
@@ -178,11 +178,11 @@ class GramSpace:
 
     def _keep_starts(self, keys: Iterable[str]) -> None:
         """Write starts beside the store; where that cannot be, the next process computes them again."""
-        with suppress(OSError), tidied(self.store / "starts"):
+        with suppress(OSError), locked_folder(self.store / "starts"):
             for key in keys:
                 with replacing(self._path(key)) as temporary:
                     np.save(temporary, self._starts[key].numpy())
-                    seal(temporary, key)
+                    append_checksum(temporary, key)
 
     def _path(self, key: str) -> Path:
         return self.store / "starts" / f"{key}.npy"
