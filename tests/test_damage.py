@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from conftest import Answer
-from cxr_runner.base.checksums import has_checksum, seal
+from cxr_runner.base.checksums import append_checksum, has_checksum
 from cxr_runner.base.errors import RunFailedError
 from cxr_runner.base.progress import Reporter
 from cxr_runner.data.dataset import Dataset, open_dataset, open_intact

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from cxr_runner.artifacts.rundir import RunDir
-from cxr_runner.base.checksums import has_checksum, seal
+from cxr_runner.base.checksums import append_checksum, has_checksum
 from cxr_runner.base.files import replacing
 
 

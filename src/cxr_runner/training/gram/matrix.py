@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cxr_runner.base.checksums import has_checksum, seal
+from cxr_runner.base.checksums import append_checksum, has_checksum
 from cxr_runner.base.errors import RunFailedError, UserError
 from cxr_runner.base.files import clear_temporaries, replacing
 from cxr_runner.base.locks import locked

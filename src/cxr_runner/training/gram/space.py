@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cxr_runner.base.checksums import has_checksum, seal
+from cxr_runner.base.checksums import append_checksum, has_checksum
 from cxr_runner.base.files import replacing
 from cxr_runner.base.locks import locked_folder
 from cxr_runner.base.progress import Reporter
