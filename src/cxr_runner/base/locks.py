@@ -11,7 +11,7 @@ from cxr_runner.base.progress import Reporter
 
 
 @contextmanager
-def locked(path: Path, doing: str, reporter: Reporter) -> Iterator[None]:
+def hold_lock(path: Path, doing: str, reporter: Reporter) -> Iterator[None]:
     """Keep other processes out; where another one is inside, say so and wait for it.
 
     Args:
@@ -45,6 +45,6 @@ def locked_folder(folder: Path) -> Iterator[None]:
         OSError: it cannot be made or written to.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / ".lock", "writes to the same folder", Reporter()):
+    with hold_lock(folder / ".lock", "writes to the same folder", Reporter()):
         clear_temporaries(folder)
         yield

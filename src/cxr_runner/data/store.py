@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from cxr_runner.base.checksums import checksum
 from cxr_runner.base.errors import BadImageError, UnavailableImageError, UserError
-from cxr_runner.base.locks import locked
+from cxr_runner.base.locks import hold_lock
 from cxr_runner.base.machine import num_cores
 from cxr_runner.base.progress import Reporter
 from cxr_runner.data.cache import derived_path, store_path
@@ -71,7 +71,7 @@ def open_store(source: Source, image_size: int, cache: Path, reporter: Reporter,
     if store is None:
         try:
             cache.mkdir(parents=True, exist_ok=True)
-            with locked(cache / f"{path.name}.lock", "decodes the same images", reporter):
+            with hold_lock(cache / f"{path.name}.lock", "decodes the same images", reporter):
                 # Another process may have built it while we waited.
                 store = _read(path, Reporter(), every_image=every_image)
                 if store is None:

@@ -13,7 +13,7 @@ from cxr_runner.artifacts.rundir import RunDir
 from cxr_runner.artifacts.status import Status
 from cxr_runner.base.errors import RunFailedError, UserError
 from cxr_runner.base.files import write_csv
-from cxr_runner.base.locks import locked
+from cxr_runner.base.locks import hold_lock
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.schema import RunConfig
 from cxr_runner.data.dataset import Dataset
@@ -91,7 +91,7 @@ def locked(files: RunDir, reporter: Reporter) -> Iterator[None]:
     with ExitStack() as lock:
         try:
             files.path.mkdir(parents=True, exist_ok=True)
-            lock.enter_context(locked(files.lock, "trains the same run", reporter))
+            lock.enter_context(hold_lock(files.lock, "trains the same run", reporter))
         except OSError as error:
             raise UserError.for_key("outputs", files.path, f"cannot be written to ({error.strerror})") from None
         yield

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cxr_runner.base.checksums import append_checksum, has_checksum
 from cxr_runner.base.errors import RunFailedError, UserError
 from cxr_runner.base.files import clear_temporaries, replacing
-from cxr_runner.base.locks import locked
+from cxr_runner.base.locks import hold_lock
 from cxr_runner.base.progress import Reporter
 from cxr_runner.training.gram.exact import pair_products
 
@@ -45,7 +45,7 @@ def open_gram_matrix(
     if matrix is not None:
         return matrix
     try:
-        with locked(store / "gram.lock", "computes the same Gram matrix", reporter):
+        with hold_lock(store / "gram.lock", "computes the same Gram matrix", reporter):
             if (matrix := _read(path, images)) is None:  # another process may have built it while we waited
                 clear_temporaries(store)
                 matrix = gram_matrix(images, reporter, device)
