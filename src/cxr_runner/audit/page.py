@@ -19,7 +19,7 @@ from cxr_runner.audit.duplicates import Pair
 from cxr_runner.audit.images import Material
 from cxr_runner.audit.scoring import Ends
 from cxr_runner.audit.shortcuts import Baseline
-from cxr_runner.base.html import environment
+from cxr_runner.base.html import template_environment
 from cxr_runner.data.about import data_heading
 
 if TYPE_CHECKING:  # matplotlib is imported when there is something to draw
@@ -49,7 +49,7 @@ class Shown:
 
 def audit_page(audit: Audit, material: Material) -> str:
     """Return the page; every text in it is escaped."""
-    template = environment("cxr_runner.audit").get_template("audit.html.jinja")
+    template = template_environment("cxr_runner.audit").get_template("audit.html.jinja")
     shortcuts = audit.shortcuts
     return (
         template.render(

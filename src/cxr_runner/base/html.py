@@ -6,7 +6,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 
-def environment(package: str) -> "Environment":
+def template_environment(package: str) -> "Environment":
     """Return how templates are read and filled in: all texts are escaped, the style is the same on all pages.
 
     Args:

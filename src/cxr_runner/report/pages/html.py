@@ -12,7 +12,7 @@ from cxr_runner.report.tables import COMPARISON_LEGEND
 
 if TYPE_CHECKING:
     pass
-from cxr_runner.base.html import environment
+from cxr_runner.base.html import template_environment
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,6 @@ class Page:
 def html_page(page: Page) -> str:
     """Return the page; every text in it is escaped."""
     tables = {table.name: table for table in page.tables}
-    template = environment("cxr_runner.report").get_template("index.html.jinja")
+    template = template_environment("cxr_runner.report").get_template("index.html.jinja")
     legends = {"legend": COMPARISON_LEGEND, "baselines_legend": BASELINES_LEGEND}
     return template.render(page=page, tables=tables, **legends) + "\n"
