@@ -19,10 +19,11 @@ from conftest import Answer, call_inside
 from cxr_runner import cli
 from cxr_runner.audit.duplicates import THRESHOLD, exact_groups, near_pairs
 from cxr_runner.audit.images import conflicting_labels
-from cxr_runner.audit.measurements import border, compare_sizes, measure
+from cxr_runner.audit.measurements import border, measure
 from cxr_runner.audit.patients import keys_with_kind, shared
 from cxr_runner.audit.scoring import score
 from cxr_runner.audit.shortcuts import build_features, fit, intensity_statistics, usable
+from cxr_runner.audit.sizes import compare_sizes
 from cxr_runner.base.progress import Reporter
 from cxr_runner.stats.intervals import resample
 
@@ -249,7 +250,7 @@ def test_names_without_patients_leave_them_unknown(tmp_path: Path, cxr_data: Cxr
     plant(tmp_path / "rays", name="{kind}{n}.png")
     assert cxr_data("audit", "data=folder", f"data.root={tmp_path / 'rays'}", "data.image_size=16").code == 0
     audit, page = read(Path("outputs"))
-    assert "Patients unknown" in texts(audit)
+    assert "Patients are unknown" in texts(audit)
     assert "Patients unknown" in page
     assert all(entry["patient"] == [] for entry in audit["shortcuts"]["baselines"])
 

@@ -1,5 +1,6 @@
-"""The audit of a data set: what anybody should know of images before a model is trained on them.
+"""The audit of a data set: what to know of the images before a model is trained on them.
 
-Sizes, identical and nearly identical images, patients in several splits, and how far a linear model gets on things that
-are no anatomy. ``cxr-data audit`` writes it as ``audit.json`` and as a page.
+It looks for identical and nearly identical images, for patients in several splits, for sizes that differ between the
+classes, and measures how far a linear model gets without looking at anatomy. ``cxr-data audit`` writes the result as
+``audit.json`` and as a page.
 """

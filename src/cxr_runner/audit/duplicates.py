@@ -1,4 +1,4 @@
-"""Images that are there more than once: identical files, identical pixels, and pictures that nearly are."""
+"""Images that occur more than once: identical files, identical pixels, and near-duplicates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cxr_runner.audit.images import Material
+from cxr_runner.audit.images import AuditedData
 
-THRESHOLD = 24  # of 256 bits; see find_near_duplicates
+THRESHOLD = 24  # of 256 bits; see near_pairs
 _ROWS_AT_ONCE = 128
-_MOST_PAIRS = 1000  # that are kept; the count says how many there are
+_MOST_PAIRS = 1000  # pairs that are kept; the count says how many there are
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class Group:
     """Identical images.
 
     Attributes:
-        names: of all of them.
+        names: names of all of them.
         files: whether the encoded files are identical too, or only the pixels.
-        labels: the classes that they are in, each once.
+        labels: their classes, each once.
     """
 
     names: tuple[str, ...]
@@ -35,11 +35,11 @@ class Pair:
     """Two images whose perceptual hashes differ little.
 
     Attributes:
-        names: of both.
-        rows: of both, in the store.
-        distance: how many of 256 bits differ.
-        splits: of both.
-        labels: of both.
+        names: names of both.
+        rows: rows of both in the store.
+        distance: number of the 256 bits that differ.
+        splits: splits of both.
+        labels: classes of both.
     """
 
     names: tuple[str, str]
@@ -51,16 +51,16 @@ class Pair:
 
 @dataclass(frozen=True)
 class Duplicates:
-    """All that was found.
+    """Identical images and near-duplicates of a data set.
 
     Attributes:
-        groups: of identical images.
-        num_extra: how many images would go if one of every group stayed.
-        num_near: how many pairs nearly are.
-        num_crossing: how many of these lie in different splits.
-        near: the closest of them, at most 1,000.
-        nearest: the closest pair of all, where there are no near-duplicates; to be seen, not to be counted.
-        threshold: how many bits near-duplicates may differ in.
+        groups: groups of identical images.
+        num_extra: number of images that go if one of every group stays.
+        num_near: number of near-duplicate pairs.
+        num_crossing: number of these pairs that lie in different splits.
+        near: the closest near-duplicates, at most 1,000.
+        nearest: the closest pair of images where there are no near-duplicates; shown, not counted.
+        threshold: number of bits in which near-duplicates may differ.
     """
 
     groups: tuple[Group, ...]
@@ -72,19 +72,19 @@ class Duplicates:
     threshold: int = THRESHOLD
 
 
-def find_duplicates(material: Material, rows: NDArray[np.int64], hashes: NDArray[np.uint64]) -> Duplicates:
-    """Find identical images among all that can be read, and near-duplicates among those that are left.
+def collect_duplicates(audited: AuditedData, rows: NDArray[np.int64], hashes: NDArray[np.uint64]) -> Duplicates:
+    """Return the identical images among all readable ones, and the near-duplicates among those that a run sees.
 
     Args:
-        material: the images.
-        rows: of the store, those that a run sees.
-        hashes: uint64 [rows, 4], their perceptual hashes.
+        audited: the opened data set.
+        rows: int64 [images], rows of the store that a run sees.
+        hashes: uint64 [images, 4], their perceptual hashes.
     """
-    groups = exact_groups(material.readable, material.class_names)
-    table = material.readable.loc[rows, ["name", "split", "label"]]
+    groups = exact_groups(audited.readable, audited.class_names)
+    table = audited.readable.loc[rows, ["name", "split", "label"]]
     near = near_pairs(hashes, table["split"].to_numpy(str))
-    pairs = tuple(_pair(table, one, other, distance, material.class_names) for one, other, distance in near.closest)
-    nearest = _pair(table, *near.nearest, material.class_names) if near.nearest and not pairs else None
+    pairs = tuple(_pair(table, one, other, distance, audited.class_names) for one, other, distance in near.closest)
+    nearest = _pair(table, *near.nearest, audited.class_names) if near.nearest and not pairs else None
     num_extra = sum(len(group.names) - 1 for group in groups)
     return Duplicates(tuple(groups), num_extra, near.num_pairs, near.num_crossing, pairs, nearest)
 
@@ -93,8 +93,8 @@ def exact_groups(table: pd.DataFrame, class_names: Sequence[str]) -> list[Group]
     """Return the groups of identical images.
 
     Args:
-        table: with columns ``name``, ``label``, ``digest`` and ``pixels``.
-        class_names: of labels 0 and 1.
+        table: images, with columns ``name``, ``label``, ``digest`` and ``pixels``.
+        class_names: names of labels 0 and 1.
     """
     repeated = table[table.duplicated("pixels", keep=False)]
     return [
@@ -108,13 +108,13 @@ def exact_groups(table: pd.DataFrame, class_names: Sequence[str]) -> list[Group]
 
 
 class NearPairs(NamedTuple):
-    """Pairs of hashes that are near each other, each with its distance in bits.
+    """Pairs of hashes that differ little, each as (index, index, distance in bits).
 
     Attributes:
-        num_pairs: of them all.
-        num_crossing: how many of them lie in different splits.
-        closest: those that are kept.
-        nearest: the closest two hashes of all; None for fewer than two.
+        num_pairs: number of all such pairs.
+        num_crossing: number of them that lie in different splits.
+        closest: the pairs that are kept, closest first.
+        nearest: the closest two of all hashes; None for fewer than two.
     """
 
     num_pairs: int
@@ -126,17 +126,17 @@ class NearPairs(NamedTuple):
 def near_pairs(hashes: NDArray[np.uint64], splits: NDArray[np.str_], threshold: int = THRESHOLD) -> NearPairs:
     """Compare all hashes with each other.
 
-    The threshold was set on 60 images of the study's data: encoded anew (JPEG, quality 30), halved in size, made
+    The threshold was set on 60 images of the study's data: encoded again (JPEG, quality 30), halved in size, made
     brighter by a fifth or flatter in contrast, an image keeps all but 14 of the 256 bits; cropped by 1 % on each side
     all but 26. Different images of the data differ in at least 36.
 
     Args:
         hashes: uint64 [images, words].
-        splits: of the images.
-        threshold: how many bits may differ.
+        splits: str [images], split of each image.
+        threshold: number of bits that may differ.
     """
-    count, num_crossing, nearest = 0, 0, None
-    found: list[tuple[int, int, int]] = []
+    num_pairs, num_crossing, nearest = 0, 0, None
+    closest: list[tuple[int, int, int]] = []
     for start in range(0, len(hashes) - 1, _ROWS_AT_ONCE):
         block = hashes[start : start + _ROWS_AT_ONCE, None]
         distances = np.bitwise_count(block ^ hashes[None, start:]).sum(axis=2, dtype=np.int64)
@@ -146,11 +146,11 @@ def near_pairs(hashes: NDArray[np.uint64], splits: NDArray[np.str_], threshold: 
         if nearest is None or least < nearest[2]:
             nearest = (start + int(one), start + int(other), least)
         near = np.argwhere(distances <= threshold)
-        count += len(near)
+        num_pairs += len(near)
         num_crossing += int((splits[start + near[:, 0]] != splits[start + near[:, 1]]).sum())
-        found += [(start + int(one), start + int(other), int(distances[one, other])) for one, other in near]
-        found = sorted(found, key=lambda pair: pair[2])[:_MOST_PAIRS]
-    return NearPairs(count, num_crossing, found, nearest)
+        closest += [(start + int(one), start + int(other), int(distances[one, other])) for one, other in near]
+        closest = sorted(closest, key=lambda pair: pair[2])[:_MOST_PAIRS]
+    return NearPairs(num_pairs, num_crossing, closest, nearest)
 
 
 def _pair(table: pd.DataFrame, one: int, other: int, distance: int, class_names: tuple[str, str]) -> Pair:

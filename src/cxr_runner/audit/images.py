@@ -1,4 +1,4 @@
-"""What an audit looks at: the images as a run sees them, and those that a run would never see."""
+"""The images of an audit: those that a run sees, and those that it never sees."""
 
 from dataclasses import dataclass, replace
 
@@ -15,18 +15,18 @@ from cxr_runner.data.store import Store, open_store
 
 
 @dataclass(frozen=True)
-class Material:
-    """A data set with everything that is wrong with it.
+class AuditedData:
+    """A data set, together with the images that a run leaves out.
 
     Attributes:
-        config: as asked for.
+        config: configuration of the data, as asked for.
         about: title, citation, licence.
-        store: all images, duplicates and unreadable ones among them.
-        readable: the rows of the store's table that can be read, with ``split`` as the data set below has it ('' for
-            what it leaves out).
-        unreadable: ``name`` and ``error`` of the others.
-        dataset: what a run is trained on; None where no run can be.
-        obstacle: why no run can be trained on these images, '' where one can.
+        store: all images, duplicates and unreadable ones included.
+        readable: the rows of the store's table that can be read; ``split`` is that of ``dataset``, '' for an image that
+            it leaves out.
+        unreadable: ``name`` and ``error`` of the other rows.
+        dataset: the data set of a run; None where no run can be trained.
+        obstacle: why no run can be trained on these images; '' where one can.
     """
 
     config: AnyDataConfig
@@ -43,15 +43,15 @@ class Material:
         return self.store.class_names
 
 
-def open_material(config: AnyDataConfig, reporter: Reporter) -> Material:
+def open_for_audit(config: AnyDataConfig, reporter: Reporter) -> AuditedData:
     """Open a data set for an audit, which goes on where a run would have to stop.
 
     Args:
-        config: which data.
-        reporter: shown the progress of a first decoding.
+        config: configuration of the data.
+        reporter: shows the progress of a first decoding.
 
     Raises:
-        UserError: the source is not as it must be, or not one image of it can be read.
+        UserError: the source is not valid, or none of its images can be read.
     """
     source = open_source(config)
     store = open_store(source, config.image_size, cache_dir(), reporter, every_image=True)
@@ -59,24 +59,32 @@ def open_material(config: AnyDataConfig, reporter: Reporter) -> Material:
     if bad.all():
         valid = f"not one of {len(bad):,} images can be read: {store.table['name'][0]} ({store.table['error'][0]}) ..."
         raise UserError.for_key("data", config.name, valid)
-    lenient = replace(config, on_bad_image="skip") if bad.any() else config
-    if conflicting_labels(store.table[~bad]):
-        lenient = replace(lenient, duplicates="keep")
-    dataset, obstacle = None, ""
-    try:
-        dataset = open_dataset(lenient, Reporter())
-    except UserError as error:
-        obstacle = str(error)
+    dataset, obstacle = _open_dataset(_lenient(config, store.table, bad))
     splits = dataset.table["split"] if dataset else store.table["split"]
     readable = store.table[~bad].assign(split=splits.reindex(store.table.index[~bad]).fillna(""))
-    return Material(config, source.about, store, readable, store.table.loc[bad, ["name", "error"]], dataset, obstacle)
+    unreadable = store.table.loc[bad, ["name", "error"]]
+    return AuditedData(config, source.about, store, readable, unreadable, dataset, obstacle)
 
 
 def conflicting_labels(table: pd.DataFrame) -> list[list[str]]:
-    """Return the names of equal images that carry different labels, one list a group.
+    """Return the names of identical images that carry different labels, one list a group.
 
     Args:
-        table: with columns ``name``, ``label`` and ``pixels``.
+        table: images, with columns ``name``, ``label`` and ``pixels``.
     """
     labels = table.groupby("pixels")["label"].transform("nunique")
     return [group["name"].tolist() for _, group in table[labels > 1].groupby("pixels", sort=False)]
+
+
+def _lenient(config: AnyDataConfig, table: pd.DataFrame, bad: "pd.Series[bool]") -> AnyDataConfig:
+    """Return a configuration that skips unreadable images and keeps duplicates in both classes."""
+    lenient = replace(config, on_bad_image="skip") if bad.any() else config
+    return replace(lenient, duplicates="keep") if conflicting_labels(table[~bad]) else lenient
+
+
+def _open_dataset(config: AnyDataConfig) -> tuple[Dataset | None, str]:
+    """Return the data set of a run, or None and the reason."""
+    try:
+        return open_dataset(config, Reporter()), ""
+    except UserError as error:
+        return None, str(error)

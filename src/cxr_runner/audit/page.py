@@ -1,4 +1,4 @@
-"""The page of an audit: one file that needs nothing else and asks nobody for anything."""
+"""The page of an audit: one file that needs no other file and no network."""
 
 import base64
 import io
@@ -16,7 +16,7 @@ from PIL import Image
 from cxr_runner.audit.audit import Audit
 from cxr_runner.audit.charts import plot_baselines, plot_sizes
 from cxr_runner.audit.duplicates import Pair
-from cxr_runner.audit.images import Material
+from cxr_runner.audit.images import AuditedData
 from cxr_runner.audit.scoring import Ends
 from cxr_runner.audit.shortcuts import Baseline
 from cxr_runner.base.html import template_environment
@@ -33,13 +33,13 @@ _THUMBNAIL = 112  # pixels to a side
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A picture with its words.
+class Thumbnail:
+    """A small image with its caption.
 
     Attributes:
-        source: a data URI.
-        alt: for who cannot see it.
-        lines: below it.
+        source: data URI of the image.
+        alt: text for people who cannot see it.
+        lines: lines of the caption.
     """
 
     source: str
@@ -47,31 +47,29 @@ class Shown:
     lines: tuple[str, ...]
 
 
-def audit_page(audit: Audit, material: Material) -> str:
+def audit_page(audit: Audit, audited: AuditedData) -> str:
     """Return the page; every text in it is escaped."""
     template = template_environment("cxr_runner.audit").get_template("audit.html.jinja")
-    shortcuts = audit.shortcuts
-    return (
-        template.render(
-            audit=audit,
-            heading=data_heading(material.about),
-            about=material.about,
-            balance=_balance(audit),
-            samples=_samples(material),
-            groups=_groups(audit, material),
-            pairs=[_pair(pair, material) for pair in audit.duplicates.near[:_NUM_PAIRS]],
-            nearest=[_pair(audit.duplicates.nearest, material)] if audit.duplicates.nearest else [],
-            sizes=drawing(plot_sizes(material.readable, material.class_names)) if audit.sizes.num_sizes > 1 else "",
-            bars=drawing(plot_baselines(shortcuts.baselines)) if shortcuts else "",
-            baselines=[_baseline(baseline) for baseline in shortcuts.baselines] if shortcuts else [],
-            num_groups=_NUM_GROUPS,
-        )
-        + "\n"
+    nearest, shortcuts = audit.duplicates.nearest, audit.shortcuts
+    page = template.render(
+        audit=audit,
+        heading=data_heading(audited.about),
+        about=audited.about,
+        balance=_balance(audit),
+        samples=_samples(audited),
+        groups=_groups(audit, audited),
+        pairs=[_pair(pair, audited) for pair in audit.duplicates.near[:_NUM_PAIRS]],
+        nearest=[_pair(nearest, audited)] if nearest else [],
+        sizes=svg_uri(plot_sizes(audited.readable, audited.class_names)) if audit.sizes.num_sizes > 1 else "",
+        bars=svg_uri(plot_baselines(shortcuts.baselines)) if shortcuts else "",
+        baselines=[_baseline(baseline) for baseline in shortcuts.baselines] if shortcuts else [],
+        num_groups=_NUM_GROUPS,
     )
+    return page + "\n"
 
 
 def _balance(audit: Audit) -> list[list[str]]:
-    """Return a row a split: its name, its images, and those of each class with their share."""
+    """Return one row a split: its name, its number of images, and those of each class with their share."""
     rows = []
     for split, classes in audit.counts.items():
         total = sum(classes.values())
@@ -80,50 +78,53 @@ def _balance(audit: Audit) -> list[list[str]]:
     return rows
 
 
-def _samples(material: Material) -> dict[str, list[Shown]]:
-    """Return images of each class, drawn by lot."""
+def _samples(audited: AuditedData) -> dict[str, list[Thumbnail]]:
+    """Return images of each class, drawn at random."""
     sheets = {}
-    for label, name in enumerate(material.class_names):
-        mine = material.readable[material.readable["label"] == label]
-        mine = mine.sample(min(len(mine), _NUM_SAMPLES), random_state=0).sort_values("name")
-        sheets[name] = [_shown(material, int(row), name) for row in mine.index]
+    for label, name in enumerate(audited.class_names):
+        in_class = audited.readable[audited.readable["label"] == label]
+        drawn = in_class.sample(min(len(in_class), _NUM_SAMPLES), random_state=0).sort_values("name")
+        sheets[name] = [_sample(audited, int(row), name) for row in drawn.index]
     return sheets
 
 
-def _shown(material: Material, row: int, what: str) -> Shown:
-    entry = material.store.table.loc[row]
+def _sample(audited: AuditedData, row: int, class_name: str) -> Thumbnail:
+    entry = audited.store.table.loc[row]
     file = str(entry["name"]).rsplit("/", 1)[-1]
     lines = (file, f"{entry['width']}x{entry['height']}")
-    return Shown(thumbnail(material.store.images[row]), f"{what}: {entry['name']}", lines)
+    return Thumbnail(jpeg_uri(audited.store.images[row]), f"{class_name}: {entry['name']}", lines)
 
 
-def _groups(audit: Audit, material: Material) -> list[Shown]:
-    rows = dict(zip(material.store.table["name"], material.store.table.index, strict=True))
-    shown = []
+def _groups(audit: Audit, audited: AuditedData) -> list[Thumbnail]:
+    """Return one thumbnail for each group of identical images."""
+    rows = dict(zip(audited.store.table["name"], audited.store.table.index, strict=True))
+    thumbnails = []
     for group in audit.duplicates.groups[:_NUM_GROUPS]:
-        alt = f"One picture, {len(group.names)} times: {', '.join(group.names)}"
+        alt = f"One image, {len(group.names)} times: {', '.join(group.names)}"
         kind = "identical files" if group.files else "identical pixels"
         labels = f"{kind}, {' and '.join(group.labels)}"
-        shown.append(Shown(thumbnail(material.store.images[rows[group.names[0]]]), alt, (*group.names, labels)))
-    return shown
+        thumbnails.append(Thumbnail(jpeg_uri(audited.store.images[rows[group.names[0]]]), alt, (*group.names, labels)))
+    return thumbnails
 
 
-def _pair(pair: Pair, material: Material) -> tuple[Shown, Shown, int]:
+def _pair(pair: Pair, audited: AuditedData) -> tuple[Thumbnail, Thumbnail, int]:
+    """Return the thumbnails of a pair and the distance of their hashes, in bits."""
     sides = []
     for name, row, split, label in zip(pair.names, pair.rows, pair.splits, pair.labels, strict=True):
         lines = (name.rsplit("/", 1)[-1], f"{label}, {split or 'no split'}")
-        sides.append(Shown(thumbnail(material.store.images[row]), name, lines))
+        sides.append(Thumbnail(jpeg_uri(audited.store.images[row]), name, lines))
     return sides[0], sides[1], pair.distance
 
 
 def _baseline(baseline: Baseline) -> Mapping[str, Any]:
-    own = baseline.own
+    """Return the texts of one row of the table of baselines."""
+    score = baseline.score
     return {
         "words": baseline.words,
-        "own": [
-            (f"{own.accuracy:.3f}", _ends(own.accuracy_ends)),
-            (f"{own.f1:.3f}", _ends(own.f1_ends)),
-            (f"{own.auroc:.3f}", _ends(own.auroc_ends)),
+        "configured": [
+            (f"{score.accuracy:.3f}", _ends(score.accuracy_ends)),
+            (f"{score.f1:.3f}", _ends(score.f1_ends)),
+            (f"{score.auroc:.3f}", _ends(score.auroc_ends)),
         ],
         "others": [*_means(baseline.random), *_means(baseline.patient)],
     }
@@ -134,22 +135,27 @@ def _ends(ends: Ends | None) -> str:
 
 
 def _means(pairs: tuple[tuple[float, float], ...]) -> list[str]:
+    """Return the mean accuracy with its standard deviation and the mean AUROC; '' for both without any split."""
     if not pairs:
         return ["", ""]
     spread = f" ± {np.std([accuracy for accuracy, _ in pairs], ddof=1):.3f}" if len(pairs) > 1 else ""
     return [f"{mean(accuracy for accuracy, _ in pairs):.3f}{spread}", f"{mean(area for _, area in pairs):.3f}"]
 
 
-def thumbnail(pixels: NDArray[np.uint8]) -> str:
-    """Return a small JPEG of an image as a data URI."""
-    picture = Image.fromarray(np.array(pixels))
-    picture.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX)
+def jpeg_uri(pixels: NDArray[np.uint8]) -> str:
+    """Return an image, reduced to a thumbnail, as a JPEG in a data URI.
+
+    Args:
+        pixels: uint8 [height, width].
+    """
+    image = Image.fromarray(np.array(pixels))
+    image.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX)
     file = io.BytesIO()
-    picture.save(file, "JPEG", quality=80)
+    image.save(file, "JPEG", quality=80)
     return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def drawing(figure: "Figure") -> str:
+def svg_uri(figure: "Figure") -> str:
     """Return a figure as an SVG in a data URI."""
     from cxr_runner.plots.style import save_figure
 

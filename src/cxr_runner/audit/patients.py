@@ -1,4 +1,4 @@
-"""Patients: who they are by the names of the images, and whether they are in train and test alike."""
+"""Patients: read from the names of the images, and counted in train and test."""
 
 import re
 from collections.abc import Sequence
@@ -14,20 +14,21 @@ from cxr_runner.data.splits import patient_keys, split_by_patient, split_randoml
 
 ALONE, WITH_KIND = "patient alone", "patient and kind"
 
-NUM_SPLITS = 10  # random ones, whose overlaps are averaged
+NUM_SPLITS = 10  # random splits, whose overlaps are averaged
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """How many images of a split are of a patient of the training split, by one way of telling patients apart.
+    """Share of the images of a split whose patient is in the training split, for one definition of a patient.
 
     Attributes:
-        key: ``patient alone`` or ``patient and kind`` (``person1_bacteria`` and ``person1_virus`` kept apart).
-        num_patients: by this key.
-        most_images: of one patient.
+        key: definition of a patient: ``patient alone`` or ``patient and kind`` (``person1_bacteria`` and
+            ``person1_virus`` are two patients).
+        num_patients: number of patients by this definition.
+        most_images: largest number of images of one patient.
         test: share of the test images whose patient is in train.
         val: the same for val.
-        random: the share for test, for random splits with the seeds 0 to 9: mean, lowest, highest.
+        random: the share for test over random splits with the seeds 0 to 9: mean, lowest, highest.
         grouped: the share for test under ``data.split.strategy=patient``, which keeps patients apart by the first key.
     """
 
@@ -45,9 +46,9 @@ class Patients:
     """What is known of the patients.
 
     Attributes:
-        unknown: why nothing is, '' where something is.
-        overlaps: one for every way of telling patients apart; none where they are unknown.
-        in_both_classes: patients with images in both classes, by the first key.
+        unknown: why patients are unknown; '' where they are known.
+        overlaps: one entry for each definition of a patient; empty where patients are unknown.
+        in_both_classes: number of patients with images in both classes, by the first definition.
     """
 
     unknown: str
@@ -56,12 +57,12 @@ class Patients:
 
 
 def find_patients(dataset: Dataset, pattern: str, seed: int) -> Patients:
-    """Read the patients from the names and see where they are.
+    """Read the patients from the names and measure how far splits share them.
 
     Args:
-        dataset: the images and their splits.
+        dataset: images and their splits.
         pattern: ``data.patient_pattern``.
-        seed: of the split by patient.
+        seed: seed of the split by patient.
     """
     table = dataset.table
     names, labels = table["name"].tolist(), table["label"].to_numpy(np.int64)
@@ -72,38 +73,59 @@ def find_patients(dataset: Dataset, pattern: str, seed: int) -> Patients:
     with_kind = keys_with_kind(names, alone, pattern)
     grouped = split_by_patient(labels, alone, seed)
     assigned = table["split"].to_numpy(str)
+    random = [split_randomly(labels, random_seed) for random_seed in range(NUM_SPLITS)]
     keys = {ALONE: alone} | ({WITH_KIND: with_kind} if with_kind != alone else {})
-    overlaps = []
-    for name, patients in keys.items():
-        chance = [shared(split_randomly(labels, s), patients, "test") for s in range(NUM_SPLITS)]
-        sizes = pd.Series(patients).value_counts()
-        spread = (float(np.mean(chance)), min(chance), max(chance))
-        test, val = (shared(assigned, patients, split) for split in ("test", "val"))
-        after = shared(grouped, patients, "test")
-        overlaps.append(Overlap(name, len(sizes), int(sizes.max()), test, val, spread, after))
+    overlaps = tuple(_overlap(key, patients, assigned, random, grouped) for key, patients in keys.items())
     both = pd.DataFrame({"patient": alone, "label": labels}).groupby("patient")["label"].nunique()
-    return Patients("", tuple(overlaps), int((both > 1).sum()))
+    return Patients("", overlaps, int((both > 1).sum()))
+
+
+def _overlap(
+    key: str,
+    patients: Sequence[str],
+    assigned: NDArray[np.str_],
+    random: Sequence[NDArray[np.str_]],
+    grouped: NDArray[np.str_],
+) -> Overlap:
+    """Return the overlap for one definition of a patient, on the splits as assigned, at random and by patient."""
+    images = pd.Series(patients).value_counts()
+    chance = [shared(split, patients, "test") for split in random]
+    return Overlap(
+        key=key,
+        num_patients=len(images),
+        most_images=int(images.max()),
+        test=shared(assigned, patients, "test"),
+        val=shared(assigned, patients, "val"),
+        random=(float(np.mean(chance)), min(chance), max(chance)),
+        grouped=shared(grouped, patients, "test"),
+    )
 
 
 def keys_with_kind(names: Sequence[str], patients: Sequence[str], pattern: str) -> list[str]:
     """Append to every patient the word that follows in the name: ``person1`` becomes ``person1_bacteria``.
 
     Args:
-        names: of images, each of which the pattern fits.
-        patients: as read from them.
+        names: names of images, each of which matches the pattern.
+        patients: patients as read from the names.
         pattern: ``data.patient_pattern``.
     """
     keys = []
     for name, patient in zip(names, patients, strict=True):
         file = name.rsplit("/", 1)[-1]
-        found = re.search(pattern, file)
-        kind = re.match(r"_[A-Za-z]+(?=[_.-])", file[found.end() :]) if found else None
+        match = re.search(pattern, file)
+        kind = re.match(r"_[A-Za-z]+(?=[_.-])", file[match.end() :]) if match else None
         keys.append(patient + (kind[0] if kind else ""))
     return keys
 
 
 def shared(assigned: NDArray[np.str_], patients: Sequence[str], split: str) -> float:
-    """Return the share of the images of a split whose patient is in train."""
-    owners = np.asarray(patients, dtype=object)
-    mine = owners[assigned == split]
-    return float(np.isin(mine.astype(str), owners[assigned == "train"].astype(str)).mean()) if len(mine) else 0.0
+    """Return the share of the images of a split whose patient is in train; 0 for an empty split.
+
+    Args:
+        assigned: str [images], split of each image.
+        patients: patient of each image.
+        split: ``val`` or ``test``.
+    """
+    of_image = np.asarray(patients, dtype=object)
+    in_split, in_train = (of_image[assigned == name].astype(str) for name in (split, "train"))
+    return float(np.isin(in_split, in_train).mean()) if len(in_split) else 0.0

@@ -1,4 +1,4 @@
-"""Test metrics of a baseline, with intervals for how few the test images are."""
+"""Test metrics of a baseline, with intervals over the test images."""
 
 from dataclasses import dataclass
 
@@ -16,15 +16,15 @@ class Score:
     """Metrics of one test split; an image counts as positive when its logit is above 0.
 
     Attributes:
-        accuracy: of all images alike.
-        precision: 0 where nothing is called positive.
-        recall: of the positive class.
-        f1: 0 where nothing is called positive.
-        auroc: 0.5 for one output for all images.
-        n: test images.
-        accuracy_ends: 95 % Wilson interval; None where none was asked for, as below.
+        accuracy: accuracy over all images.
+        precision: precision of the positive class; 0 where nothing is predicted positive.
+        recall: recall of the positive class.
+        f1: F1 of the positive class; 0 where nothing is predicted positive.
+        auroc: AUROC; 0.5 where all images have the same output.
+        n: number of test images.
+        accuracy_ends: 95 % Wilson interval; None for a score without intervals, as are the next two.
         f1_ends: 95 % bootstrap interval over test images (percentiles of 2,000 resamples).
-        auroc_ends: the same.
+        auroc_ends: the same for the AUROC.
     """
 
     accuracy: float
@@ -42,26 +42,27 @@ def score(labels: NDArray[np.int64], logits: NDArray[np.float64], drawn: NDArray
     """Score a baseline.
 
     Args:
-        labels: int [images], both classes among them.
-        logits: float [images].
-        drawn: float [images, replicates] of :func:`resample`, for the intervals; None for a score without.
+        labels: int64 [images], both classes among them.
+        logits: float64 [images].
+        drawn: float64 [images, replicates] of :func:`~cxr_runner.stats.intervals.resample`, for the intervals; None
+            for a score without intervals.
     """
-    called = logits > 0
-    hits, num_called = int((called & (labels == 1)).sum()), int(called.sum())
-    correct = int((called == (labels == 1)).sum())
-    figures = (
+    predicted = logits > 0
+    true_positives, num_predicted = int((predicted & (labels == 1)).sum()), int(predicted.sum())
+    correct = int((predicted == (labels == 1)).sum())
+    values = (
         correct / len(labels),
-        hits / num_called if num_called else 0.0,
-        float(sensitivity(called, labels)),
-        float(f1(called, labels)),
+        true_positives / num_predicted if num_predicted else 0.0,
+        float(sensitivity(predicted, labels)),
+        float(f1(predicted, labels)),
         float(auroc(logits, labels)),
         len(labels),
     )
     if drawn is None:
-        return Score(*figures)
-    ends = (
+        return Score(*values)
+    intervals = (
         wilson(correct, len(labels)),
-        bootstrap(lambda weights: f1(called, labels, weights), drawn),
+        bootstrap(lambda weights: f1(predicted, labels, weights), drawn),
         bootstrap(lambda weights: auroc(logits, labels, weights), drawn),
     )
-    return Score(*figures, *((interval.low, interval.high) for interval in ends))
+    return Score(*values, *((interval.low, interval.high) for interval in intervals))

@@ -1,8 +1,8 @@
-"""Shortcut baselines: how far a linear model gets on what is no anatomy, on the splits that runs are tested on."""
+"""Shortcut baselines: how far a linear model gets without anatomy, on the splits that runs are tested on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from cxr_runner.data.sources import SPLITS
 from cxr_runner.data.splits import split_by_patient, split_randomly
 from cxr_runner.stats.intervals import resample
 
-NUM_SEEDS = 3  # of random and of patient-grouped splits
+NUM_SEEDS = 3  # number of random and of patient-grouped splits
 STRENGTHS = (0.01, 1.0)  # C of scikit-learn's LogisticRegression; the validation split chooses
 BLANKED = SMALL * 3 // 4  # side of the blanked centre of the reduced images
 METHOD = (
@@ -37,19 +37,19 @@ Features = dict[str, NDArray[np.floating[Any]]]
 
 @dataclass(frozen=True)
 class Baseline:
-    """What one kind of features gives.
+    """Test results of one kind of features.
 
     Attributes:
-        name: a key of :data:`WORDS`.
-        words: for people.
-        own: on the split that runs with this configuration are tested on, with intervals.
-        random: accuracy and AUROC on random splits: one pair a seed.
+        name: key of :data:`WORDS`.
+        words: name for people.
+        score: metrics on the split that runs with this configuration are tested on, with intervals.
+        random: accuracy and AUROC on random splits, one pair a seed.
         patient: the same on splits by patient; empty where patients are unknown.
     """
 
     name: str
     words: str
-    own: Score
+    score: Score
     random: tuple[tuple[float, float], ...]
     patient: tuple[tuple[float, float], ...]
 
@@ -59,10 +59,10 @@ class Shortcuts:
     """All baselines.
 
     Attributes:
-        baselines: in the order of :data:`WORDS`, those that could be computed.
-        seeds: of the random and of the patient-grouped splits.
-        left_out: why a baseline could not be computed, by its name in words.
-        method: how they were computed.
+        baselines: the baselines that could be computed, in the order of :data:`WORDS`.
+        seeds: seeds of the random and of the patient-grouped splits.
+        left_out: reason why a baseline could not be computed, by its name for people.
+        method: how the baselines were computed.
     """
 
     baselines: tuple[Baseline, ...]
@@ -71,7 +71,15 @@ class Shortcuts:
     method: str = METHOD
 
 
-def find_shortcuts(
+class _Splits(NamedTuple):
+    """The splits that every baseline is tested on, each a str [images]."""
+
+    configured: NDArray[np.str_]
+    random: list[NDArray[np.str_]]
+    patient: list[NDArray[np.str_]]
+
+
+def train_baselines(
     dataset: Dataset,
     sizes: pd.DataFrame,
     measured: Measurements,
@@ -82,46 +90,51 @@ def find_shortcuts(
     """Train and test all baselines.
 
     Args:
-        dataset: the images and their splits.
-        sizes: ``width`` and ``height``, one row an image of the data set, in its order.
-        measured: of the same images.
-        patients: of the same images, None where they are unknown.
-        seed: the first of the further splits.
-        reporter: shown the progress.
+        dataset: images and their splits.
+        sizes: ``width`` and ``height`` of the images of the data set, in its order.
+        measured: measurements of the same images.
+        patients: patients of the same images; None where they are unknown.
+        seed: seed of the first of the further splits.
+        reporter: shows the progress.
     """
     from threadpoolctl import threadpool_limits
 
     labels = dataset.table["label"].to_numpy(np.int64)
-    features = build_features(measured, sizes)
-    left_out = {}
+    features, left_out = build_features(measured, sizes), {}
     if not np.ptp(features["size"], axis=0).any():
         del features["size"]
         left_out[WORDS["size"]] = "all images have one size"
     majority = dataset.class_names[int(2 * dataset.labels("train").sum() > len(dataset.labels("train")))]
-    own = dataset.table["split"].to_numpy(str)
     seeds = tuple(range(seed, seed + NUM_SEEDS))
-    ways: dict[str, Callable[[int], NDArray[np.str_]]] = {"random": lambda s: split_randomly(labels, s)}
-    if patients is not None:
-        ways["patient"] = lambda s: split_by_patient(labels, patients, s)
-    divisions = {way: [split for s in seeds if usable(split := make(s), labels)] for way, make in ways.items()}
-    test = own == "test"
-    drawn = resample(int(test.sum()), None if patients is None else np.asarray(patients)[test].tolist())
+    splits = _Splits(dataset.table["split"].to_numpy(str), *_further_splits(labels, patients, seeds))
+    in_test = splits.configured == "test"
+    drawn = resample(int(in_test.sum()), None if patients is None else np.asarray(patients)[in_test].tolist())
     baselines = []
-    # Matrices of this size are multiplied sooner by one thread than by several that wait for each other.
+    # One thread multiplies matrices of this size faster than several, which wait for each other.
     with threadpool_limits(1), reporter.steps("shortcut baselines", len(features)) as advance:
         for name, values in features.items():
-            known: dict[bytes, Score] = {}  # the split of the runs often is one of the others
-            found = {way: [_evaluate(values, labels, split, known) for split in divisions.get(way, [])] for way in ways}
-            pairs = {way: tuple((each.accuracy, each.auroc) for each in scores) for way, scores in found.items()}
-            result = _evaluate(values, labels, own, known, drawn)
             words = WORDS[name].format(majority=majority)
-            baselines.append(Baseline(name, words, result, pairs["random"], pairs.get("patient", ())))
+            baselines.append(Baseline(name, words, *_test(values, labels, splits, drawn)))
             advance()
     return Shortcuts(tuple(baselines), seeds, left_out)
 
 
+def _further_splits(
+    labels: NDArray[np.int64], patients: list[str] | None, seeds: Sequence[int]
+) -> tuple[list[NDArray[np.str_]], list[NDArray[np.str_]]]:
+    """Return the usable random splits and the usable splits by patient, none where patients are unknown."""
+    random = [split_randomly(labels, seed) for seed in seeds]
+    patient = [] if patients is None else [split_by_patient(labels, patients, seed) for seed in seeds]
+    return [split for split in random if usable(split, labels)], [split for split in patient if usable(split, labels)]
+
+
 def build_features(measured: Measurements, sizes: pd.DataFrame) -> Features:
-    """Return the features of every baseline, float [images, features], in the order of :data:`WORDS`."""
+    """Return the features of every baseline, float [images, features], in the order of :data:`WORDS`.
+
+    Args:
+        measured: measurements of the images.
+        sizes: their ``width`` and ``height``, in the same order.
+    """
     num_images = len(measured.small)
     width, height = sizes["width"].to_numpy(float), sizes["height"].to_numpy(float)
     small = measured.small.astype(np.float32) / 255
@@ -141,10 +154,10 @@ def build_features(measured: Measurements, sizes: pd.DataFrame) -> Features:
 
 
 def intensity_statistics(histograms: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return nine statistics of the grey levels: mean, deviation, least, largest, and five percentiles.
+    """Return nine statistics of the grey levels: mean, standard deviation, least, largest, and five percentiles.
 
     Args:
-        histograms: int64 [images, 256], how many pixels have each grey level.
+        histograms: int64 [images, 256], number of pixels of each grey level.
 
     Returns:
         float64 [images, 9]; the percentiles are 5, 25, 50, 75 and 95.
@@ -156,40 +169,45 @@ def intensity_statistics(histograms: NDArray[np.int64]) -> NDArray[np.float64]:
     present = histograms > 0
     least, largest = present.argmax(axis=1), 255 - present[:, ::-1].argmax(axis=1)
     below = share.cumsum(axis=1)
+    # 1e-12 keeps a share that rounding puts a little below the percentile from counting as below it.
     percentiles = [(below < q - 1e-12).sum(axis=1) for q in (0.05, 0.25, 0.5, 0.75, 0.95)]
     return np.column_stack([mean, deviation, least, largest, *percentiles]).astype(np.float64)
 
 
 def usable(split: NDArray[np.str_], labels: NDArray[np.int64]) -> bool:
-    """Say whether every split has both classes; those of a tiny data set may not."""
+    """Return whether train, val and test each have both classes; in a tiny data set one may not."""
     return all(len(set(labels[split == name].tolist())) == 2 for name in SPLITS)
 
 
-def _evaluate(
-    values: NDArray[Any],
-    labels: NDArray[np.int64],
-    split: NDArray[np.str_],
-    known: dict[bytes, Score],
-    drawn: NDArray[np.float64] | None = None,
-) -> Score:
-    """Train on train, choose on val, test on test; what is known already is not computed again."""
-    key = split.tobytes()
-    if key not in known or drawn is not None:
-        logits = fit(values, labels, split)
-        known[key] = score(labels[split == "test"], logits, drawn)
-    return known[key]
+def _test(
+    values: NDArray[Any], labels: NDArray[np.int64], splits: _Splits, drawn: NDArray[np.float64]
+) -> tuple[Score, tuple[tuple[float, float], ...], tuple[tuple[float, float], ...]]:
+    """Return the score on the configured split, and accuracy and AUROC on random splits and on splits by patient."""
+    computed: dict[bytes, NDArray[np.float64]] = {}  # the configured split often is one of the further ones
+
+    def labels_and_logits(split: NDArray[np.str_]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        key = split.tobytes()
+        if key not in computed:
+            computed[key] = fit(values, labels, split)
+        return labels[split == "test"], computed[key]
+
+    def pairs(some: list[NDArray[np.str_]]) -> tuple[tuple[float, float], ...]:
+        scores = [score(*labels_and_logits(split)) for split in some]
+        return tuple((each.accuracy, each.auroc) for each in scores)
+
+    return score(*labels_and_logits(splits.configured), drawn), pairs(splits.random), pairs(splits.patient)
 
 
 def fit(values: NDArray[Any], labels: NDArray[np.int64], split: NDArray[np.str_]) -> NDArray[np.float64]:
-    """Train a baseline.
+    """Train a baseline on train and val; return its logits on test.
 
     Args:
         values: float [images, features].
-        labels: of all images.
-        split: of all images.
+        labels: int64 [images].
+        split: str [images].
 
     Returns:
-        float64 [test images], the logits; without any feature that varies, the log odds of the classes in train.
+        float64 [test images], the logits; where no feature varies, the log odds of the classes in train.
     """
     train, test = split == "train", split == "test"
     if not np.ptp(values[train], axis=0).any():
@@ -201,7 +219,7 @@ def fit(values: NDArray[Any], labels: NDArray[np.int64], split: NDArray[np.str_]
 def _candidates(
     values: NDArray[Any], labels: NDArray[np.int64], split: NDArray[np.str_]
 ) -> Iterator[tuple[float, NDArray[np.float64]]]:
-    """Yield for every strength of regularisation the AUROC on val and the logits of test."""
+    """Yield, for every strength of regularisation, the AUROC on val and the logits on test."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import roc_auc_score
     from sklearn.pipeline import make_pipeline

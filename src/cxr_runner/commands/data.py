@@ -28,7 +28,7 @@ def perform(task: str, overrides: Sequence[str]) -> None:
     config = compose(overrides)[0]
     reporter = make_reporter(config.progress)
     if task == "audit":
-        from cxr_runner.audit.write import write_audit
+        from cxr_runner.audit.save import write_audit
 
         write_audit(config.data, user_path("outputs", config.outputs), reporter)
     elif task == "prepare":

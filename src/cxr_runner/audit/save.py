@@ -1,0 +1,62 @@
+"""Writes an audit: ``OUTPUTS/audits/TITLE-FINGERPRINT/audit.json`` and ``index.html``."""
+
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from cxr_runner.audit.audit import Audit, audit_images
+from cxr_runner.audit.images import open_for_audit
+from cxr_runner.audit.page import audit_page
+from cxr_runner.base.errors import UserError
+from cxr_runner.base.files import write_json, write_text
+from cxr_runner.base.progress import Reporter
+from cxr_runner.config.schema import AnyDataConfig
+from cxr_runner.data.about import data_heading
+
+_KEYS_IN_FILE = {"score": "own"}  # format 1 of audit.json says "own", and reports read it
+
+
+def write_audit(config: AnyDataConfig, outputs: Path, reporter: Reporter) -> Path:
+    """Audit a data set; write and print the result.
+
+    Args:
+        config: configuration of the data.
+        outputs: the outputs tree.
+        reporter: shows the progress and the findings.
+
+    Returns:
+        The folder written to.
+
+    Raises:
+        UserError: the data is not valid, or the outputs tree cannot be written to.
+    """
+    audited = open_for_audit(config, reporter)
+    audit = audit_images(audited, reporter)
+    folder = outputs / "audits" / f"{_slug(audited.about.title)}-{audit.fingerprint}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "audit.json", asdict(audit, dict_factory=_as_in_file))
+        write_text(folder / "index.html", audit_page(audit, audited))
+    except OSError as error:
+        raise UserError.for_key("outputs", outputs, f"cannot write there ({error.strerror})") from None
+    _print(audit, data_heading(audited.about), folder, reporter)
+    return folder
+
+
+def _as_in_file(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the attributes of one object under the keys of ``audit.json``."""
+    return {_KEYS_IN_FILE.get(name, name): value for name, value in items}
+
+
+def _print(audit: Audit, heading: str, folder: Path, reporter: Reporter) -> None:
+    reporter.line(f"{heading}, fingerprint {audit.fingerprint}")
+    for finding in audit.findings:
+        action = f" To do: {finding.action}." if finding.action else ""
+        reporter.line(f"  {finding.level:5} {finding.text}{action}")
+    reporter.line(f"audit: {folder / 'index.html'}")
+
+
+def _slug(title: str) -> str:
+    """Return a title as part of a folder's name."""
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:40] or "data"
