@@ -1,4 +1,9 @@
-"""Which runs are the same run."""
+"""Which runs are the same run.
+
+A run's id is for ever: new seeds join the directories of old ones, and what is finished is not trained again. A key
+that the schema gains later must therefore change no id while it stands at what was always done; :data:`LATER` says
+what that is.
+"""
 
 import hashlib
 import json
@@ -6,6 +11,25 @@ from dataclasses import asdict
 from typing import Any
 
 from cxr_runner.config.schema import RunConfig
+
+LATER: dict[str, object] = {}
+"""Keys, dotted, that the schema gained after the first ids were given, each with the value that means what was done
+before. A key of a model, an optimizer or a schedule that is new altogether needs no entry: no old run has it."""
+
+NEVER = frozenset(
+    {
+        "data",  # enters by the fingerprint of the images, labels and splits that came out
+        "device",  # enters by its kind
+        "engine",  # enters as the one that was chosen
+        "force",
+        "name",
+        "outputs",
+        "progress",
+        "seed",  # names the directory inside that of the id
+        "seeds",
+    }
+)
+"""Keys and groups of keys whose text is no part of an id. Keys that matter only after training belong here."""
 
 
 def to_dict(config: RunConfig) -> dict[str, Any]:
@@ -18,21 +42,36 @@ def run_id(config: RunConfig, data_fingerprint: str, device_type: str, engine: s
 
     Two configurations share an id only if nothing in them or in the files that they name can make the numbers differ.
     The data set enters by the fingerprint of the images that came out, and initial weights by their content, not by
-    the paths that led to them, so that a moved folder or another machine still finds its runs. Versions of this
+    the paths that led to them, so that a moved folder or another machine still gets the same ids. Versions of this
     program and of its libraries are no part of the id; ``metrics.json`` names them.
 
     Args:
-        config: the configuration.
-        data_fingerprint: of the images, labels and splits as trained on.
+        config: configuration of the run.
+        data_fingerprint: fingerprint of the images, labels and splits as trained on.
         device_type: ``cpu``, ``cuda`` or ``mps``; kinds of device round differently, numbers of devices do not.
         engine: ``pixel`` or ``gram``, the one that ``auto`` stands for; they round differently.
         weights: digest of the file of initial weights, '' where there is none.
     """
-    identity = to_dict(config)
-    for key in ("seed", "seeds", "outputs", "name", "force", "progress"):
-        del identity[key]
+    identity = identifying(to_dict(config))
     if weights:
         identity["model"]["weights"] = weights
-    del identity["model"]["sgd_lr"]  # already in optimizer.lr, where it is used
     identity |= {"data": data_fingerprint, "device": device_type, "engine": engine}
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
+
+
+def identifying(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return what enters an id.
+
+    That is a configuration without :data:`NEVER`, without the keys of :data:`LATER` that stand at what was always
+    done, and without the groups that this leaves empty.
+    """
+    kept: dict[str, Any] = {}
+    for key, value in config.items():
+        dotted = prefix + key
+        if dotted in NEVER or (dotted in LATER and value == LATER[dotted]):
+            continue
+        if not isinstance(value, dict):
+            kept[key] = value
+        elif rest := identifying(value, f"{dotted}."):
+            kept[key] = rest
+    return kept
