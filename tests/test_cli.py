@@ -303,7 +303,7 @@ finally:
     ("arguments", "code", "said"),
     [
         ("run --help", 0, "model: cnn, linear, linear_relu, resnet18"),
-        ("run --cfg job model=cnn", 0, "lr: ${model.sgd_lr}"),
+        ("run --cfg job model=cnn", 0, "lr: 0.01"),
         ("run -sc install=bash", 0, "complete -o nospace -o default -F hydra_bash_completion cxr-run"),
         ("run -sc query=bash", 0, "model=cnn model=linear model=linear_relu model=resnet18"),
         ("run epochs=0", 2, "cxr-run: epochs=0: must be at least 1"),

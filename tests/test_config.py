@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hydra import compose, initialize_config_module
 from hypothesis import example, given, reject, settings
 from hypothesis import strategies as st
@@ -101,7 +102,9 @@ BAD_VALUES = [
     ("data=folder data.root=", "data.root=", "not be empty"),
     ("data=folder data.root=nowhere", "data.root=", "no such folder"),
     ("~epochs", "epochs", "needs a value"),
-    ("~model", "optimizer.lr", "model.sgd_lr"),
+    ("~model", "model", "needs a choice, valid are cnn, linear"),
+    ("~optimizer", "optimizer", "needs a choice, valid are adam"),
+    ("model.sgd_lr=1", "model.sgd_lr=1", "no such key"),
     ("optimizer.lr=${zebra}", "optimizer.lr", "zebra"),
     ("outputs=${oc.env:ZEBRA}", "outputs", "ZEBRA"),
 ]
@@ -213,10 +216,29 @@ def test_whatever_the_value_the_answer_is_a_run_or_one_line(
         (["model=resnet18"], 1e-2),
         *((["optimizer=adam", f"model={model}"], 1e-4) for model in MODELS),
         (["model=cnn", "optimizer.lr=0.5"], 0.5),
+        (["experiment=table1_05"], 1e-4),
+        (["experiment=table1_05", "model=cnn"], 1e-2),
+        (["experiment=table1_05", "optimizer.lr=0.5"], 0.5),
+        (["experiment=table1_22", "model=linear"], 1e-4),
     ],
 )
 def test_the_learning_rate_is_the_study_s_unless_given(overrides: list[str], lr: float) -> None:
     assert configure(*overrides).optimizer.lr == lr
+
+
+def test_every_job_of_a_sweep_has_the_learning_rate_of_its_model(
+    cxr_run: Callable[..., Answer], elsewhere: Path
+) -> None:
+    tiny = ("data.num_images=40", "data.image_size=16", "epochs=1", "progress=none")
+    assert cxr_run("-m", "model=linear,cnn", "optimizer=sgd,adamw", *tiny).code == 0
+    configs = [yaml.safe_load(path.read_text("utf-8")) for path in elsewhere.rglob("config.yaml")]
+    rates = {(config["model"]["name"], config["optimizer"]["name"]): config["optimizer"]["lr"] for config in configs}
+    assert rates == {
+        ("linear", "sgd"): 1e-4,
+        ("linear", "adamw"): 1e-4,
+        ("cnn", "sgd"): 1e-2,
+        ("cnn", "adamw"): 1e-4,
+    }
 
 
 def test_the_defaults_are_the_study_s() -> None:
@@ -241,7 +263,7 @@ def test_every_choice_of_every_group_is_valid(data: str, optimizer: str) -> None
 
 # What does not change the numbers by itself: the data enter an id by their fingerprint, the device by its kind, and
 # the engine as the one that was chosen.
-VOLATILE = {"seed", "seeds", "outputs", "name", "force", "progress", "device", "engine", "model.sgd_lr"}
+VOLATILE = {"seed", "seeds", "outputs", "name", "force", "progress", "device", "engine"}
 
 
 def identify(run: RunConfig, data: str = "fingerprint", device: str = "cpu", engine: str = "pixel") -> str:

@@ -15,7 +15,6 @@ PLAYS_NO_PART = {
     *("seed", "seeds", "engine", "device", "deterministic", "outputs", "name", "force", "progress"),
     *("schedule.step_epochs", "schedule.gamma"),  # of a schedule that is off
     *("early_stopping.metric", "early_stopping.min_delta"),  # of early stopping that is off
-    "model.sgd_lr",  # where optimizer.lr comes from
 }
 
 

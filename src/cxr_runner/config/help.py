@@ -36,6 +36,10 @@ def usage() -> str:
         for choice in _choices(conf / group):
             keys.append(f"  {group}={choice}, with {group}.KEY=VALUE:\n")
             keys.append(_indented((conf / group / f"{choice}.yaml").read_text("utf-8"), 4))
+    for combination in _choices(conf / "optimizer" / "lr"):
+        optimizer, _, model = combination.partition("_")
+        keys.append(f"  optimizer={optimizer} with model={model}:\n")
+        keys.append(_indented((conf / "optimizer" / "lr" / f"{combination}.yaml").read_text("utf-8"), 4))
     return "\n".join([_HEAD, "Choices", *choices, "", "Keys and defaults (override as KEY=VALUE)", "", *keys])
 
 

@@ -1,4 +1,4 @@
-"""What Hydra, OmegaConf and pydantic complain of in a configuration, in the house's one line."""
+"""Errors of Hydra, OmegaConf and pydantic in a configuration, each as one line that says what is valid."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -19,7 +19,7 @@ _VALID = {
 }
 _LAUNCHER_EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray"}
 _LAUNCHER_LIBRARIES = {"joblib", "submitit", "ray"}
-_COMPLAINTS = {  # of pydantic, by the type of the error, in the house's words
+_MESSAGES = {  # by the type that pydantic gives an error
     "bool_type": "must be true or false",
     "dataclass_type": "is a group of keys, which are set one by one",
     "finite_number": "must be a finite number",
@@ -38,11 +38,11 @@ _FEW = 8  # choices that one line can name
 
 
 def explain_values(errors: list[ErrorDetails], keys: Collection[str]) -> UserError:
-    """Translate the first complaint of the schema.
+    """Translate the first error of the schema.
 
     Args:
-        errors: as pydantic lists them.
-        keys: all keys there are, in dotted form.
+        errors: errors as pydantic lists them.
+        keys: all keys of the schema, in dotted form.
     """
     error = errors[0]
     location = [str(part) for part in error["loc"]]
@@ -54,9 +54,9 @@ def explain_values(errors: list[ErrorDetails], keys: Collection[str]) -> UserErr
         return UserError(f"{key}: needs a value")
     if error["type"] == "union_tag_invalid":
         return UserError.for_key(f"{key}.name", error["ctx"]["tag"], f"valid are {error['ctx']['expected_tags']}")
-    template = _COMPLAINTS.get(error["type"])
-    complaint = template.format(**error.get("ctx", {})) if template else error["msg"]
-    return UserError.for_key(key, error["input"], _VALID.get(key, complaint))
+    template = _MESSAGES.get(error["type"])
+    message = template.format(**error.get("ctx", {})) if template else error["msg"]
+    return UserError.for_key(key, error["input"], _VALID.get(key, message))
 
 
 def _dotted(location: list[str], keys: Collection[str]) -> str:
@@ -72,8 +72,8 @@ def unknown_key(key: str, keys: Collection[str]) -> str:
     """Say what a user who wrote an unknown key may have meant.
 
     Args:
-        key: in dotted form.
-        keys: all keys there are, in dotted form.
+        key: key in dotted form.
+        keys: all keys of the schema, in dotted form.
     """
     if key in keys:
         group = key.split(".")[0]
@@ -87,9 +87,9 @@ def explain_ending(error: Exception, arguments: Sequence[str], keys: Collection[
     """Translate what ended a command: an error of the composition, or of a launcher that lost a job.
 
     Args:
-        error: as raised by Hydra, OmegaConf or the library that a launcher stands on.
-        arguments: the command line, to say which value was given.
-        keys: all keys there are, in dotted form.
+        error: error raised by Hydra, OmegaConf or the library below a launcher.
+        arguments: command line, to say which value was given.
+        keys: all keys of the schema, in dotted form.
     """
     if type(error).__module__.split(".")[0] in _LAUNCHER_LIBRARIES:
         reason = f"{type(error).__name__}: {_first_line(error)}"
@@ -101,9 +101,9 @@ def explain_composition(error: Exception, arguments: Sequence[str], keys: Collec
     """Translate an error of the composition of the configuration.
 
     Args:
-        error: as raised by Hydra or OmegaConf before any job began.
-        arguments: the command line, to say which value was given.
-        keys: all keys there are, in dotted form.
+        error: error raised by Hydra or OmegaConf before any job began.
+        arguments: command line, to say which value was given.
+        keys: all keys of the schema, in dotted form.
     """
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, option = error.missing_cfg_file.rpartition("/")
@@ -125,6 +125,8 @@ def explain_composition(error: Exception, arguments: Sequence[str], keys: Collec
         return UserError(f"{error.override}: {valid}")
     if isinstance(error, OSError):  # all that is written before a job begins is the folder of a sweep
         return UserError.for_key("outputs", error.filename, f"cannot be written to ({error.strerror})")
+    if deleted := _deleted_group(error):
+        return UserError(f"{deleted}: needs a choice, {_nearest('', _choices(deleted))}")
     key = _named_key(error)
     if key is None:
         return UserError(_first_line(error))
@@ -137,7 +139,7 @@ def check_globs(arguments: Sequence[str]) -> None:
     """Refuse a pattern that fits no choice, of which Hydra would make a sweep of nothing.
 
     Args:
-        arguments: the command line.
+        arguments: command line.
 
     Raises:
         UserError: there is such a pattern.
@@ -165,6 +167,15 @@ def _nearest(option: str, choices: Sequence[str]) -> str:
         return f"valid are {', '.join(choices)}"
     near = get_close_matches(option, choices, n=1) or [choice for choice in choices if option and option in choice]
     return f"did you mean {near[0]}?" if near else f"valid are {choices[0]} ... {choices[-1]}, see cxr-run --help"
+
+
+def _deleted_group(error: Exception) -> str | None:
+    """Return the group, deleted by ``~``, without which another choice of the configuration cannot be looked up."""
+    unresolved = re.match(r"Error resolving interpolation '(.*)', possible interpolation keys: (.*)", str(error))
+    if unresolved is None:
+        return None
+    needed = re.findall(r"\$\{(\w+)\}", unresolved.group(1))
+    return next((group for group in needed if group not in unresolved.group(2).split(", ")), None)
 
 
 def _named_key(error: Exception) -> str | None:

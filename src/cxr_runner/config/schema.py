@@ -86,7 +86,6 @@ class LinearConfig(Strict):
     name: Literal["linear"]
     layers: Depth
     hidden: Count
-    sgd_lr: Positive
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,6 @@ class LinearReLUConfig(Strict):
     layers: Depth
     hidden: Count
     output_relu: bool
-    sgd_lr: Positive
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,6 @@ class CNNConfig(Strict):
     name: Literal["cnn"]
     hidden: Count
     kernel_size: Annotated[int, Field(ge=1, le=31)]
-    sgd_lr: Positive
 
 
 @dataclass(frozen=True)
@@ -116,7 +113,6 @@ class ResNet18Config(Strict):
 
     name: Literal["resnet18"]
     weights: str | None
-    sgd_lr: Positive
 
 
 AnyModelConfig = LinearConfig | LinearReLUConfig | CNNConfig | ResNet18Config
