@@ -1,1 +1,1 @@
-"""Names and formats in the outputs tree: run directories, their status, sample images, metrics."""
+"""Names and formats of the files in the outputs tree: run directories, their status, sample images, metrics."""

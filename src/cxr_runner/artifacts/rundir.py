@@ -1,18 +1,19 @@
-"""Run directories: the only module that knows the names of the files in one, and how they are written and read.
+"""Run directories: the names of their files, and how they are read. No other module knows these names.
 
-A run directory is ``<outputs>/runs/<name>-<id>/seed=<k>/``. Every file is written under a temporary name and renamed:
-whoever reads a run directory sees whole files only.
+A run directory is ``<outputs>/runs/<name>-<id>/seed=<k>/``. Every file is written under a temporary name and
+renamed, so that a reader only sees complete files.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # JSON and paths do without it
-    import pandas as pd
 from cxr_runner.base.files import read_json, read_yaml, regular
 
-AUDIT_FORMAT = 1  # counts changes of audit.json that a report would notice; files of another one are passed over
+if TYPE_CHECKING:  # all but tables work without pandas, which takes long to import
+    import pandas as pd
+
+AUDIT_FORMAT = 1  # raised when audit.json changes for its readers; reports ignore files of another format
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class RunDir:
 
     @property
     def status(self) -> Path:
-        """State (running, done, failed), times, and what went wrong."""
+        """State (running, done, failed), times, and the error."""
         return self.path / "status.json"
 
     @property
@@ -48,7 +49,7 @@ class RunDir:
 
     @property
     def metrics(self) -> Path:
-        """The metrics of val and test, and how they came about."""
+        """Metrics of val and test, diagnosis, engine, device, machine, versions."""
         return self.path / "metrics.json"
 
     @property
@@ -58,30 +59,30 @@ class RunDir:
 
     @property
     def curves(self) -> Path:
-        """Picture of loss and accuracy over the epochs."""
+        """Figure of loss and accuracy over the epochs."""
         return self.path / "curves.png"
 
     @property
     def confusion(self) -> Path:
-        """Picture of the confusion matrix of the test split."""
+        """Figure of the confusion matrix of the test split."""
         return self.path / "confusion.png"
 
     @property
     def checkpoint(self) -> Path:
-        """Everything needed to go on with an unfinished run; gone once it is done."""
+        """State from which an unfinished run resumes; removed once it is done."""
         return self.path / "checkpoint.pt"
 
     @property
     def lock(self) -> Path:
-        """Held by the process that trains this run."""
+        """Lock file, held by the process that trains this run."""
         return self.path.parent / f".{self.path.name}.lock"
 
     def has_figures(self) -> bool:
-        """Whether the pictures are there."""
+        """Return whether both figures exist."""
         return self.curves.is_file() and self.confusion.is_file()
 
     def complete(self) -> bool:
-        """Whether the run is done and all that it leaves is there."""
+        """Return whether the run is done and all its results exist."""
         status, metrics = read_json(self.status) or {}, read_json(self.metrics) or {}
         files = (self.config, self.data, self.history, self.predictions, self.model)
         measured = isinstance(metrics.get("val"), dict) and isinstance(metrics.get("test"), dict)
@@ -90,19 +91,19 @@ class RunDir:
 
 @dataclass(frozen=True)
 class Run:
-    """A run directory as read; what is missing or unreadable is empty.
+    """The contents of a run directory; what is missing or unreadable is empty.
 
     Attributes:
-        path: the directory.
-        name: of the run, without its id.
-        id: of the configuration.
-        seed: of the run.
-        state: ``running``, ``done`` or ``failed``.
-        problem: why the run is not finished, in one line; '' for a finished one.
-        diverged: whether that is because its numbers left the range of floating point.
-        config: the configuration, nested.
-        metrics: the content of ``metrics.json``.
-        data: the content of ``data.json``.
+        path: path of the directory.
+        name: name of the run, without its id.
+        id: id of the configuration.
+        seed: seed of the run; -1 where the directory's name holds none.
+        state: ``running``, ``done`` or ``failed``; ``unknown`` without a readable status.
+        problem: why the run is not finished, in one line; '' for a finished run.
+        diverged: whether it failed because its numbers left the range of floating point.
+        config: configuration, nested.
+        metrics: content of ``metrics.json``.
+        data: content of ``data.json``.
     """
 
     path: Path
@@ -138,19 +139,19 @@ def find_runs(root: Path) -> list[Run]:
     """Read all run directories below a folder, in the order of their paths.
 
     Args:
-        root: an outputs tree, a part of one, or one run directory.
+        root: outputs tree, part of one, or one run directory.
     """
     return [read_run(path) for path in find_run_dirs(root)]
 
 
 def find_run_dirs(root: Path) -> list[Path]:
-    """Return what is named like a run directory below a folder, whatever is in it, in order."""
-    found = {path for path in root.rglob("seed=*") if path.is_dir()}
-    return sorted(found | ({root} if root.name.startswith("seed=") else set()))
+    """Return the folders named like run directories, ``root`` and those below it, in order of their paths."""
+    paths = {path for path in root.rglob("seed=*") if path.is_dir()}
+    return sorted(paths | ({root} if root.name.startswith("seed=") else set()))
 
 
 def read_run(path: Path) -> Run:
-    """Read a run directory; nothing in it can make this fail."""
+    """Read a run directory; damaged files are read as empty ones, never as an error."""
     files = RunDir(path)
     status, metrics = read_json(files.status) or {}, read_json(files.metrics) or {}
     name, _, run_id = path.parent.name.rpartition("-")
@@ -171,6 +172,7 @@ def read_run(path: Path) -> Run:
 
 
 def _problem(state: str, status: dict[str, Any], metrics: dict[str, Any]) -> str:
+    """Return why a run is not finished; '' for a finished run."""
     if state == "done":
         return "" if metrics else "says done, but metrics.json is missing or unreadable"
     if state == "failed":

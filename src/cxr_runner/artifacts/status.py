@@ -1,4 +1,4 @@
-"""The ``status.json`` of a run while it is under way."""
+"""The ``status.json`` of a run: written when it begins and when it ends."""
 
 import platform
 import time
@@ -13,16 +13,16 @@ from cxr_runner.base.files import write_json, write_yaml
 
 
 class Status:
-    """Says of one run that it is running, and then how it ended."""
+    """Writes ``status.json``: that the run is running, and then how it ended."""
 
     def __init__(self, files: RunDir, config: dict[str, Any]) -> None:
-        """Write down that the run begins, or goes on.
+        """Write that the run begins or resumes, and its configuration.
 
         Args:
-            files: the run directory, which exists.
-            config: resolved, nested.
+            files: run directory, which exists.
+            config: resolved configuration, nested.
         """
-        if files.complete():  # force: train a finished run anew; one that was cut off goes on all the same
+        if files.complete():  # force=true trains a finished run anew; an interrupted run still resumes
             files.checkpoint.unlink(missing_ok=True)
         self.files, self.start, self.ended = files, time.perf_counter(), False
         self.content: dict[str, Any] = {"state": "running", "started": _now(), "host": platform.node()}
@@ -30,12 +30,12 @@ class Status:
         write_json(files.status, self.content)
 
     def done(self) -> None:
-        """Write down that the run is finished; its checkpoint is not needed any more."""
+        """Write that the run is finished, and remove its checkpoint."""
         self._end({"state": "done"})
         self.files.checkpoint.unlink(missing_ok=True)
 
     def failed(self, error: BaseException) -> RunFailedError:
-        """Write down why the run ended, and return the error as it is told to people."""
+        """Write why the run ended; return the error to show to people."""
         interrupted = isinstance(error, KeyboardInterrupt | SystemExit | BrokenPipeError)
         reason = "interrupted" if interrupted else str(error) or type(error).__name__
         first_line, trace = reason.splitlines()[0], "".join(traceback.format_exception(error))

@@ -1,1 +1,1 @@
-"""What knows no X-ray: errors, files, checksums, locks, the machine, signals, progress, numbers, tables, HTML."""
+"""Tools that know nothing of X-rays: errors, files, checksums, locks, machine, signals, progress, numbers, tables."""

@@ -1,4 +1,4 @@
-"""Checksums against accidents: what a disk, a cable or another program has changed is noticed before it is used.
+"""Checksums against accidental damage: by a disk, by a cable, by another program.
 
 They are fast (2.4 GB of images in half a second) and no protection against somebody who changes files on purpose.
 """
@@ -8,21 +8,23 @@ from typing import BinaryIO
 
 import xxhash
 
-_AT_ONCE = 2**22  # bytes
-_SIZE = 16  # bytes of a seal
+_CHUNK = 2**22  # bytes that are read at once
+_SIZE = 16  # bytes of an appended checksum
 
 
 def checksum(content: bytes | memoryview) -> str:
-    """Return 16 hex digits over bytes in one piece of memory (XXH3)."""
+    """Return the checksum of bytes in contiguous memory: 16 hex digits (XXH3, 64 bits)."""
     return xxhash.xxh3_64_hexdigest(content)
 
 
 def append_checksum(path: Path, about: str) -> None:
-    """Append a checksum to a file; readers that know where their content ends, as NumPy's do, pass over it.
+    """Append a checksum (XXH3, 128 bits) to a file.
+
+    Readers that know where the content ends, as NumPy's do, ignore it.
 
     Args:
         path: the file.
-        about: what the content belongs to; as anything else it will not be taken.
+        about: what the content belongs to; it enters the checksum, so that a file is valid for this only.
     """
     with path.open("r+b") as file:
         size = file.seek(0, 2)
@@ -32,10 +34,14 @@ def append_checksum(path: Path, about: str) -> None:
 
 
 def has_checksum(path: Path, about: str) -> bool:
-    """Return whether a file is there and is, to the last bit, what was sealed as ``about``.
+    """Return whether a file exists and ends with the checksum of its content.
+
+    Args:
+        path: the file.
+        about: what the content belongs to, as given to :func:`append_checksum`.
 
     Raises:
-        OSError: the file is there and cannot be read.
+        OSError: the file exists and cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -46,10 +52,10 @@ def has_checksum(path: Path, about: str) -> bool:
 
 
 def _digest(file: BinaryIO, size: int, about: str) -> bytes:
-    """Return the checksum of the first bytes of a file, whose position is then behind them."""
+    """Return the checksum of the first ``size`` bytes of a file; the file's position is behind them then."""
     digest = xxhash.xxh3_128(about.encode())
     file.seek(0)
-    while size and (piece := file.read(min(size, _AT_ONCE))):
-        digest.update(piece)
-        size -= len(piece)
+    while size and (chunk := file.read(min(size, _CHUNK))):
+        digest.update(chunk)
+        size -= len(chunk)
     return digest.digest()

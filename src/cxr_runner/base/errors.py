@@ -1,4 +1,4 @@
-"""The two ways in which the world outside the program may be at fault."""
+"""Errors that are not the program's fault: mistakes of the user, unreadable images, runs that cannot be finished."""
 
 import json
 import sys
@@ -6,14 +6,14 @@ from pathlib import Path
 
 
 class UserError(Exception):
-    """A mistake that the user can mend: the command prints its one line and exits with code 2.
+    """A mistake that the user can correct: the command prints its one line and exits with code 2.
 
     Args:
-        message: one line that names the key, the value given and what is valid.
+        message: one line that names the key, the given value and what is valid.
     """
 
     def __init__(self, message: str) -> None:
-        """Keep the message to one line, whatever the value that it quotes."""
+        """Join the message to one line: a value that it quotes may have several."""
         super().__init__(" ".join(message.splitlines()))
 
     @classmethod
@@ -21,11 +21,11 @@ class UserError(Exception):
         """Build the usual message, ``key=value: valid``.
 
         Args:
-            key: the configuration key in dotted form, e.g. ``model.hidden``.
-            value: what was given.
+            key: configuration key in dotted form, e.g. ``model.hidden``.
+            value: value as given.
             valid: what would have been valid, as a phrase.
         """
-        shown = json.dumps(value) if value is None or isinstance(value, bool) else value  # as YAML spells them
+        shown = json.dumps(value) if value is None or isinstance(value, bool) else value  # as in YAML
         return cls(f"{key}={shown}: {valid}")
 
 
@@ -34,26 +34,26 @@ class BadImageError(Exception):
 
 
 class UnavailableImageError(BadImageError):
-    """An image that cannot be read now but may be another time: permissions, a network drive."""
+    """An image that cannot be read now, and perhaps can be later: permissions, a network drive."""
 
 
 class RunFailedError(Exception):
-    """A run that could not be finished; its directory says why, and the command exits with code 1."""
+    """A run that could not be finished; its ``status.json`` says why, and the command exits with code 1."""
 
 
 class DivergedError(RunFailedError):
-    """A run whose numbers have left the range of floating point: the learning rate is at fault, not the world."""
+    """A run whose numbers left the range of floating point: the learning rate is too high."""
 
 
 def user_path(key: str, value: str) -> Path:
-    """Return a path that a user gave, absolute, with ``~`` expanded.
+    """Return a path from the configuration as an absolute path, with ``~`` expanded.
 
     Args:
-        key: the configuration key that it was given for.
-        value: as given.
+        key: configuration key of the path.
+        value: path as given.
 
     Raises:
-        UserError: there is no such user.
+        UserError: the path names the home of a user who does not exist.
     """
     try:
         return Path(value).expanduser().absolute()
@@ -62,5 +62,5 @@ def user_path(key: str, value: str) -> Path:
 
 
 def print_error(command: str, error: Exception) -> None:
-    """Tell people of an error, in one line that names the command."""
+    """Print an error to standard error, in one line that names the command."""
     print(f"{command}: {error}", file=sys.stderr)

@@ -1,16 +1,18 @@
-"""HTML pages filled in from templates; every text in them is escaped."""
+"""HTML pages from Jinja templates; every text in them is escaped."""
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # jinja2 is imported when there is a page to write
     from jinja2 import Environment
 
 
 def template_environment(package: str) -> "Environment":
-    """Return how templates are read and filled in: all texts are escaped, the style is the same on all pages.
+    """Return the Jinja environment of a package's templates; ``style.css`` is the same for all packages.
+
+    Texts are escaped, and a name that a template uses and nobody passes is an error.
 
     Args:
-        package: that holds the ``templates``.
+        package: package with a folder ``templates``, in dotted form.
     """
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 

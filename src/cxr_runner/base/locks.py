@@ -1,4 +1,4 @@
-"""One process at a time. The locks are the operating system's, which takes them back from a process that dies."""
+"""File locks, one process at a time. They are the operating system's, which frees the locks of a process that dies."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,15 +12,15 @@ from cxr_runner.base.progress import Reporter
 
 @contextmanager
 def hold_lock(path: Path, doing: str, reporter: Reporter) -> Iterator[None]:
-    """Keep other processes out; where another one is inside, say so and wait for it.
+    """Hold a lock; where another process holds it, say so and wait.
 
     Args:
-        path: the file of the lock, which stays.
+        path: path of the lock file, which stays.
         doing: what the other process does, e.g. ``decodes the same images``.
         reporter: told of the wait.
 
     Raises:
-        OSError: the file cannot be made.
+        OSError: the lock file cannot be created.
     """
     lock = FileLock(path)
     try:
@@ -36,13 +36,13 @@ def hold_lock(path: Path, doing: str, reporter: Reporter) -> Iterator[None]:
 
 @contextmanager
 def locked_folder(folder: Path) -> Iterator[None]:
-    """Have one process at a time write to a folder, cleared of what those that were killed there have left.
+    """Hold the lock of a folder, and remove the temporary files of killed processes from it.
 
     Args:
-        folder: made where it is missing.
+        folder: folder to write to; created where it is missing.
 
     Raises:
-        OSError: it cannot be made or written to.
+        OSError: the folder cannot be created or written to.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with hold_lock(folder / ".lock", "writes to the same folder", Reporter()):

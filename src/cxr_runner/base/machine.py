@@ -1,4 +1,4 @@
-"""The machine, and what of it this process may use: processor, cores, memory, operating system."""
+"""The machine: processor, operating system, and the cores and the memory that this process may use."""
 
 import ctypes
 import math
@@ -11,14 +11,14 @@ from typing import Any
 
 
 def describe_machine(root: Path = Path("/")) -> dict[str, Any]:
-    """Describe what a run computes on, ready for JSON; it takes no other process.
+    """Describe the machine, ready for JSON; no other process is started for it.
 
     Args:
-        root: below which ``proc`` and ``sys`` are looked for.
+        root: folder with ``proc`` and ``sys``.
 
     Returns:
-        ``cpu``: the model of the processor; ``cores`` and ``memory``, in bytes: what this process may use, the latter
-        None where the system does not tell; ``system``: the operating system.
+        ``cpu``: model of the processor; ``cores``: number of cores that this process may use; ``memory``: bytes that it
+        may use, None where the system does not say; ``system``: operating system.
     """
     memory = memory_bytes(root)
     return {
@@ -30,18 +30,18 @@ def describe_machine(root: Path = Path("/")) -> dict[str, Any]:
 
 
 def num_cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def memory_bytes(root: Path = Path("/")) -> float:
-    """Return how much memory this process may use: the machine's, or less in a container or a job of a cluster.
+    """Return how much memory this process may use: the machine's, or less in a container or on a cluster.
 
     Args:
-        root: below which ``proc`` and ``sys`` are looked for.
+        root: folder with ``proc`` and ``sys``.
 
     Returns:
-        bytes; infinity where the system does not tell.
+        Bytes; infinity where the system does not say.
     """
     limits = list(_cgroup_limits(root))
     if hasattr(os, "sysconf"):
@@ -50,7 +50,7 @@ def memory_bytes(root: Path = Path("/")) -> float:
 
 
 def _cgroup_limits(root: Path) -> Iterator[int]:
-    """Yield the limits in bytes of the control groups this process is in; their parents' hold for them too.
+    """Yield the limits, in bytes, of the control groups of this process and of the groups above them, which hold too.
 
     Source: cgroups(7); ``memory.max`` of version 2, ``memory.limit_in_bytes`` of version 1.
     """
@@ -65,11 +65,12 @@ def _cgroup_limits(root: Path) -> Iterator[int]:
         group = Path(path.lstrip("/"))
         for folder in (group, *group.parents):
             limit = _read(top / folder / name).strip()
-            if limit.isdecimal():  # "max" stands for none
+            if limit.isdecimal():  # "max" means no limit
                 yield int(limit)
 
 
 def _cpu_name(root: Path) -> str:
+    """Return the model of the processor, or its architecture where the system does not say."""
     for line in _read(root / "proc/cpuinfo").splitlines():
         key, _, value = line.partition(":")
         if key.strip() == "model name" and value.strip():
@@ -79,14 +80,15 @@ def _cpu_name(root: Path) -> str:
 
 
 def _sysctl(name: str) -> str:
-    """Ask macOS for a text; '' where it has none. Source: sysctlbyname(3)."""
-    ask, buffer = ctypes.CDLL(None).sysctlbyname, ctypes.create_string_buffer(256)
+    """Return a text value of macOS's sysctl; '' where it has none. Source: sysctlbyname(3)."""
+    sysctlbyname, buffer = ctypes.CDLL(None).sysctlbyname, ctypes.create_string_buffer(256)
     size = ctypes.c_size_t(len(buffer))
-    failed = ask(name.encode(), buffer, ctypes.byref(size), None, ctypes.c_size_t(0))
+    failed = sysctlbyname(name.encode(), buffer, ctypes.byref(size), None, ctypes.c_size_t(0))
     return "" if failed else buffer.value.decode("utf-8", "replace")
 
 
 def _read(path: Path) -> str:
+    """Return the text of a file; '' where it cannot be read."""
     try:
         return path.read_text("utf-8", "replace")
     except OSError:

@@ -1,4 +1,4 @@
-"""What a person sees while work goes on: a bar on a terminal, plain lines elsewhere."""
+"""Progress of work: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -21,57 +21,57 @@ Advance = Callable[[], None]
 Mode = Literal["auto", "bar", "lines", "none"]
 
 
-class EpochFigures(Protocol):
-    """What is shown of an epoch."""
+class EpochSummary(Protocol):
+    """The numbers of an epoch that are shown."""
 
     @property
     def epoch(self) -> int:
-        """Its number, counted from 1."""
+        """Number of the epoch, counted from 1."""
 
     @property
     def train_loss(self) -> float:
-        """Mean over the training images."""
+        """Mean loss over the training images."""
 
     @property
     def val_loss(self) -> float:
-        """Mean over the validation images."""
+        """Mean loss over the validation images."""
 
     @property
     def val_accuracy(self) -> float:
-        """Share of validation images decided rightly."""
+        """Share of validation images that are classified correctly."""
 
     @property
     def seconds(self) -> float:
-        """How long it took."""
+        """Duration of the epoch."""
 
 
 class Reporter:
-    """Says nothing; the parent of those that do."""
+    """Shows nothing; base class of the reporters that do."""
 
     def line(self, text: str) -> None:
-        """Print a line for the user to keep."""
+        """Print a line that stays on the screen."""
 
     @contextmanager
     def steps(self, description: str, total: int) -> Iterator[Advance]:
-        """Follow work of ``total`` steps; the context gives a function to call after each step."""
+        """Show work of ``total`` steps; the context gives a function to call after each step."""
         yield lambda: None
 
     @contextmanager
     def training(
         self, num_epochs: int, num_batches: int, first_epoch: int, num_members: int
     ) -> Iterator["TrainingReporter"]:
-        """Follow the training of a stack of runs from ``first_epoch`` (counted from 1) on."""
+        """Show the training of a stack of runs from ``first_epoch`` (counted from 1) on."""
         yield TrainingReporter()
 
 
 class TrainingReporter:
-    """Says nothing of the epochs; the parent of those that do."""
+    """Shows nothing of the epochs; base class of those that do."""
 
     def batch(self, num_members: int) -> None:
-        """One more batch is done, of so many members."""
+        """Count one more batch of each of ``num_members`` members."""
 
-    def epoch(self, summaries: Sequence[EpochFigures]) -> None:
-        """One more epoch is done, of these members."""
+    def epoch(self, summaries: Sequence[EpochSummary]) -> None:
+        """Count one more epoch, of these members."""
 
 
 class LineReporter(Reporter):
@@ -83,7 +83,7 @@ class LineReporter(Reporter):
 
     @contextmanager
     def steps(self, description: str, total: int) -> Iterator[Advance]:
-        """Say that the work begins."""
+        """Print that the work begins."""
         self.line(f"{description}: {total:,} ...")
         yield lambda: None
 
@@ -99,11 +99,11 @@ class _EpochLines(TrainingReporter):
     def __init__(self, num_epochs: int) -> None:
         self.num_epochs = num_epochs
 
-    def epoch(self, summaries: Sequence[EpochFigures]) -> None:
+    def epoch(self, summaries: Sequence[EpochSummary]) -> None:
         if summaries:
             seconds = sum(summary.seconds for summary in summaries)
             epoch = max(summary.epoch for summary in summaries)
-            print(f"epoch {epoch:>3}/{self.num_epochs}  {_figures(summaries)}  {seconds:.2f} s", flush=True)
+            print(f"epoch {epoch:>3}/{self.num_epochs}  {_numbers(summaries)}  {seconds:.2f} s", flush=True)
 
 
 class BarReporter(Reporter):
@@ -128,16 +128,16 @@ class BarReporter(Reporter):
     def training(
         self, num_epochs: int, num_batches: int, first_epoch: int, num_members: int
     ) -> Iterator[TrainingReporter]:
-        """Show a bar over all batches of all epochs, with the last epoch's figures."""
-        with self._progress(TextColumn("{task.fields[figures]}")) as progress:
+        """Show a bar over all batches of all epochs, with the numbers of the last epoch."""
+        with self._progress(TextColumn("{task.fields[numbers]}")) as progress:
             yield _EpochBar(progress, num_epochs, num_batches, first_epoch, num_members)
 
-    def _progress(self, figures: MofNCompleteColumn | TextColumn) -> Progress:
+    def _progress(self, numbers: MofNCompleteColumn | TextColumn) -> Progress:
         return Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
-            figures,
+            numbers,
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
@@ -150,14 +150,10 @@ class _EpochBar(TrainingReporter):
     def __init__(
         self, progress: Progress, num_epochs: int, num_batches: int, first_epoch: int, num_members: int
     ) -> None:
-        self.progress, self.num_epochs, self.num_batches, self.num_members = (
-            progress,
-            num_epochs,
-            num_batches,
-            num_members,
-        )
+        self.progress, self.num_members = progress, num_members
+        self.num_epochs, self.num_batches = num_epochs, num_batches
         total, done = num_epochs * num_batches * num_members, (first_epoch - 1) * num_batches * num_members
-        self.task = progress.add_task("", total=total, completed=done, figures="")
+        self.task = progress.add_task("", total=total, completed=done, numbers="")
         self.batches_of_epoch = 0  # of all members together
         self.current = first_epoch
         self._describe()
@@ -167,14 +163,14 @@ class _EpochBar(TrainingReporter):
         self._describe()
         self.progress.advance(self.task, num_members)
 
-    def epoch(self, summaries: Sequence[EpochFigures]) -> None:
+    def epoch(self, summaries: Sequence[EpochSummary]) -> None:
         if not summaries:
             return
         self.current, self.num_members, self.batches_of_epoch = self.current + 1, len(summaries), 0
-        # What is left is left for fewer members, where some have stopped.
-        left = (self.num_epochs - self.current + 1) * self.num_batches * len(summaries)
+        # Members that have stopped early take no part in the remaining epochs.
+        remaining = (self.num_epochs - self.current + 1) * self.num_batches * len(summaries)
         completed = self.progress.tasks[self.task].completed
-        self.progress.update(self.task, figures=_figures(summaries), total=completed + left)
+        self.progress.update(self.task, numbers=_numbers(summaries), total=completed + remaining)
 
     def _describe(self) -> None:
         text = f"epoch {min(self.current, self.num_epochs)}/{self.num_epochs}"
@@ -184,11 +180,11 @@ class _EpochBar(TrainingReporter):
 
 
 def make_reporter(mode: Mode) -> Reporter:
-    """Choose how to report progress.
+    """Return the reporter for a mode.
 
     Args:
-        mode: ``auto`` takes the bar when standard output is a terminal and lines otherwise, as in processes that a
-            launcher started beside each other: bars would wipe each other out.
+        mode: ``bar``, ``lines``, ``none``, or ``auto``: the bar when standard output is a terminal, and lines otherwise
+            and in the processes of a launcher, whose bars would overwrite each other.
     """
     if mode == "none":
         return Reporter()
@@ -198,8 +194,8 @@ def make_reporter(mode: Mode) -> Reporter:
     return LineReporter()
 
 
-def _figures(summaries: Sequence[EpochFigures]) -> str:
-    """Return the figures of an epoch: of one run, or their range over several."""
+def _numbers(summaries: Sequence[EpochSummary]) -> str:
+    """Return the numbers of an epoch: those of one run, or their range over several."""
     if len(summaries) == 1:
         (summary,) = summaries
         losses = f"train loss {summary.train_loss:.4f}  val loss {summary.val_loss:.4f}"

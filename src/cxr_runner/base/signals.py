@@ -1,4 +1,4 @@
-"""SIGTERM, with which batch systems end a job, taken as Ctrl-C: what is under way is put in order first."""
+"""SIGTERM, with which batch systems end a process, handled like Ctrl-C: the run saves its state before it ends."""
 
 import signal
 import threading
@@ -8,14 +8,14 @@ from typing import NoReturn
 
 
 def interrupt_on_sigterm() -> None:
-    """Have SIGTERM interrupt this process."""
+    """Make SIGTERM raise KeyboardInterrupt in this process from now on."""
     signal.signal(signal.SIGTERM, _interrupt)
 
 
 @contextmanager
 def interrupting_on_sigterm() -> Iterator[None]:
-    """Have SIGTERM interrupt this process for a while, where that can be had: in its main thread."""
-    if threading.current_thread() is not threading.main_thread():
+    """Make SIGTERM raise KeyboardInterrupt inside the context; no effect outside the main thread."""
+    if threading.current_thread() is not threading.main_thread():  # Python sets signal handlers there only
         yield
         return
     before = signal.signal(signal.SIGTERM, _interrupt)
@@ -26,5 +26,5 @@ def interrupting_on_sigterm() -> Iterator[None]:
 
 
 def _interrupt(*_: object) -> NoReturn:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once: a second one must not disturb the writing of checkpoints
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second SIGTERM must not disturb the writing of checkpoints
     raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""Tables as files: CSV with all digits, Markdown and LaTeX (booktabs) as people read them."""
+"""Tables as files: CSV with all digits, Markdown and LaTeX (booktabs) for people."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,15 +13,15 @@ _LATEX_NOTE = "% Needs \\usepackage{booktabs}. Not for clinical use.\n"
 
 @dataclass(frozen=True)
 class Table:
-    """A table in its two forms.
+    """A table in two forms, for programs and for people.
 
     Attributes:
-        name: of its files, without ending.
-        caption: what it shows, in a sentence or two.
-        data: with all digits and the names of the API.
-        shown: texts under headings for people, in the same order of rows.
-        texts: the headings of the columns of ``shown`` that hold words; all others hold numbers.
-        title: where one stands above it, '' for none.
+        name: name of its files, without suffix.
+        caption: caption of one or two sentences.
+        data: numbers with all digits, under the names of the API.
+        shown: texts under headings for people, with the rows in the same order.
+        texts: headings of those columns of ``shown`` that hold words; all others hold numbers.
+        title: heading above the table; '' for none.
     """
 
     name: str
@@ -39,11 +39,11 @@ class Table:
 
     @property
     def numeric(self) -> list[bool]:
-        """Of every column of ``shown`` whether it holds numbers: these are aligned to the right, and sorted as such."""
+        """Whether each column of ``shown`` holds numbers, which are right-aligned and sorted by value."""
         return [heading not in self.texts for heading in self.shown.columns]
 
     def suffixed(self, suffix: str) -> "Table":
-        """Return the same table under a name with a suffix."""
+        """Return the same table with a suffix to its name."""
         return replace(self, name=self.name + suffix)
 
     def markdown(self) -> str:
