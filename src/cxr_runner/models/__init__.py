@@ -1,1 +1,1 @@
-"""The networks: the study's three families and modern yardsticks."""
+"""The networks: the study's three families, and a modern one to compare with."""

@@ -1,4 +1,4 @@
-"""Torchvision's networks, as modern yardsticks beside the study's models."""
+"""Torchvision's networks, to compare the study's models with."""
 
 import hashlib
 from pathlib import Path
@@ -16,21 +16,21 @@ class ResNet18(nn.Module):
     """Torchvision's ResNet-18 with one input channel and one output."""
 
     def __init__(self) -> None:
-        """Build the layers; weights are random."""
+        """Build the layers with random weights."""
         super().__init__()
-        import torchvision  # here, because it takes long to import and no other model needs it
+        import torchvision  # here: it takes long to import and no other model needs it
 
         self.backbone = torchvision.models.resnet18(num_classes=1)
         self.backbone.conv1 = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map images to logits."""
+        """Map images, float [batch, 1, side, side], to logits, float [batch]."""
         logits: Tensor = self.backbone(images)
         return logits.squeeze(1)
 
 
 def initial_weights_digest(config: AnyModelConfig) -> str:
-    """Return the hex SHA-256 of the file of initial weights, '' for a model that starts at random."""
+    """Return the hex SHA-256 of the file of initial weights; '' for a model whose weights are random."""
     if not isinstance(config, ResNet18Config) or config.weights is None:
         return ""
     with user_path("model.weights", config.weights).open("rb") as file:
@@ -38,7 +38,15 @@ def initial_weights_digest(config: AnyModelConfig) -> str:
 
 
 def load_backbone(model: ResNet18, path: Path) -> None:
-    """Load weights of torchvision's ResNet-18, adapting the three-channel input; the output layer stays random."""
+    """Load weights of torchvision's ResNet-18 from a file; the output layer stays random.
+
+    Args:
+        model: model whose weights are replaced.
+        path: safetensors file or PyTorch file; a first layer of three channels is summed to one.
+
+    Raises:
+        UserError: the file cannot be read or does not fit the model.
+    """
     key = "model.weights"
     try:
         if path.suffix == ".safetensors":
@@ -49,12 +57,12 @@ def load_backbone(model: ResNet18, path: Path) -> None:
         raise UserError.for_key(key, path, "no such file") from None
     except (OSError, SafetensorError, RuntimeError, ValueError, EOFError, ImportError) as error:
         raise UserError.for_key(key, path, f"cannot be read as weights ({_first_line(error)})") from None
-    except Exception as error:  # unpickling garbage raises anything
+    except Exception as error:  # unpickling a damaged file can raise anything
         raise UserError.for_key(key, path, f"is no file of weights ({type(error).__name__})") from None
     if not isinstance(weights, dict) or "conv1.weight" not in weights:
         raise UserError.for_key(key, path, "holds no state dict of torchvision's resnet18")
     weights = {name: weight for name, weight in weights.items() if not name.startswith("fc.")}
-    if weights["conv1.weight"].shape[1] == 3:  # grey in all three channels gives the same sum
+    if weights["conv1.weight"].shape[1] == 3:  # of a grey image all three channels are the same
         weights["conv1.weight"] = weights["conv1.weight"].sum(dim=1, keepdim=True)
     try:
         unused = model.backbone.load_state_dict(weights, strict=False).unexpected_keys

@@ -1,4 +1,4 @@
-"""The study's three families of models, layer for layer, and one modern yardstick.
+"""Builds and describes models.
 
 Every model maps images, float [batch, 1, side, side] in [0, 1], to logits, float [batch].
 """
@@ -19,9 +19,9 @@ def build_model(config: AnyModelConfig, image_size: int, seed: int) -> nn.Module
     """Build a model with PyTorch's default initial weights, drawn on the CPU whatever the device will be.
 
     Args:
-        config: which model.
+        config: configuration of the model.
         image_size: side of the square images, in pixels.
-        seed: of the initial weights; the CPU's global random state is left as it was.
+        seed: seed of the initial weights; the CPU's global random state does not change.
 
     Raises:
         UserError: the file of weights cannot be used.
@@ -30,7 +30,7 @@ def build_model(config: AnyModelConfig, image_size: int, seed: int) -> nn.Module
         torch.manual_seed(seed)
         try:
             model = _build(config, image_size)
-        except (MemoryError, RuntimeError):  # torch has no class of its own for what does not fit
+        except (MemoryError, RuntimeError):  # torch raises a plain RuntimeError when memory runs out
             valid = f"at data.image_size={image_size} the model does not fit into this machine's memory"
             raise UserError.for_key("model", config.name, valid) from None
     if isinstance(config, ResNet18Config) and config.weights is not None:
@@ -40,7 +40,7 @@ def build_model(config: AnyModelConfig, image_size: int, seed: int) -> nn.Module
 
 
 def rectified_layers(model: nn.Module) -> list[str]:
-    """Return the names of the layers whose outputs go straight into a ReLU."""
+    """Return the names of the layers whose outputs go straight into a ReLU: those that can have dead units."""
     if isinstance(model, LinearReLU):
         layers = list(model.layer_stack.named_children())
         return [
@@ -50,11 +50,11 @@ def rectified_layers(model: nn.Module) -> list[str]:
         ]
     if isinstance(model, CNN):
         return [name for name, layer in model.named_modules() if isinstance(layer, nn.Conv2d)]
-    return []  # in ResNet-18 batch norm comes between
+    return []  # in ResNet-18 batch norm stands between them
 
 
 def describe_model(config: AnyModelConfig, model: nn.Module) -> str:
-    """Say in a few words which model it is and how many parameters it has."""
+    """Return the model's name, shape and number of parameters, in a few words."""
     match config:
         case CNNConfig():
             shape = f", {config.hidden} filters {config.kernel_size}x{config.kernel_size}"

@@ -5,10 +5,16 @@ from torch.nn.functional import relu
 
 
 class ConvBlock(nn.Sequential):
-    """Conv-ReLU-conv-ReLU-maxpool, as the study draws it."""
+    """Conv-ReLU-conv-ReLU-maxpool, one block of the study's Fig. 8."""
 
     def __init__(self, inputs: int, filters: int, kernel_size: int) -> None:
-        """Build the layers; images keep their size up to the pooling, which halves it."""
+        """Build the layers; convolutions keep the size of an image, the pooling halves it.
+
+        Args:
+            inputs: number of input channels.
+            filters: number of output channels of both convolutions.
+            kernel_size: side of the filters, odd.
+        """
         super().__init__(
             nn.Conv2d(inputs, filters, kernel_size, padding=kernel_size // 2),
             nn.ReLU(),
@@ -20,8 +26,9 @@ class ConvBlock(nn.Sequential):
     def forward(self, images: Tensor) -> Tensor:
         """Map images, float [batch, inputs, side, side], to float [batch, filters, side / 2, side / 2].
 
-        The second ReLU comes after the pooling, where it has a quarter of the work: both are monotone, so that
-        outputs and gradients are the same to the bit. In place, because no convolution needs its output again.
+        The second ReLU is applied after the pooling, where it has a quarter of the work. Both are monotone: outputs and
+        gradients are the same, bit for bit. ReLU works in place, since no convolution needs its output in the backward
+        pass.
         """
         first, _, second, _, pool = self
         features: Tensor = relu(pool(second(relu(first(images), inplace=True))), inplace=True)
@@ -36,7 +43,7 @@ class CNN(nn.Module):
 
         Args:
             image_size: side of the square images, in pixels.
-            hidden: filters of every convolution.
+            hidden: number of filters of every convolution.
             kernel_size: side of the filters, odd; images are padded so that they keep their size.
         """
         super().__init__()
@@ -46,6 +53,6 @@ class CNN(nn.Module):
         self.classifier = nn.Sequential(nn.Flatten(), nn.Linear(hidden * side**2, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map images to logits."""
+        """Map images, float [batch, 1, side, side], to logits, float [batch]."""
         logits: Tensor = self.classifier(self.block_2(self.block_1(images)))
         return logits.squeeze(1)

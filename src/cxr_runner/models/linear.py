@@ -5,18 +5,18 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-_MOST_INPUTS_AT_ONCE = 4096  # of a wide layer
+_MOST_INPUTS_AT_ONCE = 4096  # of a wide layer: so many operands stay in the cache
 
 
 class WideLinear(nn.Linear):
-    """A linear layer of few outputs on very many inputs.
+    """A linear layer with very many inputs and few outputs.
 
-    On a CPU the sums over the inputs are formed piece by piece, as a batch of products whose operands stay in the
-    cache: of one long thin product, forward and backward, the kernels make about half the speed.
+    On a CPU it splits the inputs into pieces and adds up one small product a piece, whose operands stay in the cache.
+    One long thin product takes about twice the time, forward and backward.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
-        """Build the layer; its weights are drawn as those of ``nn.Linear``."""
+        """Build the layer; its weights are initialized as those of ``nn.Linear``."""
         super().__init__(inputs, outputs)
         sizes = range(min(_MOST_INPUTS_AT_ONCE, inputs), 0, -1)
         self.num_pieces = inputs // next(size for size in sizes if inputs % size == 0)
@@ -30,7 +30,7 @@ class WideLinear(nn.Linear):
         return torch.bmm(weights, pieces).sum(dim=0).T + self.bias
 
     def _get_name(self) -> str:
-        return "Linear"  # in print-outs of a model, since it is nothing else
+        return "Linear"  # when a model is printed: the pieces are a detail of the computation
 
 
 class Linear(nn.Module):
@@ -41,14 +41,14 @@ class Linear(nn.Module):
 
         Args:
             image_size: side of the square images, in pixels.
-            layers: number of linear layers, the last one included.
-            hidden: outputs of every layer but the last.
+            layers: number of linear layers, including the last.
+            hidden: number of outputs of every layer but the last.
         """
         super().__init__()
         self.layer_stack = nn.Sequential(nn.Flatten(), *_linear_layers(image_size**2, layers, hidden))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map images to logits."""
+        """Map images, float [batch, 1, side, side], to logits, float [batch]."""
         logits: Tensor = self.layer_stack(images)
         return logits.squeeze(1)
 
@@ -61,10 +61,9 @@ class LinearReLU(nn.Module):
 
         Args:
             image_size: side of the square images, in pixels.
-            layers: number of linear layers, the last one included.
-            hidden: outputs of every layer but the last.
-            output_relu: False leaves out the ReLU after the last layer, which the study has: with it a logit is
-                never negative.
+            layers: number of linear layers, including the last.
+            hidden: number of outputs of every layer but the last.
+            output_relu: whether a ReLU follows the last layer, as in the study: then a logit is never negative.
         """
         super().__init__()
         stack: list[nn.Module] = [nn.Flatten()]
@@ -73,7 +72,7 @@ class LinearReLU(nn.Module):
         self.layer_stack = nn.Sequential(*(stack if output_relu else stack[:-1]))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map images to logits."""
+        """Map images, float [batch, 1, side, side], to logits, float [batch]."""
         logits: Tensor = self.layer_stack(images)
         return logits.squeeze(1)
 
@@ -82,7 +81,7 @@ def first_weight(model: nn.Module) -> Tensor:
     """Return the weights of the first layer of a :class:`Linear` or :class:`LinearReLU`.
 
     Returns:
-        float32 [outputs, pixels], on the CPU wherever the model is.
+        float32 [outputs, pixels], on the CPU whatever the device of the model.
     """
     assert isinstance(model, Linear | LinearReLU)
     first = model.layer_stack[1]
@@ -91,6 +90,7 @@ def first_weight(model: nn.Module) -> Tensor:
 
 
 def _linear_layers(inputs: int, layers: int, hidden: int) -> list[nn.Module]:
+    """Return the linear layers of a model, the first of them wide."""
     widths = [inputs, *[hidden] * (layers - 1), 1]
     first, *others = pairwise(widths)
     return [WideLinear(*first), *(nn.Linear(before, after) for before, after in others)]
