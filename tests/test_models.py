@@ -66,7 +66,7 @@ def test_depth_adds_layers_of_the_same_width():
 
 def test_linear_relu_never_answers_below_zero_unless_asked_to():
     images = torch.rand(200, 1, 8, 8)
-    config = LinearReLUConfig("linear_relu", 2, 10, True, 1e-4)
+    config = LinearReLUConfig("linear_relu", 2, 10, True)
     for seed in range(5):
         assert build_model(config, 8, seed)(images).min() >= 0
     without = LinearReLU(8, 2, 10, output_relu=False)
@@ -84,7 +84,7 @@ def test_cnn_takes_any_size_and_both_kernels(kernel_size, image_size):
 
 
 def test_the_seed_decides_the_weights_and_leaves_the_global_state_alone():
-    config = LinearConfig("linear", 2, 10, 1e-4)
+    config = LinearConfig("linear", 2, 10)
     before = torch.random.get_rng_state()
     first, again, other = (build_model(config, 8, seed) for seed in (1, 1, 2))
     assert torch.equal(torch.random.get_rng_state(), before)
@@ -95,12 +95,12 @@ def test_the_seed_decides_the_weights_and_leaves_the_global_state_alone():
 def test_initial_weights_are_those_of_plain_pytorch():
     torch.manual_seed(3)
     plain = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10), torch.nn.Linear(10, 1))
-    ours = build_model(LinearConfig("linear", 2, 10, 1e-4), 8, 3)
+    ours = build_model(LinearConfig("linear", 2, 10), 8, 3)
     assert torch.equal(ours.layer_stack[2].weight, plain[2].weight)
 
 
 def test_describe_model_counts_the_parameters():
-    config = CNNConfig("cnn", 10, 3, 1e-2)
+    config = CNNConfig("cnn", 10, 3)
     assert describe_model(config, build_model(config, 640, 0)) == "cnn, 10 filters 3x3, 258,831 parameters"
 
 
@@ -109,7 +109,7 @@ def test_resnet18_starts_from_a_file_of_rgb_weights(tmp_path):
                ResNet18().backbone.state_dict().items()}  # fmt: skip
     weights["conv1.weight"] = torch.rand(64, 3, 7, 7)
     save_file(weights, tmp_path / "weights.safetensors")
-    model = build_model(ResNet18Config("resnet18", str(tmp_path / "weights.safetensors"), 1e-2), 64, 0)
+    model = build_model(ResNet18Config("resnet18", str(tmp_path / "weights.safetensors")), 64, 0)
     assert torch.allclose(model.backbone.conv1.weight, weights["conv1.weight"].sum(1, keepdim=True))
     assert torch.equal(model.backbone.layer1[0].conv1.weight, weights["layer1.0.conv1.weight"])
     assert not torch.equal(model.backbone.fc.weight, weights["fc.weight"])
@@ -128,7 +128,7 @@ def test_useless_weights_are_refused_in_one_line(tmp_path, name, content, compla
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=complaint) as caught:
-        build_model(ResNet18Config("resnet18", str(tmp_path / name), 1e-2), 64, 0)
+        build_model(ResNet18Config("resnet18", str(tmp_path / name)), 64, 0)
     assert str(caught.value).startswith("model.weights=")
     assert "\n" not in str(caught.value)
 
@@ -136,7 +136,7 @@ def test_useless_weights_are_refused_in_one_line(tmp_path, name, content, compla
 def test_weights_of_another_model_are_refused(tmp_path):
     save_file({"conv1.weight": torch.rand(64, 1, 7, 7), "stranger": torch.rand(2)}, tmp_path / "w.safetensors")
     with pytest.raises(UserError, match="unknown weight stranger"):
-        build_model(ResNet18Config("resnet18", str(tmp_path / "w.safetensors"), 1e-2), 64, 0)
+        build_model(ResNet18Config("resnet18", str(tmp_path / "w.safetensors")), 64, 0)
 
 
 @pytest.mark.parametrize(("inputs", "num_pieces"), [(3 * 4096, 3), (61 * 97, 61), (10, 1)])
