@@ -18,7 +18,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 from cxr_runner.artifacts.rundir import find_runs
 from cxr_runner.base.errors import RunFailedError, UserError
 from cxr_runner.config.schema import from_hydra, split_seeds
-from cxr_runner.experiment.sweep import run_experiments, train
+from cxr_runner.experiment.sweep import run_sweep, train
 from cxr_runner.models.cnn import CNN
 from cxr_runner.models.linear import LinearReLU
 from cxr_runner.training.diagnosis import images_at_once
@@ -233,8 +233,8 @@ def test_a_failed_run_keeps_no_model_in_memory_for_the_rest_of_a_sweep(tmp_path,
             raise ValueError("a chain of errors") from error
 
     monkeypatch.setattr("cxr_runner.experiment.stack.train_epoch", fail)
-    outcomes = run_experiments([_config(tmp_path, "model=cnn", *PHANTOM)])
-    assert isinstance(outcomes[0], ValueError)
+    outcomes = run_sweep([_config(tmp_path, "model=cnn", *PHANTOM)])
+    assert isinstance(outcomes[0].error, ValueError)
     assert alive[0]() is None
 
 
@@ -325,7 +325,7 @@ def test_gram_space_where_it_is_not_valid_is_the_users_mistake(tmp_path):
 
 
 def test_weights_that_do_not_give_the_engines_logits_fail_the_run(tmp_path, monkeypatch):
-    monkeypatch.setattr("cxr_runner.experiment.stack.largest_disagreements", lambda *_: [10.0])
+    monkeypatch.setattr("cxr_runner.experiment.evaluation.largest_disagreements", lambda *_: [10.0])
     with pytest.raises(RunFailedError, match="differ by 10 from those of engine=gram"):
         _run(tmp_path, *PHANTOM)
 
@@ -382,7 +382,7 @@ def test_a_cnn_computes_few_large_images_at_once_on_a_cpu(tmp_path, device, larg
 
 
 def test_a_run_on_a_cpu_computes_as_few_images_at_once_in_all_that_it_does(tmp_path, monkeypatch):
-    monkeypatch.setattr("cxr_runner.training.diagnosis._CNN_PIXELS_AT_ONCE", 3 * 16**2)
+    monkeypatch.setattr("cxr_runner.training.pixel._CNN_PIXELS_AT_ONCE", 3 * 16**2)
     seen, forward = set(), CNN.forward
     monkeypatch.setattr(CNN, "forward", lambda self, images: seen.add(len(images)) or forward(self, images))
     _run(tmp_path, "model=cnn", "device=cpu", *PHANTOM)
@@ -422,7 +422,7 @@ def test_each_device_of_a_sweep_gets_a_gram_space_of_its_own_and_one_is_there_at
 
     other = torch.device("cpu:0")  # the CPU too, but by a name of its own
     monkeypatch.setattr(
-        "cxr_runner.experiment.sweep.choose_device", lambda name: other if name == "cuda" else torch.device("cpu")
+        "cxr_runner.experiment.plan.choose_device", lambda name: other if name == "cuda" else torch.device("cpu")
     )
     monkeypatch.setattr("cxr_runner.experiment.sweep.GramSpace", Watched)
     train([_config(tmp_path, f"device={name}", f"seed={seed}", *PHANTOM) for seed, name in enumerate(["cpu", "cuda"])])
@@ -432,11 +432,11 @@ def test_each_device_of_a_sweep_gets_a_gram_space_of_its_own_and_one_is_there_at
 def test_no_stack_opens_more_files_than_a_process_may(tmp_path, monkeypatch):
     sizes = []
 
-    def fail(jobs, *_):
-        sizes.append(len(jobs))
-        return {job: RunFailedError("not trained") for job in jobs}
+    def fail(runs, *_):
+        sizes.append(len(runs))
+        return {run.files.path: RunFailedError("not trained") for run in runs}
 
     monkeypatch.setattr("cxr_runner.experiment.sweep.train_stack", fail)
-    run_experiments(split_seeds(_config(tmp_path, "seeds=300", *PHANTOM)))
+    run_sweep(split_seeds(_config(tmp_path, "seeds=300", *PHANTOM)))
     assert sum(sizes) == 300
     assert max(sizes) <= 128

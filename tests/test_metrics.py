@@ -3,13 +3,16 @@
 import numpy as np
 import pytest
 import torch
+import torchmetrics.functional.classification  # noqa: F401 - takes longer than hypothesis allows a test
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from sklearn import metrics as reference
-from torchmetrics.functional import classification
 
-from cxr_runner.training.metrics import compute_metrics, decide, is_collapsed
+from cxr_runner.artifacts.metrics import COUNTS, METRICS
+from cxr_runner.stats import scores
+from cxr_runner.stats.thresholds import reliability
+from cxr_runner.training.metrics import FORMULAS, compute_metrics, decide, is_collapsed
 
 
 @st.composite
@@ -41,22 +44,28 @@ def _check_against_scikit_learn(logits, labels):
 
 
 @given(_predictions(-30, 30))
-def test_metrics_equal_torchmetrics(predictions):
-    logits, labels = map(torch.from_numpy, predictions)
-    ours = compute_metrics(logits, labels, batch_size=32)
-    decisions, probabilities = (logits > 0).long(), logits.double().sigmoid()
-    # It wants numbers from 0 to 1, and a sigmoid makes ties where there are none, and breaks others by its last bit.
-    ranks = (torch.unique(logits, return_inverse=True)[1].double() + 1) / len(logits)
-    expected = {
-        "precision": classification.binary_precision(decisions, labels),
-        "recall": classification.binary_recall(decisions, labels),
-        "specificity": classification.binary_specificity(decisions, labels),
-        "f1": classification.binary_f1_score(decisions, labels),
-        "auroc": classification.binary_auroc(ranks, labels),
-        "auprc": classification.binary_average_precision(ranks, labels),
-        "ece": classification.binary_calibration_error(probabilities, labels, n_bins=15, norm="l1"),
+def test_the_formulas_that_resample_give_what_torchmetrics_gives(predictions):
+    logits, labels = predictions
+    metrics = compute_metrics(*map(torch.from_numpy, predictions), batch_size=32)
+    decisions, probabilities = logits > 0, 1 / (1 + np.exp(-logits.astype(np.float64)))
+    vectorised = {
+        "accuracy": scores.accuracy(decisions, labels),
+        "recall": scores.sensitivity(decisions, labels),
+        "specificity": scores.specificity(decisions, labels),
+        "f1": scores.f1(decisions, labels),
+        "auroc": scores.auroc(logits, labels),
+        "auprc": scores.auprc(logits, labels),
+        "brier": scores.brier(probabilities, labels),
+        "ece": reliability(probabilities, labels).ece,
     }
-    assert {key: ours[key] for key in expected} == pytest.approx({k: v.item() for k, v in expected.items()}, abs=1e-6)
+    expected = {key: float(value) for key, value in vectorised.items()}
+    assert {key: metrics[key] for key in expected} == pytest.approx(expected, abs=1e-6)
+
+
+def test_every_metric_of_the_list_has_a_formula_and_the_other_way_round():
+    assert list(FORMULAS) == [metric.key for metric in METRICS]
+    metrics = compute_metrics(torch.tensor([-1.0, 1.0]), torch.tensor([0, 1]), 1)
+    assert list(metrics) == [*FORMULAS, *COUNTS]
 
 
 @given(_predictions(-50, 50))

@@ -16,32 +16,32 @@ class Metric:
         words: for people, in tables and figures.
         better: which way is better.
         decimals: that are shown.
-        required: whether a run without it is left out of reports; False for what older runs lack.
-        headline: whether it is among the few that stand in summaries.
+        required: whether a run without it is of no use to a report and left out; what older runs lack is an empty cell.
+        headline: position among the few that stand in summaries, from 1; 0 for the others.
     """
 
     key: str
     words: str
     better: Literal["higher", "lower"] = "higher"
     decimals: int = 3
-    required: bool = True
-    headline: bool = False
+    required: bool = False
+    headline: int = 0
 
 
 METRICS = (
-    Metric("accuracy", "accuracy", headline=True),
-    Metric("accuracy_batch_mean", "batch mean", headline=True),
-    Metric("precision", "precision", headline=True),
-    Metric("recall", "recall", headline=True),
+    Metric("accuracy", "accuracy", required=True, headline=1),
+    Metric("accuracy_batch_mean", "batch mean", headline=2),
+    Metric("precision", "precision", headline=4),
+    Metric("recall", "recall", headline=5),
     Metric("specificity", "specificity"),
-    Metric("f1", "F1", headline=True),
-    Metric("auroc", "AUROC", headline=True),
+    Metric("f1", "F1", headline=3),
+    Metric("auroc", "AUROC", headline=6),
     Metric("auprc", "AUPRC"),
     Metric("brier", "Brier", better="lower"),
     Metric("ece", "ECE", better="lower"),
 )
 COUNTS = ("tp", "fp", "fn", "tn", "n")  # the confusion matrix, and the images
-HEADLINE = tuple(metric for metric in METRICS if metric.headline)
+HEADLINE = tuple(sorted((metric for metric in METRICS if metric.headline), key=lambda metric: metric.headline))
 
 
 def metric(key: str) -> Metric:

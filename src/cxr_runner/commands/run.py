@@ -2,17 +2,20 @@
 
 import json
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from cxr_runner.base.errors import RunFailedError, UserError, print_error
+from cxr_runner.base.output import OutputClosedError, interrupting_output
 from cxr_runner.base.signals import interrupting_on_sigterm
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+    from cxr_runner.config.schema import RunConfig
 
 
 _KINDS: dict[str, type[UserError | RunFailedError]] = {kind.__name__: kind for kind in (UserError, RunFailedError)}
@@ -91,32 +94,31 @@ class Task:
             stop the sweep that it is part of, whatever the reason.
         """
         try:
-            with interrupting_on_sigterm():  # in a process of its own too, whose libraries would pass over the signal
-                values = self._train(configs)
-        except BrokenPipeError:  # the reader, such as head, has seen enough
+            # In a process of its own too, whose libraries would pass over the signal.
+            with interrupting_on_sigterm(), interrupting_output():
+                jobs = [self._read(config) for config in configs]  # before torch: a mistake is answered at once
+                runs = [run for job in jobs for run in job]
+                outcomes: Iterator[float] = iter(())
+                if runs:
+                    from cxr_runner.experiment.sweep import run_sweep
+
+                    swept = run_sweep(runs, self.failures.add)
+                    self.idle = all(isinstance(outcome.error, UserError) for outcome in swept)
+                    outcomes = iter([outcome.accuracy for outcome in swept])
+                values = [_mean([next(outcomes) for _ in job]) for job in jobs]
+        except OutputClosedError:  # an interruption like any other
             raise KeyboardInterrupt from None
         return values if len(values) > 1 else values[0]
 
-    def _train(self, configs: Sequence["DictConfig"]) -> list[float]:
-        from cxr_runner.config.schema import RunConfig, from_hydra, split_seeds
+    def _read(self, config: "DictConfig") -> "list[RunConfig]":
+        """Return the runs of a job, one for every seed; none where there is a mistake in its configuration."""
+        from cxr_runner.config.schema import from_hydra, split_seeds
 
-        jobs: list[list[RunConfig]] = []
-        for config in configs:  # before torch is imported: a mistake is answered at once
-            try:
-                jobs.append(split_seeds(from_hydra(config)))
-            except UserError as error:
-                self.failures.add(error)
-                jobs.append([])
-        runs = [run for job in jobs for run in job]
-        if not runs:
-            return [float("nan")] * len(jobs)
-
-        from cxr_runner.experiment.sweep import run_experiments
-
-        results = run_experiments(runs, self.failures.add)
-        self.idle = all(isinstance(result, UserError) for result in results)
-        outcomes = iter(results)
-        return [_mean([next(outcomes) for _ in job]) for job in jobs]
+        try:
+            return split_seeds(from_hydra(config))
+        except UserError as error:
+            self.failures.add(error)
+            return []
 
 
 def _is_known(error: Exception, known: Sequence[Exception]) -> bool:
@@ -124,7 +126,6 @@ def _is_known(error: Exception, known: Sequence[Exception]) -> bool:
     return isinstance(error, UserError) and any(str(error) == str(other) for other in known)
 
 
-def _mean(outcomes: Sequence[float | Exception]) -> float:
+def _mean(accuracies: Sequence[float]) -> float:
     """Return the mean of a job's values; nan where a run of it failed, or all of it."""
-    values = [outcome for outcome in outcomes if isinstance(outcome, float)]
-    return sum(values) / len(values) if outcomes and len(values) == len(outcomes) else float("nan")
+    return sum(accuracies) / len(accuracies) if accuracies else float("nan")

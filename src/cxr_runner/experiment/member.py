@@ -1,12 +1,11 @@
 """One run under way: what it needs, where it stands, and its directory, which no other process touches meanwhile."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-import torch
 from torch import nn
 
 from cxr_runner.artifacts.rundir import RunDir
@@ -15,47 +14,42 @@ from cxr_runner.base.errors import RunFailedError, UserError
 from cxr_runner.base.files import write_csv
 from cxr_runner.base.locks import hold_lock
 from cxr_runner.base.progress import Reporter
-from cxr_runner.config.schema import RunConfig
-from cxr_runner.data.dataset import Dataset
+from cxr_runner.experiment.plan import PlannedRun
 from cxr_runner.training.checkpoint import read_checkpoint, write_checkpoint
 from cxr_runner.training.devices import is_out_of_memory
-from cxr_runner.training.engines import Choice
 from cxr_runner.training.loop import Trainer
-
-
-@dataclass(frozen=True, eq=False)
-class Job:
-    """A run that is to be trained: its configuration, and what was found for it.
-
-    Attributes:
-        config: of the run.
-        dataset: its images.
-        device: where it will compute.
-        choice: the engine.
-        files: its directory.
-    """
-
-    config: RunConfig
-    dataset: Dataset
-    device: torch.device
-    choice: Choice
-    files: RunDir
 
 
 @dataclass(eq=False)
 class Member:
-    """A run under way."""
+    """A run while it trains.
 
-    job: Job
+    Attributes:
+        run: what was planned.
+        model: with its initial weights, after training with its final ones.
+        diagnosis: dead units and gradient norms before training.
+        trainer: trains it.
+        status: its ``status.json``.
+        state: where it stood after its last whole epoch, as long as no checkpoint holds that.
+        failure: why it ended before it was finished; None if it did not.
+    """
+
+    run: PlannedRun
     model: nn.Module
+    diagnosis: dict[str, Any]
     trainer: Trainer
     status: Status
-    state: dict[str, Any] | None = None  # after its last whole epoch, as long as no checkpoint holds it
+    state: dict[str, Any] | None = None
+    failure: RunFailedError | None = None
 
     @property
     def files(self) -> RunDir:
         """Its directory."""
-        return self.job.files
+        return self.run.files
+
+    def fail(self, error: RunFailedError) -> None:
+        """End it, and write down why."""
+        self.failure = self.status.failed(error)
 
     def remember(self) -> None:
         """Note where the run stands, for :meth:`save`, which may be called in the middle of the next epoch."""
@@ -68,11 +62,11 @@ class Member:
             write_checkpoint(self.files, self.state)
             self.state = None
 
-    def resume(self, reporter: Reporter) -> RunFailedError | None:
+    def resume(self, reporter: Reporter) -> None:
         """Go on from a checkpoint where there is one; one that cannot be used is set aside, and the run fails."""
         checkpoint = self.files.checkpoint
         if not checkpoint.exists():
-            return None
+            return
         try:
             self.trainer.load_state_dict(read_checkpoint(self.files))
         except Exception as error:  # garbage may raise anything
@@ -80,13 +74,13 @@ class Member:
                 raise
             kept = checkpoint.replace(checkpoint.with_name("checkpoint.damaged.pt")).name
             reason = f"checkpoint.pt is damaged, or of another version, and now called {kept}"
-            return self.status.failed(RunFailedError(f"{reason}; the same command starts over"))
-        reporter.line(f"seed {self.job.config.seed}: resuming after epoch {len(self.trainer.history)}")
-        return None
+            self.fail(RunFailedError(f"{reason}; the same command starts over"))
+            return
+        reporter.line(f"seed {self.run.config.seed}: resuming after epoch {len(self.trainer.history)}")
 
 
 @contextmanager
-def locked(files: RunDir, reporter: Reporter) -> Iterator[None]:
+def exclusive_directory(files: RunDir, reporter: Reporter) -> Iterator[None]:
     """Make the run directory and keep other processes out: one with the same run waits, and then finds it done."""
     with ExitStack() as lock:
         try:
@@ -98,30 +92,53 @@ def locked(files: RunDir, reporter: Reporter) -> Iterator[None]:
 
 
 @contextmanager
-def explained(files: RunDir) -> Iterator[None]:
+def explaining_disks(files: RunDir) -> Iterator[None]:
     """Say in one line what a disk has refused."""
     try:
         yield
-    except BrokenPipeError:  # of the terminal, not of a disk
-        raise
     except OSError as error:
-        place = error.filename or files.path
-        reason = f"{error.strerror or error}; the same command goes on once that is mended ({place})"
+        where = error.filename or files.path
+        reason = f"{error.strerror or error}; the same command goes on once that is mended ({where})"
         raise RunFailedError(reason) from error
 
 
 @contextmanager
-def enough_memory(job: Job) -> Iterator[None]:
+def enough_memory(run: PlannedRun) -> Iterator[None]:
     """Say in one line what to do where memory does not suffice."""
     try:
         yield
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        way_out = ", and engine=pixel" if job.choice.engine == "gram" else ""
-        reason = f"the memory of {job.device} does not suffice for batch_size={job.config.batch_size}"
+        way_out = ", and engine=pixel" if run.choice.engine == "gram" else ""
+        reason = f"the memory of {run.device} does not suffice for batch_size={run.config.batch_size}"
         less = f"a smaller one takes less, so does a smaller data.image_size or model{way_out}"
         raise RunFailedError(f"{reason}; {less}") from error
+
+
+@contextmanager
+def failing_together(statuses: Sequence[Status]) -> Iterator[None]:
+    """Write down, in every run that has not ended, what has ended them all."""
+    try:
+        yield
+    except BaseException as error:
+        for status in statuses:
+            if not status.ended:
+                status.failed(error)
+        raise
+
+
+@contextmanager
+def saving_when_interrupted(members: Sequence[Member]) -> Iterator[None]:
+    """Lose no epoch that was finished, whatever ends the training; an interruption above all."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # a full disk must not hide what went wrong
+            for member in members:
+                if not member.status.ended:
+                    member.save()
+        raise
 
 
 def write_history(files: RunDir, history: Sequence[dict[str, Any]]) -> None:

@@ -1,73 +1,110 @@
 """One stack of runs, end to end: runs of one shape on the same data, trained together, each left in its directory."""
 
-import math
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from cxr_runner.artifacts.status import Status
-from cxr_runner.base.errors import DivergedError, RunFailedError
+from cxr_runner.base.errors import RunFailedError
 from cxr_runner.base.files import clear_temporaries, write_json
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.identity import to_dict
 from cxr_runner.config.schema import RunConfig
-from cxr_runner.data.dataset import Dataset
-from cxr_runner.experiment.member import Job, Member, enough_memory, explained, locked, write_history
-from cxr_runner.experiment.results import EVALUATED, describe_origin, write_results
-from cxr_runner.models.build import build_model, describe_model, rectified_layers
-from cxr_runner.training.backend import Backend
-from cxr_runner.training.devices import describe_device, lacks_bf16, moved, num_processes, set_determinism
-from cxr_runner.training.diagnosis import diagnose, diagnosed_at_once, largest_disagreements, sample_images, spread_out
+from cxr_runner.experiment.evaluation import leave_results, subset
+from cxr_runner.experiment.member import (
+    Member,
+    enough_memory,
+    exclusive_directory,
+    explaining_disks,
+    failing_together,
+    saving_when_interrupted,
+    write_history,
+)
+from cxr_runner.experiment.plan import PlannedRun
+from cxr_runner.experiment.results import describe_origin
+from cxr_runner.models.build import build_model, describe_model
+from cxr_runner.training.devices import describe_device, lacks_bf16, set_determinism
+from cxr_runner.training.diagnosis import diagnose_all
 from cxr_runner.training.engines import build_backend
 from cxr_runner.training.gram.space import GramSpace
-from cxr_runner.training.loop import Subset, Trainer, TrainSettings, train_epoch
+from cxr_runner.training.loop import Trainer, TrainSettings, train_epoch
+from cxr_runner.training.metrics import import_torchmetrics_in_background
 
-_TOLERANCE = 1e-3  # of the saved model's logits against the engine's, relative; float32 rounding stays far below
 _CHECKPOINT_SHARE = 0.05  # of the time may go into checkpoints
 
 
-def train_stack(jobs: Sequence[Job], space: GramSpace | None, reporter: Reporter) -> dict[Job, RunFailedError]:
+def train_stack(runs: Sequence[PlannedRun], space: GramSpace | None, reporter: Reporter) -> dict[Path, RunFailedError]:
     """Train runs together that share data, device, engine, shape of the model, batch size and number of epochs.
 
     A finished run is not trained again (unless ``force``), a cut-off one goes on from its last checkpoint, and one that
     fails does not touch the others.
 
     Args:
-        jobs: the runs; several only for the Gram engine.
+        runs: what was planned; several only for the Gram engine.
         space: the images in Gram space, for that engine.
         reporter: shown what goes on.
 
     Returns:
-        Those that failed; their directories say why.
+        The errors of those that failed, by their directories, which say why.
 
     Raises:
         UserError: the directories cannot be made.
         RunFailedError: a disk is full, or failed; all runs of the stack go on from where they were.
     """
-    with ExitStack() as locks, explained(jobs[0].files):
+    with ExitStack() as locks, explaining_disks(runs[0].files):
         # In one order everywhere, so that two processes with overlapping stacks cannot wait for each other.
-        for job in sorted(jobs, key=lambda job: job.files.path):
-            locks.enter_context(locked(job.files, reporter))
-        unfinished = [job for job in jobs if job.config.force or not job.files.complete()]
+        for run in sorted(runs, key=lambda run: run.files.path):
+            locks.enter_context(exclusive_directory(run.files, reporter))
+        unfinished = [run for run in runs if run.config.force or not run.files.complete()]
         if not unfinished:
             return {}
-        for job in unfinished:
-            clear_temporaries(job.files.path)
-        statuses = [Status(job.files, to_dict(job.config)) for job in unfinished]
-        try:
-            with enough_memory(unfinished[0]):
-                failures = _train(unfinished, statuses, space, reporter)
-        except BaseException as error:
-            for status in statuses:
-                if not status.ended:
-                    status.failed(error)
-            raise
-    return failures
+        for run in unfinished:
+            clear_temporaries(run.files.path)
+        statuses = [Status(run.files, to_dict(run.config)) for run in unfinished]
+        with failing_together(statuses), enough_memory(unfinished[0]):
+            set_determinism(unfinished[0].config.deterministic)
+            origin = describe_origin()  # now, because the code on disk may change while the runs go on
+            members = _build_members(unfinished, statuses, space, reporter)
+            import_torchmetrics_in_background()
+            with saving_when_interrupted(members):
+                fit(members, reporter)
+                trained = [member for member in members if member.failure is None]
+                if trained:
+                    leave_results(trained, {"stack_size": len(members)} | origin)
+    return {member.files.path: member.failure for member in members if member.failure is not None}
+
+
+def fit(members: Sequence[Member], reporter: Reporter) -> None:
+    """Train all epochs, leaving history and checkpoint now and then; members that fail say so."""
+    for member in members:
+        member.resume(reporter)
+    active = [member for member in members if member.failure is None and not member.trainer.finished]
+    trainer = members[0].trainer
+    first_epoch = 1 + min((len(member.trainer.history) for member in active), default=trainer.settings.epochs)
+    saved, cost = time.perf_counter(), 0.0
+    with reporter.training(trainer.settings.epochs, trainer.num_batches, first_epoch, len(active)) as shown:
+        while active:
+            train_epoch([member.trainer for member in active], shown.batch)
+            for member in active:
+                if member.trainer.failure is not None:
+                    member.fail(member.trainer.failure)
+            active = [member for member in active if member.failure is None]
+            for member in active:
+                member.remember()
+            start = time.perf_counter()
+            if cost <= _CHECKPOINT_SHARE * (start - saved):
+                for member in active:
+                    member.save()
+                saved, cost = time.perf_counter(), time.perf_counter() - start
+            shown.epoch([member.trainer.history[-1] for member in active])
+            active = [member for member in active if not member.trainer.finished]
+    for member in members:
+        write_history(member.files, [asdict(epoch) for epoch in member.trainer.history])
+        member.trainer.finish()
 
 
 def resolve_pos_weight(pos_weight: float | str | None, labels: Tensor) -> float | None:
@@ -77,48 +114,33 @@ def resolve_pos_weight(pos_weight: float | str | None, labels: Tensor) -> float 
     return None if pos_weight is None else float(pos_weight)
 
 
-def _train(
-    jobs: Sequence[Job], statuses: Sequence[Status], space: GramSpace | None, reporter: Reporter
-) -> dict[Job, RunFailedError]:
-    first = jobs[0]
-    set_determinism(first.config.deterministic)
-    origin = describe_origin()  # now, because the code on disk may change while the runs go on
-    models = [build_model(job.config.model, job.config.data.image_size, job.config.seed) for job in jobs]
-    _announce(jobs, models[0], reporter)
-    for job in jobs:
-        write_json(job.files.data, job.dataset.describe())
-    subsets = {split: _subset(first.dataset, split) for split in ("train", "val", "test")}
-    weights = [resolve_pos_weight(job.config.loss.pos_weight, subsets["train"].labels) for job in jobs]
-    starts = _diagnose(models, weights, subsets["train"], first)
-    backend = build_backend([job.config for job in jobs], first.dataset, models, weights, first.device, space)
-    trainers = [
-        Trainer(backend, subsets["train"], subsets["val"], _settings(job.config, weight), place)
-        for place, (job, weight) in enumerate(zip(jobs, weights, strict=True))
+def _build_members(
+    runs: Sequence[PlannedRun], statuses: Sequence[Status], space: GramSpace | None, reporter: Reporter
+) -> list[Member]:
+    first, configs = runs[0], [run.config for run in runs]
+    models = [build_model(config.model, config.data.image_size, config.seed) for config in configs]
+    _announce(runs, models[0], reporter)
+    for run in runs:
+        write_json(run.files.data, run.dataset.describe())
+    train, val = subset(first.dataset, "train"), subset(first.dataset, "val")
+    pos_weights = [resolve_pos_weight(config.loss.pos_weight, train.labels) for config in configs]
+    diagnoses = diagnose_all(models, pos_weights, train, first.config, first.dataset, first.device)
+    backend = build_backend(configs, first.dataset, models, pos_weights, first.device, space)
+    return [
+        Member(run, model, diagnosis, Trainer(backend, train, val, _settings(run.config, pos_weight), number), status)
+        for number, (run, model, diagnosis, pos_weight, status) in enumerate(
+            zip(runs, models, diagnoses, pos_weights, statuses, strict=True)
+        )
     ]
-    members = [Member(*parts) for parts in zip(jobs, models, trainers, statuses, strict=True)]
-    try:
-        failures = _fit(members, reporter)
-        finished = [member for member in members if member.job not in failures]
-        if finished:
-            own_starts = {job: start for job, start in zip(jobs, starts, strict=True)}
-            facts = {"stack_size": len(jobs)} | origin
-            failures |= _leave_results(finished, subsets, backend, own_starts, facts)
-    except BaseException:  # an interruption above all: no epoch that was finished is lost
-        with suppress(OSError):  # a full disk must not hide what went wrong
-            for member in members:
-                if not member.status.ended:
-                    member.save()
-        raise
-    return failures
 
 
-def _announce(jobs: Sequence[Job], model: nn.Module, reporter: Reporter) -> None:
-    config, choice = jobs[0].config, jobs[0].choice
-    together = f"; {len(jobs)} runs together" if len(jobs) > 1 else ""
+def _announce(runs: Sequence[PlannedRun], model: nn.Module, reporter: Reporter) -> None:
+    config, choice = runs[0].config, runs[0].choice
+    together = f"; {len(runs)} runs together" if len(runs) > 1 else ""
     reporter.line(f"model: {describe_model(config.model, model)}{together}")
-    device = f"device: {describe_device(jobs[0].device)}, {config.precision}"
+    device = f"device: {describe_device(runs[0].device)}, {config.precision}"
     reporter.line(f"{device}; engine: {choice.engine} ({choice.reason})")
-    if config.precision == "bf16" and lacks_bf16(jobs[0].device):
+    if config.precision == "bf16" and lacks_bf16(runs[0].device):
         reporter.line("precision=bf16 is slower than float32 on this CPU, which has no instructions for it")
 
 
@@ -132,117 +154,3 @@ def _settings(config: RunConfig, pos_weight: float | None) -> TrainSettings:
         early_stopping=config.early_stopping,
         pos_weight=pos_weight,
     )
-
-
-def _subset(dataset: Dataset, split: str) -> Subset:
-    return Subset(torch.tensor(dataset.rows(split)), torch.tensor(dataset.labels(split)).float())
-
-
-def _fit(members: Sequence[Member], reporter: Reporter) -> dict[Job, RunFailedError]:
-    """Train all epochs, leaving history and checkpoint now and then; return the members that failed."""
-    failures = {member.job: error for member in members if (error := member.resume(reporter))}
-    active = [member for member in members if member.job not in failures and not member.trainer.finished]
-    trainer = members[0].trainer
-    first_epoch = 1 + min((len(member.trainer.history) for member in active), default=trainer.settings.epochs)
-    saved, cost = time.perf_counter(), 0.0
-    with reporter.training(trainer.settings.epochs, trainer.num_batches, first_epoch, len(active)) as shown:
-        while active:
-            train_epoch([member.trainer for member in active], shown.batch)
-            for member in active:
-                if member.trainer.failure is not None:
-                    failures[member.job] = member.status.failed(member.trainer.failure)
-            active = [member for member in active if member.job not in failures]
-            for member in active:
-                member.remember()
-            start = time.perf_counter()
-            if cost <= _CHECKPOINT_SHARE * (start - saved):
-                for member in active:
-                    member.save()
-                saved, cost = time.perf_counter(), time.perf_counter() - start
-            shown.epoch([member.trainer.history[-1] for member in active])
-            active = [member for member in active if not member.trainer.finished]
-    for member in members:
-        write_history(member.files, [asdict(epoch) for epoch in member.trainer.history])
-        member.trainer.finish()
-    return failures
-
-
-def _leave_results(
-    members: Sequence[Member],
-    subsets: dict[str, Subset],
-    backend: Backend,
-    starts: Mapping[Job, dict[str, Any]],
-    facts: dict[str, Any],
-) -> dict[Job, RunFailedError]:
-    """Write what finished runs leave; return those whose weights do not give the logits that training ended with."""
-    places = [member.trainer.member for member in members]
-    batch_size = members[0].job.config.batch_size
-    together = {split: backend.logits(places, subsets[split].rows, batch_size).float() for split in EVALUATED}
-    logits = [{split: values[number] for split, values in together.items()} for number in range(len(places))]
-    weights = backend.weights(places)
-    for member, own_weights in zip(members, weights, strict=True):
-        member.model.load_state_dict(own_weights)
-    disagreements: list[float | None] = [None] * len(members)
-    if backend.name == "gram":
-        disagreements = _disagreements(members, subsets, logits)
-    pos_weights = [member.trainer.settings.pos_weight for member in members]
-    ends = _diagnose([member.model for member in members], pos_weights, subsets["train"], members[0].job)
-    failures = {}
-    for member, own_logits, own_weights, disagreement, end in zip(
-        members, logits, weights, disagreements, ends, strict=True
-    ):
-        largest = torch.cat(list(own_logits.values())).abs().max().item()  # nan if any is
-        if not math.isfinite(largest):
-            reason = "training ended with outputs that are not finite; try a smaller optimizer.lr"
-            failures[member.job] = member.status.failed(DivergedError(reason))
-            continue
-        if disagreement is not None and not disagreement <= _TOLERANCE * (1 + largest):  # so that nan fails too
-            reason = (
-                f"the saved weights give logits that differ by {disagreement:.2g} from those of engine=gram; "
-                "the training has left the range of float32, try a smaller optimizer.lr or engine=pixel"
-            )
-            failures[member.job] = member.status.failed(DivergedError(reason))
-            continue
-        diagnosis = {"start": starts[member.job], "end": end}
-        own_facts = facts | _facts(member) | {"engine_disagreement": disagreement, "diagnosis": diagnosis}
-        write_results(member.files, member.job.dataset, member.trainer, own_logits, own_weights, own_facts)
-        member.status.done()
-    return failures
-
-
-def _diagnose(
-    models: Sequence[nn.Module], pos_weights: Sequence[float | None], train: Subset, job: Job
-) -> list[dict[str, Any]]:
-    """Look for dead units and vanished gradients of models."""
-    chosen = spread_out(len(train.rows))
-    images = sample_images(job.dataset, train.rows[chosen], job.device)
-    labels = train.labels[chosen]
-    at_once = diagnosed_at_once(job.config, job.device)
-    diagnoses = []
-    for model, pos_weight in zip(models, pos_weights, strict=True):
-        with moved(model, job.device):
-            diagnoses.append(diagnose(model, rectified_layers(model), images, labels, pos_weight, at_once))
-    return diagnoses
-
-
-def _disagreements(
-    members: Sequence[Member], subsets: dict[str, Subset], logits: Sequence[dict[str, Tensor]]
-) -> list[float | None]:
-    """Return how far the logits of the weights to be saved are from the engine's own, for each member."""
-    job, rows = members[0].job, torch.cat([subsets[split].rows for split in EVALUATED])
-    own = torch.stack([torch.cat([values[split] for split in EVALUATED]) for values in logits])
-    models = [member.model for member in members]
-    return list(largest_disagreements(models, job.dataset, rows, own, job.device))
-
-
-def _facts(member: Member) -> dict[str, Any]:
-    job = member.job
-    return {
-        "engine": job.choice.engine,
-        "engine_reason": job.choice.reason,
-        "device": describe_device(job.device),
-        "num_processes": num_processes(),
-        "precision": job.config.precision,
-        "num_parameters": sum(parameter.numel() for parameter in member.model.parameters()),
-        "pos_weight": member.trainer.settings.pos_weight,
-    }

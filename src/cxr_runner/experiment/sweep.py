@@ -1,60 +1,84 @@
-"""Runs, from configurations to run directories: what each needs is found, and those that can be train together."""
+"""All runs of a command: planned first, then trained stack by stack; a run that fails stops no other."""
 
-import os
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from cxr_runner.artifacts.rundir import run_dir
-from cxr_runner.base.errors import BadImageError, RunFailedError, UserError, user_path
 from cxr_runner.base.files import read_json
 from cxr_runner.base.progress import Reporter, make_reporter
-from cxr_runner.config.identity import run_id
-from cxr_runner.config.schema import AnyDataConfig, AnyModelConfig, LinearConfig, LinearReLUConfig, RunConfig, SGDConfig
-from cxr_runner.data.dataset import Dataset, open_dataset, open_intact
-from cxr_runner.data.sampling import leave_samples
-from cxr_runner.experiment.member import Job, enough_memory
-from cxr_runner.experiment.painter import Painter
+from cxr_runner.config.schema import RunConfig
+from cxr_runner.experiment.member import enough_memory
+from cxr_runner.experiment.plan import OnFailure, PlannedRun, Planner, first_weights, form_stacks, name_stack
+from cxr_runner.experiment.run_figures import drawing_figures
 from cxr_runner.experiment.stack import train_stack
-from cxr_runner.experiment.summary import describe_data, print_results, print_results_of_many
-from cxr_runner.models.backbones import initial_weights_digest
-from cxr_runner.models.build import build_model
-from cxr_runner.models.linear import first_weight
-from cxr_runner.training.devices import choose_device, keep_freed_memory
-from cxr_runner.training.engines import choose_engine
+from cxr_runner.experiment.summary import print_results, print_results_of_many
+from cxr_runner.training.devices import keep_freed_memory
 from cxr_runner.training.gram.space import GramSpace
 
-Outcome = float | Exception
-OnFailure = Callable[[Exception], None]
-_STACK_BYTES = 2 * 10**9
-_MOST_MEMBERS = 128  # each holds a lock file open; the usual limits are 1,024 open files, and 256 on macOS
-_BYTES_A_WEIGHT = 20  # of the first layer: float32 at the start, in the module and at the end, float64 in between
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a run.
+
+    Attributes:
+        path: the run directory; None where the run could not be planned.
+        accuracy: on the validation split; nan where the run failed.
+        error: why it failed, :class:`UserError`, :class:`RunFailedError` or a mistake of this program; None if it did
+            not.
+    """
+
+    path: Path | None
+    accuracy: float = float("nan")
+    error: Exception | None = None
 
 
-def run_experiments(configs: Sequence[RunConfig], on_failure: OnFailure = lambda error: None) -> list[Outcome]:
+def run_sweep(configs: Sequence[RunConfig], on_failure: OnFailure = lambda error: None) -> list[Outcome]:
     """Train and evaluate runs; those that are finished are not trained again, and one that fails stops no other.
 
     Args:
-        configs: of the runs, at least one, for one seed each.
+        configs: configurations of the runs, at least one, for one seed each.
         on_failure: called with every error as soon as it is known.
 
     Returns:
-        For every run its validation accuracy, or the error that it ended with: :class:`UserError`,
-        :class:`RunFailedError`, or another one that is a mistake of this program.
+        What became of each run.
     """
-    return _sweep(configs, on_failure)[0]
+    keep_freed_memory()
+    reporter, errors = make_reporter(configs[0].progress), dict[Path, Exception]()
+    planner = Planner(reporter, on_failure)
+    plans = [planner.plan(config) for config in configs]
+    runs = list({plan.files.path: plan for plan in plans if isinstance(plan, PlannedRun)}.values())
+    with drawing_figures(in_background=len(configs) > 1) as draw:
+        waiting = _without_finished(runs, reporter, draw)
+        stacks, spaces = form_stacks(waiting), _Spaces(reporter)
+        for number, stack in enumerate(stacks, start=1):
+            if len(runs) > 1:
+                reporter.line(f"\n{name_stack(stack)} ({number} of {len(stacks)})")
+            try:
+                stack = planner.with_intact_images(stack)
+                with enough_memory(stack[0]):
+                    spaces.open(stack[0], waiting)
+                failures: Mapping[Path, Exception] = train_stack(stack, spaces.current, reporter)
+            except Exception as error:
+                on_failure(error)
+                failures = {run.files.path: error for run in stack}
+                _let_go(error)
+            else:
+                for failure in failures.values():
+                    on_failure(failure)
+            errors.update(failures)
+            _show([run for run in stack if run.files.path not in failures], reporter, draw)
+    return [Outcome(None, error=plan) if isinstance(plan, Exception) else _outcome(plan, errors) for plan in plans]
 
 
 def train(configs: Sequence[RunConfig]) -> list[Path]:
     """Train and evaluate runs; what is finished is not trained again.
 
     Args:
-        configs: of the runs, at least one, for one seed each.
+        configs: configurations of the runs, at least one, for one seed each.
 
     Returns:
         The run directories.
@@ -63,157 +87,71 @@ def train(configs: Sequence[RunConfig]) -> list[Path]:
         UserError: a configuration asks for something that is not there.
         RunFailedError: a run failed, once all others are finished; its directory says why.
     """
-    outcomes, paths = _sweep(configs, lambda error: None)
+    outcomes = run_sweep(configs)
     for outcome in outcomes:
-        if isinstance(outcome, Exception):
-            raise outcome
-    return paths
+        if outcome.error is not None:
+            raise outcome.error
+    return list(dict.fromkeys(outcome.path for outcome in outcomes if outcome.path is not None))
 
 
-def _sweep(configs: Sequence[RunConfig], on_failure: OnFailure) -> tuple[list[Outcome], list[Path]]:
-    """Train runs; return what became of each, and the directories of those that could be trained."""
-    keep_freed_memory()
-    with Painter(in_background=len(configs) > 1) as painter:
-        sweep = _Sweep(make_reporter(configs[0].progress), on_failure, painter)
-        return sweep.run(configs), sweep.paths
+class _Spaces:
+    """Gram spaces of data sets, one at a time: there may not be room for two."""
 
-
-class _Sweep:
-    """What runs of one call share: opened data sets, and the Gram space of the current one."""
-
-    def __init__(self, reporter: Reporter, on_failure: OnFailure, painter: Painter) -> None:
-        self.reporter, self.on_failure, self.painter = reporter, on_failure, painter
-        self.datasets: dict[AnyDataConfig, Dataset | Exception] = {}
-        self.intact: dict[AnyDataConfig, Dataset] = {}  # the same ones, every image of which was looked at
-        self.checked_models: set[tuple[AnyModelConfig, int]] = set()
+    def __init__(self, reporter: Reporter) -> None:
+        self.reporter = reporter
         self.space: GramSpace | None = None
-        self.space_key: tuple[Path, str, torch.device] | None = None
-        self.failures: dict[Path, Exception] = {}
-        self.paths: list[Path] = []
+        self.key: tuple[Path, str, torch.device] | None = None
+        self.current: GramSpace | None = None
 
-    def run(self, configs: Sequence[RunConfig]) -> list[Outcome]:
-        plans = [self._plan(config) for config in configs]
-        self.paths = [plan.files.path for plan in plans if isinstance(plan, Job)]
-        jobs = {plan.files.path: plan for plan in plans if isinstance(plan, Job)}
-        waiting = [job for job in jobs.values() if job.config.force or not job.files.complete()]
-        done = [job for job in jobs.values() if job not in waiting]
-        for job in done:
-            with suppress(OSError):  # left by a process that was killed as the run was done
-                job.files.checkpoint.unlink(missing_ok=True)
-        if len(jobs) > 1 and done:
-            self.reporter.line(f"{len(done)} of {len(jobs)} runs are done already (force=true trains them anew)")
-            for job in done:
-                self._picture(job)
-        stacks = _form_stacks(waiting)
-        for number, stack in enumerate(stacks, start=1):
-            if len(jobs) > 1:
-                self.reporter.line(f"\n{_name_stack(stack)} ({number} of {len(stacks)})")
-            self._train(stack, waiting)
-            self._show([job for job in stack if job.files.path not in self.failures])
-        if len(jobs) == 1 and not waiting:
-            (job,) = jobs.values()
-            self.reporter.line(f"already done (force=true trains it anew): {job.files.path}")
-            self._show([job])
-        return [plan if isinstance(plan, Exception) else self._outcome(plan) for plan in plans]
-
-    def _plan(self, config: RunConfig) -> Job | Exception:
-        """Find what a run needs; every mistake is found before the first run is trained."""
-        try:
-            device = choose_device(config.device)
-            size = config.data.image_size
-            if (config.model, size) not in self.checked_models:
-                build_model(config.model, size, config.seed)
-                self.checked_models.add((config.model, size))
-            outputs = _writable(user_path("outputs", config.outputs))
-            dataset = self._open(config.data, outputs)
-            if isinstance(dataset, Exception):
-                return dataset
-            choice = choose_engine(config, dataset, device)
-            digest = initial_weights_digest(config.model)
-            identity = run_id(config, dataset.fingerprint, device.type, choice.engine, digest)
-            files = run_dir(outputs, config.name or config.model.name, identity, config.seed)
-        except BrokenPipeError:
-            raise
-        except Exception as error:
-            self.on_failure(error)
-            return error
-        return Job(config, dataset, device, choice, files)
-
-    def _open(self, config: AnyDataConfig, outputs: Path) -> Dataset | Exception:
-        """Open a data set, or say what is wrong with it, once for all runs on it."""
-        if config not in self.datasets:
-            try:
-                dataset = open_dataset(config, self.reporter)
-            except BrokenPipeError:
-                raise
-            except Exception as error:
-                self.datasets[config] = error
-                self.on_failure(error)
-                return error
-            self.datasets[config] = dataset
-            self.reporter.line(describe_data(dataset))
-            self._leave_samples(outputs, dataset, config)
-        return self.datasets[config]
-
-    def _leave_samples(self, outputs: Path, dataset: Dataset, config: AnyDataConfig) -> None:
-        try:
-            leave_samples(outputs, dataset, config)
-        except (BadImageError, UserError, OSError) as error:  # no reason not to train
-            self.reporter.line(f"no sample images for the report: {error}")
-
-    def _train(self, stack: Sequence[Job], waiting: Sequence[Job]) -> None:
-        try:
-            stack = self._with_intact_images(stack)
-            with enough_memory(stack[0]):
-                space = self._open_space(stack[0], waiting) if stack[0].choice.engine == "gram" else None
-            failures: dict[Job, RunFailedError] = train_stack(stack, space, self.reporter)
-        except BrokenPipeError:  # nobody reads on: an interruption, no failure of the runs
-            raise
-        except Exception as error:
-            self.failures |= {job.files.path: error for job in stack}
-            self.on_failure(error)
-            _let_go(error)
+    def open(self, run: PlannedRun, waiting: Sequence[PlannedRun]) -> None:
+        """Make current what a run needs: none, or that of its data and device, with the starts of all waiting runs."""
+        self.current = None
+        if run.choice.engine != "gram":
             return
-        for job, failure in failures.items():
-            self.failures[job.files.path] = failure
-            self.on_failure(failure)
+        key = (run.dataset.store, run.dataset.fingerprint, run.device)
+        if self.space is None or self.key != key:
+            self.space = None  # goes before the next one is built
+            self.space, self.key = GramSpace(run.dataset, run.device, self.reporter), key
+            alike = [one for one in waiting if one.choice.engine == "gram" and one.config.data == run.config.data]
+            self.space.prepare_starts(first_weights(alike))
+        self.current = self.space
 
-    def _with_intact_images(self, stack: Sequence[Job]) -> list[Job]:
-        """Return the same jobs with images that were all looked at, once in the life of the process."""
-        config = stack[0].config.data
-        if config not in self.intact:
-            self.intact[config] = open_intact(config, stack[0].dataset, self.reporter)
-        return [replace(job, dataset=self.intact[config]) for job in stack]
 
-    def _open_space(self, job: Job, waiting: Sequence[Job]) -> GramSpace:
-        """Open the Gram space of a job's data on its device, with the starts of all jobs that will use it."""
-        key = (job.dataset.store, job.dataset.fingerprint, job.device)
-        if self.space is None or self.space_key != key:
-            self.space = None  # before the next one is built: there may not be room for two
-            self.space, self.space_key = GramSpace(job.dataset, job.device, self.reporter), key
-            alike = [
-                other for other in waiting if other.choice.engine == "gram" and other.config.data == job.config.data
-            ]
-            self.space.prepare_starts(_first_weights(alike))
-        return self.space
+def _without_finished(
+    runs: Sequence[PlannedRun], reporter: Reporter, draw: Callable[[PlannedRun], None]
+) -> list[PlannedRun]:
+    """Return the runs that are to be trained, and say how many are finished."""
+    waiting = [run for run in runs if run.config.force or not run.files.complete()]
+    finished = [run for run in runs if run not in waiting]
+    for run in finished:
+        with suppress(OSError):  # left by a process that was killed as the run was done
+            run.files.checkpoint.unlink(missing_ok=True)
+    if len(runs) > 1 and finished:
+        reporter.line(f"{len(finished)} of {len(runs)} runs are done already (force=true trains them anew)")
+        for run in finished:
+            draw(run)
+    elif finished:
+        reporter.line(f"already done (force=true trains it anew): {finished[0].files.path}")
+        _show(finished, reporter, draw)
+    return waiting
 
-    def _show(self, jobs: Sequence[Job]) -> None:
-        metrics = [read_json(job.files.metrics) or {} for job in jobs]
-        if len(jobs) == 1:
-            print_results(metrics[0], jobs[0].dataset.about, jobs[0].files.path, self.reporter)
-        elif jobs:
-            seeds = [job.files.path for job in jobs]
-            print_results_of_many(metrics, jobs[0].dataset.about, seeds, self.reporter)
-        for job in jobs:
-            self._picture(job)
 
-    def _picture(self, job: Job) -> None:
-        if not job.files.has_figures() or job.config.force:
-            self.painter.paint(job.files.path)
+def _show(runs: Sequence[PlannedRun], reporter: Reporter, draw: Callable[[PlannedRun], None]) -> None:
+    """Print and draw the results of finished runs."""
+    metrics = [read_json(run.files.metrics) or {} for run in runs]
+    if len(runs) == 1:
+        print_results(metrics[0], runs[0].dataset.about, runs[0].files.path, reporter)
+    elif runs:
+        print_results_of_many(metrics, runs[0].dataset.about, [run.files.path for run in runs], reporter)
+    for run in runs:
+        draw(run)
 
-    def _outcome(self, job: Job) -> Outcome:
-        metrics = read_json(job.files.metrics) or {}
-        return self.failures.get(job.files.path) or float(metrics["val"]["accuracy"])
+
+def _outcome(run: PlannedRun, errors: dict[Path, Exception]) -> Outcome:
+    path = run.files.path
+    if path in errors:
+        return Outcome(path, error=errors[path])
+    return Outcome(path, float((read_json(run.files.metrics) or {})["val"]["accuracy"]))
 
 
 def _let_go(error: BaseException | None) -> None:
@@ -222,68 +160,3 @@ def _let_go(error: BaseException | None) -> None:
         traceback.clear_frames(error.__traceback__)
         error = error.__cause__ or error.__context__
     torch.cuda.empty_cache()  # nothing where CUDA is not in use
-
-
-def _form_stacks(jobs: Sequence[Job]) -> list[list[Job]]:
-    """Put together what can be trained together, in the order in which it was asked for."""
-    alike: dict[object, list[Job]] = {}
-    for job in jobs:
-        alike.setdefault(_shape(job), []).append(job)
-    return [
-        stack[start : start + size]
-        for stack in alike.values()
-        for size in [_members_at_once(stack[0])]
-        for start in range(0, len(stack), size)
-    ]
-
-
-def _shape(job: Job) -> object:
-    """Return what the members of a stack have in common; the pixel engine trains every run alone."""
-    config, optimizer = job.config, job.config.optimizer
-    if job.choice.engine != "gram":
-        return job.files.path
-    assert isinstance(optimizer, SGDConfig)
-    shared = (config.data, config.model, config.device, config.batch_size, config.epochs, config.deterministic)
-    return (*shared, optimizer.nesterov)
-
-
-def _members_at_once(job: Job) -> int:
-    """Return how many members a stack may have: in Gram space each holds its first layer in several copies."""
-    if job.choice.engine != "gram":
-        return 1
-    num_weights = _num_outputs(job.config.model) * job.config.data.image_size**2
-    return min(_MOST_MEMBERS, max(1, _STACK_BYTES // (_BYTES_A_WEIGHT * num_weights)))
-
-
-def _num_outputs(model: AnyModelConfig) -> int:
-    """Return the number of outputs of the first layer of a model that the Gram engine can train."""
-    assert isinstance(model, LinearConfig | LinearReLUConfig)
-    return model.hidden if model.layers > 1 else 1
-
-
-def _first_weights(jobs: Sequence[Job]) -> Iterator[Tensor]:
-    """Give the initial weights of all first layers, each once: they depend on seed and shape only."""
-    seen = set()
-    for config in (job.config for job in jobs):
-        key = (config.seed, _num_outputs(config.model), config.data.image_size)
-        if key not in seen:
-            seen.add(key)
-            yield first_weight(build_model(config.model, config.data.image_size, config.seed))
-
-
-def _name_stack(stack: Sequence[Job]) -> str:
-    seeds = sorted({job.config.seed for job in stack})
-    names = list(dict.fromkeys(job.files.path.parent.name for job in stack))
-    listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-    consecutive = len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1))
-    return f"{listed}, seed {f'{seeds[0]} to {seeds[-1]}' if consecutive else ', '.join(map(str, seeds))}"
-
-
-def _writable(outputs: Path) -> Path:
-    """Check, before hours of work and without leaving anything, that the outputs tree can be written."""
-    nearest = next(folder for folder in (outputs, *outputs.parents) if os.path.exists(folder))
-    if not nearest.is_dir():
-        raise UserError.for_key("outputs", outputs, f"cannot be made, {nearest} is a file")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise UserError.for_key("outputs", outputs, f"cannot be written to, {nearest} forbids it")
-    return outputs

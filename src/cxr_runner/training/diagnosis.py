@@ -6,7 +6,6 @@ cannot revive. Where the last one is dead, or a whole layer, the model answers e
 """
 
 import math
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,14 +13,43 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from cxr_runner.config.schema import CNNConfig, LinearConfig, LinearReLUConfig, RunConfig
+from cxr_runner.config.schema import LinearConfig, LinearReLUConfig, RunConfig
 from cxr_runner.data.dataset import Dataset
+from cxr_runner.models.build import rectified_layers
 from cxr_runner.training.devices import moved
-from cxr_runner.training.pixel import PixelFeed
+from cxr_runner.training.loop import Subset
+from cxr_runner.training.pixel import PixelFeed, images_at_once
 
 NUM_SAMPLE = 64  # images, of those that are looked at to check a model
-_CNN_PIXELS_AT_ONCE = 8 * 640**2
 _DIAGNOSED_AT_ONCE = 8
+
+
+def diagnose_all(
+    models: Sequence[nn.Module],
+    pos_weights: Sequence[float | None],
+    train: Subset,
+    config: RunConfig,
+    dataset: Dataset,
+    device: torch.device,
+) -> list[dict[str, Any]]:
+    """Diagnose models of one shape on a few training images, as :func:`diagnose` does; they stay as they are.
+
+    Args:
+        models: the models.
+        pos_weights: weights of the positive class in their losses; None for 1.
+        train: the training images.
+        config: configuration of one of the runs.
+        dataset: the images.
+        device: where to compute.
+    """
+    chosen = spread_out(len(train.rows))
+    images, labels = sample_images(dataset, train.rows[chosen], device), train.labels[chosen]
+    at_once = diagnosed_at_once(config, device)
+    diagnoses = []
+    for model, pos_weight in zip(models, pos_weights, strict=True):
+        with moved(model, device):
+            diagnoses.append(diagnose(model, rectified_layers(model), images, labels, pos_weight, at_once))
+    return diagnoses
 
 
 def diagnose(
@@ -140,16 +168,6 @@ def largest_disagreements(
         with moved(model.eval(), device):
             differences.append((model(images).cpu() - own_logits).abs().amax().item())
     return differences
-
-
-def images_at_once(config: RunConfig, device: torch.device) -> int:
-    """Return how many images a model computes at once in training.
-
-    A CNN on a CPU is faster with few, whose activations stay near, and takes a fraction of the memory.
-    """
-    if isinstance(config.model, CNNConfig) and device.type == "cpu":
-        return max(1, _CNN_PIXELS_AT_ONCE // config.data.image_size**2)
-    return sys.maxsize
 
 
 def diagnosed_at_once(config: RunConfig, device: torch.device) -> int:

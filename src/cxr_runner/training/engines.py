@@ -15,10 +15,9 @@ from cxr_runner.models.linear import Linear, LinearReLU
 from cxr_runner.training.augment import Augment
 from cxr_runner.training.backend import Backend
 from cxr_runner.training.devices import num_processes
-from cxr_runner.training.diagnosis import images_at_once
 from cxr_runner.training.gram.space import GramSpace
 from cxr_runner.training.gram.steps import GramBackend
-from cxr_runner.training.pixel import PixelBackend, PixelFeed
+from cxr_runner.training.pixel import PixelBackend, PixelFeed, images_at_once
 
 _MEMORY_SHARE = 0.25  # of the memory there is that the Gram matrix may take; of what is free would vary
 

@@ -15,8 +15,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from cxr_runner.base.errors import DivergedError, RunFailedError
 from cxr_runner.config.schema import EarlyStoppingConfig, ScheduleConfig
+from cxr_runner.stats.scores import auroc, f1
 from cxr_runner.training.backend import Backend, derive_seed
-from cxr_runner.training.metrics import compute_metrics, decide
+from cxr_runner.training.metrics import decide
 
 OnBatch = Callable[[int], None]
 
@@ -182,9 +183,9 @@ class Trainer:
             case "val_accuracy":
                 return epoch.val_accuracy
             case "val_f1":
-                return compute_metrics(logits, self.val.labels, self.settings.batch_size)["f1"]
+                return float(f1(decide(logits).numpy(), self.val.labels.numpy()))
             case "val_auroc":
-                return compute_metrics(logits, self.val.labels, self.settings.batch_size)["auroc"]
+                return float(auroc(logits.numpy(), self.val.labels.numpy()))
 
 
 def train_epoch(trainers: Sequence[Trainer], on_batch: OnBatch = lambda num_members: None) -> None:

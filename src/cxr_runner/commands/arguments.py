@@ -1,0 +1,58 @@
+"""What the commands understand; argparse and nothing else, so that ``--help`` answers at once.
+
+Flags say what a command does, KEY=VALUE what a run is.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def read_report_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read those of ``cxr-report``: ``root``, ``out``."""
+    description = "The study's tables and figures, from all finished runs below a folder, on a page."
+    parser = argparse.ArgumentParser(prog="cxr-report", description=description)
+    parser.add_argument("root", nargs="?", default="outputs", type=Path, help="where the runs are (default: outputs)")
+    parser.add_argument("--out", type=Path, help="where the report goes (default: ROOT/report)")
+    return parser.parse_args(arguments)
+
+
+def read_study_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read those of ``cxr-study``: ``overrides``, and a value for each of its flags."""
+    parser = argparse.ArgumentParser(
+        prog="cxr-study",
+        usage="cxr-study [options] [KEY=VALUE ...]",
+        description="Train the 32 models of the study, say before how long that will take, and report on them. "
+        "What is finished is not trained again: the same command goes on where it was stopped.",
+    )
+    parser.add_argument(
+        "--data", default="phantom", help="phantom, chest_xray or a folder of images (default: phantom)"
+    )
+    parser.add_argument("--seeds", default=10, type=int, help="seeds of every model (default: 10)")
+    parser.add_argument("--size", default=640, type=int, help="side of the images in pixels (default: 640)")
+    presets = "laptop (default): CNNs and Adam with fewer seeds, CNNs at 64 pixels; full: all as asked for"
+    parser.add_argument("--preset", default="laptop", choices=("laptop", "full"), help=presets)
+    parser.add_argument("--outputs", default="outputs/study", type=Path, help="where runs go (default: outputs/study)")
+    parser.add_argument("--forecast", action="store_true", help="only say how long it will take")
+    return _with_overrides(parser, "further settings of cxr-run").parse_args(arguments)
+
+
+def read_data_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read those of ``cxr-data``: ``task``, ``overrides``."""
+    parser = argparse.ArgumentParser(
+        prog="cxr-data",
+        usage="cxr-data {audit,describe,prepare} [KEY=VALUE ...]",
+        description="Look at a data set before anything is trained on it. Keys are those of cxr-run, e.g. "
+        "cxr-data audit data=folder data.root=~/xrays data.image_size=224; cxr-run --help lists them.",
+        epilog="audit writes index.html and audit.json to OUTPUTS/audits/TITLE-FINGERPRINT/; cxr-report adds its "
+        "baselines to the tables of runs on the same images.",
+    )
+    tasks = "audit: duplicates, patients across splits, shortcuts, on a page; describe: what it holds, at once; "
+    tasks += "prepare: decode all images and build the Gram matrix ahead of a sweep"
+    parser.add_argument("task", choices=("audit", "describe", "prepare"), help=tasks)
+    return _with_overrides(parser, "settings of cxr-run").parse_args(arguments)
+
+
+def _with_overrides(parser: argparse.ArgumentParser, meaning: str) -> argparse.ArgumentParser:
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=meaning)
+    return parser

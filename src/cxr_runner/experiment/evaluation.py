@@ -1,0 +1,107 @@
+"""What finished members of a stack gave: logits, weights, a diagnosis, and whether the weights give the logits."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cxr_runner.base.errors import DivergedError
+from cxr_runner.data.dataset import Dataset
+from cxr_runner.experiment.member import Member
+from cxr_runner.experiment.results import EVALUATED, write_results
+from cxr_runner.training.devices import describe_device, num_processes
+from cxr_runner.training.diagnosis import diagnose_all, largest_disagreements
+from cxr_runner.training.loop import Subset
+
+_TOLERANCE = 1e-3  # of the saved model's logits against the engine's, relative; float32 rounding stays far below
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One member after its last epoch.
+
+    Attributes:
+        logits: for each of :data:`EVALUATED`, float32 [images], as the engine computed them.
+        weights: float32, under the plain names of the module.
+        disagreement: the largest difference between these logits and those that the weights give; None for the pixel
+            engine, which computes with the weights themselves.
+        diagnosis: dead units and gradient norms.
+    """
+
+    logits: dict[str, Tensor]
+    weights: dict[str, Tensor]
+    disagreement: float | None
+    diagnosis: dict[str, Any]
+
+    def problem(self) -> str:
+        """Say why these are no results; '' where they are."""
+        largest = torch.cat(list(self.logits.values())).abs().max().item()  # nan if any is
+        if not math.isfinite(largest):
+            return "training ended with outputs that are not finite; try a smaller optimizer.lr"
+        if self.disagreement is not None and not self.disagreement <= _TOLERANCE * (1 + largest):  # so that nan fails
+            return (
+                f"the saved weights give logits that differ by {self.disagreement:.2g} from those of engine=gram; "
+                "the training has left the range of float32, try a smaller optimizer.lr or engine=pixel"
+            )
+        return ""
+
+
+def leave_results(members: Sequence[Member], origin: dict[str, Any]) -> None:
+    """Evaluate members and write what each leaves; those without results fail.
+
+    Args:
+        members: after their last epoch, of one stack.
+        origin: of all of them, ready for JSON: versions, machine, size of the stack.
+    """
+    for member, evaluation in zip(members, evaluate(members), strict=True):
+        if problem := evaluation.problem():
+            member.fail(DivergedError(problem))
+            continue
+        facts = origin | _facts(member) | {"engine_disagreement": evaluation.disagreement}
+        facts["diagnosis"] = {"start": member.diagnosis, "end": evaluation.diagnosis}
+        run = member.run
+        write_results(run.files, run.dataset, member.trainer, evaluation.logits, evaluation.weights, facts)
+        member.status.done()
+
+
+def evaluate(members: Sequence[Member]) -> list[Evaluation]:
+    """Evaluate members together; their models take their final weights."""
+    first, backend = members[0].run, members[0].trainer.backend
+    numbers, models = [member.trainer.member for member in members], [member.model for member in members]
+    rows = {split: subset(first.dataset, split).rows for split in EVALUATED}
+    logits = {split: backend.logits(numbers, rows[split], first.config.batch_size).float() for split in EVALUATED}
+    weights = backend.weights(numbers)
+    for model, values in zip(models, weights, strict=True):
+        model.load_state_dict(values)
+    disagreements: list[float | None] = [None] * len(members)
+    if backend.name == "gram":
+        both, joined = torch.cat(list(rows.values())), torch.cat(list(logits.values()), dim=1)
+        disagreements = list(largest_disagreements(models, first.dataset, both, joined, first.device))
+    pos_weights = [member.trainer.settings.pos_weight for member in members]
+    train = subset(first.dataset, "train")
+    diagnoses = diagnose_all(models, pos_weights, train, first.config, first.dataset, first.device)
+    return [
+        Evaluation({split: logits[split][number] for split in EVALUATED}, values, disagreement, diagnosis)
+        for number, (values, disagreement, diagnosis) in enumerate(zip(weights, disagreements, diagnoses, strict=True))
+    ]
+
+
+def subset(dataset: Dataset, split: str) -> Subset:
+    """Return the images of a split."""
+    return Subset(torch.tensor(dataset.rows(split)), torch.tensor(dataset.labels(split)).float())
+
+
+def _facts(member: Member) -> dict[str, Any]:
+    run = member.run
+    return {
+        "engine": run.choice.engine,
+        "engine_reason": run.choice.reason,
+        "device": describe_device(run.device),
+        "num_processes": num_processes(),
+        "precision": run.config.precision,
+        "num_parameters": sum(parameter.numel() for parameter in member.model.parameters()),
+        "pos_weight": member.trainer.settings.pos_weight,
+    }

@@ -1,0 +1,179 @@
+"""What a run needs before it trains, looked up for all runs of a command before the first one starts."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cxr_runner.artifacts.rundir import RunDir, run_dir
+from cxr_runner.base.errors import BadImageError, UserError, user_path
+from cxr_runner.base.progress import Reporter
+from cxr_runner.config.identity import run_id
+from cxr_runner.config.schema import AnyDataConfig, AnyModelConfig, LinearConfig, LinearReLUConfig, RunConfig, SGDConfig
+from cxr_runner.data.dataset import Dataset, open_dataset, open_intact
+from cxr_runner.data.sampling import leave_samples
+from cxr_runner.experiment.summary import describe_data
+from cxr_runner.models.backbones import initial_weights_digest
+from cxr_runner.models.build import build_model
+from cxr_runner.models.linear import first_weight
+from cxr_runner.training.devices import choose_device
+from cxr_runner.training.engines import Choice, choose_engine
+
+OnFailure = Callable[[Exception], None]
+_STACK_BYTES = 2 * 10**9
+_MOST_MEMBERS = 128  # each holds a lock file open; the usual limits are 1,024 open files, and 256 on macOS
+_BYTES_A_WEIGHT = 20  # of the first layer: float32 at the start, in the module and at the end, float64 in between
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedRun:
+    """A run before it trains.
+
+    Attributes:
+        config: its configuration, of one seed.
+        dataset: its images.
+        device: where it will compute.
+        choice: the engine, and why.
+        files: its directory.
+    """
+
+    config: RunConfig
+    dataset: Dataset
+    device: torch.device
+    choice: Choice
+    files: RunDir
+
+
+class Planner:
+    """Plans the runs of a command; data sets are opened and models tried once, however many runs share them."""
+
+    def __init__(self, reporter: Reporter, on_failure: OnFailure) -> None:
+        """Begin with nothing opened.
+
+        Args:
+            reporter: shown what is opened.
+            on_failure: called with every error as soon as it is known.
+        """
+        self.reporter, self.on_failure = reporter, on_failure
+        self.datasets: dict[AnyDataConfig, Dataset | Exception] = {}
+        self.intact: dict[AnyDataConfig, Dataset] = {}  # the same ones, every image of which was checked
+        self.tried_models: set[tuple[AnyModelConfig, int]] = set()
+
+    def plan(self, config: RunConfig) -> PlannedRun | Exception:
+        """Look up what a run needs; return the error where that is not to be had."""
+        try:
+            device, size = choose_device(config.device), config.data.image_size
+            if (config.model, size) not in self.tried_models:
+                build_model(config.model, size, config.seed)
+                self.tried_models.add((config.model, size))
+            outputs = _writable(user_path("outputs", config.outputs))
+        except Exception as error:
+            self.on_failure(error)
+            return error
+        dataset = self._open(config.data, outputs)
+        if isinstance(dataset, Exception):
+            return dataset
+        try:
+            choice, digest = choose_engine(config, dataset, device), initial_weights_digest(config.model)
+        except Exception as error:
+            self.on_failure(error)
+            return error
+        identity = run_id(config, dataset.fingerprint, device.type, choice.engine, digest)
+        files = run_dir(outputs, config.name or config.model.name, identity, config.seed)
+        return PlannedRun(config, dataset, device, choice, files)
+
+    def with_intact_images(self, stack: Sequence[PlannedRun]) -> list[PlannedRun]:
+        """Return the same runs with images that were all checked, once in the life of the process."""
+        config = stack[0].config.data
+        if config not in self.intact:
+            self.intact[config] = open_intact(config, stack[0].dataset, self.reporter)
+        return [replace(run, dataset=self.intact[config]) for run in stack]
+
+    def _open(self, config: AnyDataConfig, outputs: Path) -> Dataset | Exception:
+        """Open a data set, or say what is wrong with it, once for all runs on it."""
+        if config not in self.datasets:
+            try:
+                dataset = open_dataset(config, self.reporter)
+            except Exception as error:
+                self.datasets[config] = error
+                self.on_failure(error)
+                return error
+            self.datasets[config] = dataset
+            self.reporter.line(describe_data(dataset))
+            self._leave_samples(outputs, dataset, config)
+        return self.datasets[config]
+
+    def _leave_samples(self, outputs: Path, dataset: Dataset, config: AnyDataConfig) -> None:
+        try:
+            leave_samples(outputs, dataset, config)
+        except (BadImageError, UserError, OSError) as error:  # no reason not to train
+            self.reporter.line(f"no sample images for the report: {error}")
+
+
+def form_stacks(runs: Sequence[PlannedRun]) -> list[list[PlannedRun]]:
+    """Put together what can be trained together, in the order in which it was asked for."""
+    alike: dict[object, list[PlannedRun]] = {}
+    for run in runs:
+        alike.setdefault(_shape(run), []).append(run)
+    return [
+        stack[start : start + size]
+        for stack in alike.values()
+        for size in [_members_at_once(stack[0])]
+        for start in range(0, len(stack), size)
+    ]
+
+
+def name_stack(stack: Sequence[PlannedRun]) -> str:
+    """Name the runs of a stack in one line."""
+    seeds = sorted({run.config.seed for run in stack})
+    names = list(dict.fromkeys(run.files.path.parent.name for run in stack))
+    listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    consecutive = len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1))
+    return f"{listed}, seed {f'{seeds[0]} to {seeds[-1]}' if consecutive else ', '.join(map(str, seeds))}"
+
+
+def first_weights(runs: Sequence[PlannedRun]) -> Iterator[Tensor]:
+    """Give the initial weights of all first layers, each once: they depend on seed and shape only."""
+    seen = set()
+    for config in (run.config for run in runs):
+        key = (config.seed, _num_outputs(config.model), config.data.image_size)
+        if key not in seen:
+            seen.add(key)
+            yield first_weight(build_model(config.model, config.data.image_size, config.seed))
+
+
+def _shape(run: PlannedRun) -> object:
+    """Return what the members of a stack have in common; the pixel engine trains every run alone."""
+    config, optimizer = run.config, run.config.optimizer
+    if run.choice.engine != "gram":
+        return run.files.path
+    assert isinstance(optimizer, SGDConfig)
+    shared = (config.data, config.model, config.device, config.batch_size, config.epochs, config.deterministic)
+    return (*shared, optimizer.nesterov)
+
+
+def _members_at_once(run: PlannedRun) -> int:
+    """Return how many members a stack may have: in Gram space each holds its first layer in several copies."""
+    if run.choice.engine != "gram":
+        return 1
+    num_weights = _num_outputs(run.config.model) * run.config.data.image_size**2
+    return min(_MOST_MEMBERS, max(1, _STACK_BYTES // (_BYTES_A_WEIGHT * num_weights)))
+
+
+def _num_outputs(model: AnyModelConfig) -> int:
+    """Return the number of outputs of the first layer of a model that the Gram engine can train."""
+    assert isinstance(model, LinearConfig | LinearReLUConfig)
+    return model.hidden if model.layers > 1 else 1
+
+
+def _writable(outputs: Path) -> Path:
+    """Check, before hours of work and without leaving anything, that the outputs tree can be written."""
+    nearest = next(folder for folder in (outputs, *outputs.parents) if os.path.exists(folder))
+    if not nearest.is_dir():
+        raise UserError.for_key("outputs", outputs, f"cannot be made, {nearest} is a file")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise UserError.for_key("outputs", outputs, f"cannot be written to, {nearest} forbids it")
+    return outputs

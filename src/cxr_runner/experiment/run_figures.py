@@ -1,0 +1,56 @@
+"""The figures of finished runs, drawn from what the runs left; in another process while others train."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cxr_runner.artifacts.rundir import Run, RunDir, read_run
+from cxr_runner.base.background import Wait, workers
+from cxr_runner.experiment.plan import PlannedRun
+
+
+@contextmanager
+def drawing_figures(in_background: bool) -> Iterator[Callable[[PlannedRun], None]]:
+    """Give a function that has the figures of a finished run drawn, where they are missing or the run was forced.
+
+    Args:
+        in_background: draw in a process that training goes before, else at once.
+    """
+    waiting: list[Wait] = []
+    with workers(1 if in_background else 0, niceness=10) as submit:
+
+        def draw(run: PlannedRun) -> None:
+            if run.files.has_figures() and not run.config.force:
+                return
+            wait = submit(draw_into, run.files.path)
+            if in_background:
+                waiting.append(wait)
+            elif problem := wait():
+                print(problem, file=sys.stderr)
+
+        yield draw
+        for wait in waiting:
+            if problem := wait():
+                print(problem, file=sys.stderr)
+
+
+def draw_into(path: Path) -> str:
+    """Draw the figures of the finished run in a directory; return what went wrong, '' if nothing did."""
+    try:
+        draw_figures(read_run(path))
+    except Exception as error:  # a full disk, a file that somebody has changed: the run itself is done
+        return f"no figures of {path}, the same command draws them ({error!r})"
+    return ""
+
+
+def draw_figures(run: Run) -> None:
+    """Draw the curves and the confusion matrix of a finished run into its directory."""
+    from cxr_runner.plots.confusion import plot_confusion  # matplotlib takes a while to import
+    from cxr_runner.plots.curves import plot_curves
+    from cxr_runner.plots.style import save_figure
+
+    files, names = RunDir(run.path), list(run.data["counts"]["test"])
+    title = f"{run.path.parent.name}, seed {run.seed} — {run.data['title']}"
+    save_figure(plot_curves(run.history(), title), files.curves)
+    save_figure(plot_confusion(run.metrics["test"], (names[0], names[1]), title), files.confusion)
