@@ -13,7 +13,7 @@ from cxr_runner.base.checksums import append_checksum, has_checksum
 from cxr_runner.base.errors import RunFailedError
 from cxr_runner.base.progress import Reporter
 from cxr_runner.data.dataset import Dataset, open_dataset, open_intact
-from mortal import results
+from killable import results
 from test_experiment import _config
 
 RUN = ("model=linear", "data.num_images=40", "data.image_size=16", "optimizer.momentum=0.9", "epochs=3")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Answer
-from mortal import leftovers, results
+from killable import leftovers, results
 
 RUN = ("model=linear", "engine=pixel", "optimizer.momentum=0.9", "data.num_images=40", "data.image_size=64", "epochs=2")
 Command = Callable[..., Answer]

@@ -20,7 +20,7 @@ from cxr_runner.config.schema import from_hydra
 from cxr_runner.data.sources.folder import MAX_BYTES, FolderSource
 from cxr_runner.experiment.sweep import train
 from cxr_runner.report.write import write_report
-from mortal import results
+from killable import results
 from run_trees import PHANTOM, write_run
 from test_config import composed
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from installed import installed
-from mortal import finish, leftovers, results, start
+from killable import finish, leftovers, results, start
 
 # Everything that a checkpoint has to bring back, in the pixels and in Gram space.
 PIXEL = (
