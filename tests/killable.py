@@ -1,4 +1,4 @@
-"""The command cxr-run in processes that can be killed at any moment.
+"""Runs cxr-run in processes that can be killed at any moment.
 
 They are forked from a server that has imported everything, so that a test kills the work and not the imports.
 """
@@ -22,11 +22,11 @@ def start(*arguments: str, cache: Path, log: Path, kill_before: tuple[str, int] 
     """Start the command.
 
     Args:
-        arguments: of the command.
-        cache: of decoded images.
-        log: what it prints is appended here.
-        kill_before: ``("metrics.json", 1)`` has it kill itself just before the first file, or folder, with a name like
-            this gets that name.
+        arguments: arguments of the command.
+        cache: cache directory.
+        log: file to which its output is appended.
+        kill_before: pattern and count: ``("metrics.json", 1)`` has the process kill itself just before it renames a
+            file or folder to a matching name for the first time.
     """
     process = _CONTEXT.Process(target=_run, args=(arguments, str(cache), str(log), os.getcwd(), kill_before))
     process.start()
@@ -41,7 +41,7 @@ def finish(process: ForkServerProcess, seconds: float = 120) -> int:
 
 
 def results(outputs: Path) -> dict[str, tuple[str, bytes, bytes]]:
-    """Return what must be equal between two trees of runs, of every run by its place."""
+    """Return what must be equal in two outputs trees, by the path of each run in its tree."""
     return {
         str(status.parent.relative_to(outputs)): (
             pd.read_csv(status.with_name("history.csv"), dtype=str).drop(columns="seconds").to_csv(),
@@ -53,7 +53,7 @@ def results(outputs: Path) -> dict[str, tuple[str, bytes, bytes]]:
 
 
 def leftovers(*folders: Path) -> list[Path]:
-    """Return the temporary files below folders, that nobody will use."""
+    """Return the temporary files below folders."""
     return [path for folder in folders for path in folder.rglob("*") if ".tmp" in path.name or "building" in path.name]
 
 
@@ -73,14 +73,14 @@ def _run(arguments: tuple[str, ...], cache: str, log: str, folder: str, kill_bef
 
 
 def _die_before(name: str, count: int) -> None:
-    """Have this process kill itself when something is about to be renamed to ``name``, for the ``count``-th time."""
-    left = count
+    """Have this process kill itself just before the ``count``-th renaming to ``name``."""
+    remaining = count
 
     def watched(event: str, values: tuple[object, ...]) -> None:
-        nonlocal left
+        nonlocal remaining
         if event == "os.rename" and Path(str(values[1])).match(name):
-            left -= 1
-            if left == 0:
+            remaining -= 1
+            if remaining == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(watched)

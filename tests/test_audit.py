@@ -64,7 +64,6 @@ def texts(audit: dict[str, Any], level: str | None = None) -> str:
 @pytest.fixture
 def cxr_data(elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CxrData:
     """The command cxr-data, inside this process."""
-
     return lambda *arguments: call_inside(cli.data, ["cxr-data", *arguments], monkeypatch, capsys)
 
 
@@ -84,10 +83,10 @@ def test_near_pairs_are_those_that_counting_bits_gives_each_once() -> None:
     hashes[129] = hashes[128] ^ np.array([0, 2**20 - 1, 0, 0], np.uint64)
     hashes[40] = hashes[30] ^ np.array([2**25 - 1, 0, 0, 0], np.uint64)
     splits = np.array(["train"] * 129 + ["test"] * 171)
-    count, num_crossing, found, nearest = near_pairs(hashes, splits)
+    count, num_crossing, closest, nearest = near_pairs(hashes, splits)
     assert THRESHOLD == 24
     assert num_crossing == 2
-    assert (count, found, nearest) == (2, [(7, 250, 4), (128, 129, 20)], (7, 250, 4))
+    assert (count, closest, nearest) == (2, [(7, 250, 4), (128, 129, 20)], (7, 250, 4))
 
 
 def test_near_pairs_that_are_not_kept_are_counted_all_the_same() -> None:
@@ -97,14 +96,14 @@ def test_near_pairs_that_are_not_kept_are_counted_all_the_same() -> None:
     assert (near.num_pairs, near.num_crossing, len(near.closest)) == (60 * 59 // 2, 59, 1000)
 
 
-def test_an_image_encoded_anew_is_a_near_duplicate_and_another_one_is_not() -> None:
+def test_an_image_encoded_again_is_a_near_duplicate_and_another_one_is_not() -> None:
     rng = np.random.default_rng(2)
     image, other = rng.integers(0, 256, (2, 64, 64), dtype=np.uint8)
     again = np.asarray(Image.open(io.BytesIO(encode(image, "JPEG", quality=40))))
     images = np.stack([image, again, other])
     hashes = measure(images, np.arange(3), Reporter()).hashes
-    count, _, found, _ = near_pairs(hashes, np.array(["train"] * len(hashes)))
-    assert (count, found[0][:2]) == (1, (0, 1))
+    count, _, closest, _ = near_pairs(hashes, np.array(["train"] * len(hashes)))
+    assert (count, closest[0][:2]) == (1, (0, 1))
 
 
 @pytest.mark.parametrize(
@@ -129,10 +128,10 @@ def test_the_overlap_is_the_share_of_images_whose_patient_is_in_train() -> None:
 def test_intensity_statistics_are_numpys() -> None:
     images = np.random.default_rng(3).integers(3, 250, (5, 20, 20), dtype=np.uint8)
     histograms = np.stack([np.bincount(image.ravel(), minlength=256) for image in images])
-    found, flat = intensity_statistics(histograms), images.reshape(5, -1)
+    statistics, flat = intensity_statistics(histograms), images.reshape(5, -1)
     percentiles = np.percentile(flat, [5, 25, 50, 75, 95], axis=1, method="inverted_cdf")
     expected = np.column_stack([flat.mean(1), flat.std(1), flat.min(1), flat.max(1), *percentiles])
-    assert found == pytest.approx(expected)
+    assert statistics == pytest.approx(expected)
 
 
 def test_the_border_is_the_outermost_pixels_and_nothing_of_the_inside() -> None:
@@ -157,11 +156,11 @@ def test_scores_are_scikit_learns_and_lie_in_their_intervals() -> None:
     rng = np.random.default_rng(4)
     labels = rng.integers(0, 2, 200)
     logits = np.round(labels + rng.normal(-0.3, 1, 200), 1)
-    found = score(labels, logits, resample(len(labels)))
-    assert found.f1 == pytest.approx(f1_score(labels, logits > 0))
-    assert found.auroc == pytest.approx(roc_auc_score(labels, logits))
-    assert found.accuracy == pytest.approx(((logits > 0) == labels).mean())
-    for value, ends in ((found.accuracy, found.accuracy_ends), (found.f1, found.f1_ends)):
+    baseline = score(labels, logits, resample(len(labels)))
+    assert baseline.f1 == pytest.approx(f1_score(labels, logits > 0))
+    assert baseline.auroc == pytest.approx(roc_auc_score(labels, logits))
+    assert baseline.accuracy == pytest.approx(((logits > 0) == labels).mean())
+    for value, ends in ((baseline.accuracy, baseline.accuracy_ends), (baseline.f1, baseline.f1_ends)):
         assert ends is not None
         assert ends[0] < value < ends[1]
         assert 0.05 < ends[1] - ends[0] < 0.2
@@ -335,7 +334,7 @@ def test_the_audit_of_the_real_images_finds_what_is_known_of_them(cxr_data: CxrD
     baselines = {entry["name"]: entry for entry in audit["shortcuts"]["baselines"]}
     random = {name: np.mean(entry["random"], axis=0) for name, entry in baselines.items()}
     expected = {"majority": 0.729, "intensity": 0.83, "ring": 0.85, "frame": 0.90, "pixels8": 0.93, "pixels32": 0.945}
-    assert {name: figures[0] for name, figures in random.items()} == pytest.approx(expected, abs=0.02)
+    assert {name: means[0] for name, means in random.items()} == pytest.approx(expected, abs=0.02)
     assert random["pixels8"][1] == pytest.approx(0.974, abs=0.01)
     by_patient = np.mean(baselines["pixels32"]["patient"], axis=0)
     assert by_patient[0] == pytest.approx(random["pixels32"][0], abs=0.02)

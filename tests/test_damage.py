@@ -1,4 +1,4 @@
-"""What a disk has changed is noticed: it is made anew or refused, never computed with."""
+"""Damage on the disk is noticed: the file is made anew or refused, and never used."""
 
 import shutil
 from collections.abc import Callable
@@ -153,7 +153,7 @@ def test_what_is_derived_lies_where_only_the_same_images_look_for_it(
     assert not before.exists()
 
 
-def test_a_seal_is_broken_by_any_change_and_by_another_name(tmp_path: Path) -> None:
+def test_a_checksum_fails_for_any_change_and_for_another_name(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(bytes(range(100)))
     append_checksum(path, "this")

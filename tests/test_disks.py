@@ -1,4 +1,4 @@
-"""Disks that are full or must not be written to: one line says so, and the same command goes on later."""
+"""Disks that are full or read-only: one line says so, and the same command resumes later."""
 
 import os
 import subprocess
@@ -26,15 +26,16 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def _fill(disk: Path, left: int) -> Path:
-    """Leave so many bytes."""
+def _fill(disk: Path, free: int) -> Path:
+    """Fill a disk up to a number of free bytes; return the file to delete."""
     filler = disk / "filler"
     status = os.statvfs(disk)
-    filler.write_bytes(bytes(status.f_bavail * status.f_frsize - left))
+    filler.write_bytes(bytes(status.f_bavail * status.f_frsize - free))
     return filler
 
 
 def _line(answer: Answer) -> str:
+    """Return the one line on standard error."""
     print(answer.err)
     (line,) = answer.err.splitlines()
     return line
@@ -106,7 +107,7 @@ def test_outputs_that_must_not_be_written_to_are_refused_in_one_line(cxr_run: Co
     assert f"outputs={disk}" in _line(answer)
 
 
-def test_a_run_whose_pictures_cannot_be_drawn_is_done_all_the_same_and_gets_them_later(
+def test_a_run_whose_figures_cannot_be_drawn_is_done_all_the_same_and_gets_them_later(
     cxr_run: Command, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:

@@ -1,4 +1,4 @@
-"""A process may be killed at any moment, and several may do the same at once: nothing is lost, nothing differs."""
+"""A process may be killed at any moment, and several may do the same at once: no result is lost or changes."""
 
 import os
 import random
@@ -13,7 +13,7 @@ import pytest
 from installed import installed
 from killable import finish, leftovers, results, start
 
-# Everything that a checkpoint has to bring back, in the pixels and in Gram space.
+# Everything that a checkpoint has to restore, on pixels and in Gram space.
 PIXEL = (
     *("model=cnn", "optimizer=adam", "schedule.name=cosine", "augment.flip=0.5", "early_stopping.restore_best=true"),
     *("data.num_images=60", "data.image_size=32", "batch_size=4", "epochs=20", "progress=lines"),
@@ -23,7 +23,7 @@ GRAM = (
     *("early_stopping.restore_best=true", "data.num_images=60", "data.image_size=32", "batch_size=8", "epochs=40"),
     "progress=lines",
 )
-# In the order in which a run writes; the name that is about to be given, and for the how manieth time.
+# In the order in which a run writes: the name that a file is about to get, and for which time.
 MOMENTS = (
     ("*-32", 1),  # the store
     ("descriptions/*.json", 1),
@@ -41,7 +41,7 @@ MOMENTS = (
 
 
 def _whole(folder: Path, command: tuple[str, ...]) -> dict[str, tuple[str, bytes, bytes]]:
-    """Return the results of a command that nobody disturbed."""
+    """Return the results of a command that was not interrupted."""
     log = folder / "log.txt"
     folder.mkdir()
     process = start(*command, f"outputs={folder}/outputs", cache=folder / "cache", log=log)
@@ -62,11 +62,11 @@ def test_a_command_may_be_killed_before_every_kind_of_file_that_it_writes(
 
 
 def _kill_at(tmp_path: Path, command: tuple[str, ...], moments: tuple[tuple[str, int], ...]) -> None:
-    place, log = {"cache": tmp_path / "cache", "log": tmp_path / "log.txt"}, tmp_path / "log.txt"
+    folders, log = {"cache": tmp_path / "cache", "log": tmp_path / "log.txt"}, tmp_path / "log.txt"
     arguments = (*command, f"outputs={tmp_path}/outputs")
     for moment in moments:
-        assert finish(start(*arguments, **place, kill_before=moment)) == -signal.SIGKILL, (moment, log.read_text())
-    assert finish(start(*arguments, **place)) == 0, log.read_text()
+        assert finish(start(*arguments, **folders, kill_before=moment)) == -signal.SIGKILL, (moment, log.read_text())
+    assert finish(start(*arguments, **folders)) == 0, log.read_text()
     assert results(tmp_path / "outputs") == _whole(tmp_path / "whole", command)
     assert leftovers(tmp_path / "outputs", tmp_path / "cache") == []
 
@@ -98,7 +98,7 @@ def test_a_command_may_be_killed_at_any_of_twenty_five_moments(tmp_path: Path, c
 
 
 def _stage(folder: Path) -> str:
-    """Say how far a command had come."""
+    """Return how far a command has come, in words."""
     runs = sorted(folder.glob("outputs/runs/*/seed=*"))
     if not runs:
         there = [name for name in ("*.building", "gram.npy") if any(folder.glob(f"cache/**/{name}"))]
@@ -106,9 +106,9 @@ def _stage(folder: Path) -> str:
     shown = []
     for run in runs:
         history = (run / "history.csv").read_text().count("\n") - 1 if (run / "history.csv").exists() else 0
-        found = re.findall(r'"state": "(\w+)"', (run / "status.json").read_text())
+        state = re.findall(r'"state": "(\w+)"', (run / "status.json").read_text())
         others = [name for name in ("checkpoint.pt", "predictions.csv", "metrics.json") if (run / name).exists()]
-        shown.append(f"{run.name} {''.join(found)}, {history} epochs written, {' '.join(others)}")
+        shown.append(f"{run.name} {''.join(state)}, {history} epochs written, {' '.join(others)}")
     return "; ".join(shown)
 
 
@@ -117,15 +117,15 @@ def test_four_processes_at_once_make_one_store_one_gram_matrix_and_one_run(tmp_p
     command = (*GRAM, "data.num_images=100", "data.image_size=64", f"outputs={tmp_path}/outputs")
     processes = [start(*command, cache=tmp_path / "cache", log=log) for log in logs]
     assert [finish(process) for process in processes] == [0] * 4
-    said = [log.read_text() for log in logs]
-    print(*said, sep="\n")
+    texts = [log.read_text() for log in logs]
+    print(*texts, sep="\n")
     for once in ("decoding images", "Gram matrix: ", "epoch   1/40", "epoch  40/40"):
-        assert [once in text for text in said].count(True) == 1, (once, said)
-    assert any("waiting for another process, which" in text for text in said)
+        assert [once in text for text in texts].count(True) == 1, (once, texts)
+    assert any("waiting for another process, which" in text for text in texts)
     assert len(results(tmp_path / "outputs")) == 2
     assert len(list((tmp_path / "cache").glob("*/images.npy"))) == 1
     assert leftovers(tmp_path / "outputs", tmp_path / "cache") == []
-    assert all(text.count("accuracy") >= 1 for text in said), "those that waited show the results too"
+    assert all(text.count("accuracy") >= 1 for text in texts), "those that waited show the results too"
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
@@ -167,8 +167,8 @@ def test_a_reader_that_goes_away_is_an_interruption(tmp_path: Path) -> None:
 
 
 def test_sweeps_that_overlap_do_not_wait_for_each_other_for_ever(tmp_path: Path) -> None:
-    place, log = {"cache": tmp_path / "cache", "log": tmp_path / "log.txt"}, tmp_path / "log.txt"
+    folders, log = {"cache": tmp_path / "cache", "log": tmp_path / "log.txt"}, tmp_path / "log.txt"
     sweep = ("-m", *GRAM, "seeds=1", "epochs=3", f"outputs={tmp_path}/outputs")
-    processes = [start(*sweep, f"seed={order}", **place) for order in ("0,1,2", "2,1,0", "1")]
+    processes = [start(*sweep, f"seed={order}", **folders) for order in ("0,1,2", "2,1,0", "1")]
     assert [finish(process) for process in processes] == [0, 0, 0], log.read_text()
     assert len(results(tmp_path / "outputs")) == 3

@@ -1,4 +1,4 @@
-"""What machine it is; a container or a job of a cluster may use less memory than it has."""
+"""The machine is described, and memory is what a container or a cluster allows a process to use."""
 
 import ctypes
 import json
