@@ -20,7 +20,7 @@ def _diagnose(model):
 
 
 def test_a_dead_last_unit_is_seen_and_stops_all_gradients():
-    model = build_model(LinearReLUConfig("linear_relu", 2, 4, True, 1e-4), SIDE, 0)
+    model = build_model(LinearReLUConfig("linear_relu", 2, 4, True), SIDE, 0)
     with torch.no_grad():
         model.layer_stack[3].bias.fill_(-100)
         model.layer_stack[1].bias[:3] = torch.tensor([-100.0, -100.0, 100.0])
@@ -40,9 +40,9 @@ def test_a_layer_that_died_in_training_is_told_from_one_dead_from_the_start():
 @pytest.mark.parametrize(
     ("model", "layers"),
     [
-        (LinearConfig("linear", 3, 4, 1e-4), []),
-        (LinearReLUConfig("linear_relu", 3, 4, False, 1e-4), ["layer_stack.1", "layer_stack.3"]),
-        (CNNConfig("cnn", 3, 3, 1e-2), ["block_1.0", "block_1.2", "block_2.0", "block_2.2"]),
+        (LinearConfig("linear", 3, 4), []),
+        (LinearReLUConfig("linear_relu", 3, 4, False), ["layer_stack.1", "layer_stack.3"]),
+        (CNNConfig("cnn", 3, 3), ["block_1.0", "block_1.2", "block_2.0", "block_2.2"]),
     ],
     ids=["linear", "linear_relu", "cnn"],
 )
@@ -56,7 +56,7 @@ def test_units_are_those_that_a_relu_follows_and_norms_are_those_of_autograd(mod
 
 
 def test_batches_change_nothing_but_rounding():
-    model = build_model(CNNConfig("cnn", 3, 3, 1e-2), SIDE, 0).double()
+    model = build_model(CNNConfig("cnn", 3, 3), SIDE, 0).double()
     given = model, rectified_layers(model), IMAGES.double(), TARGETS.double(), None
     whole, batches = (diagnose(*given, batch_size) for batch_size in (10, 3))
     assert batches["dead_units"] == whole["dead_units"]
@@ -64,7 +64,7 @@ def test_batches_change_nothing_but_rounding():
 
 
 def test_a_dead_filter_is_counted():
-    model = build_model(CNNConfig("cnn", 4, 3, 1e-2), SIDE, 0)
+    model = build_model(CNNConfig("cnn", 4, 3), SIDE, 0)
     with torch.no_grad():
         model.block_1[0].bias[0] = -100
     assert _diagnose(model)["dead_units"]["block_1.0"] >= 0.25

@@ -26,11 +26,11 @@ from test_train import SIDE, _run, _settings, _subsets, _weights, plain_training
 
 CPU = torch.device("cpu")
 MODELS = {
-    "linear, one layer": LinearConfig("linear", 1, 5, 1e-4),
-    "linear": LinearConfig("linear", 2, 5, 1e-4),
-    "linear, four layers": LinearConfig("linear", 4, 6, 1e-4),
-    "linear_relu": LinearReLUConfig("linear_relu", 2, 10, True, 1e-4),
-    "linear_relu, three layers": LinearReLUConfig("linear_relu", 3, 20, False, 1e-4),
+    "linear, one layer": LinearConfig("linear", 1, 5),
+    "linear": LinearConfig("linear", 2, 5),
+    "linear, four layers": LinearConfig("linear", 4, 6),
+    "linear_relu": LinearReLUConfig("linear_relu", 2, 10, True),
+    "linear_relu, three layers": LinearReLUConfig("linear_relu", 3, 20, False),
 }
 
 
@@ -239,7 +239,7 @@ def test_members_of_a_stack_go_on_from_different_epochs(space):
 
 @pytest.mark.parametrize("powers", [1, 24], ids=["of one grid", "small ones with finer bits"])
 def test_starts_are_exact_whatever_they_are_computed_with(space, images, powers):
-    layers = [build_model(LinearConfig("linear", 2, hidden, 1e-4), SIDE, seed) for seed in (0, 1) for hidden in (5, 9)]
+    layers = [build_model(LinearConfig("linear", 2, hidden), SIDE, seed) for seed in (0, 1) for hidden in (5, 9)]
     smaller = 0.5 ** torch.arange(SIDE**2).remainder(powers)
     weights = [layer.layer_stack[1].weight.detach() * smaller for layer in layers]
     assert torch.equal(weights[0], weights[1][:5]), "layers of one seed share their first rows"

@@ -31,7 +31,7 @@ from cxr_runner.training.pixel import PixelBackend, PixelFeed
 SIDE = 8
 CONSTANT = ScheduleConfig("constant", 0, 10, 0.1)
 NEVER_STOP = EarlyStoppingConfig("val_loss", None, 0.0, False)
-LINEAR = LinearConfig("linear", 2, 5, 1e-4)
+LINEAR = LinearConfig("linear", 2, 5)
 PLAIN_SGD = SGDConfig("sgd", 0.05, 0.0, False, 0.0, None)
 
 
@@ -110,7 +110,7 @@ def plain_training(images, model, settings, momentum, nesterov, weight_decay):
 
 @pytest.mark.parametrize(
     "model",
-    [LINEAR, LinearReLUConfig("linear_relu", 2, 10, True, 1e-4), CNNConfig("cnn", 3, 3, 1e-2)],
+    [LINEAR, LinearReLUConfig("linear_relu", 2, 10, True), CNNConfig("cnn", 3, 3)],
     ids=["linear", "linear_relu", "cnn"],
 )
 @pytest.mark.parametrize(
@@ -339,7 +339,7 @@ def test_pixels_are_scaled_to_0_and_1():
 
 
 def test_a_cnn_computed_few_images_at_a_time_is_the_same_but_for_rounding(images):
-    cnn = CNNConfig("cnn", 3, 3, 1e-2)
+    cnn = CNNConfig("cnn", 3, 3)
     whole, pieces = _trainer(images, cnn, epochs=2), _trainer(images, cnn, epochs=2)
     pieces.backend.images_at_once = 3
     _run(whole), _run(pieces)

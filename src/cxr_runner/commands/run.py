@@ -94,7 +94,7 @@ class Task:
             stop the sweep that it is part of, whatever the reason.
         """
         try:
-            # In a process of its own too, whose libraries would pass over the signal.
+            # In another process too, whose libraries would pass over the signal.
             with interrupting_on_sigterm(), interrupting_output():
                 jobs = [self._read(config) for config in configs]  # before torch: a mistake is answered at once
                 runs = [run for job in jobs for run in job]

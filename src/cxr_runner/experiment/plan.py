@@ -16,8 +16,7 @@ from cxr_runner.config.schema import AnyDataConfig, AnyModelConfig, LinearConfig
 from cxr_runner.data.dataset import Dataset, open_dataset, open_intact
 from cxr_runner.data.sampling import leave_samples
 from cxr_runner.experiment.summary import describe_data
-from cxr_runner.models.backbones import initial_weights_digest
-from cxr_runner.models.build import build_model
+from cxr_runner.models.build import build_model, initial_weights_digest
 from cxr_runner.models.linear import first_weight
 from cxr_runner.training.devices import choose_device
 from cxr_runner.training.engines import Choice, choose_engine

@@ -85,7 +85,7 @@ def _versions() -> dict[str, str]:
 
 
 def _git_commit() -> str | None:
-    """Return the commit of this program's own checkout, with ``+`` behind it for uncommitted changes."""
+    """Return the commit of the checkout that this program runs from, with ``+`` behind it for uncommitted changes."""
     checkout = Path(__file__).parents[2]
     if not (checkout / ".git").exists():
         return None

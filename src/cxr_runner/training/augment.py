@@ -7,7 +7,7 @@ from cxr_runner.config.schema import AugmentConfig
 
 
 class Augment:
-    """Changes every image of a batch by its own draw; the same seed gives the same changes."""
+    """Changes every image of a batch by another draw; the same seed gives the same changes."""
 
     def __init__(self, config: AugmentConfig) -> None:
         """Choose the transforms that are switched on."""

@@ -25,7 +25,7 @@ def choose_device(name: str) -> torch.device:
         UserError: this machine has no such device, or several processes were to share one GPU.
     """
     if name.startswith("cuda:") and num_processes() > 1:
-        valid = "torchrun gives every process a GPU of its own; valid are auto, cuda and cpu"
+        valid = "torchrun gives every process one GPU each; valid are auto, cuda and cpu"
         raise UserError.for_key("device", name, valid)
     if name == "auto":
         name = _first_device()
@@ -44,15 +44,16 @@ def choose_device(name: str) -> torch.device:
 
 def _first_device() -> str:
     if torch.cuda.is_available():
-        return f"cuda:{_place() % torch.cuda.device_count()}" if torch.cuda.device_count() > 1 else "cuda"
+        return f"cuda:{_worker_number() % torch.cuda.device_count()}" if torch.cuda.device_count() > 1 else "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def _place() -> int:
-    """Return which of the worker processes beside each other this one is, counted from 0; 0 for a process of its own.
+def _worker_number() -> int:
+    """Return the number of this worker process among those started together, from 0; 0 where nobody started several.
 
-    Slurm and ray show a job its own GPUs only. The workers of a pool on one machine see all of them, and are told apart
-    by the number that their names end with (``LokyProcess-3``) or, those of ``torchrun``, by its variable.
+    Slurm and ray show a job only the GPUs that it may use. The workers of a pool on one machine see all of them, and
+    are told apart by the number that their names end with (``LokyProcess-3``) or, those of ``torchrun``, by its
+    variable.
     """
     if num_processes() > 1:
         return int(os.environ["LOCAL_RANK"])
@@ -118,7 +119,7 @@ def keep_freed_memory() -> None:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether memory did not suffice, that of the CPU included, for which torch has no error of its own."""
+    """Whether memory did not suffice, that of the CPU included, for which torch has no class of error."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)

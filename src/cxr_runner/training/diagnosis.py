@@ -114,8 +114,8 @@ def _mean_gradients(
         logits = model(images[batch])
         loss = binary_cross_entropy_with_logits(logits, targets[batch], pos_weight=weight, reduction="sum")
         gradients = torch.autograd.grad(loss / len(images), list(parameters.values()))
-        for own, gradient in zip(total.values(), gradients, strict=True):
-            own += gradient
+        for sum_so_far, gradient in zip(total.values(), gradients, strict=True):
+            sum_so_far += gradient
     return total
 
 
@@ -164,9 +164,9 @@ def largest_disagreements(
     chosen = spread_out(len(rows))
     images = sample_images(dataset, rows[chosen], device)
     differences = []
-    for model, own_logits in zip(models, logits[:, chosen], strict=True):
+    for model, engine_logits in zip(models, logits[:, chosen], strict=True):
         with moved(model.eval(), device):
-            differences.append((model(images).cpu() - own_logits).abs().amax().item())
+            differences.append((model(images).cpu() - engine_logits).abs().amax().item())
     return differences
 
 

@@ -32,7 +32,7 @@ _PATIENCE = timedelta(days=1)  # a helper waits while the leader decodes images 
 
 
 class SharedBatchNorm(nn.BatchNorm2d):
-    """Batch norm over the shares of all processes; torch's own ``SyncBatchNorm`` needs a GPU."""
+    """Batch norm over the shares of all processes; torch's ``SyncBatchNorm`` needs a GPU."""
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalise one share, float [images, channels, height, width]."""
@@ -78,15 +78,17 @@ class ShareBackend(PixelBackend):
 
     def _gradients(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Leave the gradients of the whole batch's mean loss; return that loss and all logits, as one process would."""
-        place, count = dist.get_rank(), dist.get_world_size()
+        rank, count = dist.get_rank(), dist.get_world_size()
         self.optimizer.zero_grad(set_to_none=True)
         with self.autocast:
-            own = self.shared(images.tensor_split(count)[place]).float()
-        labels = targets.tensor_split(count)[place]
-        loss = binary_cross_entropy_with_logits(own, labels, pos_weight=self.pos_weight, reduction="sum") / len(images)
+            logits = self.shared(images.tensor_split(count)[rank]).float()
+        labels = targets.tensor_split(count)[rank]
+        loss = binary_cross_entropy_with_logits(logits, labels, pos_weight=self.pos_weight, reduction="sum") / len(
+            images
+        )
         torch.autograd.backward(loss * count)  # of which DistributedDataParallel takes the mean
         gathered = torch.zeros(len(images) + 1, device=self.device)
-        gathered[:-1].tensor_split(count)[place].copy_(own.detach())
+        gathered[:-1].tensor_split(count)[rank].copy_(logits.detach())
         gathered[-1] = loss.detach()
         dist.all_reduce(gathered)
         return gathered[-1], gathered[:-1]
@@ -102,7 +104,7 @@ class ShareBackend(PixelBackend):
 
 
 class LeadingBackend:
-    """The backend as the leader's training loop sees it: tells the helpers what it does, and does its own share."""
+    """The backend as the leader's training loop sees it: tells the helpers what it does, and does a share itself."""
 
     name = "pixel"
     lost = False  # whether an error has come between the processes
@@ -110,7 +112,7 @@ class LeadingBackend:
     def __init__(self, config: RunConfig, dataset: Dataset, pos_weight: float | None, device: torch.device) -> None:
         """Have the model built everywhere; see :class:`ShareBackend`."""
         _tell("build", config, dataset.fingerprint, pos_weight)
-        self.own = ShareBackend(config, dataset, pos_weight, device)
+        self.share = ShareBackend(config, dataset, pos_weight, device)
 
     def epoch(self, members: Sequence[int], rows: Tensor) -> AbstractContextManager[None]:
         """Return a context that does nothing."""
@@ -130,11 +132,11 @@ class LeadingBackend:
 
     def weights(self, members: Sequence[int]) -> list[dict[str, Tensor]]:
         """Return a copy of the weights on the CPU, which are the same everywhere."""
-        return self.own.weights(members)
+        return self.share.weights(members)
 
     def snapshot(self, member: int) -> dict[str, Tensor]:
         """Return a copy of what is trained, on the CPU."""
-        return self.own.snapshot(member)
+        return self.share.snapshot(member)
 
     def restore(self, member: int, snapshot: dict[str, Tensor]) -> None:
         """Go back to a snapshot, everywhere."""
@@ -142,7 +144,7 @@ class LeadingBackend:
 
     def state_dict(self, member: int) -> dict[str, Any]:
         """Return everything needed to go on bit for bit."""
-        return self.own.state_dict(member)
+        return self.share.state_dict(member)
 
     def load_state_dict(self, member: int, state: dict[str, Any]) -> None:
         """Go on from where :meth:`state_dict` was taken, everywhere."""
@@ -153,7 +155,7 @@ class LeadingBackend:
             raise RunFailedError("an earlier error has parted the processes; the same command goes on")
         _tell(name, *arguments)
         try:
-            return getattr(self.own, name)(*arguments)
+            return getattr(self.share, name)(*arguments)
         except BaseException:
             LeadingBackend.lost = True  # the helpers wait for a share that will not come, until torchrun ends them
             raise
@@ -223,7 +225,7 @@ def _join() -> None:
 
 
 def _share_batch_norms(module: nn.Module) -> None:
-    """Put a :class:`SharedBatchNorm` in the place of every batch norm."""
+    """Replace every batch norm by a :class:`SharedBatchNorm`."""
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm2d):
             shared = SharedBatchNorm(child.num_features, child.eps, child.momentum)

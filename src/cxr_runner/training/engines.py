@@ -11,7 +11,8 @@ from cxr_runner.base.errors import UserError
 from cxr_runner.base.machine import memory_bytes
 from cxr_runner.config.schema import RunConfig, SGDConfig, gram_obstacle
 from cxr_runner.data.dataset import Dataset
-from cxr_runner.models.linear import Linear, LinearReLU
+from cxr_runner.models.linear import Linear
+from cxr_runner.models.linear_relu import LinearReLU
 from cxr_runner.training.augment import Augment
 from cxr_runner.training.backend import Backend
 from cxr_runner.training.devices import num_processes

@@ -89,7 +89,7 @@ class Trainer:
         train: the training images, those of all members of the stack.
         val: the validation images.
         settings: of this member.
-        member: its place in the stack.
+        member: its number in the stack.
         history: one row an epoch.
         best: the best epoch so far.
         failure: why training cannot go on; None while it can.
@@ -189,7 +189,7 @@ class Trainer:
 
 
 def train_epoch(trainers: Sequence[Trainer], on_batch: OnBatch = lambda num_members: None) -> None:
-    """Train the next epoch of members of one stack, each in its own order, and evaluate them.
+    """Train the next epoch of members of one stack, each in its order, and evaluate them.
 
     Args:
         trainers: unfinished members; they need not be at the same epoch.
@@ -239,12 +239,12 @@ def _take_steps(
         ]
         # The 1 tells these keys from those of the orders: trailing zeros do not count in a seed sequence.
         keys = [(trainer.settings.seed, number, index, 1) for trainer, number in zip(trainers, numbers, strict=True)]
-        own_losses, own_logits = backend.step(members, rows[:, batch], labels[:, batch], lrs, keys)
+        step_losses, step_logits = backend.step(members, rows[:, batch], labels[:, batch], lrs, keys)
         if index == 0:
-            losses = own_losses.new_empty(trainers[0].num_batches, len(members))
-            logits = own_logits.new_empty(order.shape)
-        losses[index] = own_losses
-        logits[:, batch] = own_logits
+            losses = step_losses.new_empty(trainers[0].num_batches, len(members))
+            logits = step_logits.new_empty(order.shape)
+        losses[index] = step_losses
+        logits[:, batch] = step_logits
         on_batch(len(members))
     sizes = torch.full((trainers[0].num_batches,), batch_size, dtype=torch.float64)
     sizes[-1] = order.shape[1] - batch_size * (trainers[0].num_batches - 1)

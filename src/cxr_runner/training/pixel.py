@@ -129,11 +129,11 @@ class PixelBackend:
         mean_loss, logits = images.new_zeros(()), images.new_empty(len(images))
         for piece in self._pieces(len(images), len(images)):
             with self.autocast:
-                own = self.model(images[piece])
-            loss = binary_cross_entropy_with_logits(own.float(), targets[piece], pos_weight=self.pos_weight)
-            loss = loss * (len(own) / len(images))
+                piece_logits = self.model(images[piece])
+            loss = binary_cross_entropy_with_logits(piece_logits.float(), targets[piece], pos_weight=self.pos_weight)
+            loss = loss * (len(piece_logits) / len(images))
             mean_loss += loss.detach()
-            logits[piece] = own.detach()
+            logits[piece] = piece_logits.detach()
             torch.autograd.backward(loss)
         return mean_loss, logits
 

@@ -1,10 +1,10 @@
-"""Products of whole numbers with pixels, without rounding: the same bits in any order, company and way of computing.
+"""Products of whole numbers with pixels, without rounding: the same bits in any order and on any device.
 
 A matrix product of floating-point numbers depends in its last bits on how it is cut into pieces. Products of whole
-numbers do not, as long as no sum exceeds what the type holds. There are several exact ways, and which one is faster
-depends on the processor or GPU, so they are tried on a small piece. A number that is larger than int8 is written in
-digits of base 128. Source for that: Ozaki et al., "Error-free transformations of matrix multiplication by using fast
-routines of matrix multiplication and its applications", Numerical Algorithms 59 (2012).
+numbers do not, as long as no sum exceeds what the type holds. There are several exact methods, and which one is
+faster depends on the processor or GPU, so they are tried on a small piece. A number that is larger than int8 is
+written in digits of base 128. Source for that: Ozaki et al., "Error-free transformations of matrix multiplication by
+using fast routines of matrix multiplication and its applications", Numerical Algorithms 59 (2012).
 """
 
 import math
@@ -19,7 +19,7 @@ from torch.nn.functional import pad
 _BASE = 128
 _COLUMNS_AT_ONCE = 2048  # as float64
 _ROWS_AT_ONCE = 1024
-_HOPELESS = 4  # times as slow as another way, even in a first call
+_HOPELESS = 4  # times as slow as another method, even in a first call
 _LEAST_EXPONENT = -1074  # of a float64
 _MOST_TERMS_IN_INT32 = 2**31 // (64 * 128)
 _EXACT_IN_FLOAT32 = 1024  # terms: 1024 * 128 * 128 = 2^24
@@ -36,7 +36,7 @@ class WholeNumbers:
 
         Args:
             numbers: float64 [rows, terms], whole; see :func:`num_exact_bits` for how large.
-            use_int8: which way: int8 with int32 sums, or float64, whose sums are exact up to 2^53; None for the faster.
+            use_int8: int8 with int32 sums, or else float64, whose sums are exact up to 2^53; None for the faster one.
         """
         if use_int8 is None:
             use_int8 = numbers.shape[1] < _MOST_TERMS_IN_INT32 and _int8_is_faster(numbers.device)
@@ -53,8 +53,8 @@ class WholeNumbers:
         # x = (x - 128) + 128, and x ^ 128 read as int8 is x - 128.
         total = _BASE * self.numbers.sum(dim=1, keepdim=True).expand(-1, pixels.shape[1]).contiguous()
         products = _int8_product(self.digits.flatten(0, 1), (pixels ^ 128).view(torch.int8))
-        for place, product in enumerate(products.view(len(self.digits), -1, pixels.shape[1])):
-            total += product.double() * float(_BASE**place)
+        for power, product in enumerate(products.view(len(self.digits), -1, pixels.shape[1])):
+            total += product.double() * float(_BASE**power)
         return total
 
     def _times_float64(self, pixels: Tensor) -> Tensor:
@@ -95,23 +95,23 @@ def steps_of_rows(values: Tensor, num_bits: int) -> Tensor:
 
 
 def pair_products(pixels: Tensor) -> Callable[[Tensor, Tensor], None]:
-    """Choose the faster way to all inner products of images, on the device of the pixels.
+    """Choose the faster method to all inner products of images, on the device of the pixels.
 
     Args:
-        pixels: uint8 [images, some pixels], a piece to try the ways on.
+        pixels: uint8 [images, some pixels], a piece to try the methods on.
 
     Returns:
         A function of ``x ^ 128``, uint8 [images, some pixels], at most 2^16 of them (read as int8 it is ``x - 128``),
         and of a total, float64 [images, images], to whose lower triangle it adds the products of ``x - 128``.
     """
-    ways = (_add_pairs_float32, _add_pairs_int8)
+    methods = (_add_pairs_float32, _add_pairs_int8)
 
-    def tried(way: Callable[[Tensor, Tensor], None]) -> Tensor:
+    def tried(method: Callable[[Tensor, Tensor], None]) -> Tensor:
         total = torch.zeros(len(pixels), len(pixels), dtype=torch.float64, device=pixels.device)
-        way(pixels ^ 128, total)
+        method(pixels ^ 128, total)
         return total
 
-    return ways[fastest([partial(tried, way) for way in ways])]
+    return methods[fastest([partial(tried, method) for method in methods])]
 
 
 def _add_pairs_float32(flipped: Tensor, total: Tensor) -> None:
@@ -146,36 +146,38 @@ def _int8_product(left: Tensor, right: Tensor) -> Tensor:
     return torch._int_mm(left, right)[:rows, :columns]
 
 
-def fastest(ways: Sequence[Callable[[], Tensor]]) -> int:
-    """Try several ways to the same numbers and return the index of the fastest.
+def fastest(methods: Sequence[Callable[[], Tensor]]) -> int:
+    """Try several methods to the same numbers and return the index of the fastest.
 
     One that the device lacks (cuBLAS has int8 products from compute capability 7.5 on), or that gives other numbers
     there than the first, is left out. The others are called a few times, because on a busy machine most calls are held
     up; but one that is far behind another one's best is not called again.
     """
-    expected = ways[0]()
-    seconds = {0: math.inf} | {number: math.inf for number, way in enumerate(ways) if number and _gives(way, expected)}
+    expected = methods[0]()
+    seconds = {0: math.inf} | {
+        number: math.inf for number, method in enumerate(methods) if number and _gives(method, expected)
+    }
     for _ in range(5):
         for number in seconds:
             if math.isfinite(seconds[number]) and seconds[number] > _HOPELESS * min(seconds.values()):
                 continue
             start = time.perf_counter()
-            result = ways[number]()
+            result = methods[number]()
             if result.device.type == "cuda":
                 torch.cuda.synchronize(result.device)
             seconds[number] = min(seconds[number], time.perf_counter() - start)
     return min(seconds, key=lambda number: seconds[number])
 
 
-def _gives(way: Callable[[], Tensor], expected: Tensor) -> bool:
+def _gives(method: Callable[[], Tensor], expected: Tensor) -> bool:
     try:
-        return torch.equal(way(), expected)
+        return torch.equal(method(), expected)
     except RuntimeError:
         return False
 
 
 def _digits(numbers: Tensor) -> Tensor:
-    """Return the digits of whole numbers in base 128, the lowest first: int8 [places, rows, terms], from -64 to 63."""
+    """Return the digits of whole numbers in base 128, the lowest first: int8 [digits, rows, terms], from -64 to 63."""
     digits: list[Tensor] = []
     rest = numbers
     while not digits or rest.any():
@@ -187,7 +189,7 @@ def _digits(numbers: Tensor) -> Tensor:
 
 @cache
 def _int8_is_faster(device: torch.device) -> bool:
-    """Time both ways on a small product; they give the same numbers."""
+    """Time both methods on a small product; they give the same numbers."""
     pixels = torch.full((1024, 1024), 200, dtype=torch.uint8, device=device)
     numbers = torch.full((64, 1024), 2.0**32, dtype=torch.float64, device=device)
     float64, int8 = (WholeNumbers(numbers, use_int8=use_int8) for use_int8 in (False, True))

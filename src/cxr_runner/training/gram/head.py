@@ -1,7 +1,7 @@
 """The layers behind the first, of several members at once: small, so that their derivatives are written out.
 
 Automatic differentiation would take longer than the arithmetic. What is computed for all members together is
-computed element by element or summed within a member, so that a member's numbers do not depend on its company.
+computed element by element or summed within a member, so that a member's numbers do not depend on the other members.
 """
 
 from collections.abc import Sequence
@@ -54,12 +54,12 @@ class Head:
             The logits, float64 [members, images], and what went into each layer, for :meth:`backward`.
         """
         values, inputs = outputs + parameters["bias"][:, None], []
-        for place, layer in enumerate(self.layers, start=2):
+        for number, layer in enumerate(self.layers, start=2):
             inputs.append(values)
             if isinstance(layer, nn.ReLU):
                 values = values.clamp(min=0)
             else:
-                weight, bias = parameters[f"{place}.weight"], parameters[f"{place}.bias"]
+                weight, bias = parameters[f"{number}.weight"], parameters[f"{number}.bias"]
                 # Not bmm, whose last bits depend on where in memory a member happens to lie.
                 values = (values[:, :, None, :] * weight[:, None]).sum(dim=3) + bias[:, None]
         return values.squeeze(2), inputs
@@ -79,12 +79,12 @@ class Head:
             parameters, flat.
         """
         back, gradients = slopes[:, :, None], {}
-        for place in reversed(range(len(self.layers))):
-            values = inputs[place]
-            if isinstance(self.layers[place], nn.ReLU):
+        for number in reversed(range(len(self.layers))):
+            values = inputs[number]
+            if isinstance(self.layers[number], nn.ReLU):
                 back = back * (values > 0)
             else:
-                name = str(place + 2)
+                name = str(number + 2)
                 gradients[f"{name}.weight"] = (back[:, :, :, None] * values[:, :, None, :]).sum(dim=1)
                 gradients[f"{name}.bias"] = back.sum(dim=1)
                 back = (back[:, :, :, None] * parameters[f"{name}.weight"][:, None]).sum(dim=2)

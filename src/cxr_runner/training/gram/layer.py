@@ -3,7 +3,7 @@
 ``W = c W0 + A X``, and the layer's outputs are ``z = c (X W0^T) + K A^T``; see :mod:`cxr_runner.training.gram`. The
 order of an epoch's images is known beforehand, so the products ``K A^T`` of a few batches to come, a *window*, are
 formed at once: the rows of K are fetched once, and one product of many rows is quicker than several thin ones. What the
-steps within the window change is put right through the inner products of the window's own images.
+steps within the window change is put right through the inner products of the window's images among each other.
 
 Momentum, Nesterov and weight decay are linear: within a window, A and its velocity V are sums of A and V at its
 beginning and of the slopes since, each times a number. Steps move these numbers, the *coefficients*, and the sums are
@@ -30,7 +30,7 @@ class _Window:
 
     Attributes:
         members: m of the stack.
-        places: int64 [m, images], where the window's images stand in the Gram matrix, one batch after the other.
+        positions: int64 [m, images], where the window's images stand in the Gram matrix, one batch after the other.
         batch_size: of each batch but perhaps the last.
         products: ``K A^T + c X W0^T`` of the window's beginning, float64 [m, images, width].
         speeds: the same of the velocities; None where nobody has one.
@@ -44,7 +44,7 @@ class _Window:
     """
 
     members: Sequence[int]
-    places: Tensor
+    positions: Tensor
     batch_size: int
     products: Tensor
     speeds: Tensor | None
@@ -59,12 +59,12 @@ class _Window:
     def rows(self) -> slice:
         """Which of the images are the next batch."""
         start = self.step * self.batch_size
-        return slice(start, min(start + self.batch_size, self.places.shape[1]))
+        return slice(start, min(start + self.batch_size, self.positions.shape[1]))
 
     @property
     def num_steps(self) -> int:
         """How many batches there are."""
-        return -(-self.places.shape[1] // self.batch_size)
+        return -(-self.positions.shape[1] // self.batch_size)
 
     @property
     def index(self) -> Tensor:
@@ -112,16 +112,16 @@ class SpanLayer:
         """Return how many images a window holds: whole batches, one at least."""
         return max(1, _ROWS_AT_ONCE // batch_size) * batch_size
 
-    def open_window(self, members: Sequence[int], places: Tensor, batch_size: int) -> None:
+    def open_window(self, members: Sequence[int], positions: Tensor, batch_size: int) -> None:
         """Look ahead at some batches.
 
         Args:
             members: m of them.
-            places: int64 [m, images], as many as :meth:`images_ahead` or fewer, of one batch after the other.
+            positions: int64 [m, images], as many as :meth:`images_ahead` or fewer, of one batch after the other.
             batch_size: of each batch but perhaps the last.
         """
         assert self.window is None, "the steps of one window come before the next"
-        num_members, num_images = places.shape
+        num_members, num_images = positions.shape
         num_batches, side = -(-num_images // batch_size), self.images_ahead(batch_size)
         assert num_images <= side
         new, moving = self.coordinates.new_zeros, bool(self.rates.momentum.any())
@@ -129,7 +129,7 @@ class SpanLayer:
         # Of one size throughout, so that all members lie at multiples of 64 bytes, where products have the same bits.
         window = _Window(
             members=members,
-            places=places.to(self.space.device),
+            positions=positions.to(self.space.device),
             batch_size=batch_size,
             products=new(num_members, side, self.width),
             speeds=new(num_members, side, self.width) if moving else None,
@@ -142,8 +142,8 @@ class SpanLayer:
         if not self.plain:
             window.coefficients[:, 0] = window.speed_coefficients[:, 1] = 1.0
         alike: dict[bytes, list[int]] = {}  # those that will see the same images, runs that share a seed
-        for place, row in enumerate(places.cpu().numpy()):
-            alike.setdefault(row.tobytes(), []).append(place)
+        for slot, row in enumerate(positions.cpu().numpy()):
+            alike.setdefault(row.tobytes(), []).append(slot)
         # Fetching for several at once must not leave workers idle.
         size = -(-num_members // len(self.rooms))
         groups = [group[at : at + size] for group in alike.values() for at in range(0, len(group), size)]
@@ -152,20 +152,21 @@ class SpanLayer:
 
     def _look_ahead(self, window: _Window, group: Sequence[int], room: Tensor) -> None:
         """Form the products of members that will see the same images."""
-        places = window.places[group[0]]
-        for start in range(0, len(places), _ROWS_AT_ONCE):
+        positions = window.positions[group[0]]
+        for start in range(0, len(positions), _ROWS_AT_ONCE):
             rows = slice(start, start + _ROWS_AT_ONCE)
-            fetched = torch.index_select(self.space.gram, 0, places[rows], out=room[: len(places[rows])])
-            for place in group:  # not as one wider product, whose bits might depend on their number
-                member = window.members[place]
-                starts = self.starts[member].index_select(0, places[rows])
-                own = self.coordinates[member], self.decay[member] * starts
-                self._multiply(fetched, *own, window.products[place, rows])
+            fetched = torch.index_select(self.space.gram, 0, positions[rows], out=room[: len(positions[rows])])
+            for slot in group:  # not as one wider product, whose bits might depend on their number
+                member = window.members[slot]
+                starts = self.starts[member].index_select(0, positions[rows])
+                decayed = self.decay[member] * starts
+                self._multiply(fetched, self.coordinates[member], decayed, window.products[slot, rows])
                 if window.speeds is not None:
-                    own = self.velocities["coordinates"][member], self.velocities["decay"][member] * starts
-                    self._multiply(fetched, *own, window.speeds[place, rows])
+                    decayed = self.velocities["decay"][member] * starts
+                    velocity = self.velocities["coordinates"][member]
+                    self._multiply(fetched, velocity, decayed, window.speeds[slot, rows])
         if window.num_steps > 1:  # then all rows have been fetched at once
-            window.inner[group, : len(places), : len(places)] = fetched.index_select(1, places)
+            window.inner[group, : len(positions), : len(positions)] = fetched.index_select(1, positions)
 
     @staticmethod
     def _multiply(gram: Tensor, coordinates: Tensor, starts: Tensor, out: Tensor) -> None:
@@ -185,8 +186,8 @@ class SpanLayer:
                 outputs += window.coefficients[:, 1, None, None] * window.speeds[:, rows]
         if window.step:
             scaled = window.scaled if self.plain else window.scale_slopes(window.coefficients, rows.start)
-            for place in range(len(window.members)):  # not as one product, whose bits depend on their number
-                outputs[place].addmm_(window.inner[place, rows, : rows.start], scaled[place, : rows.start])
+            for slot in range(len(window.members)):  # not as one product, whose bits depend on their number
+                outputs[slot].addmm_(window.inner[slot, rows, : rows.start], scaled[slot, : rows.start])
         return outputs[:, :, : self.num_outputs]
 
     def move(self, slopes: Tensor, lrs: Tensor) -> None:
@@ -213,20 +214,20 @@ class SpanLayer:
     def _close_window(self, window: _Window) -> None:
         """Form the sums that the coefficients stand for."""
         self.window = None
-        index, num_images = window.index[:, None], window.places.shape[1]
+        index, num_images = window.index[:, None], window.positions.shape[1]
         if self.plain:
-            self.coordinates[index, window.places] += window.scaled[:, :num_images]
+            self.coordinates[index, window.positions] += window.scaled[:, :num_images]
             return
-        self.share_out(lambda place, _: self._sum_up(window, place), len(window.members))
-        self.coordinates[index, window.places] += window.scale_slopes(window.coefficients, num_images)
+        self.share_out(lambda slot, _: self._sum_up(window, slot), len(window.members))
+        self.coordinates[index, window.positions] += window.scale_slopes(window.coefficients, num_images)
         velocity = self.velocities["coordinates"]
-        velocity[index, window.places] += window.scale_slopes(window.speed_coefficients, num_images)
+        velocity[index, window.positions] += window.scale_slopes(window.speed_coefficients, num_images)
 
-    def _sum_up(self, window: _Window, place: int) -> None:
+    def _sum_up(self, window: _Window, slot: int) -> None:
         """Replace a member's A and c, and their velocities, by sums of both."""
-        member = window.members[place]
+        member = window.members[slot]
         (in_value, in_value_speed), (in_speed, in_speed_speed) = (
-            coefficients[place, :2].tolist() for coefficients in (window.coefficients, window.speed_coefficients)
+            coefficients[slot, :2].tolist() for coefficients in (window.coefficients, window.speed_coefficients)
         )
         for values, name in ((self.coordinates, "coordinates"), (self.decay, "decay")):
             value, velocity = values[member], self.velocities[name][member]
@@ -235,20 +236,20 @@ class SpanLayer:
             velocity.mul_(in_speed_speed).add_(before, alpha=in_speed)
 
     @torch.no_grad()
-    def outputs_of(self, members: Sequence[int], places: Tensor) -> Tensor:
+    def outputs_of(self, members: Sequence[int], positions: Tensor) -> Tensor:
         """Return the outputs for any images, without the bias: float64 [m, images, outputs].
 
         Args:
             members: m of them.
-            places: int64 [images].
+            positions: int64 [images].
         """
-        outputs = self.coordinates.new_empty(len(members), len(places), self.width)
-        rows, places = self.space.rows_of(places), places.to(self.space.device)
+        outputs = self.coordinates.new_empty(len(members), len(positions), self.width)
+        rows, positions = self.space.rows_of(positions), positions.to(self.space.device)
 
-        def multiply(place: int, _: Tensor) -> None:
-            member = members[place]
-            starts = self.starts[member].index_select(0, places)
-            self._multiply(rows, self.coordinates[member], self.decay[member] * starts, outputs[place])
+        def multiply(slot: int, _: Tensor) -> None:
+            member = members[slot]
+            starts = self.starts[member].index_select(0, positions)
+            self._multiply(rows, self.coordinates[member], self.decay[member] * starts, outputs[slot])
 
         self.share_out(multiply, len(members))
         return outputs[:, :, : self.num_outputs]
@@ -257,10 +258,10 @@ class SpanLayer:
         """Call a function for 0, 1, ... with room for rows of the Gram matrix, several at a time where that helps."""
         num_workers = min(len(self.rooms), number)
 
-        @torch.inference_mode()  # which is a thread's own
+        @torch.inference_mode()  # holds for one thread only
         def do_share(share: int) -> None:
-            for place in range(share, number, num_workers):
-                work(place, self.rooms[share])
+            for slot in range(share, number, num_workers):
+                work(slot, self.rooms[share])
 
         if num_workers == 1:
             do_share(0)

@@ -18,7 +18,7 @@ from cxr_runner.base.progress import Reporter
 from cxr_runner.training.gram.exact import pair_products
 
 _PIXELS_AT_ONCE = 8192  # columns converted at a time: 200 MB of float32 for 6,000 images
-_PIECE = 256  # images that the ways to multiply are tried on
+_PIECE = 256  # images that the methods are tried on
 _SEAL = "Gram matrix"
 
 
@@ -58,7 +58,7 @@ def open_gram_matrix(
                     np.save(temporary, matrix)
                     append_checksum(temporary, _SEAL)
     except OSError as error:
-        reason = error.strerror or f"no room, {error}"  # NumPy's own error, of a write that came to an end
+        reason = error.strerror or f"no room, {error}"  # NumPy's error for a write that was cut short
         valid = f"the Gram matrix cannot be kept here ({reason}); engine=pixel does without"
         raise UserError.for_key("CXR_CACHE", store, valid) from error
     return matrix

@@ -1,4 +1,4 @@
-"""SGD's rule on values of several members at once, each with rates of its own."""
+"""SGD's rule on values of several members at once, each with its rates."""
 
 from dataclasses import dataclass
 from functools import cached_property

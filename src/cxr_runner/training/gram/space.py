@@ -1,4 +1,4 @@
-"""What Gram space needs of the pixels: inner products, starts, and the way back to ordinary weights.
+"""What Gram space needs of the pixels: inner products, starts, and finished weights.
 
 Three things touch the pixels, each in one pass however many members share it: the Gram matrix (once a store), the
 start ``X W0^T`` of each first layer (kept beside the store) and the finished weights ``W = c W0 + A X``.
@@ -52,8 +52,8 @@ class GramSpace:
         products = torch.from_numpy(matrix[self.rows.numpy()[:, None], self.train_rows.numpy()[None, :]])
         self.gram = aligned_zeros(*products.shape).to(device)
         self.gram[:, : self.num_train] = products / 255.0**2
-        self._places = torch.full((len(self.pixels),), -1)
-        self._places[self.rows] = torch.arange(len(self.rows))
+        self._positions = torch.full((len(self.pixels),), -1)
+        self._positions[self.rows] = torch.arange(len(self.rows))
         self._starts: dict[str, Tensor] = {}  # raw, float64 [stored images, outputs], by the digest of W0
 
     @property
@@ -66,18 +66,18 @@ class GramSpace:
         """Number of training images."""
         return len(self.train_rows)
 
-    def places(self, rows: Tensor) -> Tensor:
+    def positions(self, rows: Tensor) -> Tensor:
         """Return where images stand in :attr:`gram`: int64, shaped as ``rows``; training images stand first."""
-        places = self._places[rows]
-        assert (places >= 0).all(), "every image that is asked for belongs to the data set"
-        return places
+        positions = self._positions[rows]
+        assert (positions >= 0).all(), "every image that is asked for belongs to the data set"
+        return positions
 
-    def rows_of(self, places: Tensor) -> Tensor:
+    def rows_of(self, positions: Tensor) -> Tensor:
         """Return rows of :attr:`gram`; those of a whole split, which stand together, without copying them."""
-        first = int(places[0])
-        if torch.equal(places, torch.arange(first, first + len(places))):
-            return self.gram[first : first + len(places)]
-        return self.gram.index_select(0, places.to(self.device))
+        first = int(positions[0])
+        if torch.equal(positions, torch.arange(first, first + len(positions))):
+            return self.gram[first : first + len(positions)]
+        return self.gram.index_select(0, positions.to(self.device))
 
     def prepare_starts(self, weights: Iterable[Tensor]) -> None:
         """Compute the starts of several first layers in as few passes over the pixels as memory allows.
@@ -112,7 +112,7 @@ class GramSpace:
         """Return ``W = c W0 + A X`` for several members in one pass: float64 [members, outputs, pixels], on the CPU.
 
         Coordinates are rounded to some thirty bits of the largest of their output, so that the product is exact and a
-        member gets the same weights in any company; float32, in which weights are kept, is coarser.
+        member gets the same weights whatever the other members are; float32, in which weights are kept, is coarser.
 
         Args:
             start_weight: W0, float32 [members, outputs, pixels], on the CPU.

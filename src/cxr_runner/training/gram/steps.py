@@ -1,7 +1,7 @@
 """What the training loop asks of Gram space: steps, outputs and finished models of several members at once.
 
 Members have the same shapes; each has its own initial weights, order of batches, learning rate, momentum, weight decay
-and class weight. A member's numbers do not depend on the company that it keeps.
+and class weight. A member's numbers do not depend on the other members of the stack.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from cxr_runner.config.schema import SGDConfig
-from cxr_runner.models.linear import Linear, LinearReLU, first_weight
+from cxr_runner.models.linear import Linear, first_weight
+from cxr_runner.models.linear_relu import LinearReLU
 from cxr_runner.training.backend import Key
 from cxr_runner.training.gram.head import Head, cross_entropy
 from cxr_runner.training.gram.layer import SpanLayer
@@ -62,18 +63,18 @@ class GramBackend:
         self.pos_weights = self._per_member([1.0 if weight is None else weight for weight in pos_weights])
         self.ends_in_relu = isinstance(stacks[0][-1], nn.ReLU)
         self.num_silent = [0] * len(models)  # training images in a row for which a member's last ReLU was 0
-        self.alive: list[int] = []  # places of the members, in the calls of :meth:`step`, that can still change
+        self.moving: list[int] = []  # which members, of those that :meth:`step` is called for, can still change
         self.done, self.order = 0, torch.empty(0)
 
     @contextmanager
     def epoch(self, members: Sequence[int], rows: Tensor) -> Iterator[None]:
         """Look ahead at an epoch; see :class:`Backend`.
 
-        Torch's own threads are kept out of it: what they could share is too small, and idle ones wait in a busy loop.
+        Torch's threads are kept out of it: what they could share is too small, and idle ones wait in a busy loop.
         """
         num_threads = torch.get_num_threads()
         torch.set_num_threads(1)
-        self.done, self.order = 0, self.space.places(rows)
+        self.done, self.order = 0, self.space.positions(rows)
         self.first.window = None  # what an interrupted epoch may have left
         try:
             with torch.inference_mode():
@@ -89,23 +90,23 @@ class GramBackend:
             self._look_ahead(members, rows.shape[1])
         self.done += rows.shape[1]
         targets = targets.to(self.space.device, torch.float64)
-        if len(self.alive) == len(members):
+        if len(self.moving) == len(members):
             return self._step(members, targets, self._per_member(lrs))
         logits = torch.zeros_like(targets)
         losses, _ = cross_entropy(logits, targets, self.pos_weights[_index(members)])
-        if self.alive:
-            own = [members[place] for place in self.alive]
-            own_lrs = self._per_member([lrs[place] for place in self.alive])
-            losses[self.alive], logits[self.alive] = self._step(own, targets[self.alive], own_lrs)
+        if self.moving:
+            moving = [members[slot] for slot in self.moving]
+            moving_lrs = self._per_member([lrs[slot] for slot in self.moving])
+            losses[self.moving], logits[self.moving] = self._step(moving, targets[self.moving], moving_lrs)
         return losses, logits
 
     def _look_ahead(self, members: Sequence[int], batch_size: int) -> None:
         """Open a window on the coming batches of the members that can still change."""
-        self.alive = [place for place, member in enumerate(members) if not self._is_dead(member)]
-        if self.alive:
+        self.moving = [slot for slot, member in enumerate(members) if not self._is_dead(member)]
+        if self.moving:
             ahead = slice(self.done, self.done + SpanLayer.images_ahead(batch_size))
-            own = [members[place] for place in self.alive]
-            self.first.open_window(own, self.order[self.alive, ahead], batch_size)
+            moving = [members[slot] for slot in self.moving]
+            self.first.open_window(moving, self.order[self.moving, ahead], batch_size)
 
     def _is_dead(self, member: int) -> bool:
         """Whether a member is what it is for good: its last ReLU has been 0 for every training image in turn.
@@ -135,7 +136,7 @@ class GramBackend:
     @torch.no_grad()
     def logits(self, members: Sequence[int], rows: Tensor, batch_size: int) -> Tensor:
         """Return logits of images, float64 [m, rows], on the CPU; the batch size makes no difference."""
-        outputs = self.first.outputs_of(members, self.space.places(rows))
+        outputs = self.first.outputs_of(members, self.space.positions(rows))
         return self.head.forward(outputs, self.head.unflatten(self.rest[_index(members)]))[0].cpu()
 
     @torch.no_grad()
@@ -164,7 +165,7 @@ class GramBackend:
         self.rest[member] = snapshot["rest"]
 
     def state_dict(self, member: int) -> dict[str, Any]:
-        """Return everything that a member needs to go on bit for bit, whatever its company."""
+        """Return everything that a member needs to go on bit for bit, whatever the other members are."""
         moving = bool(self.rates.momentum[member])
         velocities = self.first.velocities | {"rest": self.rest_velocity} if moving else {}
         velocity = {name: value[member].cpu().clone() for name, value in velocities.items()}
