@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import sys
 import weakref
 from types import SimpleNamespace
@@ -20,11 +21,13 @@ from cxr_runner.base.errors import RunFailedError, UserError
 from cxr_runner.config.schema import from_hydra, split_seeds
 from cxr_runner.experiment.sweep import run_sweep, train
 from cxr_runner.models.cnn import CNN
-from cxr_runner.models.linear import LinearReLU
+from cxr_runner.models.linear_relu import LinearReLU
 from cxr_runner.training.diagnosis import images_at_once
 from cxr_runner.training.engines import choose_engine
 from cxr_runner.training.gram.space import GramSpace
+from cxr_runner.training.gram.steps import GramBackend
 from cxr_runner.training.loop import train_epoch
+from cxr_runner.training.pixel import PixelBackend
 
 PHANTOM = ("data.num_images=60", "data.image_size=16", "epochs=2", "progress=none")
 
@@ -440,3 +443,31 @@ def test_no_stack_opens_more_files_than_a_process_may(tmp_path, monkeypatch):
     run_sweep(split_seeds(_config(tmp_path, "seeds=300", *PHANTOM)))
     assert sum(sizes) == 300
     assert max(sizes) <= 128
+
+
+def _chain():
+    """Return the functions of the program that are being called, the innermost first."""
+    frame, chain = sys._getframe(1), []
+    while frame is not None:
+        if f"{os.sep}cxr_runner{os.sep}" in frame.f_code.co_filename:
+            chain.append(frame.f_code.co_qualname.replace("<locals>.", ""))
+        frame = frame.f_back
+    return chain
+
+
+@pytest.mark.parametrize("engine", ["gram", "pixel"])
+def test_few_frames_lie_between_the_command_and_a_step_and_no_two_have_one_name(cxr_run, monkeypatch, engine):
+    chains, step = [], {"gram": GramBackend, "pixel": PixelBackend}[engine].step
+
+    def watched(self, *arguments):
+        chains.append(_chain())
+        return step(self, *arguments)
+
+    monkeypatch.setattr({"gram": GramBackend, "pixel": PixelBackend}[engine], "step", watched)
+    answer = cxr_run(*PHANTOM, f"engine={engine}")
+    assert answer.code == 0, answer.err
+    chain = chains[0]
+    assert chain[-1] == "run", "the command"
+    assert len(chain) + 1 <= 9, chain  # and the step itself, which stands in the test here
+    names = [name.rpartition(".")[2] for name in [*chain, "step"]]
+    assert len(set(names)) == len(names), names
