@@ -1,16 +1,22 @@
 """The models against Figs. 6, 7 and 8 of the study, layer for layer."""
 
+from pathlib import Path
+from typing import get_args
+
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from cxr_runner.base.errors import UserError
-from cxr_runner.config.schema import CNNConfig, LinearConfig, LinearReLUConfig, ResNet18Config
-from cxr_runner.models.backbones import ResNet18
-from cxr_runner.models.build import build_model, describe_model
+from cxr_runner.config.schema import AnyModelConfig, CNNConfig, LinearConfig, LinearReLUConfig, ResNet18Config
+from cxr_runner.models.build import build_model, describe_model, model_class
+from cxr_runner.models.classifier import Classifier
 from cxr_runner.models.cnn import CNN
-from cxr_runner.models.linear import Linear, LinearReLU, WideLinear
+from cxr_runner.models.linear import Linear, WideLinear
+from cxr_runner.models.linear_relu import LinearReLU
+from cxr_runner.models.resnet18 import ResNet18
 
+CONF = Path(__file__).parents[1] / "conf" / "model"
 FIG_6 = """\
 Flatten(start_dim=1, end_dim=-1)
 Linear(in_features=409600, out_features=10, bias=True)
@@ -150,3 +156,15 @@ def test_a_wide_layer_in_pieces_is_a_linear_layer(inputs, num_pieces):
     layer(images).square().sum().backward(), plain(images).square().sum().backward()
     torch.testing.assert_close(layer.weight.grad, plain.weight.grad)
     torch.testing.assert_close(layer.bias.grad, plain.bias.grad)
+
+
+@pytest.mark.parametrize("variant", get_args(AnyModelConfig))
+def test_every_model_of_the_schema_is_in_the_module_of_its_name(variant):
+    (name,) = get_args(variant.__annotations__["name"])
+    assert issubclass(model_class(name), Classifier)
+    assert (CONF / f"{name}.yaml").exists()
+
+
+def test_a_name_that_is_no_module_is_no_other_model():
+    with pytest.raises(ModuleNotFoundError, match="zebra"):
+        model_class("zebra")

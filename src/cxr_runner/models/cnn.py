@@ -3,6 +3,9 @@
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
+from cxr_runner.config.schema import CNNConfig
+from cxr_runner.models.classifier import Classifier
+
 
 class ConvBlock(nn.Sequential):
     """Conv-ReLU-conv-ReLU-maxpool, one block of the study's Fig. 8."""
@@ -35,7 +38,7 @@ class ConvBlock(nn.Sequential):
         return features
 
 
-class CNN(nn.Module):
+class CNN(Classifier):
     """Two blocks of conv-ReLU-conv-ReLU-maxpool, then one linear layer (Fig. 8 of the study)."""
 
     def __init__(self, image_size: int, hidden: int, kernel_size: int) -> None:
@@ -52,7 +55,24 @@ class CNN(nn.Module):
         side = image_size // 2 // 2
         self.classifier = nn.Sequential(nn.Flatten(), nn.Linear(hidden * side**2, 1))
 
+    @classmethod
+    def from_config(cls, config: CNNConfig, image_size: int) -> "CNN":
+        """Build the model of a configuration."""
+        return cls(image_size, config.hidden, config.kernel_size)
+
+    @staticmethod
+    def describe(config: CNNConfig) -> str:
+        """Return the number of filters and their size."""
+        return f"{config.hidden} filters {config.kernel_size}x{config.kernel_size}"
+
+    def layers_before_relu(self) -> list[str]:
+        """Return the names of all convolutions."""
+        return [name for name, layer in self.named_modules() if isinstance(layer, nn.Conv2d)]
+
     def forward(self, images: Tensor) -> Tensor:
         """Map images, float [batch, 1, side, side], to logits, float [batch]."""
         logits: Tensor = self.classifier(self.block_2(self.block_1(images)))
         return logits.squeeze(1)
+
+
+MODEL = CNN

@@ -1,9 +1,12 @@
-"""The study's linear and linear+ReLU models (its Figs. 6 and 7)."""
+"""The study's linear model (its Fig. 6)."""
 
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+
+from cxr_runner.config.schema import LinearConfig, LinearReLUConfig
+from cxr_runner.models.classifier import Classifier
 
 _MOST_INPUTS_AT_ONCE = 4096  # of a wide layer: so many operands stay in the cache
 
@@ -33,7 +36,7 @@ class WideLinear(nn.Linear):
         return "Linear"  # when a model is printed: the pieces are a detail of the computation
 
 
-class Linear(nn.Module):
+class Linear(Classifier):
     """Flatten and ``layers`` linear layers, the last with one output (Fig. 6 of the study)."""
 
     def __init__(self, image_size: int, layers: int, hidden: int) -> None:
@@ -45,31 +48,17 @@ class Linear(nn.Module):
             hidden: number of outputs of every layer but the last.
         """
         super().__init__()
-        self.layer_stack = nn.Sequential(nn.Flatten(), *_linear_layers(image_size**2, layers, hidden))
+        self.layer_stack = nn.Sequential(nn.Flatten(), *linear_layers(image_size**2, layers, hidden))
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Map images, float [batch, 1, side, side], to logits, float [batch]."""
-        logits: Tensor = self.layer_stack(images)
-        return logits.squeeze(1)
+    @classmethod
+    def from_config(cls, config: LinearConfig, image_size: int) -> "Linear":
+        """Build the model of a configuration."""
+        return cls(image_size, config.layers, config.hidden)
 
-
-class LinearReLU(nn.Module):
-    """As :class:`Linear`, with ReLU after every layer, the last included (Fig. 7 of the study)."""
-
-    def __init__(self, image_size: int, layers: int, hidden: int, output_relu: bool = True) -> None:
-        """Build the layers.
-
-        Args:
-            image_size: side of the square images, in pixels.
-            layers: number of linear layers, including the last.
-            hidden: number of outputs of every layer but the last.
-            output_relu: whether a ReLU follows the last layer, as in the study: then a logit is never negative.
-        """
-        super().__init__()
-        stack: list[nn.Module] = [nn.Flatten()]
-        for layer in _linear_layers(image_size**2, layers, hidden):
-            stack += [layer, nn.ReLU()]
-        self.layer_stack = nn.Sequential(*(stack if output_relu else stack[:-1]))
+    @staticmethod
+    def describe(config: LinearConfig | LinearReLUConfig) -> str:
+        """Return the number of layers and their width."""
+        return f"{config.layers} layers, {config.hidden} hidden units"
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images, float [batch, 1, side, side], to logits, float [batch]."""
@@ -78,19 +67,21 @@ class LinearReLU(nn.Module):
 
 
 def first_weight(model: nn.Module) -> Tensor:
-    """Return the weights of the first layer of a :class:`Linear` or :class:`LinearReLU`.
+    """Return the weights of the first layer of a ``Linear`` or ``LinearReLU``.
 
     Returns:
         float32 [outputs, pixels], on the CPU whatever the device of the model.
     """
-    assert isinstance(model, Linear | LinearReLU)
-    first = model.layer_stack[1]
+    first = model.get_submodule("layer_stack.1")
     assert isinstance(first, nn.Linear)
     return first.weight.detach().cpu()
 
 
-def _linear_layers(inputs: int, layers: int, hidden: int) -> list[nn.Module]:
+def linear_layers(inputs: int, layers: int, hidden: int) -> list[nn.Module]:
     """Return the linear layers of a model, the first of them wide."""
     widths = [inputs, *[hidden] * (layers - 1), 1]
     first, *others = pairwise(widths)
     return [WideLinear(*first), *(nn.Linear(before, after) for before, after in others)]
+
+
+MODEL = Linear

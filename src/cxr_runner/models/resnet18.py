@@ -1,6 +1,5 @@
-"""Torchvision's networks, to compare the study's models with."""
+"""Torchvision's ResNet-18, to compare the study's models with."""
 
-import hashlib
 from pathlib import Path
 
 import torch
@@ -9,10 +8,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cxr_runner.base.errors import UserError, user_path
-from cxr_runner.config.schema import AnyModelConfig, ResNet18Config
+from cxr_runner.config.schema import ResNet18Config
+from cxr_runner.models.classifier import Classifier
 
 
-class ResNet18(nn.Module):
+class ResNet18(Classifier):
     """Torchvision's ResNet-18 with one input channel and one output."""
 
     def __init__(self) -> None:
@@ -23,18 +23,23 @@ class ResNet18(nn.Module):
         self.backbone = torchvision.models.resnet18(num_classes=1)
         self.backbone.conv1 = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)
 
+    @classmethod
+    def from_config(cls, config: ResNet18Config, image_size: int) -> "ResNet18":
+        """Build the model of a configuration; its file of weights is read where it names one."""
+        model = cls()
+        if config.weights is not None:
+            load_backbone(model, user_path("model.weights", config.weights))
+        return model
+
+    @staticmethod
+    def describe(config: ResNet18Config) -> str:
+        """Return the origin of the initial weights."""
+        return f"weights from {config.weights}" if config.weights else "random weights"
+
     def forward(self, images: Tensor) -> Tensor:
         """Map images, float [batch, 1, side, side], to logits, float [batch]."""
         logits: Tensor = self.backbone(images)
         return logits.squeeze(1)
-
-
-def initial_weights_digest(config: AnyModelConfig) -> str:
-    """Return the hex SHA-256 of the file of initial weights; '' for a model whose weights are random."""
-    if not isinstance(config, ResNet18Config) or config.weights is None:
-        return ""
-    with user_path("model.weights", config.weights).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load_backbone(model: ResNet18, path: Path) -> None:
@@ -74,3 +79,6 @@ def load_backbone(model: ResNet18, path: Path) -> None:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+MODEL = ResNet18
