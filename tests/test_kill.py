@@ -78,10 +78,10 @@ def test_a_command_may_be_killed_at_any_of_twenty_five_moments(tmp_path: Path, c
     begin = time.perf_counter()
     assert _whole(tmp_path / "again", command) == expected
     length = time.perf_counter() - begin
-    moments, kills, lives = random.Random(0), 0, 0
+    moments, kills, rounds = random.Random(0), 0, 0
     while kills < 25:
-        lives += 1
-        folder = tmp_path / f"life {lives}"
+        rounds += 1
+        folder = tmp_path / f"round {rounds}"
         folder.mkdir()
         while True:  # until one run of the command comes to its end
             process = start(*command, f"outputs='{folder}/outputs'", cache=folder / "cache", log=folder / "log.txt")
@@ -94,7 +94,7 @@ def test_a_command_may_be_killed_at_any_of_twenty_five_moments(tmp_path: Path, c
             kills += 1
             print(f"kill {kills} after {delay:.2f} s: {_stage(folder)}")
         assert results(folder / "outputs") == expected
-        print(f"life {lives}: history, predictions and weights are those of the run that nobody killed")
+        print(f"round {rounds}: history, predictions and weights are those of the run that nobody killed")
 
 
 def _stage(folder: Path) -> str:
