@@ -22,7 +22,7 @@ from cxr_runner.audit.images import conflicting_labels
 from cxr_runner.audit.measurements import border, measure
 from cxr_runner.audit.patients import keys_with_kind, shared
 from cxr_runner.audit.scoring import score
-from cxr_runner.audit.shortcuts import build_features, fit, intensity_statistics, usable
+from cxr_runner.audit.shortcuts import build_features, fit_baseline, intensity_statistics, usable
 from cxr_runner.audit.sizes import compare_sizes
 from cxr_runner.base.progress import Reporter
 from cxr_runner.stats.intervals import resample
@@ -182,8 +182,8 @@ def test_a_baseline_learns_what_there_is_and_says_the_majority_where_there_is_no
     labels = np.repeat([0, 1, 1], 60)
     split = np.tile(["train", "train", "val", "test"], 45)
     values = rng.normal(labels[:, None] * 5.0, 1, (180, 2))
-    assert ((fit(values, labels, split) > 0) == labels[split == "test"]).mean() > 0.85
-    nothing = fit(np.ones((180, 1)), labels, split)
+    assert ((fit_baseline(values, labels, split) > 0) == labels[split == "test"]).mean() > 0.85
+    nothing = fit_baseline(np.ones((180, 1)), labels, split)
     assert nothing == pytest.approx(np.log(2), abs=0.1)
 
 

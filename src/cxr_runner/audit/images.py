@@ -7,10 +7,10 @@ import pandas as pd
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.schema import AnyDataConfig
-from cxr_runner.data.about import About
 from cxr_runner.data.cache import cache_dir
 from cxr_runner.data.dataset import Dataset, open_dataset
-from cxr_runner.data.sources.choose import open_source
+from cxr_runner.data.sources import About
+from cxr_runner.data.sources.catalogue import open_source
 from cxr_runner.data.store import Store, open_store
 
 

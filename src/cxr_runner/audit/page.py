@@ -20,7 +20,7 @@ from cxr_runner.audit.images import AuditedData
 from cxr_runner.audit.scoring import Ends
 from cxr_runner.audit.shortcuts import Baseline
 from cxr_runner.base.html import template_environment
-from cxr_runner.data.about import data_heading
+from cxr_runner.data.sources import data_heading
 
 if TYPE_CHECKING:  # matplotlib is imported when there is something to draw
     from matplotlib.figure import Figure

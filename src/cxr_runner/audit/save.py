@@ -12,9 +12,9 @@ from cxr_runner.base.errors import UserError
 from cxr_runner.base.files import write_json, write_text
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.schema import AnyDataConfig
-from cxr_runner.data.about import data_heading
+from cxr_runner.data.sources import data_heading
 
-_KEYS_IN_FILE = {"score": "own"}  # format 1 of audit.json says "own", and reports read it
+_KEYS_IN_FILE = {"score": "own"}  # the name in audit.json of format 1, which reports read
 
 
 def write_audit(config: AnyDataConfig, outputs: Path, reporter: Reporter) -> Path:

@@ -188,7 +188,7 @@ def _test(
     def labels_and_logits(split: NDArray[np.str_]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         key = split.tobytes()
         if key not in computed:
-            computed[key] = fit(values, labels, split)
+            computed[key] = fit_baseline(values, labels, split)
         return labels[split == "test"], computed[key]
 
     def pairs(some: list[NDArray[np.str_]]) -> tuple[tuple[float, float], ...]:
@@ -198,7 +198,7 @@ def _test(
     return score(*labels_and_logits(splits.configured), drawn), pairs(splits.random), pairs(splits.patient)
 
 
-def fit(values: NDArray[Any], labels: NDArray[np.int64], split: NDArray[np.str_]) -> NDArray[np.float64]:
+def fit_baseline(values: NDArray[Any], labels: NDArray[np.int64], split: NDArray[np.str_]) -> NDArray[np.float64]:
     """Train a baseline on train and val; return its logits on test.
 
     Args:

@@ -1,4 +1,4 @@
-"""Work in other processes, while this one goes on."""
+"""Function calls in other processes, while this one continues."""
 
 import multiprocessing
 import os
@@ -18,16 +18,16 @@ Submit = Callable[..., Wait]
 
 @contextmanager
 def workers(number: int, niceness: int = 0) -> Iterator[Submit]:
-    """Start processes that make calls for this one.
+    """Start worker processes that make calls for this process.
 
     Args:
-        number: processes at most; 0 makes every call here, when it is waited for.
-        niceness: by how much this process goes first.
+        number: largest number of processes; 0 makes every call in this process, when its result is waited for.
+        niceness: increment of the workers' niceness, so that this process has priority.
 
     Yields:
-        A function that has a call made (``submit(function, *arguments)``, both picklable) and returns what waits for
-        it. What a worker does not live to do is done by the one that waits. At the end everything is waited for; after
-        an error, what has not begun is dropped.
+        ``submit(function, *arguments)``, all of them picklable, which has a worker make the call and returns a function
+        that waits for the result. If the worker dies, the waiting process makes the call. The context waits for all
+        calls at its end; after an error it drops those that have not begun.
     """
     pool = _open_pool(number, niceness) if number > 0 else None
     if pool is None:
@@ -44,37 +44,37 @@ def workers(number: int, niceness: int = 0) -> Iterator[Submit]:
 def _open_pool(number: int, niceness: int) -> ProcessPoolExecutor | None:
     try:
         return ProcessPoolExecutor(number, multiprocessing.get_context("spawn"), _prepare_worker, (niceness,))
-    except (OSError, ImportError, NotImplementedError):  # a system without semaphores, or without any more of them
+    except (OSError, ImportError, NotImplementedError):  # no semaphores on this system, or none left
         return None
 
 
 def _submit(pool: ProcessPoolExecutor, function: Callable[..., object], *arguments: object) -> Wait:
     try:
-        # A worker needs nothing of the program that starts it, and must not run it again: a script of the user's may
+        # A worker needs nothing of the main module and must not run it again, as ``spawn`` would: a user's script may
         # have no ``if __name__ == "__main__"``.
         with mock.patch.multiple(sys.modules["__main__"], __file__=None, __spec__=None, create=True):
             future = pool.submit(function, *arguments)
-    except (BrokenProcessPool, OSError):  # OSError: of starting the process
+    except (BrokenProcessPool, OSError):  # OSError: the process cannot be started
         return partial(function, *arguments)
 
     def wait() -> object:
         try:
             return future.result()
-        except BrokenProcessPool:  # killed, for want of memory perhaps
+        except BrokenProcessPool:  # the worker was killed, perhaps because memory ran out
             return function(*arguments)
 
     return wait
 
 
 def _prepare_worker(niceness: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that the worker works for
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the parent
     if hasattr(os, "nice"):
         os.nice(niceness)
     Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    """End when the process that this one works for has died without a word."""
+    """End this worker when its parent has died without closing the pool."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

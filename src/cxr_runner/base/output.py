@@ -1,4 +1,4 @@
-"""Standard output, whose reader may go away: ``cxr-run ... | head``."""
+"""Standard output whose reader may end first, as in ``cxr-run ... | head``."""
 
 import os
 import sys
@@ -8,11 +8,11 @@ from typing import Any, TextIO, cast
 
 
 class OutputClosedError(KeyboardInterrupt):
-    """Nobody reads standard output any more: an interruption, no failure of what was under way."""
+    """Nobody reads standard output any more: the run is interrupted, not failed."""
 
 
 class _Output:
-    """A stream that interrupts the program when its reader has gone away."""
+    """A stream that raises :class:`OutputClosedError` when its reader has ended."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -31,7 +31,7 @@ class _Output:
 
 @contextmanager
 def interrupting_output() -> Iterator[None]:
-    """Have everything that is printed meanwhile raise :class:`OutputClosedError` once nobody reads it any more."""
+    """Make ``print`` raise :class:`OutputClosedError` inside the context once nobody reads standard output."""
     before = sys.stdout
     if before is None or isinstance(before, _Output):
         yield
@@ -49,6 +49,6 @@ def _interrupting(stream: TextIO) -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        # What is still in the buffer would be written, and complained of, when the interpreter ends.
+        # At its end the interpreter would flush the buffer and print a second error: flush it to nowhere instead.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         raise OutputClosedError from None

@@ -1,6 +1,6 @@
-"""Builds and describes models by the name that a configuration gives them.
+"""Builds and describes models by their name in the configuration.
 
-There is no table of names: ``model=cnn`` is ``MODEL`` in the module ``cnn`` of this room, which is imported only then.
+There is no table of names: ``model=cnn`` is ``MODEL`` in ``cxr_runner.models.cnn``, which is imported only then.
 """
 
 import hashlib
@@ -35,10 +35,13 @@ def build_model(config: AnyModelConfig, image_size: int, seed: int) -> Classifie
 
 
 def model_class(name: str) -> type[Classifier]:
-    """Return the class of the model of a name.
+    """Return the class of a model.
+
+    Args:
+        name: name of the model in the configuration, e.g. ``cnn``.
 
     Raises:
-        ModuleNotFoundError: the schema has a model that this room has not.
+        ModuleNotFoundError: there is no module of that name.
     """
     model: type[Classifier] = import_module(f"cxr_runner.models.{name}").MODEL
     return model

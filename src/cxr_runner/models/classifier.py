@@ -8,8 +8,8 @@ from torch import nn
 class Classifier(nn.Module):
     """A model that maps images, float [batch, 1, side, side] in [0, 1], to logits, float [batch].
 
-    The module ``cxr_runner.models.NAME`` defines the model that ``model=NAME`` chooses, under the name ``MODEL``. Its
-    configuration is the variant of the schema with that name.
+    ``model=NAME`` chooses the class that the module ``cxr_runner.models.NAME`` calls ``MODEL``. Its configuration is
+    the variant of the schema with that name.
     """
 
     @classmethod
@@ -27,7 +27,7 @@ class Classifier(nn.Module):
 
     @staticmethod
     def describe(config: Any) -> str:
-        """Return the shape that a configuration gives the model, in a few words; '' where its name says it all."""
+        """Return the shape of a configuration's model, in a few words; '' where the name suffices."""
         return ""
 
     def layers_before_relu(self) -> list[str]:

@@ -30,8 +30,8 @@ class ConvBlock(nn.Sequential):
         """Map images, float [batch, inputs, side, side], to float [batch, filters, side / 2, side / 2].
 
         The second ReLU is applied after the pooling, where it has a quarter of the work. Both are monotone: outputs and
-        gradients are the same, bit for bit. ReLU works in place, since no convolution needs its output in the backward
-        pass.
+        gradients are the same, bit for bit. ReLU overwrites its input, since no convolution needs its output in the
+        backward pass.
         """
         first, _, second, _, pool = self
         features: Tensor = relu(pool(second(relu(first(images), inplace=True))), inplace=True)

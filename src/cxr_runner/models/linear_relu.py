@@ -10,7 +10,7 @@ from cxr_runner.models.linear import Linear, linear_layers
 
 
 class LinearReLU(Classifier):
-    """As ``Linear``, with ReLU after every layer, the last included (Fig. 7 of the study)."""
+    """Like ``Linear``, with ReLU after every layer, including the last (Fig. 7 of the study)."""
 
     def __init__(self, image_size: int, layers: int, hidden: int, output_relu: bool = True) -> None:
         """Build the layers.
@@ -38,7 +38,7 @@ class LinearReLU(Classifier):
         return Linear.describe(config)
 
     def layers_before_relu(self) -> list[str]:
-        """Return the names of all linear layers, the last only where a ReLU follows it."""
+        """Return the names of the linear layers; that of the last only where a ReLU follows it."""
         layers = list(self.layer_stack.named_children())
         return [
             f"layer_stack.{name}"
