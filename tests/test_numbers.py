@@ -1,4 +1,4 @@
-"""Numbers as tables for people show them."""
+"""Numbers as tables for people show them: minus signs, zeros, intervals, what is missing."""
 
 import pytest
 
