@@ -193,7 +193,6 @@ def test_sources_know_nothing_of_stores_and_training() -> None:
     assert {name for name in beyond if room(name) not in ("config", "base")} <= {
         "",
         "data",
-        "data.about",
         "data.decode",
     }
 

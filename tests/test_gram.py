@@ -12,8 +12,8 @@ import torch
 from cxr_runner.base.errors import RunFailedError
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.schema import EarlyStoppingConfig, LinearConfig, LinearReLUConfig, ScheduleConfig, SGDConfig
-from cxr_runner.data.about import About
 from cxr_runner.data.dataset import Dataset
+from cxr_runner.data.sources import About
 from cxr_runner.models.build import build_model
 from cxr_runner.training.gram import exact
 from cxr_runner.training.gram import layer as gram_layer

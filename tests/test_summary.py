@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cxr_runner.base.progress import Reporter, make_reporter
-from cxr_runner.data.about import About, data_heading
+from cxr_runner.data.sources import About, data_heading
 from cxr_runner.experiment.summary import print_results
 from run_trees import run_metrics
 

@@ -9,7 +9,7 @@ from PIL import Image
 from benchmarks.measuring import Contestant, Options, Result, Work, compare, start
 from benchmarks.workloads import REAL, compose_run
 from cxr_runner.base.progress import Reporter
-from cxr_runner.data.sources.choose import open_source
+from cxr_runner.data.sources.catalogue import open_source
 from cxr_runner.data.sources.phantom.source import PhantomSource
 from cxr_runner.data.store import open_store
 

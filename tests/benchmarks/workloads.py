@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from benchmarks.measuring import Options, Work
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.schema import CNNConfig, ResNet18Config, RunConfig, from_hydra
-from cxr_runner.data.about import About
 from cxr_runner.data.dataset import Dataset, open_dataset
+from cxr_runner.data.sources import About
 from cxr_runner.training.optimizers import build_optimizer
 
 REAL = Path(os.environ.get("CXR_DATA", Path(__file__).parents[3] / "shared" / "data" / "kermany-224"))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cxr_runner.base.files import replacing
 
 _MOST_BYTES = 2**20  # unpacked size of an entry of the file; one of 512 x 512 pixels has a quarter
-_LONGEST = 512  # pixels to a side; a page shows them smaller
+MAX_SIDE = 512  # pixels to a side; a page shows them smaller
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def read_samples(path: Path) -> list[Sample]:
 def _sample(entry: dict[str, object], before: NDArray[np.uint8], after: NDArray[np.uint8]) -> Sample:
     """Return a sample from its entry and its two images; ValueError for arrays that are no such images."""
     for image in (before, after):
-        if image.dtype != np.uint8 or image.ndim != 2 or not 0 < min(image.shape) <= max(image.shape) <= _LONGEST:
+        if image.dtype != np.uint8 or image.ndim != 2 or not 0 < min(image.shape) <= max(image.shape) <= MAX_SIDE:
             raise ValueError("not an image")
     width, height = map(int, entry["size"])  # type: ignore[call-overload]
     return Sample(str(entry["name"]), str(entry["label"]), before, after, (width, height), int(str(entry["side"])))

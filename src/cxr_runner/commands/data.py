@@ -5,14 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from cxr_runner.base.errors import user_path
-from cxr_runner.base.files import read_json
 from cxr_runner.base.markdown import printable
 from cxr_runner.base.progress import Reporter, make_reporter
 from cxr_runner.config.compose import compose
 from cxr_runner.config.schema import AnyDataConfig, RunConfig
-from cxr_runner.data.cache import cache_dir, store_path
-from cxr_runner.data.description import _path
-from cxr_runner.data.sources.choose import open_source
+from cxr_runner.data.cache import cache_dir, read_description, store_path
+from cxr_runner.data.sources.catalogue import open_source
 
 
 def perform(task: str, overrides: Sequence[str]) -> None:
@@ -100,7 +98,7 @@ def describe(config: AnyDataConfig, reporter: Reporter) -> tuple[dict[str, Any],
         UserError: anything about the data is not as it must be.
     """
     store = store_path(open_source(config), config.image_size, cache_dir())
-    description = read_json(_path(store, config)) if (store / "meta.json").is_file() else None
+    description = read_description(store, config)
     if description is None:
         from cxr_runner.data.dataset import open_dataset  # pandas
 

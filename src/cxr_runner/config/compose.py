@@ -1,4 +1,4 @@
-"""Composes configurations outside a command, from the same files and with the same complaints."""
+"""Composes configurations in Python, from the same files and with the same messages as ``cxr-run``."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ def compose(overrides: Sequence[str]) -> list[RunConfig]:
     """Return the runs that arguments of ``cxr-run`` stand for, one for every seed.
 
     Args:
-        overrides: as one writes them after the command; no sweeps.
+        overrides: arguments of the command; no sweeps.
 
     Raises:
         UserError: a mistake in them.
@@ -21,6 +21,6 @@ def compose(overrides: Sequence[str]) -> list[RunConfig]:
     try:
         with initialize_config_module("cxr_runner.conf", version_base="1.3"):
             config = compose_with_hydra("config", list(overrides))
-    except Exception as error:  # Hydra has many of its own
+    except Exception as error:  # Hydra and OmegaConf raise many classes
         raise explain_composition(error, overrides, KEYS) from None
     return split_seeds(from_hydra(config))

@@ -1,6 +1,6 @@
-"""What ``cxr-run --help`` prints: the configuration files themselves, with their comments.
+"""The text of ``cxr-run --help``: the configuration files themselves, with their comments.
 
-Hydra's own help composes every choice of every group first, which takes longer than reading this.
+Hydra's help would compose every choice of every group first, which takes longer than reading this.
 """
 
 from importlib.resources import files
@@ -23,11 +23,11 @@ Examples:
 
 Results: OUTPUTS/runs/NAME-ID/seed=SEED; tables and pictures of all runs: cxr-report
 """
-_GROUPS = ("data", "model", "optimizer")  # each of whose choices has keys of its own
+_GROUPS = ("data", "model", "optimizer")  # whose choices have different keys
 
 
 def usage() -> str:
-    """Return the help of ``cxr-run``: how to call it, all choices, and all keys with their defaults."""
+    """Return the help of ``cxr-run``: usage, all choices, and all keys with their defaults."""
     conf = files("cxr_runner.conf")
     groups = (*_GROUPS, "experiment")
     choices = [fill(f"{group}: {', '.join(_choices(conf / group))}", 100, subsequent_indent="  ") for group in groups]

@@ -1,6 +1,6 @@
 """The schema of a run: frozen dataclasses, and every check of a value.
 
-The defaults stand in ``conf/``, nowhere else. Each component takes its own sub-configuration, never the whole.
+The defaults are in ``conf/``, nowhere else. Each component takes the part that concerns it, never the whole.
 """
 
 import json
@@ -20,6 +20,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Strategy = Literal["given", "random", "patient"]
 
 
 class Strict:
@@ -32,7 +33,7 @@ class Strict:
 class SplitConfig(Strict):
     """How images are assigned to train, val and test."""
 
-    strategy: Literal["given", "random", "patient"] | None
+    strategy: Strategy | None
     seed: Seed
 
 
@@ -67,7 +68,7 @@ class HubConfig(DataConfig):
 
 @dataclass(frozen=True)
 class FolderConfig(DataConfig):
-    """A user's own tree of images."""
+    """A tree of images in folders."""
 
     name: Literal["folder"]
     root: Annotated[str, StringConstraints(min_length=1)]
@@ -259,8 +260,8 @@ def split_seeds(run: RunConfig) -> list[RunConfig]:
 def gram_obstacle(run: RunConfig) -> str | None:
     """Say why a run cannot be trained in Gram space; None where it can, as far as its configuration tells.
 
-    The weights of the first layer must stay in the span of the training images, which elementwise scaling (Adam),
-    clipping and changed images leave, and the first layer must see the pixels themselves.
+    The first layer must see the pixels themselves, and its weights must stay in the span of the training images:
+    elementwise scaling (Adam), clipping and changed images leave it.
     """
     if not isinstance(run.model, LinearConfig | LinearReLUConfig):
         return f"model={run.model.name} does not begin with a linear layer on the pixels"

@@ -1,1 +1,1 @@
-"""Images: where they come from, decoded once into a store, cleaned of duplicates, split."""
+"""Images: their sources, decoded once into a store, without duplicates, split into train, val and test."""

@@ -1,13 +1,20 @@
-"""Where the store of a source is; asking takes neither pandas nor torch."""
+"""The folders of stores, and the descriptions of data sets kept in them; neither pandas nor torch is needed."""
 
 import hashlib
 import json
 import os
+from contextlib import suppress
+from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from platformdirs import user_cache_path
 
 from cxr_runner.base.errors import user_path
+from cxr_runner.base.files import read_json, write_json
+from cxr_runner.base.locks import locked_folder
+from cxr_runner.config.schema import AnyDataConfig
 from cxr_runner.data.sources import Source
 
 FORMAT_VERSION = 3  # counts changes of decoding, resizing or layout: older stores are then built anew
@@ -23,7 +30,7 @@ def store_path(source: Source, image_size: int, cache: Path) -> Path:
     """Return the folder of the store of a source, which need not exist.
 
     Args:
-        source: where the images come from.
+        source: source of the images.
         image_size: side of the stored squares, in pixels.
         cache: folder of all stores.
 
@@ -38,7 +45,37 @@ def derived_path(store: Path, check: str) -> Path:
     """Return the folder in a store for what is computed from its images.
 
     Args:
-        store: the folder of the store.
-        check: of all images of the store, as its ``meta.json`` has it: other images never share the folder.
+        store: folder of the store.
+        check: checksum of the store, from its ``meta.json``: other images never share the folder.
     """
     return store / f"derived-{check}"
+
+
+def read_description(store: Path, config: AnyDataConfig) -> dict[str, Any] | None:
+    """Return the description of a data set that was opened before, else None.
+
+    Args:
+        store: folder of its store.
+        config: configuration of the data set.
+    """
+    return read_json(_description_path(store, config)) if (store / "meta.json").is_file() else None
+
+
+def keep_description(store: Path, config: AnyDataConfig, description: dict[str, Any]) -> None:
+    """Write a description for :func:`read_description`; nothing happens where the folder is read-only.
+
+    Args:
+        store: folder of the store of the data set.
+        config: configuration of the data set.
+        description: description of the data set, ready for JSON.
+    """
+    path = _description_path(store, config)
+    if read_json(path) != description:
+        with suppress(OSError), locked_folder(path.parent):
+            write_json(path, description)
+
+
+def _description_path(store: Path, config: AnyDataConfig) -> Path:
+    # The version, because another version may split the same data differently.
+    key = json.dumps([version("cxr-runner"), asdict(config)])
+    return store / "descriptions" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"

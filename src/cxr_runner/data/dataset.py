@@ -1,9 +1,9 @@
-"""A data set as a run sees it: an open store, clean, with every image in a split."""
+"""A data set as a run sees it: a store without unreadable images and duplicates, every image in a split."""
 
 import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 import pandas as pd
@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 
 from cxr_runner.base.errors import RunFailedError, UserError
 from cxr_runner.base.progress import Reporter
-from cxr_runner.config.schema import AnyDataConfig
+from cxr_runner.config.schema import AnyDataConfig, Strategy
 from cxr_runner.data import splits
-from cxr_runner.data.about import About
-from cxr_runner.data.cache import cache_dir
-from cxr_runner.data.description import keep_description
-from cxr_runner.data.sources import SPLITS
-from cxr_runner.data.sources.choose import open_source
+from cxr_runner.data.cache import cache_dir, keep_description
+from cxr_runner.data.sources import SPLITS, About
+from cxr_runner.data.sources.catalogue import open_source
 from cxr_runner.data.store import Store, changed_images, open_store
 
 
@@ -27,14 +25,15 @@ class Dataset:
 
     Attributes:
         images: uint8 [stored images, side, side]; only the rows named by ``table`` belong to the data set.
-        table: one row an image, indexed by its row in ``images``: ``name``, ``label``, ``split``, ``check`` (checksum
-            of its pixels).
-        class_names: the negative and the positive class.
+        table: one row an image, indexed by its row in ``images``: ``name``, ``label``, ``split``, ``patient`` ('' where
+            it is not known), ``check`` (checksum of its pixels).
+        class_names: names of the negative and the positive class.
         about: title, citation, licence.
-        duplicates: the dropped images: ``name``, ``same_as``.
-        unreadable: the skipped images: ``name``, ``error``.
-        store: the folder in the store where what is derived from all its images may be kept.
-        fingerprint: 16 hex digits over names, labels, splits and stored pixels, in order.
+        duplicates: dropped images: ``name``, ``same_as``.
+        unreadable: skipped images: ``name``, ``error``.
+        store: folder in the store for what is derived from all its images.
+        fingerprint: 16 hex digits over names, labels, splits and stored pixels, in order. Patients are not part of it:
+            they decide nothing but the splits.
     """
 
     images: NDArray[np.uint8]
@@ -58,8 +57,12 @@ class Dataset:
         """Return the names of a split, in the order of :meth:`rows`."""
         return self.table["name"][self.table["split"] == split].tolist()
 
+    def patients(self, split: str) -> list[str]:
+        """Return the patients of a split, '' where they are not known, in the order of :meth:`rows`."""
+        return self.table["patient"][self.table["split"] == split].tolist()
+
     def intact(self) -> bool:
-        """Return whether every image is what it was when it was decoded; reads all of them."""
+        """Return whether no image has changed since it was decoded; reads all of them."""
         checks = self.table["check"]
         return not len(changed_images(self.images, checks.index.to_numpy(np.int64), checks.tolist()))
 
@@ -81,12 +84,12 @@ class Dataset:
 
 
 def open_intact(config: AnyDataConfig, dataset: Dataset, reporter: Reporter) -> Dataset:
-    """Make sure, before anything is computed from them, that all images are those that the fingerprint is of.
+    """Check every image of a data set before anything is computed from them.
 
     Args:
-        config: that the data set was opened with.
-        dataset: as opened.
-        reporter: shown the progress where the store was damaged and is built anew.
+        config: configuration that the data set was opened with.
+        dataset: data set to check.
+        reporter: shows the progress where the store was damaged and is built anew.
 
     Returns:
         The data set, or the same one opened from a new store.
@@ -106,24 +109,25 @@ def open_dataset(config: AnyDataConfig, reporter: Reporter, *, every_image: bool
     """Open a data set: source, store, unreadable images, duplicates, splits.
 
     Args:
-        config: which data, and what to do with it.
-        reporter: shown the progress of the first decoding.
+        config: configuration of the data.
+        reporter: shows the progress of the first decoding.
         every_image: see :func:`~cxr_runner.data.store.open_store`.
 
     Raises:
-        UserError: anything about the data is not as it must be.
+        UserError: the source, its images, their splits or their patients are not as the configuration asks for.
     """
     source = open_source(config)
     store = open_store(source, config.image_size, cache_dir(), reporter, every_image=every_image)
     readable, unreadable = _set_aside_unreadable(store.table, config)
     duplicates = splits.find_duplicates(readable) if config.duplicates == "drop" else readable.iloc[:0]
     clean = readable.drop(duplicates.index)
+    clean = clean.assign(patient=_patients(clean, config))
     strategy = _strategy(clean, config)
     clean = clean.assign(split=_assign_splits(clean, config, strategy))
     _check_splits(clean, store.class_names, strategy)
     dataset = Dataset(
         images=store.images,
-        table=clean[["name", "label", "split", "check"]],
+        table=clean[["name", "label", "split", "patient", "check"]],
         class_names=store.class_names,
         about=source.about,
         duplicates=duplicates.reindex(columns=["name", "same_as"]),
@@ -144,22 +148,33 @@ def _set_aside_unreadable(table: pd.DataFrame, config: AnyDataConfig) -> tuple[p
     return table[~bad], table.loc[bad, ["name", "error"]]
 
 
-def _strategy(table: pd.DataFrame, config: AnyDataConfig) -> str:
-    """Return how images are assigned: as asked for, else as the source says, else at random."""
+def _patients(table: pd.DataFrame, config: AnyDataConfig) -> list[str]:
+    """Return the patients, as the source knows them, else as the names tell; '' where neither does."""
+    from_names = splits.read_patients(table["name"].tolist(), config.patient_pattern)
+    return [known or read for known, read in zip(table["patient"], from_names, strict=True)]
+
+
+def _strategy(table: pd.DataFrame, config: AnyDataConfig) -> Strategy:
+    """Return the strategy of the configuration, else that of a source that brings splits, else random."""
     return config.split.strategy or ("given" if (table["split"] != "").any() else "random")
 
 
-def _assign_splits(table: pd.DataFrame, config: AnyDataConfig, strategy: str) -> NDArray[Any]:
+def _assign_splits(table: pd.DataFrame, config: AnyDataConfig, strategy: Strategy) -> NDArray[Any]:
     labels = table["label"].to_numpy(np.int64)
-    if strategy == "random":
-        return splits.split_randomly(labels, config.split.seed)
-    if strategy == "patient":
-        patients = splits.patient_keys(table["name"].tolist(), config.patient_pattern)
-        return splits.split_by_patient(labels, patients, config.split.seed)
-    if (table["split"] == "").any():
-        valid = "not every image of the data is in a split of its own; valid are random and patient"
-        raise UserError.for_key("data.split.strategy", strategy, valid)
-    return table["split"].to_numpy()
+    match strategy:
+        case "random":
+            return splits.split_randomly(labels, config.split.seed)
+        case "patient":
+            patients = table["patient"].tolist()
+            splits.check_patients(table["name"].tolist(), patients, config.patient_pattern)
+            return splits.split_by_patient(labels, patients, config.split.seed)
+        case "given":
+            if (table["split"] == "").any():
+                valid = "some images of the data are in no split; valid are random and patient"
+                raise UserError.for_key("data.split.strategy", strategy, valid)
+            return table["split"].to_numpy()
+        case _:
+            assert_never(strategy)
 
 
 def _check_splits(table: pd.DataFrame, class_names: tuple[str, str], strategy: str) -> None:
@@ -167,8 +182,8 @@ def _check_splits(table: pd.DataFrame, class_names: tuple[str, str], strategy: s
         for label, name in enumerate(class_names):
             if not ((table["split"] == split) & (table["label"] == label)).any():
                 valid = f"leaves the {split} split without a single {name} image"
-                way_out = "random makes splits of its own" if strategy == "given" else "more images are needed"
-                raise UserError.for_key("data.split.strategy", strategy, f"{valid}; {way_out}")
+                remedy = "random makes splits instead" if strategy == "given" else "more images are needed"
+                raise UserError.for_key("data.split.strategy", strategy, f"{valid}; {remedy}")
 
 
 def _fingerprint(table: pd.DataFrame, store: Store) -> str:

@@ -12,25 +12,13 @@ from PIL.ImageFile import ImageFile
 
 from cxr_runner.base.errors import BadImageError
 
-FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
+FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")  # PIL's names of the formats that are read
+MAX_PIXELS = 89_478_485  # larger images are refused as decompression bombs; PIL warns from the same number on
 
-
-"""The formats read, by PIL's names."""
-
-MAX_PIXELS = 89_478_485
-
-
-"""Larger images are refused as decompression bombs; the figure is PIL's own."""
-
-
-# torchvision.transforms.functional.rgb_to_grayscale; they sum to 0.9999.
+# Weights of torchvision.transforms.functional.rgb_to_grayscale; they sum to 0.9999.
 _RED, _GREEN, _BLUE = np.float32(0.2989), np.float32(0.587), np.float32(0.114)
-
 _FULL_16_BIT = 65535
-
-
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
-
 _MUTE = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 
@@ -42,7 +30,7 @@ def decode_grey(data: bytes) -> NDArray[np.uint8]:
     obeyed; of several frames the first is taken. Safe to call from several threads.
 
     Args:
-        data: the encoded bytes of a JPEG, PNG, TIFF, BMP or WebP file.
+        data: encoded bytes of a JPEG, PNG, TIFF, BMP or WebP file.
 
     Returns:
         Array of shape (height, width), 0 black to 255 white.
@@ -63,11 +51,11 @@ def decode_grey(data: bytes) -> NDArray[np.uint8]:
 
 
 def resize_square(grey: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Stretch to a square as the study does, whatever the aspect ratio; bilinear, antialiased on reduction.
+    """Stretch to a square, as in the study, whatever the aspect ratio; bilinear, antialiased on reduction.
 
     Args:
         grey: shape (height, width).
-        size: the side wanted, in pixels.
+        size: side of the square, in pixels.
 
     Returns:
         Shape (size, size); the array itself where it has that shape already.

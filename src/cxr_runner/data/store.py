@@ -36,13 +36,14 @@ class Store:
 
     Attributes:
         images: uint8 [images, side, side], mapped into memory; changes never reach the file.
-        table: one row an image: ``name``, ``label``, ``split`` ('' where the source gives none), ``digest`` (of the
-            encoded bytes), ``pixels`` (digest at the source's own size), ``stored`` (digest as stored), ``check``
-            (checksum as stored), ``height``, ``width``, ``error`` ('' for a good image; the row of a bad one is black)
-            and ``unavailable`` (whether a bad one may be good another time; the next start then builds anew).
-        class_names: the negative and the positive class.
-        path: the store's folder.
-        derived: a folder in it for what is computed from the images; it is that of these very images.
+        table: one row an image: ``name``, ``label``, ``split`` and ``patient`` ('' where the source gives none),
+            ``digest`` (of the encoded bytes), ``pixels`` (digest in the size of the source), ``stored`` (digest as
+            stored), ``check`` (checksum as stored), ``height``, ``width``, ``error`` ('' for a good image; the row of a
+            bad one is black) and ``unavailable`` (whether a bad one may be good another time; the next start then
+            builds anew).
+        class_names: names of the negative and the positive class.
+        path: folder of the store.
+        derived: folder in it for what is computed from the images; other images never share it.
     """
 
     images: NDArray[np.uint8]
@@ -56,12 +57,12 @@ def open_store(source: Source, image_size: int, cache: Path, reporter: Reporter,
     """Open the store of a source, building it first where it is missing, out of date or damaged.
 
     Args:
-        source: where the images come from.
+        source: source of the images.
         image_size: side of the stored squares, in pixels.
         cache: folder of all stores.
-        reporter: shown the progress of a build.
-        every_image: compare every image with its checksum, which takes as long as reading all of them; without it,
-            some are, to notice a store that is not whole.
+        reporter: shows the progress of a build.
+        every_image: whether every image is compared with its checksum, which takes as long as reading all of them;
+            otherwise 16 are, to notice a store that is not whole.
 
     Raises:
         UserError: the source is not as it must be, or the cache directory cannot hold the store.
@@ -92,20 +93,20 @@ def changed_images(images: NDArray[np.uint8], rows: NDArray[np.int64], checks: S
 
     Args:
         images: uint8 [stored images, side, side].
-        rows: of the images to look at.
-        checks: their checksums.
+        rows: int [n], rows of the images to compare.
+        checks: checksums of these images when they were stored.
 
     Returns:
-        Those of the rows whose image is not what it was.
+        Those of the rows whose image has changed.
     """
     with ThreadPoolExecutor(num_cores()) as pool:
-        found = pool.map(lambda row: checksum(images[row].data), rows)
-        return rows[[own != check for own, check in zip(found, checks, strict=True)]]
+        computed = pool.map(lambda row: checksum(images[row].data), rows)
+        return rows[[now != check for now, check in zip(computed, checks, strict=True)]]
 
 
 def _read(path: Path, reporter: Reporter, *, every_image: bool = False, fresh: bool = False) -> Store | None:
-    """Open a store; None where it is missing or damaged, or where an image was not at hand when it was built."""
-    text = {column: str for column in ("name", "split", "digest", "pixels", "stored", "check", "error")}
+    """Open a store; None where it is missing or damaged, or where an image was unavailable when it was built."""
+    text = {column: str for column in ("name", "split", "patient", "digest", "pixels", "stored", "check", "error")}
     try:
         meta, content = json.loads((path / "meta.json").read_text("utf-8")), (path / "table.csv").read_bytes()
         check = meta.pop("check")
@@ -114,6 +115,8 @@ def _read(path: Path, reporter: Reporter, *, every_image: bool = False, fresh: b
         # Copy on write: torch wants memory that may be written to, the file must never change.
         images = np.load(path / "images.npy", mmap_mode="c")
         table = pd.read_csv(BytesIO(content), dtype=text, keep_default_na=False)
+        if "patient" not in table:  # the store is older than the column: no source knew patients then
+            table["patient"] = ""
         _check_images(images, table, meta["shape"], every_image)
         if table["unavailable"].any() and not fresh:
             return None
@@ -151,7 +154,7 @@ def _build(source: Source, image_size: int, path: Path, reporter: Reporter) -> N
     listing = source.scan()
     _check_space(len(listing.records) * image_size**2, path.parent)
     building = path.with_name(f"{path.name}.building")
-    shutil.rmtree(building, ignore_errors=True)  # left by a process that died; the lock is ours
+    shutil.rmtree(building, ignore_errors=True)  # left by a process that died: whoever builds holds the lock
     building.mkdir()
     try:
         rows = _decode_all(source, listing, image_size, building / "images.npy", reporter)
@@ -182,12 +185,14 @@ def _decode_all(
     images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
     with path.open("r+b") as file:
         if hasattr(os, "posix_fallocate"):  # not on macOS
-            # Reserved now, a full disk is an error here; found later through the mapping, it would be a bus error.
+            # Reserved now, so that a full disk is an error here: met later through the mapping, it is a bus error,
+            # which ends the process without a word.
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
     def decode(index: int) -> dict[str, object]:
         record = listing.records[index]
         row: dict[str, object] = {"name": record.name, "label": record.label, "split": record.split or ""}
+        row["patient"] = record.patient or ""
         return row | _store_one(source, index, images[index])
 
     # Threads are enough: Pillow and NumPy let go of the interpreter lock while they work.

@@ -14,7 +14,7 @@ from cxr_runner.base.progress import Reporter
 from cxr_runner.config.identity import run_id
 from cxr_runner.config.schema import AnyDataConfig, AnyModelConfig, LinearConfig, LinearReLUConfig, RunConfig, SGDConfig
 from cxr_runner.data.dataset import Dataset, open_dataset, open_intact
-from cxr_runner.data.sampling import leave_samples
+from cxr_runner.data.sample_images import leave_samples
 from cxr_runner.experiment.summary import describe_data
 from cxr_runner.models.build import build_model, initial_weights_digest
 from cxr_runner.models.linear import first_weight

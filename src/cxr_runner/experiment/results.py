@@ -67,6 +67,7 @@ def _predictions(split: str, dataset: Dataset, logits: Tensor) -> pd.DataFrame:
         {
             "split": split,
             "name": dataset.names(split),
+            "patient": dataset.patients(split),
             "label": dataset.labels(split),
             "logit": logits.numpy(),
             "probability": probabilities.numpy(),

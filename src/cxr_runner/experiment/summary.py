@@ -5,12 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxr_runner.base.progress import Reporter
-from cxr_runner.data.about import About
-from cxr_runner.data.sources import SPLITS
+from cxr_runner.data.sources import SPLITS, SYNTHETIC, About
 
 if TYPE_CHECKING:
     from cxr_runner.data.dataset import Dataset
-from cxr_runner.data.about import SYNTHETIC
 
 _COLUMNS = {
     "accuracy": "accuracy",

@@ -1,18 +1,42 @@
-"""Where images come from: three sources behind one interface.
+"""Sources of images, behind one interface: the Hub, folders, phantoms.
 
 A source lists its images cheaply and loads them one at a time; it knows nothing of stores, splits made by this
 program, or training.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # to list images takes no arrays
     import numpy as np
     from numpy.typing import NDArray
-from cxr_runner.data.about import About
 
 SPLITS = ("train", "val", "test")
+SYNTHETIC = "synthetic phantom data"
+
+
+@dataclass(frozen=True)
+class About:
+    """What has to be said wherever results on the data are shown.
+
+    Attributes:
+        title: short name for people.
+        citation: reference to cite; empty where nobody gave one.
+        licence: licence of the images; empty where nobody gave one.
+        synthetic: True where no patient was ever imaged.
+    """
+
+    title: str
+    citation: str = ""
+    licence: str = ""
+    synthetic: bool = False
+
+
+def data_heading(about: About) -> str:
+    """Return the title of a data set, with the words that mark it as synthetic where it is."""
+    if not about.synthetic or SYNTHETIC in about.title.lower():
+        return about.title
+    return f"{about.title} ({SYNTHETIC})"
 
 
 @dataclass(frozen=True)
@@ -20,14 +44,17 @@ class Record:
     """One image as its source lists it, before decoding.
 
     Attributes:
-        name: unique within the source, with forward slashes; it carries the patient key.
+        name: unique within the source, with forward slashes.
         label: 1 for the positive class, 0 for the negative.
-        split: ``train``, ``val`` or ``test`` where the source brings its own splits, else None.
+        split: ``train``, ``val`` or ``test`` where the source brings splits, else None.
+        patient: patient of the image where the source knows; None leaves it to ``data.patient_pattern`` and the name.
     """
 
     name: str
     label: int
     split: str | None
+    # Not printed: the text of a record is part of the signature of a folder, and thereby of stores that are in use.
+    patient: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -35,8 +62,8 @@ class Listing:
     """All images of a source, in an order that is the same every time.
 
     Attributes:
-        records: one entry an image.
-        class_names: the negative and the positive class, as the source calls them.
+        records: one record an image.
+        class_names: names of the negative and the positive class in the source.
     """
 
     records: tuple[Record, ...]
@@ -48,7 +75,7 @@ class LoadedImage:
     """One decoded image.
 
     Attributes:
-        grey: uint8 array of shape (height, width), 0 black to 255 white, at the source's own size.
+        grey: uint8 array of shape (height, width), 0 black to 255 white, in the size that the source has.
         digest: hex SHA-256 of the encoded bytes, empty where the image never was a file.
     """
 
@@ -66,17 +93,18 @@ class Source(Protocol):
     def signature(self) -> str:
         """Return a string that differs whenever the listing or any image may differ.
 
-        It is cheap (no decoding, no network, no heavy imports), because every start of the program asks for it.
+        It is cheap (no decoding, no network, no heavy imports), because every start of the program asks for it. It
+        names the store: a source whose signature changes without need has all its images decoded again.
 
         Raises:
-            UserError: the data is not there or not laid out as it must be.
+            UserError: the data is missing or not laid out as it must be.
         """
 
     def scan(self) -> Listing:
         """List the images; may download.
 
         Raises:
-            UserError: the data is not there or not laid out as it must be.
+            UserError: the data is missing or not laid out as it must be.
         """
 
     def load(self, index: int) -> LoadedImage:

@@ -17,16 +17,13 @@ if TYPE_CHECKING:
     from huggingface_hub import HfFileMetadata
 
 
-REACH_SECONDS = 5.0
+REACH_SECONDS = 5.0  # within which the Hub must give its first answer about a file
 
-
-"""How long the Hub may take for its first answer about a file."""
-
-WAYS_OUT = "give data.path=DIR (a copy of its parquet files) or data=folder data.root=DIR (folders of images)"
+ALTERNATIVES = "give data.path=DIR (a copy of its parquet files) or data=folder data.root=DIR (folders of images)"
 
 
 def fetch(repo: str, revision: str, name: str) -> Path:
-    """Find a file in the Hugging Face cache, or download it there.
+    """Return a file from the Hugging Face cache, after downloading it where it is missing.
 
     A connection that breaks off is taken up again where it broke; after the end of the program the file begins
     anew. ``HF_HOME`` and ``HF_ENDPOINT`` are obeyed, and a file that is in the cache needs no network.
@@ -34,7 +31,7 @@ def fetch(repo: str, revision: str, name: str) -> Path:
     Args:
         repo: owner and name of the data set.
         revision: full commit hash.
-        name: path of the file inside the data set.
+        name: path of the file in the data set.
 
     Raises:
         UserError: the Hub cannot be reached, refuses, does not have the file, or breaks off for good.
@@ -91,7 +88,7 @@ def _reach(endpoint: str, repo: str, revision: str, name: str) -> int:
         raise _failure(endpoint, name, error, f"cannot reach the Hugging Face Hub at {endpoint}") from error
     if metadata.commit_hash is None or metadata.etag is None or metadata.size is None:
         problem = f"what answers at {endpoint} is not the Hugging Face Hub; check proxy, login page and HF_ENDPOINT"
-        raise UserError.for_key("data", "chest_xray", f"{problem}; {WAYS_OUT}")
+        raise UserError.for_key("data", "chest_xray", f"{problem}; {ALTERNATIVES}")
     return metadata.size
 
 
@@ -106,12 +103,12 @@ def _failure(endpoint: str, name: str, error: Exception, otherwise: str) -> User
         problem = f"{endpoint} does not have {name} (HTTP 404)"
     else:
         problem = f"{endpoint} is out of order (HTTP {status}); try again later"
-    return UserError.for_key("data", "chest_xray", f"{problem}; {WAYS_OUT}")
+    return UserError.for_key("data", "chest_xray", f"{problem}; {ALTERNATIVES}")
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the libraries' own warnings and request logs from the user, who gets one line of ours."""
+    """Keep warnings and request logs of the libraries from the user, who gets one line instead."""
     loggers = [logging.getLogger(name) for name in ("huggingface_hub", "httpx", "httpx2")]
     levels = [logger.level for logger in loggers]
     try:

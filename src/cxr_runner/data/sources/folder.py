@@ -11,17 +11,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cxr_runner.base.errors import BadImageError, UnavailableImageError, UserError
-from cxr_runner.data.about import About
-from cxr_runner.data.sources import SPLITS, Listing, LoadedImage, Record
+from cxr_runner.data.sources import SPLITS, About, Listing, LoadedImage, Record
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".bmp", ".webp")
-
-
-"""What a file's name ends with, in any case, if it is to count as an image."""
+"""Endings, in any case, of the files that count as images."""
 
 MAX_BYTES = 10**9
-
-
 """Larger files are refused unread: as many pixels as are allowed take less, uncompressed and with 16 bits a channel."""
 
 SPLIT_FOLDERS = {
@@ -29,8 +24,6 @@ SPLIT_FOLDERS = {
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-
-
 """The split that a folder's name stands for, in lower case."""
 
 _LAYOUT = "DIR/<class>/* or DIR/<split>/<class>/*"
@@ -50,7 +43,7 @@ class _File(NamedTuple):
         return self.name.split("/")[:-1]
 
 
-class _Placed(NamedTuple):
+class _Image(NamedTuple):
     file: _File
     split: str | None
     class_folder: str
@@ -64,11 +57,11 @@ class FolderSource:
     Passed over: images outside class folders, hidden files and folders, and files that are no images.
 
     Args:
-        root: the top of the tree.
-        positive: the class coded 1, in any case; None takes the one called pneumonia.
-        title: a short name for people; the folder's name where empty.
-        citation: how to cite the images.
-        require_splits: refuse a tree unless its train, val and test folders each hold both classes.
+        root: top of the tree.
+        positive: class coded 1, in any case; None takes the one called pneumonia.
+        title: short name for people; the folder's name where empty.
+        citation: reference to cite.
+        require_splits: whether a tree is refused unless its train, val and test folders each hold both classes.
     """
 
     root: Path
@@ -123,16 +116,16 @@ class FolderSource:
     @cached_property
     def _scanned(self) -> tuple[Listing, str]:
         files = self._files()
-        placed = self._place(files)
-        negative, positive = self._class_names(placed, files)
+        images = self._images(files)
+        negative, positive = self._class_names(images, files)
         records = tuple(
-            Record(each.file.name, int(each.class_folder.casefold() == positive.casefold()), each.split)
-            for each in placed
+            Record(image.file.name, int(image.class_folder.casefold() == positive.casefold()), image.split)
+            for image in images
         )
         listing = Listing(records, (negative, positive))
         if self.require_splits:
             self._check_splits(listing)
-        changes = [each.file[1:] for each in placed]
+        changes = [image.file[1:] for image in images]
         return listing, hashlib.sha256(repr((listing, changes)).encode()).hexdigest()
 
     def _files(self) -> list[_File]:
@@ -148,12 +141,12 @@ class FolderSource:
             raise self._error(f"names of images must be valid UTF-8 on one line; rename {_few(untidy)}")
         return files
 
-    def _place(self, files: list[_File]) -> list[_Placed]:
-        """Read split and class off the folders of each image; the layout is that of the top folders' names."""
+    def _images(self, files: list[_File]) -> list[_Image]:
+        """Read split and class off the folders of each image; the names of the top folders decide the layout."""
         inside = [file for file in files if file.folders]
         splits = {name for file in inside if _split(name := file.folders[0])}
         if not splits:
-            return [_Placed(file, None, file.folders[0]) for file in inside]
+            return [_Image(file, None, file.folders[0]) for file in inside]
         # Some copies of the study's images come with a second copy of the whole tree beside the splits.
         copies = {file.folders[0] for file in inside if len(file.folders) > 1 and _split(file.folders[1])}
         if stray := {file.folders[0] for file in inside} - splits - copies:
@@ -161,16 +154,16 @@ class FolderSource:
                 f"images lie both inside and outside the split folders {_few(splits)}; move away {_few(stray)}"
             )
         return [
-            _Placed(file, split, file.folders[1])
+            _Image(file, split, file.folders[1])
             for file in inside
             if (split := _split(file.folders[0])) and len(file.folders) > 1
         ]
 
-    def _class_names(self, placed: list[_Placed], files: list[_File]) -> tuple[str, str]:
-        """Find the negative and the positive class, each as it is first spelled."""
+    def _class_names(self, images: list[_Image], files: list[_File]) -> tuple[str, str]:
+        """Return the negative and the positive class, each as it is first spelled."""
         spelled: dict[str, str] = {}
-        for each in placed:
-            spelled.setdefault(each.class_folder.casefold(), each.class_folder)
+        for image in images:
+            spelled.setdefault(image.class_folder.casefold(), image.class_folder)
         if len(spelled) != 2:
             raise self._error(self._why_not_two(list(spelled.values()), files))
         wanted = (self.positive or "pneumonia").casefold()
@@ -180,15 +173,15 @@ class FolderSource:
         positive = spelled.pop(wanted)
         return next(iter(spelled.values())), positive
 
-    def _why_not_two(self, found: list[str], files: list[_File]) -> str:
+    def _why_not_two(self, classes: list[str], files: list[_File]) -> str:
         if not files and any(_walk(self.root, (".dcm", ".dicom"))):
             return "holds DICOM files and no images; convert them to PNG first"
-        if not found:
+        if not classes:
             return f"no images in class folders; it must be laid out as {_LAYOUT} ({', '.join(SUFFIXES)})"
-        why = f"two classes with images are needed, found {len(found)} ({_few(found)}); lay it out as {_LAYOUT}"
+        why = f"two classes with images are needed, found {len(classes)} ({_few(classes)}); lay it out as {_LAYOUT}"
         inner = {file.folders[1] for file in files if len(file.folders) > 1}
-        if len(found) == 1 and len(inner) > 1 and not any(_split(file.folders[0]) for file in files):
-            why += f"; perhaps data.root={self.root / found[0]}"
+        if len(classes) == 1 and len(inner) > 1 and not any(_split(file.folders[0]) for file in files):
+            why += f"; perhaps data.root={self.root / classes[0]}"
         return why
 
     def _check_splits(self, listing: Listing) -> None:
@@ -200,9 +193,9 @@ class FolderSource:
             if (split, label) not in present
         ]
         if lacking:
-            found = [split for split in SPLITS if any(split == known for known, _ in present)]
+            splits = [split for split in SPLITS if any(split == known for known, _ in present)]
             raise self._error(
-                f"{', '.join(lacking)} images (splits found: {', '.join(found) or 'none'}); each of the folders "
+                f"{', '.join(lacking)} images (splits found: {', '.join(splits) or 'none'}); each of the folders "
                 "train, val and test must hold both classes, or data.split.strategy=random makes splits instead"
             )
 

@@ -1,4 +1,4 @@
-"""The study's own images, from the Hugging Face Hub or from a local copy of the same parquet files.
+"""The images of the study, from the Hugging Face Hub or from a local copy of the same parquet files.
 
 The data set's main branch is a loading script, which ``datasets`` refuses since version 4; what is read
 instead is the parquet conversion that the Hub keeps beside it, pinned to one revision.
@@ -12,9 +12,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from cxr_runner.base.errors import BadImageError, UserError
-from cxr_runner.data.about import About
 from cxr_runner.data.decode import decode_grey
-from cxr_runner.data.sources import SPLITS, Listing, LoadedImage, Record
+from cxr_runner.data.sources import SPLITS, About, Listing, LoadedImage, Record
 from cxr_runner.data.sources.download import fetch, reason
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ class Expected:
         train: number of training images.
         val: number of validation images.
         test: number of test images.
-        class_names: the negative and the positive class.
+        class_names: names of the negative and the positive class.
     """
 
     train: int = 4077
@@ -57,7 +56,7 @@ class HubSource:
     A record is named by the last two parts of its ``image_file_path``, the class and the file
     (``NORMAL/IM-0003-0001_jpeg.rf.3fff.jpg``), since what stands before them is a folder of the machine that
     made the conversion. Should a name come again, the later one gets its number as a folder in front
-    (``2/NORMAL/...``), so that the file's own name, which carries the patient, stays whole.
+    (``2/NORMAL/...``), so that the name of the file, which carries the patient, stays whole.
 
     The encoded images (206 MB) are held in memory while the source lives. ``load_dataset`` would map them
     from disk instead, but only after writing the whole set there a second time.
@@ -81,10 +80,10 @@ class HubSource:
         """Take the images from `path` or, without one, from the Hub.
 
         Args:
-            path: a folder with a copy of the files, as ``full/train/0000.parquet`` or
+            path: folder with a copy of the files, as ``full/train/0000.parquet`` or
                 ``train/0000.parquet`` and so on; None reads them from the Hugging Face cache and downloads
                 what is missing there.
-            expected: the counts and class names to insist on.
+            expected: counts and class names to insist on.
         """
         self._path = path
         self._expected = expected
@@ -143,7 +142,7 @@ class HubSource:
         from datasets import Dataset, Image
 
         try:
-            # Without a fingerprint of ours, datasets would hash every byte to make one.
+            # Without this fingerprint, datasets would hash every byte to make one.
             table = Dataset(pq.read_table(file), fingerprint=f"{REVISION}-{split}")
         except (OSError, ValueError, pa.ArrowException) as error:
             raise self._error(f"{file} cannot be read as parquet ({reason(error)}); fetch it anew") from error
@@ -158,7 +157,7 @@ class HubSource:
 
 
 def _local_files(path: Path) -> dict[str, Path]:
-    """Find the three files below `path`, with or without the folder ``full``."""
+    """Return the three files below `path`, with or without the folder ``full``."""
     whole = (path / "full").is_dir()
     names = {split: name if whole else name.removeprefix("full/") for split, name in FILES.items()}
     if missing := [name for name in names.values() if not (path / name).is_file()]:

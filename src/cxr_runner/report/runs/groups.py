@@ -13,7 +13,7 @@ import pandas as pd
 
 from cxr_runner.artifacts.rundir import Run
 from cxr_runner.artifacts.samples import Sample, read_samples, samples_path
-from cxr_runner.data.about import About, data_heading
+from cxr_runner.data.sources import About, data_heading
 from cxr_runner.report.runs.commands import Way, commands_missing, commands_run, trained_ways
 from cxr_runner.report.runs.configurations import label
 from cxr_runner.report.runs.table import DataSet

@@ -15,7 +15,7 @@ from cxr_runner.artifacts.rundir import Run, find_run_dirs, read_run
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.markdown import printable
 from cxr_runner.base.progress import Reporter
-from cxr_runner.data.about import About
+from cxr_runner.data.sources import About
 from cxr_runner.study import match_row
 
 

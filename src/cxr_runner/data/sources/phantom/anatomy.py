@@ -134,26 +134,26 @@ def _vessels(rng: np.random.Generator) -> Strokes:
     side = np.repeat([_RIGHT, _LEFT], 5)
     start = np.stack([0.07 * side, np.full(10, 0.425)], axis=1) + rng.normal(0.0, 0.014, (10, 2))
     length, width = 0.08, 0.017
-    ways, widths = [], []
+    lines, widths = [], []
     for _ in range(4):
         bend = angle + rng.normal(0.0, 0.25, angle.size)
         reach = length * rng.uniform(0.6, 1.4, (angle.size, 1))
         middle = start + 0.5 * reach * np.stack([side * np.cos(angle), np.sin(angle)], axis=1)
         end = middle + 0.5 * reach * np.stack([side * np.cos(bend), np.sin(bend)], axis=1)
-        ways.append(np.stack([start, middle, end], axis=1))
+        lines.append(np.stack([start, middle, end], axis=1))
         widths.append(np.full(angle.size, width))
         fork = rng.uniform(0.12, 0.5, bend.size)
         angle = np.concatenate([bend + fork, bend - rng.uniform(0.6, 1.2, bend.size) * fork])
         start, side = np.concatenate([end, end]), np.concatenate([side, side])
         length, width = 0.8 * length, 0.62 * width
-    return Strokes(np.concatenate(ways), np.concatenate(widths))
+    return Strokes(np.concatenate(lines), np.concatenate(widths))
 
 
 def draw_anatomy(rng: np.random.Generator) -> Anatomy:
     """Invent a patient; the label has no say in it.
 
     Args:
-        rng: the patient's own generator.
+        rng: generator of the patient.
     """
     width, height = rng.normal(1.0, 0.035), rng.normal(1.0, 0.035)
     stretch = np.array([width, 1.0])

@@ -26,7 +26,7 @@ class Exposure:
         gain: contrast, about 1.
         gamma: bend of the tone curve, about 1.
         offset: brightness added, in grey values from 0 to 1.
-        breath: how full of air the lungs are, about 1.
+        breath: relative amount of air in the lungs, about 1.
         field: slow unevenness (cells, cells) in units of attenuation.
         noise: standard deviation of the sensor's noise in grey values from 0 to 1.
     """
@@ -57,29 +57,29 @@ class _Light:
         self._centre = 0.5 + exposure.shift
         self._scale = _MAGNIFICATION * exposure.scale
 
-    def place(self, points: Floats) -> Floats:
+    def project(self, points: Floats) -> Floats:
         """Return points (..., 2) of the patient's frame in shares of the film."""
-        placed: Floats = (points - _PIVOT) @ self._turn + self._centre
-        return placed
+        projected: Floats = (points - _PIVOT) @ self._turn + self._centre
+        return projected
 
     def fill(self, *outlines: Floats, value: float = 1.0) -> Image.Image:
         """Draw closed outlines, each (points, 2)."""
         image = Image.new("L", (SIZE, SIZE))
         pencil = ImageDraw.Draw(image)
         for outline in outlines:
-            pencil.polygon((self.place(outline) * SIZE).ravel().tolist(), fill=round(255 * value))
+            pencil.polygon((self.project(outline) * SIZE).ravel().tolist(), fill=round(255 * value))
         return image.reduce(2)
 
     def stroke(self, strokes: Strokes, value: float = 1.0, marrow: float = 1.0) -> Image.Image:
         """Draw polylines; with ``marrow`` below 1 their inside is that much fainter than their edges."""
         image = Image.new("L", (SIZE, SIZE))
         pencil = ImageDraw.Draw(image)
-        ways = (self.place(strokes.points) * SIZE).reshape(len(strokes.widths), -1).tolist()
+        lines = (self.project(strokes.points) * SIZE).reshape(len(strokes.widths), -1).tolist()
         pixels = np.maximum(1, np.rint(strokes.widths * self._scale * SIZE)).astype(int).tolist()
-        for way, width in zip(ways, pixels, strict=True):
-            pencil.line(way, fill=round(255 * value), width=width)
+        for line, width in zip(lines, pixels, strict=True):
+            pencil.line(line, fill=round(255 * value), width=width)
             if marrow < 1.0:
-                pencil.line(way, fill=round(255 * value * marrow), width=max(1, width - 5))
+                pencil.line(line, fill=round(255 * value * marrow), width=max(1, width - 5))
         return image.reduce(2)
 
     def spots(self, opacities: Opacities) -> Plane:
@@ -89,7 +89,7 @@ class _Light:
         texture = upsample(opacities.texture, cells)
         plane = np.zeros((cells, cells))
         for centre, radius, strength in zip(
-            self.place(opacities.centres), opacities.radii * self._scale, opacities.strengths, strict=True
+            self.project(opacities.centres), opacities.radii * self._scale, opacities.strengths, strict=True
         ):
             across, down = (((axis - centre) / radius) ** 2).T
             distance = np.sqrt(across[None, :] + down[:, None])
@@ -122,7 +122,7 @@ def _bones(anatomy: Anatomy, light: _Light) -> tuple[Plane, Plane]:
 
 
 def _attenuation(anatomy: Anatomy, opacities: Opacities | None, exposure: Exposure) -> Plane:
-    """Sum what stands in the way of the rays, as (320, 320); the weights are chosen by eye."""
+    """Sum what attenuates the rays, as (320, 320); the weights are chosen by eye."""
     light = _Light(exposure)
     bone, heart, vessel = anatomy.density.tolist()
     outline, chest = light.fill(anatomy.body), light.fill(*anatomy.lungs)
@@ -136,7 +136,7 @@ def _attenuation(anatomy: Anatomy, opacities: Opacities | None, exposure: Exposu
     if opacities is not None:
         consolidated = light.spots(opacities)
         air *= 1.0 - consolidated
-        # Vessels drown in a consolidation of their own density; the bronchi beside them keep their air.
+        # Vessels vanish in a consolidation as dense as they are; the bronchi beside them keep their air.
         vessels *= 1.0 - 1.3 * consolidated
     total += vessels - air - 0.1 * _soften(gas, 3)
     return total
@@ -148,10 +148,10 @@ def expose(
     """Take one radiograph.
 
     Args:
-        anatomy: the patient.
-        opacities: the pneumonia, or None in a healthy chest.
+        anatomy: anatomy of the patient.
+        opacities: opacities of the pneumonia, or None in a healthy chest.
         exposure: pose and exposure of this image.
-        rng: source of the sensor's noise.
+        rng: generator of the sensor's noise.
 
     Returns:
         uint8 array (640, 640), 0 black to 255 white.

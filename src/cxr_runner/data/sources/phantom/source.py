@@ -6,8 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from cxr_runner.data.about import About
-from cxr_runner.data.sources import Listing, LoadedImage, Record
+from cxr_runner.data.sources import About, Listing, LoadedImage, Record
 from cxr_runner.data.sources.phantom.anatomy import Opacities, draw_anatomy
 from cxr_runner.data.sources.phantom.film import Exposure, expose
 
@@ -15,8 +14,6 @@ GENERATOR_VERSION = 1
 CLASS_NAMES = ("NORMAL", "PNEUMONIA")
 POSITIVE_SHARE = 0.73
 MAX_IMAGES_PER_PATIENT = 4
-
-
 _LAYOUT, _ANATOMY, _OPACITIES, _IMAGE = range(4)
 
 
@@ -29,9 +26,9 @@ class PhantomSource:
     study's data.
 
     Attributes:
-        num_images: of all patients together.
-        difficulty: from 0, large and dense opacities, to 1, faint ones under strong variation of everything else.
-        seed: another seed, other patients; at least 0.
+        num_images: number of images of all patients together.
+        difficulty: number from 0, large and dense opacities, to 1, faint ones under strong variation of the rest.
+        seed: seed of the patients, at least 0.
     """
 
     num_images: int = 800
@@ -53,7 +50,11 @@ class PhantomSource:
         return f"phantom-v{GENERATOR_VERSION}-{self.num_images}-{float(self.difficulty)!r}-{self.seed}"
 
     def scan(self) -> Listing:
-        """List the images, patient by patient."""
+        """List the images, patient by patient.
+
+        A record does not name its patient: the file name does, as in real data, and ``data.patient_pattern`` reads it
+        there. It may be set to anything else, and phantoms then show what becomes of a split.
+        """
         records = tuple(
             Record(f"{CLASS_NAMES[label]}/patient{patient:04d}-{image + 1}.png", label, None)
             for patient, image, label in self._images
@@ -100,8 +101,8 @@ def draw_opacities(rng: np.random.Generator, difficulty: float) -> Opacities:
     """Invent a pneumonia: one lobe consolidated, or patches in both lungs.
 
     Args:
-        rng: the patient's own generator for this purpose.
-        difficulty: from 0 to 1; higher draws smaller and fainter opacities.
+        rng: generator of the patient's opacities.
+        difficulty: number from 0 to 1; higher draws smaller and fainter opacities.
     """
     size = 1.3 - 0.6 * difficulty
     severity = rng.random() ** difficulty
@@ -129,8 +130,8 @@ def draw_exposure(rng: np.random.Generator, difficulty: float) -> Exposure:
     """Invent pose and exposure of one image.
 
     Args:
-        rng: the image's own generator.
-        difficulty: from 0 to 1; higher varies everything more.
+        rng: generator of the image.
+        difficulty: number from 0 to 1; higher varies everything more.
     """
     spread = 0.3 + 0.9 * difficulty
     return Exposure(

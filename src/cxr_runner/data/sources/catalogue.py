@@ -1,4 +1,9 @@
-"""The source that a configuration names."""
+"""The catalogue of sources: which one reads the data that a configuration names.
+
+A new source is one case here; its libraries are imported only where it is used.
+"""
+
+from typing import assert_never
 
 from cxr_runner.base.errors import user_path
 from cxr_runner.config.schema import AnyDataConfig, FolderConfig, HubConfig, PhantomConfig
@@ -6,7 +11,7 @@ from cxr_runner.data.sources import Source
 
 
 def open_source(config: AnyDataConfig) -> Source:
-    """Build the source that a configuration names; heavy libraries are imported only by the source that needs them.
+    """Build the source of a configuration, without touching the data.
 
     Raises:
         UserError: a value is not valid.
@@ -30,3 +35,5 @@ def open_source(config: AnyDataConfig) -> Source:
                 citation=config.citation,
                 require_splits=config.split.strategy == "given",
             )
+        case _:
+            assert_never(config)

@@ -1,27 +1,27 @@
-"""A few images of a data set, left beside its runs for the report."""
+"""A few images of a data set, written beside its runs for the report: as the source has them and as models see them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-if TYPE_CHECKING:  # to read samples takes neither sources nor stores
-    from cxr_runner.config.schema import AnyDataConfig
-    from cxr_runner.data.dataset import Dataset
-from cxr_runner.artifacts.samples import _LONGEST, Sample, samples_path, write_samples
+from cxr_runner.artifacts.samples import MAX_SIDE, Sample, samples_path, write_samples
+from cxr_runner.base.locks import locked_folder
+from cxr_runner.config.schema import AnyDataConfig
+from cxr_runner.data.dataset import Dataset
+from cxr_runner.data.sources.catalogue import open_source
 
 _NUM_EACH = 2  # images of each class
 
 
-def leave_samples(outputs: Path, dataset: "Dataset", config: "AnyDataConfig") -> None:
+def leave_samples(outputs: Path, dataset: Dataset, config: AnyDataConfig) -> None:
     """Write the samples of a data set, unless they are there: the first training images of each class.
 
     Args:
-        outputs: the outputs tree.
-        dataset: open.
-        config: that it was opened with.
+        outputs: outputs tree.
+        dataset: data set whose images are shown.
+        config: configuration that it was opened with.
 
     Raises:
         UserError: the source of the images is not as it must be.
@@ -30,9 +30,6 @@ def leave_samples(outputs: Path, dataset: "Dataset", config: "AnyDataConfig") ->
     path = samples_path(outputs, dataset.fingerprint)
     if path.exists():
         return
-    from cxr_runner.base.locks import locked_folder
-    from cxr_runner.data.sources.choose import open_source
-
     source = open_source(config)
     positions = {record.name: index for index, record in enumerate(source.scan().records)}
     samples = []
@@ -49,9 +46,9 @@ def leave_samples(outputs: Path, dataset: "Dataset", config: "AnyDataConfig") ->
 
 
 def _shrink(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return an image at most :data:`_LONGEST` pixels to a side, in its own proportions."""
-    if max(image.shape) <= _LONGEST:
+    """Return an image at most :data:`MAX_SIDE` pixels to a side, without changing its proportions."""
+    if max(image.shape) <= MAX_SIDE:
         return image
-    picture = Image.fromarray(image)
-    picture.thumbnail((_LONGEST, _LONGEST), Image.Resampling.LANCZOS)
-    return np.asarray(picture)
+    shrunk = Image.fromarray(image)
+    shrunk.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
+    return np.asarray(shrunk)
