@@ -105,7 +105,7 @@ def _loggers() -> list[logging.Logger]:
 def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have reports write bytes instead of drawing, in the process of the test."""
     from cxr_runner.plots import style
-    from cxr_runner.report.pages import drawing
+    from cxr_runner.report.render import drawing
 
     monkeypatch.setattr(style, "save_figure", lambda figure, *paths: [path.write_bytes(b"a picture") for path in paths])
     monkeypatch.setattr(drawing, "_MOST_WORKERS", 1)

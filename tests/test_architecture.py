@@ -156,6 +156,13 @@ def test_the_longest_chain_of_imports_does_not_grow() -> None:
     assert max(map(length, MODULES)) <= LONGEST_CHAIN
 
 
+def test_comparing_and_rendering_a_report_import_no_reader_of_runs() -> None:
+    readers = {"regular", "read_json", "read_yaml", "read_run", "find_runs", "find_run_dirs", "RunDir", "Run"}
+    for module in (name for name in MODULES if name.startswith(("report.compare", "report.render"))):
+        assert {other for other in OWN_IMPORTS[module] if other.startswith("report.collect.")} == set(), module
+        assert {imported.name.rpartition(".")[2] for imported in IMPORTS[module]} & readers == set(), module
+
+
 def test_only_the_configuration_and_its_entry_point_import_hydra() -> None:
     users = {name for name, found in IMPORTS.items() if any(imported.belongs_to(HYDRA) for imported in found)}
     assert {room(name) for name in users} == {"cli", "config"}

@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from scipy import stats as scipy_stats
 from statsmodels.stats.power import TTestPower
 
-from cxr_runner.report.claims.contrasts import ON_IMAGES, contrast_pair
-from cxr_runner.report.claims.numbers import Decisions, Trial, best_constant_loss, curve_numbers
-from cxr_runner.report.claims.tests import Evidence, Place, places
-from cxr_runner.report.claims.verdicts import Verdict, decide
+from cxr_runner.report.compare.claims.claim_tests import Observed, RowSetting, settings_of
+from cxr_runner.report.compare.claims.contrasts import ON_IMAGES, contrast_pair
+from cxr_runner.report.compare.claims.run_numbers import Decisions, RunNumbers, best_constant_loss, curve_numbers
+from cxr_runner.report.compare.claims.verdicts import Verdict, decide_claims
 from cxr_runner.stats.power import Effect, Share
 from cxr_runner.study import load_study
 
 STUDY = load_study()
 CLAIMS = [claim.id for claim in STUDY.claims]
-PLACES = sorted({place for claim in STUDY.claims for one in claim.conditions for place in places(one)})
+SETTINGS = sorted({setting for claim in STUDY.claims for one in claim.conditions for setting in settings_of(one)})
 Numbers = dict[str, dict[str, float]]  # by the statistic and the row
 
 
@@ -83,21 +83,21 @@ def decisions(accuracy: float, rng: np.random.Generator, num_images: int = NUM_I
     return Decisions(labels ^ wrong, labels, np.arange(num_images))
 
 
-def world(numbers: Numbers, seeds: Iterable[int] = range(10), num_images: int = NUM_IMAGES) -> Evidence:
+def world(numbers: Numbers, seeds: Iterable[int] = range(10), num_images: int = NUM_IMAGES) -> Observed:
     """Return runs with the given numbers, a thousandth more or less from seed to seed."""
-    found = {}
-    for place in PLACES:
-        trials = []
+    observed = {}
+    for setting in SETTINGS:
+        runs = []
         for seed in seeds:
-            rng = np.random.default_rng([seed, PLACES.index(place)])
-            own = {name: by_row[place.row] for name, by_row in numbers.items() if place.row in by_row}
-            yes_no = {name: own.pop(name) for name in ("converged", "overfits") if name in own}
-            accuracy = own.pop("accuracy", None)
-            own = {name: value * (1 + 0.001 * rng.standard_normal()) for name, value in own.items()}
+            rng = np.random.default_rng([seed, SETTINGS.index(setting)])
+            of_row = {name: by_row[setting.row] for name, by_row in numbers.items() if setting.row in by_row}
+            yes_no = {name: of_row.pop(name) for name in ("converged", "overfits") if name in of_row}
+            accuracy = of_row.pop("accuracy", None)
+            noisy = {name: value * (1 + 0.001 * rng.standard_normal()) for name, value in of_row.items()}
             tested = None if accuracy is None else decisions(accuracy, rng, num_images)
-            trials.append(Trial(seed, True, {**own, **yes_no}, tested))
-        found[place] = trials
-    return found
+            runs.append(RunNumbers(seed, True, {**noisy, **yes_no}, tested))
+        observed[setting] = runs
+    return observed
 
 
 def by_claim(verdicts: Iterable[Verdict]) -> dict[str, Verdict]:
@@ -106,53 +106,53 @@ def by_claim(verdicts: Iterable[Verdict]) -> dict[str, Verdict]:
 
 @pytest.fixture(scope="module")
 def as_claimed() -> dict[str, Verdict]:
-    return by_claim(decide(world(AS_CLAIMED, seeds=range(20))))
+    return by_claim(decide_claims(world(AS_CLAIMED, seeds=range(20)), STUDY))
 
 
 @pytest.fixture(scope="module")
 def otherwise() -> dict[str, Verdict]:
-    return by_claim(decide(world(OTHERWISE)))
+    return by_claim(decide_claims(world(OTHERWISE), STUDY))
 
 
 @pytest.fixture(scope="module")
 def noise() -> dict[str, Verdict]:
     """Verdicts on four seeds that say nothing."""
     rng = np.random.default_rng(0)
-    evidence = {}
-    for place in PLACES:
-        evidence[place] = [
-            Trial(
+    observed = {}
+    for setting in SETTINGS:
+        observed[setting] = [
+            RunNumbers(
                 seed,
                 True,
                 {name: 1 + 5 * rng.standard_normal() for name in STUDY.definitions}
-                | {"converged": float(seed == 0 and place.row == "5"), "overfits": float(seed % 2)},
+                | {"converged": float(seed == 0 and setting.row == "5"), "overfits": float(seed % 2)},
                 decisions(0.9 + 0.02 * rng.standard_normal(), rng, 40),
             )
             for seed in range(4)
         ]
-    return by_claim(decide(evidence))
+    return by_claim(decide_claims(observed, STUDY))
 
 
 @pytest.mark.parametrize("claim", CLAIMS)
 def test_every_claim_is_supported_where_all_is_as_claimed(claim: str, as_claimed: dict[str, Verdict]) -> None:
-    assert as_claimed[claim].word == "supported", as_claimed[claim].parts
+    assert as_claimed[claim].word == "supported", as_claimed[claim].tests
 
 
 @pytest.mark.parametrize("claim", CLAIMS)
 def test_every_claim_is_contradicted_where_the_opposite_is_so(claim: str, otherwise: dict[str, Verdict]) -> None:
-    assert otherwise[claim].word == "contradicted", otherwise[claim].parts
+    assert otherwise[claim].word == "contradicted", otherwise[claim].tests
 
 
 def test_a_contradiction_pays_for_the_number_of_its_parts(otherwise: dict[str, Verdict]) -> None:
-    assert max(len(verdict.parts) for verdict in otherwise.values()) > 10
+    assert max(len(verdict.tests) for verdict in otherwise.values()) > 10
     for verdict in otherwise.values():
-        smallest = min(part.p_against for part in verdict.parts)
-        assert verdict.p == pytest.approx(min(1.0, 2 * len(verdict.parts) * smallest), rel=1e-12, abs=0)
+        smallest = min(test.p_against for test in verdict.tests)
+        assert verdict.p == pytest.approx(min(1.0, 2 * len(verdict.tests) * smallest), rel=1e-12, abs=0)
 
 
 def test_a_run_that_is_dead_is_in_no_difference() -> None:
-    one = [Trial(seed, seed != 2, {"slowness": 0.5}) for seed in range(5)]
-    other = [Trial(seed, seed != 4, {"slowness": 100.0 if seed == 4 else 0.6 + seed / 100}) for seed in range(5)]
+    one = [RunNumbers(seed, seed != 2, {"slowness": 0.5}) for seed in range(5)]
+    other = [RunNumbers(seed, seed != 4, {"slowness": 100.0 if seed == 4 else 0.6 + seed / 100}) for seed in range(5)]
     contrast = contrast_pair("slowness", ("0",), ("1",), {"0": one, "1": other}, False, 1.0)
     assert contrast.effect.seeds.tolist() == pytest.approx([0.10, 0.11, 0.13])
     assert contrast.num_tried == 5
@@ -160,19 +160,19 @@ def test_a_run_that_is_dead_is_in_no_difference() -> None:
 
 @pytest.mark.parametrize("claim", CLAIMS)
 def test_every_claim_is_undecided_where_seeds_and_images_say_nothing(claim: str, noise: dict[str, Verdict]) -> None:
-    assert noise[claim].word == "undecided", noise[claim].parts
+    assert noise[claim].word == "undecided", noise[claim].tests
 
 
 @pytest.mark.parametrize("claim", CLAIMS)
 def test_every_claim_without_runs_is_not_run_and_says_where_they_are_missing(claim: str) -> None:
-    verdict = by_claim(decide({}))[claim]
+    verdict = by_claim(decide_claims({}, STUDY))[claim]
     assert verdict.word == "not run"
-    assert {place.row for place in verdict.missing} == set(verdict.claim.rows)
+    assert {setting.row for setting in verdict.missing} == set(verdict.claim.rows)
 
 
 @pytest.mark.parametrize("numbers", [AS_CLAIMED, OTHERWISE])
 def test_a_single_seed_decides_nothing_but_a_thing_that_never_happens(numbers: Numbers) -> None:
-    verdicts = by_claim(decide(world(numbers, seeds=[0])))
+    verdicts = by_claim(decide_claims(world(numbers, seeds=[0]), STUDY))
     never = verdicts.pop("relu_deeper_never_converges")
     assert {verdict.word for verdict in verdicts.values()} == {"undecided"}
     assert never.word == ("undecided" if numbers is AS_CLAIMED else "contradicted")
@@ -181,7 +181,7 @@ def test_a_single_seed_decides_nothing_but_a_thing_that_never_happens(numbers: N
 def test_the_conditions_of_a_claim_are_about_its_rows_and_its_definitions() -> None:
     for claim in STUDY.claims:
         assert claim.conditions
-        rows = {place.row for one in claim.conditions for place in places(one)}
+        rows = {setting.row for one in claim.conditions for setting in settings_of(one)}
         assert rows - {row for one in claim.conditions for row in one.beside} == set(claim.rows)
         assert {one.statistic for one in claim.conditions} <= set(STUDY.definitions)
         assert claim.figure is None or claim.figure in {figure.number for figure in STUDY.figures}
@@ -193,127 +193,129 @@ def test_the_conditions_of_a_claim_are_about_its_rows_and_its_definitions() -> N
 
 
 def test_a_claim_is_contradicted_by_one_of_its_parts_while_others_have_no_runs() -> None:
-    evidence = dict(world(OTHERWISE))
-    evidence[Place("16")] = []
-    verdict = by_claim(decide(evidence))["weight_oscillates"]
+    observed = dict(world(OTHERWISE))
+    observed[RowSetting("16")] = []
+    verdict = by_claim(decide_claims(observed, STUDY))["weight_oscillates"]
     assert verdict.word == "contradicted"
-    assert verdict.missing == [Place("16")]
-    evidence = dict(world(AS_CLAIMED))
-    evidence[Place("16")] = []
-    assert by_claim(decide(evidence))["weight_oscillates"].word == "not run"
+    assert verdict.missing == [RowSetting("16")]
+    observed = dict(world(AS_CLAIMED))
+    observed[RowSetting("16")] = []
+    assert by_claim(decide_claims(observed, STUDY))["weight_oscillates"].word == "not run"
 
 
 def test_two_runs_refute_that_something_never_happens_and_one_does_not() -> None:
-    evidence = dict(world(AS_CLAIMED))
-    place = Place("6", "optimizer.lr=0.001")
+    observed = dict(world(AS_CLAIMED))
+    setting = RowSetting("6", "optimizer.lr=0.001")
     for count, word in ((1, "undecided"), (2, "contradicted")):
-        evidence[place] = [Trial(seed, True, {"converged": float(seed < count)}) for seed in range(10)]
-        verdict = by_claim(decide(evidence))["relu_deeper_never_converges"]
+        observed[setting] = [RunNumbers(seed, True, {"converged": float(seed < count)}) for seed in range(10)]
+        verdict = by_claim(decide_claims(observed, STUDY))["relu_deeper_never_converges"]
         assert verdict.word == word
-        assert verdict.parts[0].estimate == pytest.approx(count / 20)
-    few = {place: list(trials)[:9] for place, trials in world(AS_CLAIMED).items()}
-    assert by_claim(decide(few))["relu_deeper_never_converges"].word == "undecided"
+        assert verdict.tests[0].estimate == pytest.approx(count / 20)
+    few = {setting: list(runs)[:9] for setting, runs in world(AS_CLAIMED).items()}
+    assert by_claim(decide_claims(few, STUDY))["relu_deeper_never_converges"].word == "undecided"
 
 
 def test_runs_from_the_same_weights_count_once_where_something_never_happens() -> None:
-    evidence = dict(world(AS_CLAIMED, seeds=range(20)))
-    (part,) = by_claim(decide(evidence))["relu_deeper_never_converges"].parts
-    assert (part.num_runs, part.p_for) == (40, pytest.approx(0.9**40))
+    observed = dict(world(AS_CLAIMED, seeds=range(20)))
+    (test,) = by_claim(decide_claims(observed, STUDY))["relu_deeper_never_converges"].tests
+    assert (test.num_runs, test.p_for) == (40, pytest.approx(0.9**40))
     for lr in ("0.1", "0.001"):  # the same seed at two rates: two runs, and one of the 40
-        place = Place("6", f"optimizer.lr={lr}")
-        evidence[place] = [replace(trial, numbers={"converged": float(trial.seed == 3)}) for trial in evidence[place]]
-    verdict = by_claim(decide(evidence))["relu_deeper_never_converges"]
-    assert (verdict.word, verdict.parts[0].estimate) == ("contradicted", 1 / 40)
+        setting = RowSetting("6", f"optimizer.lr={lr}")
+        observed[setting] = [replace(run, numbers={"converged": float(run.seed == 3)}) for run in observed[setting]]
+    verdict = by_claim(decide_claims(observed, STUDY))["relu_deeper_never_converges"]
+    assert (verdict.word, verdict.tests[0].estimate) == ("contradicted", 1 / 40)
 
 
 def test_what_refutes_that_something_never_happens_counts_though_other_runs_are_missing() -> None:
-    place = Place("6", "optimizer.lr=0.0001")
-    runs = [Trial(seed, True, {"converged": 1.0}) for seed in range(3)]
-    verdict = by_claim(decide({place: runs}))["relu_deeper_never_converges"]
+    setting = RowSetting("6", "optimizer.lr=0.0001")
+    runs = [RunNumbers(seed, True, {"converged": 1.0}) for seed in range(3)]
+    verdict = by_claim(decide_claims({setting: runs}, STUDY))["relu_deeper_never_converges"]
     assert verdict.word == "contradicted"
-    assert (verdict.parts[0].estimate, verdict.parts[0].num_runs) == (1, 3)
+    assert (verdict.tests[0].estimate, verdict.tests[0].num_runs) == (1, 3)
     assert len(verdict.missing) == 9
 
 
 def test_a_model_whose_runs_are_all_dead_is_undecided_and_asks_for_more_seeds() -> None:
-    evidence = dict(world(AS_CLAIMED))
+    observed = dict(world(AS_CLAIMED))
     for row in ("20", "24"):
-        evidence[Place(row)] = [Trial(seed, False, {"converged": 0.0}) for seed in range(10)]
-    verdict = by_claim(decide(evidence))["weight_lowers_metrics"]
+        observed[RowSetting(row)] = [RunNumbers(seed, False, {"converged": 0.0}) for seed in range(10)]
+    verdict = by_claim(decide_claims(observed, STUDY))["weight_lowers_metrics"]
     assert (verdict.word, verdict.missing) == ("undecided", [])
-    part = next(part for part in verdict.parts if part.label == "model 24 against model 21")
-    assert (part.num_runs, part.num_dead, part.seeds_needed) == (0, 10, 20)
+    test = next(test for test in verdict.tests if test.label == "model 24 against model 21")
+    assert (test.num_runs, test.num_lost, test.seeds_needed) == (0, 10, 20)
 
 
 def test_a_one_sided_contradiction_pays_for_one_side() -> None:
     values = [0.3, 0.1, 0.2]
-    evidence = {
-        Place(row): [Trial(seed, True, {"slowness": sign * value}) for seed, value in enumerate(values)]
+    observed = {
+        RowSetting(row): [RunNumbers(seed, True, {"slowness": sign * value}) for seed, value in enumerate(values)]
         for row, sign in (("0", 1), ("1", 0), ("2", -1))
     }
-    verdict = by_claim(decide(evidence))["depth_slows"]
+    verdict = by_claim(decide_claims(observed, STUDY))["depth_slows"]
     expected = scipy_stats.ttest_1samp(values, 0, alternative="greater").pvalue
-    assert [part.p_against for part in verdict.parts] == pytest.approx([expected, expected])
+    assert [test.p_against for test in verdict.tests] == pytest.approx([expected, expected])
     assert verdict.p == pytest.approx(2 * 2 * expected)
 
 
 def test_the_seeds_that_a_contradiction_needs_pay_for_all_parts_at_the_strictest_step() -> None:
     values = [0.01 + 0.02 * (-1) ** seed for seed in range(10)]
-    evidence = {
-        Place(row): [Trial(seed, True, {"slowness": sign * value}) for seed, value in enumerate(values)]
+    observed = {
+        RowSetting(row): [RunNumbers(seed, True, {"slowness": sign * value}) for seed, value in enumerate(values)]
         for row, sign in (("0", 1), ("1", 0), ("2", 0))
     }
-    part, _ = by_claim(decide(evidence))["depth_slows"].parts
+    test, _ = by_claim(decide_claims(observed, STUDY))["depth_slows"].tests
     effect_size, level = np.mean(values) / np.std(values, ddof=1), 0.05 / len(CLAIMS) / 2
     expected = TTestPower().solve_power(effect_size, alpha=level, power=0.8)
-    assert part.seeds_needed == pytest.approx(expected, rel=0.1)
+    assert test.seeds_needed == pytest.approx(expected, rel=0.1)
 
 
 def test_what_is_found_by_itself_can_be_too_little_among_all_claims() -> None:
-    evidence = dict(world(AS_CLAIMED, seeds=range(40)))
+    observed = dict(world(AS_CLAIMED, seeds=range(40)))
     for row, level, spread in (("0", 0.94, 0), ("14", 0.9275, 0.01)):
-        evidence[Place(row)] = [
-            replace(trial, numbers={**trial.numbers, "val_level": level + spread * (-1) ** trial.seed})
-            for trial in evidence[Place(row)][:6]
+        observed[RowSetting(row)] = [
+            replace(run, numbers={**run.numbers, "val_level": level + spread * (-1) ** run.seed})
+            for run in observed[RowSetting(row)][:6]
         ]
-    verdict = by_claim(decide(evidence))["weight_lowers_linear_plateau"]
+    verdict = by_claim(decide_claims(observed, STUDY))["weight_lowers_linear_plateau"]
     expected = scipy_stats.ttest_1samp([-0.0025, -0.0225] * 3, 0).pvalue
     assert verdict.p == pytest.approx(expected)
     assert 0.02 < verdict.p < 0.05
     assert (verdict.alone, verdict.word) == ("supported", "supported")  # the last of 24 steps: all others are surer
-    lonely = {place: trials for place, trials in evidence.items() if place.row in ("0", "14") and not place.override}
-    verdict = by_claim(decide(lonely))["weight_lowers_linear_plateau"]
+    lonely = {
+        setting: runs for setting, runs in observed.items() if setting.row in ("0", "14") and not setting.override
+    }
+    verdict = by_claim(decide_claims(lonely, STUDY))["weight_lowers_linear_plateau"]
     assert verdict.adjusted == pytest.approx(24 * expected)
     assert (verdict.alone, verdict.word) == ("supported", "undecided")
 
 
 def test_collapsed_and_diverged_runs_count_as_not_converged_and_are_left_out_of_differences() -> None:
-    evidence = dict(world(AS_CLAIMED))
-    dead = [Trial(seed, False, {"converged": 0.0, "val_level": 0.27}) for seed in range(10, 14)]
-    evidence[Place("5")] = [*evidence[Place("5")], *dead]
-    verdicts = by_claim(decide(evidence))
-    (share,) = verdicts["relu_2_layers_converge"].parts
-    assert (share.estimate, share.num_runs, share.num_dead) == (10 / 14, 14, 4)
-    part = verdicts["relu_10_units_best"].parts[0]
-    assert (part.num_runs, part.num_dead) == (10, 4)
-    assert part.estimate == pytest.approx(0.03, abs=1e-3)
+    observed = dict(world(AS_CLAIMED))
+    dead = [RunNumbers(seed, False, {"converged": 0.0, "val_level": 0.27}) for seed in range(10, 14)]
+    observed[RowSetting("5")] = [*observed[RowSetting("5")], *dead]
+    verdicts = by_claim(decide_claims(observed, STUDY))
+    (share,) = verdicts["relu_2_layers_converge"].tests
+    assert (share.estimate, share.num_runs, share.num_lost) == (10 / 14, 14, 4)
+    test = verdicts["relu_10_units_best"].tests[0]
+    assert (test.num_runs, test.num_lost) == (10, 4)
+    assert test.estimate == pytest.approx(0.03, abs=1e-3)
 
 
 def test_seeds_that_the_models_do_not_share_are_left_out() -> None:
-    evidence = dict(world(AS_CLAIMED))
-    evidence[Place("1")] = [trial for trial in evidence[Place("1")] if trial.seed > 3]
-    parts = by_claim(decide(evidence))["depth_slows"].parts
-    assert [part.num_runs for part in parts] == [6, 6]
+    observed = dict(world(AS_CLAIMED))
+    observed[RowSetting("1")] = [run for run in observed[RowSetting("1")] if run.seed > 3]
+    tests = by_claim(decide_claims(observed, STUDY))["depth_slows"].tests
+    assert [test.num_runs for test in tests] == [6, 6]
 
 
-def test_few_test_images_leave_open_what_the_seeds_alone_would_decide() -> None:
-    few = by_claim(decide(world(AS_CLAIMED, num_images=200)))["weight_lowers_metrics"]
+def test_few_test_images_make_uncertain_what_the_seeds_alone_would_decide() -> None:
+    few = by_claim(decide_claims(world(AS_CLAIMED, num_images=200), STUDY))["weight_lowers_metrics"]
     assert few.word == "undecided"
-    part = next(part for part in few.parts if part.label == "model 24 against model 21")
-    assert part.p_for > 1e-3
-    assert part.seeds_needed is None
-    assert part.images_needed is not None
-    assert 200 < part.images_needed < 5820
+    test = next(test for test in few.tests if test.label == "model 24 against model 21")
+    assert test.p_for > 1e-3
+    assert test.seeds_needed is None
+    assert test.images_needed is not None
+    assert 200 < test.images_needed < 5820
 
 
 def history(num_epochs: int, **curves: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> pd.DataFrame:
@@ -323,20 +325,22 @@ def history(num_epochs: int, **curves: Callable[[NDArray[np.float64]], NDArray[n
 
 
 def test_levels_and_slowness_are_means_of_epochs() -> None:
-    found = curve_numbers(history(10, train_loss=lambda e: 1 / e, val_accuracy=lambda e: e / 10), True, 0.6)
+    found = curve_numbers(history(10, train_loss=lambda e: 1 / e, val_accuracy=lambda e: e / 10), True, 0.6, STUDY)
     assert found["slowness"] == pytest.approx(sum(1 / e for e in range(1, 11)) / 10)
     assert found["val_level"] == pytest.approx(0.95)
-    assert curve_numbers(history(50, val_accuracy=lambda e: e / 50), True, 0.6)["val_level"] == pytest.approx(0.91)
+    assert curve_numbers(history(50, val_accuracy=lambda e: e / 50), True, 0.6, STUDY)["val_level"] == pytest.approx(
+        0.91
+    )
 
 
 def test_a_straight_line_does_not_oscillate_and_the_first_half_does_not_count() -> None:
     steady = history(10, val_accuracy=lambda e: 0.03 * e)
-    assert curve_numbers(steady, True, 0.6)["swing_accuracy"] == pytest.approx(0, abs=1e-12)
+    assert curve_numbers(steady, True, 0.6, STUDY)["swing_accuracy"] == pytest.approx(0, abs=1e-12)
     zigzag = history(10, val_accuracy=lambda e: 0.9 + 0.01 * (-1) ** e)
-    assert curve_numbers(zigzag, True, 0.6)["swing_accuracy"] == pytest.approx(0.02)
+    assert curve_numbers(zigzag, True, 0.6, STUDY)["swing_accuracy"] == pytest.approx(0.02)
     early = history(10, val_loss=lambda e: np.where(e < 4, 5.0 * (-1) ** e, 0.3))
-    assert curve_numbers(early, True, 0.6)["swing_loss"] == 0
-    assert "swing_loss" not in curve_numbers(history(2), True, 0.6)
+    assert curve_numbers(early, True, 0.6, STUDY)["swing_loss"] == 0
+    assert "swing_loss" not in curve_numbers(history(2), True, 0.6, STUDY)
 
 
 def test_a_run_converges_below_nine_tenths_of_the_best_constant() -> None:
@@ -344,9 +348,9 @@ def test_a_run_converges_below_nine_tenths_of_the_best_constant() -> None:
     assert constant == pytest.approx(0.5835, abs=1e-4)
     for level, expected in ((0.91, 0), (0.89, 1)):
         run = history(10, train_loss=lambda e, level=level: np.full(len(e), level * constant))  # type: ignore[misc]
-        assert curve_numbers(run, True, constant)["converged"] == expected
-        assert curve_numbers(run, False, constant)["converged"] == 0
-    assert "converged" not in curve_numbers(history(10), True, math.nan)
+        assert curve_numbers(run, True, constant, STUDY)["converged"] == expected
+        assert curve_numbers(run, False, constant, STUDY)["converged"] == 0
+    assert "converged" not in curve_numbers(history(10), True, math.nan, STUDY)
 
 
 @pytest.mark.parametrize("weight", [None, 0.37])
@@ -370,7 +374,7 @@ def test_a_run_overfits_when_training_falls_and_validation_does_not(
     val: Callable[[NDArray[np.float64]], NDArray[np.float64]],
     expected: int,
 ) -> None:
-    assert curve_numbers(history(50, train_loss=train, val_loss=val), True, 0.6)["overfits"] == expected
+    assert curve_numbers(history(50, train_loss=train, val_loss=val), True, 0.6, STUDY)["overfits"] == expected
 
 
 def test_over_seeds_alone_the_test_is_students() -> None:
@@ -412,9 +416,9 @@ def test_the_part_of_the_images_is_what_a_bootstrap_over_patients_gives(statisti
     num_images, patients = 600, np.sort(rng.integers(0, 200, 600))
     patients = np.unique(patients, return_inverse=True)[1]
     labels = rng.random(num_images) < 0.7
-    trials = {
+    runs = {
         row: [
-            Trial(
+            RunNumbers(
                 seed,
                 True,
                 {},
@@ -424,17 +428,17 @@ def test_the_part_of_the_images_is_what_a_bootstrap_over_patients_gives(statisti
         ]
         for row, rate in (("20", 0.08), ("22", 0.1))
     }
-    effect = contrast_pair(statistic, ["20"], ["22"], trials, False, 1.0).effect
+    effect = contrast_pair(statistic, ["20"], ["22"], runs, False, 1.0).effect
     counts = rng.multinomial(patients.max() + 1, np.full(patients.max() + 1, 1 / (patients.max() + 1)), size=4000)
     weights = counts[:, patients].astype(float)
 
-    def score(trial: Trial) -> NDArray[np.float64]:
-        assert trial.decisions is not None
-        called, true = trial.decisions.called, trial.decisions.labels
+    def score(run: RunNumbers) -> NDArray[np.float64]:
+        assert run.decisions is not None
+        called, true = run.decisions.called, run.decisions.labels
         if statistic == "accuracy":
             return weights @ (called == true) / weights.sum(axis=1)
         return 2 * (weights @ (called & true)) / (weights @ called + weights @ true)
 
-    replicates = sum(score(b) - score(a) for a, b in zip(trials["20"], trials["22"], strict=True)) / 3
+    replicates = sum(score(b) - score(a) for a, b in zip(runs["20"], runs["22"], strict=True)) / 3
     assert math.sqrt(effect.variances[1] / len(effect.images)) == pytest.approx(replicates.std(), rel=0.06)
     assert effect.images.mean() == pytest.approx(0, abs=1e-12)

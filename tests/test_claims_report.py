@@ -11,17 +11,15 @@ from cxr_runner.artifacts.rundir import RunDir, find_runs
 from cxr_runner.artifacts.status import Status
 from cxr_runner.base.errors import DivergedError, RunFailedError
 from cxr_runner.base.progress import Reporter
-from cxr_runner.report.claims.collected import gather_evidence
-from cxr_runner.report.claims.numbers import Trial
-from cxr_runner.report.claims.tests import Place
-from cxr_runner.report.claims.verdicts import decide
-from cxr_runner.report.claims.words import ClaimRow, report_claims
-from cxr_runner.report.pages.claims import claims_page
-from cxr_runner.report.runs.collected import Material, read_histories
-from cxr_runner.report.runs.commands import PIXELS
-from cxr_runner.report.runs.groups import form_cohorts
-from cxr_runner.report.runs.predictions import read_predictions
-from cxr_runner.report.runs.table import read_runs
+from cxr_runner.report.collect.tree import collect
+from cxr_runner.report.compare.claims.claim_tests import RowSetting
+from cxr_runner.report.compare.claims.observations import observe
+from cxr_runner.report.compare.claims.run_numbers import RunNumbers
+from cxr_runner.report.compare.comparison import compare
+from cxr_runner.report.missing import PIXELS
+from cxr_runner.report.render.claim_rows import ClaimRow, report_claims
+from cxr_runner.report.render.claims_page import claims_page
+from cxr_runner.report.render.commands import Commands
 from cxr_runner.report.write import write_report
 from cxr_runner.study import load_study
 from study_trees import STUDIED, write_study
@@ -29,15 +27,18 @@ from study_trees import STUDIED, write_study
 LRS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 
 
-def evidence(root: Path) -> dict[Place, list[Trial]]:
-    (cohort,) = form_cohorts(read_runs(root, Reporter())[0])
-    histories, _ = read_histories([cohort], Reporter())
-    return gather_evidence(Material(cohort, histories, []), read_predictions(cohort, Reporter()))
+STUDY = load_study()
+
+
+def observed(root: Path) -> dict[RowSetting, list[RunNumbers]]:
+    (runs,) = collect(root, STUDY, Reporter()).data_sets
+    return observe(runs)
 
 
 def claim_rows(root: Path) -> dict[str, ClaimRow]:
-    (cohort,) = form_cohorts(read_runs(root, Reporter())[0])
-    return {row.id: row for row in report_claims(decide(evidence(root)), cohort, "").rows}
+    (compared,) = compare(collect(root, STUDY, Reporter()))
+    commands = Commands(compared.runs, compared.setups)
+    return {row.id: row for row in report_claims(compared.verdicts, STUDY, commands, "").rows}
 
 
 def edit(path: Path, **changes: object) -> None:
@@ -58,17 +59,18 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_runs_that_differ_from_a_row_in_the_learning_rate_alone_are_found(swept: Path) -> None:
-    found = evidence(swept)
-    swept_places = {Place(row, f"optimizer.lr={lr:g}") for row in ("5", "6") for lr in LRS}
-    assert {place for place, trials in found.items() if trials} == {Place("5"), *swept_places}
-    assert [trial.alive for trial in found[Place("6", "optimizer.lr=0.001")]] == [False, False]  # made up as collapsed
+    by_setting = observed(swept)
+    all_settings = {RowSetting(row, f"optimizer.lr={lr:g}") for row in ("5", "6") for lr in LRS}
+    assert {setting for setting, runs in by_setting.items() if runs} == {RowSetting("5"), *all_settings}
+    made_up_as_collapsed = by_setting[RowSetting("6", "optimizer.lr=0.001")]
+    assert [run.trained for run in made_up_as_collapsed] == [False, False]
 
 
 def test_a_run_that_diverged_counts_as_not_converged(swept: Path) -> None:
-    trials = evidence(swept)[Place("5", "optimizer.lr=0.1")]
-    assert [(trial.seed, trial.alive) for trial in trials] == [(0, True), (1, False)]
-    assert trials[1].numbers == {"converged": 0.0}
-    left_out = read_runs(swept, Reporter())[1]
+    runs = observed(swept)[RowSetting("5", "optimizer.lr=0.1")]
+    assert [(run.seed, run.trained) for run in runs] == [(0, True), (1, False)]
+    assert runs[1].numbers == {"converged": 0.0}
+    left_out = collect(swept, STUDY, Reporter()).left_out
     assert left_out["reason"].tolist() == ["the loss is not finite in epoch 1"]
 
 
@@ -98,13 +100,13 @@ def test_training_times_are_compared_between_runs_on_pixels_of_one_size_only(tmp
     write_study(tmp_path / "small", rows=["20b", "21b", "22b"], data=STUDIED | {"fingerprint": "a" * 16})
     for path in (tmp_path / "small").rglob("table2_21b*/*/metrics.json"):
         edit(path, engine="gram")
-    found = evidence(tmp_path)
-    assert [len(found[Place(row, PIXELS)]) for row in ("20b", "21b", "22b")] == [3, 0, 3] or [
-        len(found[Place(row, PIXELS)]) for row in ("20b", "21b", "22b")
+    by_setting = observed(tmp_path)
+    assert [len(by_setting[RowSetting(row, PIXELS)]) for row in ("20b", "21b", "22b")] == [3, 0, 3] or [
+        len(by_setting[RowSetting(row, PIXELS)]) for row in ("20b", "21b", "22b")
     ] == [3, 3, 0]
     for path in (tmp_path / "small").rglob("table2_21b*/*/metrics.json"):
         edit(path, engine="pixel")
-    assert [len(evidence(tmp_path)[Place(row, PIXELS)]) for row in ("20b", "21b", "22b")] == [3, 3, 3]
+    assert [len(observed(tmp_path)[RowSetting(row, PIXELS)]) for row in ("20b", "21b", "22b")] == [3, 3, 3]
     shutil.rmtree(tmp_path / "small")
     row = claim_rows(tmp_path)["cnn_slow"]
     assert (row.word, row.needs) == ("not run", "Runs of model 22b.")
@@ -116,12 +118,12 @@ def test_undecided_claims_say_how_many_seeds_and_images_would_do(tmp_path: Path)
     rows = claim_rows(tmp_path)
     assert rows["weight_lowers_metrics"].word == "undecided"
     assert "seeds" in rows["weight_lowers_metrics"].needs or "images" in rows["weight_lowers_metrics"].needs
-    assert any("3 seeds with which all live" in sentence for sentence in rows["weight_lowers_metrics"].how)
+    assert any("3 seeds without a collapsed run" in sentence for sentence in rows["weight_lowers_metrics"].how)
     (tmp_path / "one").mkdir()
     write_study(tmp_path / "one", seeds=[0], rows=["0", "14"])
     alone = claim_rows(tmp_path / "one")["weight_lowers_linear_plateau"]
     assert alone.word == "undecided"
-    assert alone.needs == "More seeds, 10 to begin with: fewer than 3 with which all live show no spread."
+    assert alone.needs == "More seeds, 10 to begin with: fewer than 3 without a collapsed run show no spread."
     assert "experiment=table1_00,table1_14 seeds=10" in alone.command
 
 
@@ -130,7 +132,7 @@ def test_the_page_shows_every_claim_with_its_verdict_figure_and_runs(tmp_path: P
     write_report(tmp_path, tmp_path / "report")
     page = (tmp_path / "report" / "index.html").read_text("utf-8")
     table = pd.read_csv(tmp_path / "report" / "tables" / "claims.csv")
-    claims = load_study().claims
+    claims = STUDY.claims
     assert table["claim"].tolist() == [claim.id for claim in claims]
     assert page.index("Published and ours") < page.index("The study's claims") < page.index("Beside the published")
     for word, says in zip(table["verdict"], table["says"], strict=True):
@@ -160,6 +162,6 @@ def test_several_data_sets_have_verdicts_of_their_own(tmp_path: Path) -> None:
 def test_the_page_in_docs_says_what_study_yaml_says() -> None:
     page = (Path(__file__).parents[1] / "docs" / "claims.md").read_text("utf-8")
     begin = page.partition("| verdict |")[0]
-    assert claims_page([]).rstrip("\n") in begin
-    for claim in load_study().claims:
+    assert claims_page([], STUDY).rstrip("\n") in begin
+    for claim in STUDY.claims:
         assert f"### {claim.says}\n" in page

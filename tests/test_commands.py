@@ -10,18 +10,31 @@ import pytest
 
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.compose import compose
-from cxr_runner.report.runs.groups import Cohort, form_cohorts
-from cxr_runner.report.runs.table import read_runs
+from cxr_runner.report.collect.tree import collect_runs
+from cxr_runner.report.collected import DataSetRuns
+from cxr_runner.report.compare.training_setups import training_setups
+from cxr_runner.report.missing import Missing
+from cxr_runner.report.render.commands import Commands
 from cxr_runner.report.write import write_report
+from cxr_runner.study import load_study
 from run_trees import write_run
 from study_trees import STUDIED, write_study
 
 SMALL = STUDIED | {"fingerprint": "a" * 16}
 
 
-def cohort_below(root: Path) -> Cohort:
-    (cohort,) = form_cohorts(read_runs(root, Reporter())[0])
-    return cohort
+def runs_below(root: Path) -> DataSetRuns:
+    (runs,), _ = collect_runs(root, load_study(), Reporter())
+    return runs
+
+
+def commands_below(root: Path) -> Commands:
+    runs = runs_below(root)
+    return Commands(runs, training_setups(runs))
+
+
+def made(commands: Commands, *rows: str, seeds: int | None = None, overrides: tuple[str, ...] = ()) -> str:
+    return commands.that_make([Missing(rows, seeds, overrides)])
 
 
 def edit_configs(root: Path, pattern: str, **changes: object) -> None:
@@ -57,7 +70,7 @@ def test_the_page_gives_a_command_for_all_that_has_size_and_seeds_alike(laptop: 
 
 
 def test_what_is_missing_is_made_as_its_family_was(laptop: Path) -> None:
-    assert cohort_below(laptop).command(["1", "18", "19", "25", "11"]).splitlines() == [
+    assert made(commands_below(laptop), "1", "18", "19", "25", "11").splitlines() == [
         "cxr-run -m experiment=table1_01 seeds=10 data=phantom",
         "cxr-run -m experiment=table1_18 seeds=3 data=phantom",
         "cxr-run -m experiment=table1_19,table1_25,table1_11 seeds=1 data=phantom data.image_size=64",
@@ -73,7 +86,7 @@ def test_seeds_are_those_that_were_run_whether_they_diverged_or_not(tmp_path: Pa
     (diverged / "status.json").write_text(json.dumps(status))
     (gone,) = tmp_path.glob("runs/table1_01-*/seed=1")
     shutil.rmtree(gone)
-    assert [command.split(" data=")[0].split(" ", 2)[2] for command in cohort_below(tmp_path).commands] == [
+    assert [command.split(" data=")[0].split(" ", 2)[2] for command in commands_below(tmp_path).that_trained()] == [
         "experiment=table1_00 seeds=4",
         "experiment=table1_01 seed=0,2,3",
         "experiment=table1_03 seed=7 seeds=1",
@@ -86,41 +99,40 @@ def test_what_was_set_otherwise_than_by_default_is_given(tmp_path: Path) -> None
     edit_configs(tmp_path, "table1_01*/seed=*", engine="pixel", device="auto")
     edit_configs(tmp_path, "table1_02*/seed=*", engine="auto", device="cuda:3", deterministic=False)
     edit_configs(tmp_path, "table1_03*/seed=*", engine=["gram; rm", 3], device=None)
-    cohort = cohort_below(tmp_path)
+    commands = commands_below(tmp_path)
     size = "data=phantom data.image_size=64"
-    assert cohort.commands == [
+    assert commands.that_trained() == [
         f"cxr-run -m experiment=table1_00 seeds=3 {size}",
         f"cxr-run -m experiment=table1_01 seeds=3 {size} engine=pixel",
         f"cxr-run -m experiment=table1_02 seeds=3 {size} device=cuda deterministic=false",
         f"cxr-run -m experiment=table1_03 seeds=3 {size} 'engine=['\"'\"'gram; rm'\"'\"', 3]' device=null",
     ]
-    assert cohort.command(["4"]) == f"cxr-run -m experiment=table1_04 seeds=3 {size}"
+    assert made(commands, "4") == f"cxr-run -m experiment=table1_04 seeds=3 {size}"
 
 
 def test_an_engine_is_kept_for_the_same_optimizer_and_gives_way_to_another(tmp_path: Path) -> None:
     write_study(tmp_path, rows=["0"])
     edit_configs(tmp_path, "table1_00*/seed=*", engine="gram")
-    cohort = cohort_below(tmp_path)
-    assert cohort.command(["1"]).endswith("data.image_size=64 engine=gram")
-    assert cohort.command(["17"]).endswith("data.image_size=64")
-    assert cohort.command(["1"], 5, ["engine=pixel"]).endswith("seeds=5 data=phantom data.image_size=64 engine=pixel")
+    commands = commands_below(tmp_path)
+    assert made(commands, "1").endswith("data.image_size=64 engine=gram")
+    assert made(commands, "17").endswith("data.image_size=64")
+    on_pixels = made(commands, "1", seeds=5, overrides=("engine=pixel",))
+    assert on_pixels.endswith("seeds=5 data=phantom data.image_size=64 engine=pixel")
 
 
 def test_runs_that_are_none_of_the_study_s_have_no_command(tmp_path: Path) -> None:
     write_run(tmp_path)
-    cohort = cohort_below(tmp_path)
-    assert cohort.commands == []
-    assert cohort.command(["0"]) == "cxr-run -m experiment=table1_00 seeds=3 data=phantom data.image_size=64"
+    commands = commands_below(tmp_path)
+    assert commands.that_trained() == []
+    assert made(commands, "0") == "cxr-run -m experiment=table1_00 seeds=3 data=phantom data.image_size=64"
 
 
 def test_the_commands_ask_for_the_runs_that_they_are_of(laptop: Path) -> None:
     asked = set()
-    for command in cohort_below(laptop).commands:
+    for command in commands_below(laptop).that_trained():
         experiments, *others = command.removeprefix("cxr-run -m experiment=").split()
         for experiment in experiments.split(","):
             runs = compose([f"experiment={experiment}", *others])
             asked |= {(run.name, run.seed, run.data.image_size) for run in runs}
-    made = {
-        (run.name, run.seed, run.config["data"]["image_size"]) for d in cohort_below(laptop).data_sets for run in d.runs
-    }
-    assert asked == made
+    trained = runs_below(laptop).runs.values()
+    assert asked == {(run.name, run.seed, run.config["data"]["image_size"]) for run in trained}

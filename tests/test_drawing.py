@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 
 from cxr_runner.base.progress import Reporter
-from cxr_runner.report.figures import Picture
-from cxr_runner.report.pages import drawing
+from cxr_runner.report.render import drawing
+from cxr_runner.report.render.picture import Picture
 
 # A report whose figures take a minute each to write, in a group of processes of its own.
 SLOW_REPORT = """
 import sys, time
 from pathlib import Path
 from cxr_runner.base.progress import Reporter
-from cxr_runner.report.pages import drawing
-from cxr_runner.report.figures import Picture
+from cxr_runner.report.render import drawing
+from cxr_runner.report.render.picture import Picture
 
 class Slow:
     def get_layout_engine(self): pass

@@ -28,9 +28,9 @@ CORRECT = {
 
 
 def test_every_row_has_exactly_one_pooled_accuracy_and_row_20s_is_the_printed_matrix() -> None:
-    assert {row.id: recovered_correct(row.id) for row in STUDY.published_rows()} == CORRECT
+    assert {row.id: recovered_correct(row.id, STUDY) for row in STUDY.published_rows()} == CORRECT
     printed = STUDY.confusion
-    found = [solution.counts for solution in recoveries()[printed.row]]
+    found = [solution.counts for solution in recoveries(STUDY)[printed.row]]
     assert Counts(printed.tp, printed.fp, printed.fn, printed.tn) in found
     assert {counts.correct for counts in found} == {printed.tp + printed.tn} == {542}
 
@@ -95,7 +95,7 @@ def test_of_the_printed_numbers_only_the_accuracy_of_model_20_does_not_follow_un
     )
 
 
-def test_claims_that_compare_models_are_held_against_published_and_recovered_values() -> None:
+def test_claims_that_compare_models_are_compared_with_published_and_recovered_values() -> None:
     table = claim_table(STUDY).set_index(["claim", "metric"])
     kept = {index: (row["published"], row["recovered"], row["pairs"]) for index, row in table.iterrows()}
     assert kept["best_three", "accuracy"] == (9, 9, 9)

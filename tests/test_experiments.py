@@ -13,7 +13,8 @@ from cxr_runner.config.schema import RunConfig, from_hydra
 from cxr_runner.study import Row, load_study, match_row
 
 FOLDER = Path(__file__).parents[1] / "conf" / "experiment"
-ROWS = load_study().rows
+STUDY = load_study()
+ROWS = STUDY.rows
 TINY = ("data.num_images=40", "data.image_size=16", "epochs=1", "progress=none")
 
 Command = Callable[..., Answer]
@@ -31,7 +32,7 @@ def test_there_is_one_file_for_every_row_and_no_other() -> None:
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.experiment)
 def test_the_experiment_file_is_the_row_of_the_study(row: Row) -> None:
     run = composed(f"experiment={row.experiment}")
-    assert match_row(to_dict(run)) == row.id
+    assert match_row(to_dict(run), STUDY) == row.id
     assert run.name == row.experiment
 
 

@@ -101,7 +101,7 @@ def test_comparison_draws_the_mean_and_the_range_over_the_seeds() -> None:
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["one (1 seed)", "two (2 seeds)"]
 
 
-def test_collapsed_seeds_are_lines_of_their_own_and_not_in_the_mean() -> None:
+def test_collapsed_seeds_are_lines_beside_the_mean_and_not_in_it() -> None:
     dead = history(val_loss=7.0)
     figure = plot_comparison({"some": [history()], "none": []}, "data", collapsed={"some": [dead], "none": [dead]})
     axes = next(axes for axes in figure.axes if axes.get_title() == "loss, val")
@@ -110,7 +110,10 @@ def test_collapsed_seeds_are_lines_of_their_own_and_not_in_the_mean() -> None:
     np.testing.assert_allclose([line.get_ydata() for line in solid], [history()["val_loss"]])
     np.testing.assert_allclose([line.get_ydata() for line in dotted], [dead["val_loss"]] * 2)
     legend = figure.legends[0]
-    assert [text.get_text() for text in legend.get_texts()] == ["some (1 of 2 seeds live)", "none (0 of 1 seeds live)"]
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "some (1 of 2 seeds collapsed)",
+        "none (1 of 1 seeds collapsed)",
+    ]
     assert legend.get_title().get_text() == "dotted: a collapsed run"
 
 

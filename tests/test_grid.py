@@ -9,7 +9,7 @@ import pytest
 from cxr_runner.artifacts.rundir import find_runs
 from cxr_runner.base.numbers import clock
 from cxr_runner.study import load_study
-from cxr_runner.study.grid import Pace, Part, finished, forecast, plan, samples, shape
+from cxr_runner.study.grid import Pace, RowGroup, finished, forecast, plan, samples, shape
 from run_trees import write_run
 from test_study import changed, configuration
 
@@ -23,46 +23,46 @@ def run_of(outputs: Path, row_id: str, seed: int, **changes: Any) -> None:
 
 
 @pytest.mark.parametrize("preset", ["laptop", "full"])
-def test_every_row_is_in_exactly_one_part_and_in_one_sweep(preset: Any) -> None:
-    parts = plan(preset, 10, 640)
-    assert Counter(row.id for part in parts for row in part.rows) == Counter(row.id for row in STUDY.rows)
-    for part in parts:
-        sweeps = part.sweeps()
-        assert set().union(*(sweep.wanted() for sweep in sweeps)) == part.wanted()
-        assert len(sweeps) == (1 if part.shared else len(part.rows))
+def test_every_row_is_in_exactly_one_group_and_in_one_sweep(preset: Any) -> None:
+    groups = plan(preset, 10, 640, STUDY)
+    assert Counter(row.id for group in groups for row in group.rows) == Counter(row.id for row in STUDY.rows)
+    for group in groups:
+        sweeps = group.sweeps()
+        assert set().union(*(sweep.wanted() for sweep in sweeps)) == group.wanted()
+        assert len(sweeps) == (1 if group.shared else len(group.rows))
 
 
 def test_the_full_preset_takes_nothing_away_and_the_laptop_s_only_from_what_is_slow() -> None:
-    assert {(part.seeds, part.image_size) for part in plan("full", 10, 640)} == {(10, 640)}
-    sgd, adam, cnn = plan("laptop", 10, 640)
+    assert {(group.seeds, group.image_size) for group in plan("full", 10, 640, STUDY)} == {(10, 640)}
+    sgd, adam, cnn = plan("laptop", 10, 640, STUDY)
     assert (sgd.seeds, sgd.image_size) == (10, 640)
     assert (adam.seeds, adam.image_size) == (2, 640)
     assert (cnn.seeds, cnn.image_size) == (1, 64)
-    assert {(part.seeds, part.image_size) for part in plan("laptop", 1, 32)} == {(1, 32)}
+    assert {(group.seeds, group.image_size) for group in plan("laptop", 1, 32, STUDY)} == {(1, 32)}
 
 
-def test_a_part_says_what_cxr_run_has_to_be_told() -> None:
-    part = Part("two", (STUDY.row("0"), STUDY.row("20b")), 3, 64, True)
-    assert part.overrides() == ["experiment=table1_00,table2_20b", "seeds=3", "data.image_size=64"]
-    assert part.wanted() == {(row, seed, 64) for row in ("0", "20b") for seed in (0, 1, 2)}
+def test_a_group_says_what_cxr_run_has_to_be_told() -> None:
+    group = RowGroup("two", (STUDY.row("0"), STUDY.row("20b")), 3, 64, True)
+    assert group.overrides() == ["experiment=table1_00,table2_20b", "seeds=3", "data.image_size=64"]
+    assert group.wanted() == {(row, seed, 64) for row in ("0", "20b") for seed in (0, 1, 2)}
 
 
 def test_a_forecast_counts_only_what_is_left() -> None:
-    part = Part("two", (STUDY.row("0"), STUDY.row("20")), 3, 640, True)
+    group = RowGroup("two", (STUDY.row("0"), STUDY.row("20")), 3, 640, True)
     paces = {("linear", "sgd", 640): Pace(epoch=0.5, run=2.0)}
-    assert forecast(part, set(), paces) == pytest.approx(3 * (10 * 0.5 + 2) + 3 * (50 * 0.5 + 2))
+    assert forecast(group, set(), paces) == pytest.approx(3 * (10 * 0.5 + 2) + 3 * (50 * 0.5 + 2))
     done = {("20", 0, 640), ("20", 1, 640), ("20", 2, 640), ("0", 1, 640), ("0", 0, 64)}
-    assert forecast(part, done, paces) == pytest.approx(2 * (10 * 0.5 + 2))
-    assert forecast(part, part.wanted(), {}) == 0
+    assert forecast(group, done, paces) == pytest.approx(2 * (10 * 0.5 + 2))
+    assert forecast(group, group.wanted(), {}) == 0
 
 
 def test_every_pace_that_a_forecast_asks_for_is_measured_on_the_shortest_row() -> None:
-    for part in plan("full", 2, 640):
-        rows = samples(part, set())
-        assert {shape(row, 640) for row in part.rows} == {shape(row, 640) for row in rows}
+    for group in plan("full", 2, 640, STUDY):
+        rows = samples(group, set())
+        assert {shape(row, 640) for row in group.rows} == {shape(row, 640) for row in rows}
         assert {row.epochs for row in rows} == {10}
-        assert samples(part, part.wanted()) == []
-    assert [row.id for row in samples(plan("full", 2, 640)[2], set())] == ["10", "11", "12", "13"]
+        assert samples(group, group.wanted()) == []
+    assert [row.id for row in samples(plan("full", 2, 640, STUDY)[2], set())] == ["10", "11", "12", "13"]
 
 
 def test_finished_runs_are_found_by_configuration_data_and_size(tmp_path: Path) -> None:
@@ -71,8 +71,8 @@ def test_finished_runs_are_found_by_configuration_data_and_size(tmp_path: Path) 
     run_of(tmp_path, "1", 0, data__num_images=80)  # other data
     run_of(tmp_path, "2", 0, optimizer__momentum=0.9)  # no row of the study
     write_run(tmp_path, "x", "a" * 10, 0, config=configuration(STUDY.row("3")), status={"state": "failed"})
-    assert finished(find_runs(tmp_path), DATA) == {("0", 0, 640), ("20", 4, 64)}
-    assert finished(find_runs(tmp_path), {**DATA, "image_size": 8}) == {("0", 0, 640), ("20", 4, 64)}
+    assert finished(find_runs(tmp_path), DATA, STUDY) == {("0", 0, 640), ("20", 4, 64)}
+    assert finished(find_runs(tmp_path), {**DATA, "image_size": 8}, STUDY) == {("0", 0, 640), ("20", 4, 64)}
 
 
 def test_durations_are_written_as_people_say_them() -> None:

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from cxr_runner.base.progress import Reporter
-from cxr_runner.report.provenance import gather_facts
-from cxr_runner.report.runs.groups import form_cohorts
-from cxr_runner.report.runs.table import read_runs
+from cxr_runner.report.collect.tree import collect_runs
+from cxr_runner.report.render.commands import Commands
+from cxr_runner.report.render.provenance import gather_facts
 from cxr_runner.report.write import write_report
+from cxr_runner.study import load_study
 from run_trees import run_metrics, write_run
 
 SERVER = {"cpu": "AMD EPYC 7B13", "cores": 2, "memory": 17 * 10**9, "system": "Linux 6.1.0 x86_64"}
@@ -20,8 +21,8 @@ def machines(root: Path, *found: Any) -> str:
     """Write a run for each entry ``machine`` of metrics.json, None for none, and return what is said of them."""
     for seed, machine in enumerate(found):
         write_run(root, seed=seed, metrics=run_metrics(**({} if machine is None else {"machine": machine})))
-    (cohort,) = form_cohorts(read_runs(root, Reporter())[0])
-    return gather_facts(cohort)["Machine"]
+    (runs,), _ = collect_runs(root, load_study(), Reporter())
+    return gather_facts(runs, Commands(runs, {}))["Machine"]
 
 
 def test_the_page_names_the_machine(tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
+import collections
 import copy
+import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,10 +11,41 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from cxr_runner.artifacts.metrics import METRICS
 from cxr_runner.base.errors import UserError
 from cxr_runner.report.write import write_report
 from run_trees import CONFIG, HOSPITAL, PHANTOM, run_metrics, write_run
+from study_trees import write_study
 
+# Prints which files of runs are opened in each step of a report.
+OPENED = """
+import json, sys
+from pathlib import Path
+from cxr_runner.base.progress import Reporter
+from cxr_runner.report.collect.tree import collect
+from cxr_runner.report.compare.comparison import compare
+from cxr_runner.report.render.pages import render
+from cxr_runner.study import load_study
+
+root, opened = Path(sys.argv[1]), {"collect": [], "compare": [], "render": []}
+step = ""
+
+def note(event, arguments):
+    if event == "open" and step and str(arguments[0]).startswith(str(root / "runs")):
+        opened[step].append(str(arguments[0]))
+
+sys.addaudithook(note)
+step = "collect"
+collected = collect(root, load_study(), Reporter())
+step = "compare"
+compared = compare(collected)
+step = "render"
+if __name__ == "__main__":
+    from cxr_runner.report.render import drawing
+    drawing._MOST_WORKERS = 1
+    render(collected, compared, root / "report", Reporter())
+    print(json.dumps(opened))
+"""
 CNN = {"name": "cnn", "hidden": 8, "kernel_size": 5, "sgd_lr": 1e-2}
 
 
@@ -69,7 +103,7 @@ def test_the_table_of_runs_has_one_row_a_finished_run_with_its_figures(tmp_path:
         "engine",
         "device",
     ]
-    expected += ["accuracy", "accuracy_batch_mean", "precision", "recall", "f1", "auroc", "auprc", "brier", "ece"]
+    expected += [metric.key for metric in METRICS]
     expected += ["tp", "fp", "fn", "tn", "n", "val_accuracy", "val_f1", "val_auroc"]
     expected += ["collapsed", "collapse_reason", "train_seconds", "path"]
     assert {"name", *runs.columns} == set(expected)
@@ -161,13 +195,90 @@ def test_data_sets_are_kept_apart(tmp_path: Path) -> None:
     assert report.pictures == ["curves_1.png", "curves_2.png"]
 
 
-def test_pictures_of_an_earlier_report_do_not_stay(tmp_path: Path) -> None:
+@pytest.mark.parametrize("manifest", [True, False])
+def test_of_an_earlier_report_nothing_stays_but_what_others_left(tmp_path: Path, manifest: bool) -> None:
     write_run(tmp_path)
-    folder = tmp_path / "report" / "figures"
-    folder.mkdir(parents=True)
-    (folder / "curves_2.png").touch()
-    (folder / "curves_mine.png").touch()
-    assert Report(tmp_path).pictures == ["curves.png", "curves_mine.png"]
+    ward = write_run(tmp_path, "ward", data=HOSPITAL)
+    earlier = Report(tmp_path)
+    assert earlier.pictures == ["curves_1.png", "curves_2.png"]
+    (earlier.out / "figures" / "curves_mine.png").touch()
+    (earlier.out / "tables" / "notes.csv").touch()
+    if not manifest:  # reports did not always leave one
+        (earlier.out / "manifest.json").unlink()
+    shutil.rmtree(ward.path.parent)
+    report = Report(tmp_path)
+    assert report.pictures == ["curves.png", "curves_mine.png"]
+    names = {path.name for path in (report.out / "tables").iterdir()}
+    assert {"notes.csv", "claims.csv"} < names
+    assert [name for name in names if re.search(r"_\d\.", name)] == []
+
+
+@pytest.mark.parametrize("names", ['["../linear.txt", "figures/../../linear.txt", 3]', '"figures"', "null"])
+def test_a_manifest_that_is_not_as_it_should_be_removes_nothing_else(tmp_path: Path, names: str) -> None:
+    write_run(tmp_path)
+    out = Report(tmp_path).out
+    (tmp_path / "linear.txt").touch()
+    (out / "manifest.json").write_text(f'{{"files": {names}}}')
+    Report(tmp_path)
+    assert (tmp_path / "linear.txt").is_file()
+
+
+def test_the_manifest_names_all_that_a_report_wrote(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    out = Report(tmp_path).out
+    files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert set(json.loads((out / "manifest.json").read_text())["files"]) == files - {"manifest.json"}
+
+
+def test_every_file_of_a_run_is_opened_once_and_none_while_rendering(tmp_path: Path) -> None:
+    write_study(tmp_path, seeds=range(2), rows=["0", "14", "20", "21"], names="patient{}.png")
+    write_study(tmp_path, seeds=[0], rows=["5"], lr=1e-2)
+    script = tmp_path / "report.py"
+    script.write_text(OPENED)
+    answer = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, check=True)
+    opened = json.loads(answer.stdout.splitlines()[-1])
+    assert opened["render"] == []
+    counts = collections.Counter(opened["collect"] + opened["compare"])
+    assert set(counts.values()) == {1}
+    assert opened["compare"] == []
+    assert {Path(name).name for name in counts} == {
+        *("config.yaml", "data.json", "history.csv", "metrics.json", "predictions.csv", "status.json")
+    }
+
+
+@pytest.mark.parametrize("value", [None, "lacking"])
+def test_a_metric_that_an_older_run_lacks_is_an_empty_cell(tmp_path: Path, value: str | None) -> None:
+    optional = [one.key for one in METRICS if not one.required]
+    for seed in range(2):
+        metrics = run_metrics()
+        for split in ("val", "test"):
+            for key in optional:
+                metrics[split] |= {key: None}
+                if value:
+                    del metrics[split][key]
+        write_run(tmp_path, "old", seed=seed, metrics=metrics)
+        write_run(tmp_path, "new", seed=seed)
+    report = Report(tmp_path)
+    assert "## Runs left out" not in report.page
+    old = report.runs[report.runs["name"] == "old"]
+    assert len(old) == 2
+    assert old[optional].isna().all(axis=None)
+    assert report.runs[report.runs["name"] == "new"][optional].notna().all(axis=None)
+    means = report.summary.set_index("configuration").loc["old-0123456789"]
+    assert (means["accuracy_mean"], means["auroc_mean"], means["f1_sd"]) == ("0.91", "", "")
+
+
+def test_rows_of_the_study_whose_runs_lack_metrics_are_compared_by_the_others(tmp_path: Path) -> None:
+    write_study(tmp_path, rows=["20", "21", "23"], names="patient{}.png")
+    for path in tmp_path.glob("runs/table1_20-*/seed=*/metrics.json"):
+        content = json.loads(path.read_text())
+        for key in ("accuracy_batch_mean", "f1", "ece", "auprc"):
+            del content["test"][key]
+        path.write_text(json.dumps(content))
+    table = pd.read_csv(Report(tmp_path).out / "tables" / "fig20.csv", dtype={"row": str}).set_index(["row", "metric"])
+    assert pd.isna(table.loc[("20", "f1"), "mean"])
+    assert table.loc[("20", "accuracy"), "mean"] > 0.8
+    assert table.loc[("21", "f1"), "num_seeds"] == 3
 
 
 def test_synthetic_data_under_another_title_are_called_synthetic(tmp_path: Path, capsys: Any) -> None:
@@ -239,7 +350,7 @@ def test_runs_with_damaged_files_are_left_out_with_the_reason(
     assert reason in report.left_out
 
 
-@pytest.mark.parametrize("value", ["null", '"0.9"', "true", "NaN", "Infinity", "1" + 400 * "0", "[0.9]"])
+@pytest.mark.parametrize("value", ['"0.9"', "true", "NaN", "Infinity", "1" + 400 * "0", "[0.9]"])
 def test_a_figure_that_is_no_finite_number_leaves_the_run_out(tmp_path: Path, value: str) -> None:
     files = write_run(tmp_path)
     text = files.metrics.read_text()

@@ -1,4 +1,4 @@
-"""The part of the report that says how sure its figures are."""
+"""The part of the report that says how uncertain its figures are."""
 
 import re
 import shutil
@@ -13,12 +13,13 @@ import cxr_runner.__init__
 from cxr_runner import stats
 from cxr_runner.base.progress import Reporter
 from cxr_runner.plots.style import save_figure
-from cxr_runner.report.runs.groups import form_cohorts
-from cxr_runner.report.runs.predictions import Predictions, read_predictions
-from cxr_runner.report.runs.table import read_runs
-from cxr_runner.report.uncertainty.section import Statistics, gather_statistics
-from cxr_runner.report.uncertainty.weighting import weight_pairs
+from cxr_runner.report.collect.tree import collect
+from cxr_runner.report.collected import Predictions
+from cxr_runner.report.compare.uncertainty.measure import measure_uncertainty
+from cxr_runner.report.compare.uncertainty.weighting import weight_pairs
+from cxr_runner.report.render.uncertainty_section import UncertaintySection, uncertainty_section
 from cxr_runner.report.write import write_report
+from cxr_runner.study import load_study
 from study_trees import write_study
 
 ROWS = ["0", "14", "20", "21", "23", "24"]
@@ -26,10 +27,9 @@ ROWS = ["0", "14", "20", "21", "23", "24"]
 pytestmark = pytest.mark.usefixtures("quick_pictures")
 
 
-def read(root: Path) -> tuple[Predictions, Statistics]:
-    (cohort,) = form_cohorts(read_runs(root, Reporter())[0])
-    predictions = read_predictions(cohort, Reporter())
-    return predictions, gather_statistics(cohort, predictions, "")
+def read(root: Path) -> tuple[Predictions, UncertaintySection]:
+    (runs,) = collect(root, load_study(), Reporter()).data_sets
+    return runs.predictions, uncertainty_section(runs, measure_uncertainty(runs), "")
 
 
 def tables(root: Path) -> dict[str, pd.DataFrame]:
@@ -115,7 +115,7 @@ def test_matching_never_asks_a_relu_for_less_than_it_can_give(tree: Path) -> Non
 
 
 def test_pairs_of_the_class_weight_are_all_rows_that_differ_in_nothing_else() -> None:
-    found = [(first.id, second.id) for first, second in weight_pairs()]
+    found = [(first.id, second.id) for first, second in weight_pairs(load_study())]
     expected = [("0", "14"), ("5", "15"), ("11", "16"), ("20", "23"), ("21", "24"), ("22", "25")]
     assert found == [*expected, ("20b", "23b"), ("21b", "24b"), ("22b", "25b")]
 
@@ -167,7 +167,7 @@ def test_predictions_that_cannot_be_used_are_said_and_do_not_count(tree: Path, t
     predictions, statistics = read(tmp_path)
     assert [len(found.seeds) for found in predictions.rows.values()] == [2, 2, 2, 2, 2, 3]
     assert len(predictions.problems) == 5
-    assert "Without usable predictions, and so not in this part: 5 runs, e.g. runs/table1_00" in statistics.sentences[1]
+    assert "Without usable predictions, and so not among these: 5 runs, e.g. runs/table1_00" in statistics.sentences[1]
 
 
 def test_without_predictions_there_is_a_report_all_the_same(tmp_path: Path) -> None:
@@ -204,10 +204,10 @@ def test_pairs_that_could_be_tested_are_told_from_all_pairs_of_the_table(tree: P
         collapse(tmp_path, "20", seed)
         collapse(tmp_path, "23", seed)
     said = " ".join(read(tmp_path)[1].sentences)
-    assert "of the 1 pair whose models both live with several of the same seeds" in said
+    assert "of the 1 pair whose models both have several of the same seeds without collapse" in said
     assert "McNemar's test tells" in said
     assert "of 6 pairs" in said
-    assert "of the 2 models that live with several seeds, with the weight and without," in said
+    assert "of the 2 models that have several seeds without collapse, with the weight and without," in said
 
 
 def test_the_page_has_every_table_with_its_files_and_is_the_same_every_time(tree: Path, tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_the_page_has_every_table_with_its_files_and_is_the_same_every_time(tree
         files = [tmp_path / "one" / "tables" / f"{name}.{ending}" for ending in ("csv", "md", "tex")]
         assert all(file.read_bytes() == (tmp_path / "other" / "tables" / file.name).read_bytes() for file in files)
     page = (tmp_path / "one" / "index.html").read_text("utf-8")
-    assert "How sure the figures are" in page
+    assert "How uncertain the figures are" in page
     assert page == (tmp_path / "other" / "index.html").read_text("utf-8")
     assert 'id="reliability"' in page
 
@@ -252,7 +252,7 @@ def test_values_that_make_no_sense_stop_no_report(tree: Path, tmp_path: Path, na
     assert (tmp_path / "report" / "claims.md").exists()
 
 
-def test_a_published_value_is_held_against_one_more_run(tree: Path) -> None:
+def test_a_published_value_is_compared_with_one_more_run(tree: Path) -> None:
     entry = cxr_runner.comparison_table(tree, 20).set_index(["row", "metric"]).loc[("20", "f1")]
     half = scipy.stats.t.ppf(0.975, 2) * entry["sd"]
     assert entry["next_high"] - entry["mean"] == pytest.approx(half * np.sqrt(1 + 1 / 3))

@@ -84,19 +84,19 @@ def test_the_split_sizes_and_the_confusion_matrix_agree() -> None:
 @pytest.mark.parametrize("row", STUDY.rows, ids=lambda row: row.id)
 def test_a_run_is_matched_to_its_row_by_its_configuration(row: Row) -> None:
     config = configuration(row)
-    assert match_row(config) == row.id
-    assert match_row(changed(config, seed=3, engine="pixel", device="cuda", data__image_size=64)) == row.id
-    assert match_row(changed(config, optimizer__lr=row.lr * 10)) is None
-    assert match_row(changed(config, batch_size=16)) is None
-    assert match_row(changed(config, optimizer__momentum=0.9)) is None
-    assert match_row(changed(config, early_stopping__patience=5)) is None
-    assert match_row(changed(config, loss__pos_weight="balanced")) is None
+    assert match_row(config, STUDY) == row.id
+    assert match_row(changed(config, seed=3, engine="pixel", device="cuda", data__image_size=64), STUDY) == row.id
+    assert match_row(changed(config, optimizer__lr=row.lr * 10), STUDY) is None
+    assert match_row(changed(config, batch_size=16), STUDY) is None
+    assert match_row(changed(config, optimizer__momentum=0.9), STUDY) is None
+    assert match_row(changed(config, early_stopping__patience=5), STUDY) is None
+    assert match_row(changed(config, loss__pos_weight="balanced"), STUDY) is None
 
 
 def test_neither_an_empty_nor_a_foreign_configuration_is_a_row() -> None:
-    assert match_row({}) is None
-    assert match_row({"model": "linear", "optimizer": ["sgd"], "loss": None}) is None
-    assert match_row(changed(configuration(STUDY.row("5")), model__output_relu=False)) is None
+    assert match_row({}, STUDY) is None
+    assert match_row({"model": "linear", "optimizer": ["sgd"], "loss": None}, STUDY) is None
+    assert match_row(changed(configuration(STUDY.row("5")), model__output_relu=False), STUDY) is None
 
 
 def test_every_key_either_makes_a_row_or_is_as_in_the_study_or_plays_no_part() -> None:

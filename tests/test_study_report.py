@@ -14,16 +14,19 @@ import pytest
 import cxr_runner.__init__
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.progress import Reporter
-from cxr_runner.report.figures import Picture, study_pictures
-from cxr_runner.report.runs.collected import Material
-from cxr_runner.report.runs.comparison import METRICS, comparison_table
-from cxr_runner.report.runs.groups import form_cohorts
-from cxr_runner.report.runs.table import read_runs
+from cxr_runner.report.collect.tree import collect_runs
+from cxr_runner.report.compare.published_metrics import compare_with_published
+from cxr_runner.report.compare.training_setups import training_setups
+from cxr_runner.report.render.commands import Commands
+from cxr_runner.report.render.picture import Picture
+from cxr_runner.report.render.study_figures import study_pictures
 from cxr_runner.report.write import write_report
 from cxr_runner.study import load_study
 from study_trees import STUDIED, write_made_up_samples, write_study
 
 WANTED = {1, 2, 3, 4, *range(9, 20), 21, 22, 24, 25}
+
+STUDY = load_study()
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +92,8 @@ def test_published_values_have_the_digits_that_the_study_prints(whole: Path) -> 
 def test_columns_are_right_aligned_that_hold_numbers_and_no_others(whole: Path) -> None:
     for path in (whole / "tables").glob("*.md"):
         header, rule, *rows = (line[2:-2].split(" | ") for line in path.read_text("utf-8").splitlines())
-        for place, (heading, align) in enumerate(zip(header, rule, strict=True)):
-            cells = [row[place] for row in rows if row[place] not in ("", "none", "no runs", "open")]
+        for index, (heading, align) in enumerate(zip(header, rule, strict=True)):
+            cells = [row[index] for row in rows if row[index] not in ("", "none", "no runs", "unknown")]
             number = all(re.match(r"(&lt; )?[+−]?[\d,.]+(?=$| (±|to|of|:|→|\(|%))", cell) for cell in cells)
             assert number == (align == "---:") or not cells or heading.startswith("model"), (path.name, heading, cells)
 
@@ -101,7 +104,7 @@ def test_tables_1_and_2_have_every_row_as_its_experiment_file_says(whole: Path) 
         for table in (1, 2)
         for row in pd.read_csv(whole / "tables" / f"table{table}.csv", dtype={"model": str})["model"]
     ]
-    assert rows == [row.id for row in load_study().rows]
+    assert rows == [row.id for row in STUDY.rows]
 
 
 def test_the_comparison_is_mean_interval_and_difference_by_hand(tmp_path: Path) -> None:
@@ -127,7 +130,7 @@ def test_the_comparison_is_mean_interval_and_difference_by_hand(tmp_path: Path) 
     spread = np.sqrt(entry["mean"] * (1 - entry["mean"]) * (18 / 32 + 1 / 6)) / 19  # 18 batches of 32 and one of 6
     assert entry["wilson_high"] - entry["wilson_low"] == pytest.approx(2 * 1.96 * spread, rel=0.02)
     assert np.isnan(table.loc[("20", "auroc"), "published"])
-    assert len(table) == 6 * len(METRICS)
+    assert len(table) == 6 * len(STUDY.metrics)
     assert table.loc[("24", "f1"), "num_seeds"] == 0
 
 
@@ -151,24 +154,26 @@ def test_what_is_missing_is_said_with_the_command_that_makes_it(tmp_path: Path) 
     assert "experiment=table1_11,table1_13 " in text.split("### Fig. 13")[1].split("###")[0]
 
 
-def duration_picture(root: Path) -> Picture:
-    (cohort,) = form_cohorts(read_runs(root, Reporter())[0])
-    return next(one for one in study_pictures(Material(cohort, {}, [])) if one.name == "fig25")
+def duration_picture(root: Path) -> tuple[Picture, str]:
+    """Return the figure of training times, and the command that makes what is missing of it."""
+    (runs,), _ = collect_runs(root, STUDY, Reporter())
+    picture = next(one for one in study_pictures(runs) if one.name == "fig25")
+    return picture, Commands(runs, training_setups(runs)).that_make(picture.missing)
 
 
 def test_training_times_are_those_on_pixels_as_soon_as_all_models_have_some(tmp_path: Path) -> None:
-    rows = next(figure.rows for figure in load_study().figures if figure.number == 25)
-    linear = [row_id for row_id in rows if load_study().row(row_id).family != "cnn"]
+    rows = next(figure.rows for figure in STUDY.figures if figure.number == 25)
+    linear = [row_id for row_id in rows if STUDY.row(row_id).family != "cnn"]
     write_study(tmp_path / "gram", rows=linear, engine="gram")
     write_study(tmp_path / "pixel", rows=set(rows) - set(linear))
-    apart = duration_picture(tmp_path)
+    apart, command = duration_picture(tmp_path)
     assert any(note.startswith("Not comparable") for note in apart.notes)
-    assert "engine=pixel" in apart.command
-    assert all(load_study().row(row_id).experiment in apart.command for row_id in linear)
+    assert "engine=pixel" in command
+    assert all(STUDY.row(row_id).experiment in command for row_id in linear)
     write_study(tmp_path / "pixel", rows=linear, seeds=[7])
-    together = duration_picture(tmp_path)
+    together, command = duration_picture(tmp_path)
     assert together.notes == ("Engine and device: pixel on cpu (2 threads).",)
-    assert together.command == ""
+    assert command == ""
     assert together.draw
     assert next(iter(together.draw().axes[0].get_yticklabels())).get_text().endswith(", pixel")
 
@@ -177,22 +182,24 @@ def test_image_sizes_stand_beside_each_other_and_are_never_averaged(tmp_path: Pa
     small = STUDIED | {"fingerprint": "a" * 16}
     write_study(tmp_path / "large", rows=["20", "21"], image_size=640)
     write_study(tmp_path / "small", rows=["20", "22"], data=small, image_size=64)
-    (cohort,) = form_cohorts(read_runs(tmp_path, Reporter())[0])
-    assert cohort.sizes == [640, 64]
-    assert {row_id: found.image_size for row_id, found in cohort.repetitions.items()} == {
+    (runs,), _ = collect_runs(tmp_path, STUDY, Reporter())
+    assert runs.image_sizes == [640, 64]
+    assert {row_id: found.image_size for row_id, found in runs.repetitions.items()} == {
         "20": 640,
         "21": 640,
         "22": 64,
     }
-    assert all(len(found.runs) == 3 for found in cohort.repetitions.values())
-    table = comparison_table(cohort.repetitions, 20).drop_duplicates("row").set_index("row")
+    assert all(len(found.runs) == 3 for found in runs.repetitions.values())
+    table = (
+        compare_with_published(runs.repetitions, STUDY.metric_figures[0], STUDY).drop_duplicates("row").set_index("row")
+    )
     assert (table.loc["20", "image_size"], table.loc["22", "image_size"]) == (640, 64)
 
 
 def test_images_that_have_changed_under_the_same_settings_are_kept_apart(tmp_path: Path) -> None:
     write_study(tmp_path / "before", rows=["20"])
     write_study(tmp_path / "after", rows=["20"], data=STUDIED | {"fingerprint": "a" * 16})
-    assert len(form_cohorts(read_runs(tmp_path, Reporter())[0])) == 2
+    assert len(collect_runs(tmp_path, STUDY, Reporter())[0]) == 2
     write_report(tmp_path, tmp_path / "report")
     assert {"fig20_1.csv", "fig20_2.csv"} < {path.name for path in (tmp_path / "report" / "tables").iterdir()}
     with pytest.raises(UserError, match="runs on one data set are needed"):
@@ -206,8 +213,8 @@ def test_of_two_configurations_that_repeat_a_row_the_one_with_more_seeds_counts(
         shutil.copytree(next((tmp_path / "runs").glob("table*/seed=0")), other / f"seed={seed}")
         text = (other / f"seed={seed}" / "config.yaml").read_text().replace('"seed": 0', f'"seed": {seed}')
         (other / f"seed={seed}" / "config.yaml").write_text(text)
-    (cohort,) = form_cohorts(read_runs(tmp_path, Reporter())[0])
-    assert cohort.repetitions["20"].table["name"].unique().tolist() == ["zz"]
+    (runs,), _ = collect_runs(tmp_path, STUDY, Reporter())
+    assert runs.repetitions["20"].table["name"].unique().tolist() == ["zz"]
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04"])

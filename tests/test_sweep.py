@@ -15,14 +15,14 @@ from cxr_runner.base.errors import RunFailedError, UserError
 from cxr_runner.commands import study as sweep
 from cxr_runner.commands.study import Order, run_study
 from cxr_runner.study import load_study
-from cxr_runner.study.grid import Part
+from cxr_runner.study.grid import RowGroup
 from run_trees import run_metrics, write_run
 from test_study import changed, configuration
 
 STUDY = load_study()
 PARTS = [
-    Part("linear families, SGD", (STUDY.row("0"), STUDY.row("3")), 2, 16, True),
-    Part("CNN", (STUDY.row("10"), STUDY.row("11")), 1, 16, False),
+    RowGroup("linear families, SGD", (STUDY.row("0"), STUDY.row("3")), 2, 16, True),
+    RowGroup("CNN", (STUDY.row("10"), STUDY.row("11")), 1, 16, False),
 ]
 DATA = {"name": "phantom", "num_images": 40, "image_size": 640}
 PHANTOM = {"title": "synthetic phantom data", "synthetic": True, "fingerprint": "f" * 16, "num_images": 40}
@@ -166,11 +166,11 @@ import sys
 from cxr_runner import cli
 from cxr_runner.commands import study as sweep
 from cxr_runner.study import load_study
-from cxr_runner.study.grid import Part
+from cxr_runner.study.grid import RowGroup
 row = load_study().row
 sweep.plan = lambda *_: [
-    Part("linear families, SGD", (row("0"), row("5")), 2, 16, True),
-    Part("CNN", (row("22"),), 1, 16, False),
+    RowGroup("linear families, SGD", (row("0"), row("5")), 2, 16, True),
+    RowGroup("CNN", (row("22"),), 1, 16, False),
 ]
 sys.argv = ["cxr-study", "data.num_images=40", "--outputs", *sys.argv[1:]]
 cli.study()
@@ -194,7 +194,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 def test_a_forecast_measures_real_models_and_leaves_nothing(tmp_path: Path) -> None:
-    only_linear = SMALL.replace('Part("CNN", (row("22"),), 1, 16, False),', "")
+    only_linear = SMALL.replace('RowGroup("CNN", (row("22"),), 1, 16, False),', "")
     command = [sys.executable, "-c", only_linear, str(tmp_path / "outputs"), "--forecast"]
     process = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (process.returncode, process.stderr) == (0, "")

@@ -1,7 +1,7 @@
 """Run, compare and explain experiments on small chest X-ray classifiers. Not for clinical use.
 
 The public API, imported when it is first used: :func:`run` trains, :func:`load_runs` reads what was trained,
-:func:`comparison_table` holds it against the study, :func:`study_figure` draws the study's figures from it.
+:func:`comparison_table` compares it with the study, :func:`study_figure` draws the study's figures from it.
 """
 
 from typing import TYPE_CHECKING, Any

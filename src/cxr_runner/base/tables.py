@@ -8,6 +8,7 @@ import pandas as pd
 from cxr_runner.base.files import write_csv, write_text
 from cxr_runner.base.markdown import markdown_table
 
+ENDINGS = ("csv", "md", "tex")  # of the files of a table
 _LATEX_NOTE = "% Needs \\usepackage{booktabs}. Not for clinical use.\n"
 
 

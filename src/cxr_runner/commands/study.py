@@ -17,7 +17,20 @@ from cxr_runner.artifacts.rundir import Run, find_runs
 from cxr_runner.base.errors import RunFailedError, UserError, user_path
 from cxr_runner.base.files import read_json
 from cxr_runner.base.numbers import clock
-from cxr_runner.study.grid import Pace, Part, PresetName, Shape, Wanted, finished, forecast, is_on, plan, samples, shape
+from cxr_runner.study import Study, load_study
+from cxr_runner.study.grid import (
+    Pace,
+    PresetName,
+    RowGroup,
+    Shape,
+    Wanted,
+    finished,
+    forecast,
+    is_on,
+    plan,
+    samples,
+    shape,
+)
 
 _RUN = (sys.executable, "-c", "from cxr_runner.cli import run; run()")
 _REPORT = (sys.executable, "-c", "from cxr_runner.cli import report; report()")
@@ -68,25 +81,32 @@ def run_study(order: Order, *, only_forecast: bool = False) -> None:
     """
     if order.seeds < 1:
         raise UserError.for_key("--seeds", order.seeds, "must be at least 1")
-    data = _read_data_config(order)
-    parts = plan(order.preset, order.seeds, order.image_size)
-    done = finished(find_runs(order.outputs), data)
+    study, data = load_study(), _read_data_config(order)
+    parts = plan(order.preset, order.seeds, order.image_size, study)
+    done = finished(find_runs(order.outputs), data, study)
     num_runs, num_done = _num(parts), _num(parts, done)
     print(f"study: {num_runs} runs, {num_done} of them done, in {order.outputs}", flush=True)
     paces = _measure(order, parts, done, data) if num_done < num_runs else {}
     _print_forecast(parts, done, paces)
     if only_forecast:
         return
-    failed = [part for part in parts for sweep in part.sweeps() if not _train(order, sweep, parts, data, paces)]
+    failed = [part for part in parts for sweep in part.sweeps() if not _train(order, sweep, parts, data, paces, study)]
     _call([*_REPORT, str(order.outputs)])
     if failed:
-        missing = num_runs - _num(parts, finished(find_runs(order.outputs), data))
+        missing = num_runs - _num(parts, finished(find_runs(order.outputs), data, study))
         raise RunFailedError(f"{missing} of {num_runs} runs are missing; the lines above name those that failed")
 
 
-def _train(order: Order, sweep: Part, parts: Sequence[Part], data: dict[str, Any], paces: dict[Shape, Pace]) -> bool:
+def _train(
+    order: Order,
+    sweep: RowGroup,
+    parts: Sequence[RowGroup],
+    data: dict[str, Any],
+    paces: dict[Shape, Pace],
+    study: Study,
+) -> bool:
     """Train one sweep, if anything of it is missing, and say how far the study is; return whether no run failed."""
-    done = finished(find_runs(order.outputs), data)
+    done = finished(find_runs(order.outputs), data, study)
     if sweep.wanted() <= done:
         return True
     left = sum(forecast(part, done, paces) for part in parts)
@@ -95,7 +115,7 @@ def _train(order: Order, sweep: Part, parts: Sequence[Part], data: dict[str, Any
     return _call([*_RUN, "-m", *order.arguments(), *sweep.overrides()]) == 0
 
 
-def _num(parts: Sequence[Part], done: set[Wanted] | None = None) -> int:
+def _num(parts: Sequence[RowGroup], done: set[Wanted] | None = None) -> int:
     """Count the runs of a plan: all, or those that are done."""
     return sum(len(part.wanted() if done is None else part.wanted() & done) for part in parts)
 
@@ -111,7 +131,7 @@ def _read_data_config(order: Order) -> dict[str, Any]:
     return dict(config["data"])
 
 
-def _measure(order: Order, parts: Sequence[Part], done: set[Wanted], data: dict[str, Any]) -> dict[Shape, Pace]:
+def _measure(order: Order, parts: Sequence[RowGroup], done: set[Wanted], data: dict[str, Any]) -> dict[Shape, Pace]:
     """Train two epochs of every shape that is left and see how long they take.
 
     Rows that share work are measured on the chosen data, whose decoded images and Gram matrix stay in the cache for
@@ -124,12 +144,12 @@ def _measure(order: Order, parts: Sequence[Part], done: set[Wanted], data: dict[
     for part in parts:
         rows = samples(part, done)
         if part.shared and (rows or num_images is None):
-            sample = Part(part.title, tuple(rows or part.rows[:1]), part.seeds, part.image_size, True)
+            sample = RowGroup(part.title, tuple(rows or part.rows[:1]), part.seeds, part.image_size, True)
             with _trial(order, sample, order.arguments()) as runs:
                 num_images = runs[0].data["num_images"]
                 paces |= _paces(sample, runs, 1.0)
         elif rows:
-            sample = Part(part.title, tuple(rows), 1, part.image_size, True)
+            sample = RowGroup(part.title, tuple(rows), 1, part.image_size, True)
             phantoms = ["data=phantom", f"data.num_images={_SAMPLE}"]
             others = [argument for argument in order.overrides if not argument.startswith("data")]
             assert num_images is not None
@@ -139,7 +159,7 @@ def _measure(order: Order, parts: Sequence[Part], done: set[Wanted], data: dict[
 
 
 @contextlib.contextmanager
-def _trial(order: Order, sample: Part, arguments: Sequence[str]) -> Iterator[list[Run]]:
+def _trial(order: Order, sample: RowGroup, arguments: Sequence[str]) -> Iterator[list[Run]]:
     """Train two epochs of a few rows somewhere else."""
     with tempfile.TemporaryDirectory(prefix="cxr-forecast-") as folder:
         trial = [f"outputs={folder}", "epochs=2", "progress=none"]
@@ -150,7 +170,7 @@ def _trial(order: Order, sample: Part, arguments: Sequence[str]) -> Iterator[lis
         yield runs
 
 
-def _paces(sample: Part, runs: Sequence[Run], scale: float) -> dict[Shape, Pace]:
+def _paces(sample: RowGroup, runs: Sequence[Run], scale: float) -> dict[Shape, Pace]:
     """Read the pace of every row from its runs; seconds of epochs grow with the number of images by ``scale``."""
     paces = {}
     for row in sample.rows:
@@ -164,7 +184,7 @@ def _paces(sample: Part, runs: Sequence[Run], scale: float) -> dict[Shape, Pace]
     return paces
 
 
-def _print_forecast(parts: Sequence[Part], done: set[Wanted], paces: dict[Shape, Pace]) -> None:
+def _print_forecast(parts: Sequence[RowGroup], done: set[Wanted], paces: dict[Shape, Pace]) -> None:
     print(f"\n{'':24}{'rows':>6}{'seeds':>7}{'pixels':>10}{'done':>12}{'forecast':>11}")
     total = 0.0
     for part in parts:

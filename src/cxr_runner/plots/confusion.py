@@ -20,8 +20,8 @@ def plot_confusion(
     """Draw the confusion matrix of one split, one row for each true class, with counts and shares of the row.
 
     Args:
-        metrics: with the counts ``tp``, ``fp``, ``fn``, ``tn``.
-        class_names: the negative and the positive class.
+        metrics: metrics with the counts ``tp``, ``fp``, ``fn``, ``tn``.
+        class_names: names of the negative and the positive class.
         title: any text.
         published: counts that are to stand below ours, by the same names.
     """

@@ -1,4 +1,4 @@
-"""The picture of the claims that have none in the study: which models converge at which learning rate."""
+"""The figure of claims that have none in the study: which models converge at which learning rate."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,9 +13,9 @@ def plot_converged(
     """Draw of how many runs how many converge, models by learning rates.
 
     Args:
-        shares: by model and learning rate the runs that converge, and all.
-        models: in the order of the rows.
-        lrs: in the order of the columns.
+        shares: number of runs that converge, and of all, by model and learning rate.
+        models: models in the order of the rows.
+        lrs: learning rates in the order of the columns.
     """
     figure = Figure(figsize=(1.6 * len(lrs) + 4.5, 0.5 * len(models) + 1.4), layout="constrained")
     axes = figure.subplots()

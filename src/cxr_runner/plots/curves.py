@@ -54,18 +54,18 @@ def plot_comparison(
     looks: Mapping[str, tuple[int, bool]] | None = None,
     collapsed: Mapping[str, Sequence[pd.DataFrame]] | None = None,
 ) -> Figure:
-    """Draw the curves of several configurations: the mean over the seeds that live, and their range as a band.
+    """Draw the curves of several configurations: the mean over the seeds that did not collapse, and their range.
 
-    Collapsed runs are dotted lines of their own: a mean over both would lie where no run does. Seeds that stopped
+    Collapsed runs are dotted lines beside it: a mean over both would lie where no run does. Seeds that stopped
     early count in the epochs that they reached. Beyond :data:`MAX_GROUPS` configurations colours would repeat: the
     first ones are drawn, and the title says so.
 
     Args:
-        histories: for every configuration the histories of its seeds that live, as :func:`plot_curves` takes them.
+        histories: histories of the seeds that did not collapse, as :func:`plot_curves` takes them, by configuration.
         title: any text.
         looks: for every configuration the number of its colour, and whether its line is dashed; without it each has
-            a look of its own.
-        collapsed: of the same configurations, the histories of the seeds that do not.
+            another look.
+        collapsed: histories of the seeds that collapsed, of the same configurations.
     """
     collapsed = collapsed or {}
     drawn = dict(list(histories.items())[:MAX_GROUPS])
@@ -102,7 +102,7 @@ def plot_comparison(
 def _key(groups: Iterable[Sequence[pd.DataFrame]], collapsed: bool) -> str:
     """Say what bands and dotted lines are, where there are any."""
     several = any(len(seeds) > 1 for seeds in groups)
-    words = [f"line: mean over seeds{' that live' * collapsed}; band: their range"] if several else []
+    words = [f"line: mean over seeds{' that did not collapse' * collapsed}; band: their range"] if several else []
     return "; ".join([*words, *["dotted: a collapsed run"] * collapsed])
 
 
@@ -148,7 +148,7 @@ def _finite(column: pd.Series) -> pd.Series:
     return column.where(np.isfinite(column))
 
 
-def _with_seeds(name: str, num_alive: int, num_collapsed: int) -> str:
-    total = num_alive + num_collapsed
-    live = f"{num_alive} of {total} seeds live" if num_collapsed else f"{total} seed{'s' * (total > 1)}"
-    return f"{name} ({live})"
+def _with_seeds(name: str, num_trained: int, num_collapsed: int) -> str:
+    total = num_trained + num_collapsed
+    seeds = f"{num_collapsed} of {total} seeds collapsed" if num_collapsed else f"{total} seed{'s' * (total > 1)}"
+    return f"{name} ({seeds})"

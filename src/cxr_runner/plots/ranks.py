@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from cxr_runner.plots.study import FAMILY_COLORS
+from cxr_runner.plots.study_plots import FAMILY_COLORS
 from cxr_runner.study.published import FAMILIES, Study
 
 
@@ -15,29 +15,29 @@ def plot_ranks(recovered: pd.DataFrame, study: Study) -> Figure:
     """Draw published rank against recovered rank, and the pooled accuracies with their Wilson intervals.
 
     Args:
-        recovered: of :func:`cxr_runner.study.errata.recovery_table`.
-        study: that it is about.
+        recovered: as :func:`cxr_runner.study.errata.recovery_table` returns it.
+        study: study that it is about.
     """
     before = recovered.sort_values(["published_rank", "recovered_rank"], kind="stable")["row"].tolist()
     ordered = recovered.sort_values(["recovered_rank", "published_rank"], kind="stable")
     figure = Figure(figsize=(11, 5.4), layout="constrained")
     slopes, intervals = figure.subplots(1, 2, sharey=True, width_ratios=(1.6, 1))
-    for place, entry in enumerate(ordered.to_dict("records")):
+    for position, entry in enumerate(ordered.to_dict("records")):
         row = study.row(entry["row"])
         color, dashes = FAMILY_COLORS[row.family], "dashed" if row.weighted else "solid"
         former = before.index(row.id)
-        slopes.plot([0, 1], [former, place], color=color, linestyle=dashes, linewidth=1.8, marker="o", markersize=4)
+        slopes.plot([0, 1], [former, position], color=color, linestyle=dashes, linewidth=1.8, marker="o", markersize=4)
         left = f"{entry['published_rank']}.   model {row.id}   {entry['published']:.1f} %"
         slopes.text(-0.08, former, left, ha="right", va="center")
         weight = ", weighted" * row.weighted
         right = (
             f"{entry['recovered_rank']}.   model {row.id}: {FAMILIES[row.family]}{weight}, batches of {row.batch_size}"
         )
-        slopes.text(1.08, place, right, ha="left", va="center")
+        slopes.text(1.08, position, right, ha="left", va="center")
         ends = [entry["wilson_low"], entry["wilson_high"]]
-        intervals.plot(ends, [place, place], color=color, linestyle=dashes, linewidth=1.8)
-        intervals.plot(entry["pooled"], place, color=color, marker="o", markersize=6)
-        intervals.plot(entry["published"], place, color="black", marker="x", markersize=6, linestyle="none")
+        intervals.plot(ends, [position, position], color=color, linestyle=dashes, linewidth=1.8)
+        intervals.plot(entry["pooled"], position, color=color, marker="o", markersize=6)
+        intervals.plot(entry["published"], position, color="black", marker="x", markersize=6, linestyle="none")
     _finish(figure, slopes, intervals, recovered)
     return figure
 

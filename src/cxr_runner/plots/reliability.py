@@ -9,21 +9,22 @@ from matplotlib.figure import Figure
 
 from cxr_runner.plots.style import write_title
 from cxr_runner.stats import Reliability
-from cxr_runner.study import FAMILIES, Row, load_study
+from cxr_runner.study import FAMILIES, Row, Study
 
 _LOOKS = {"no weight": ("#0072B2", "solid"), "weighted": ("#D55E00", "solid"), "undone": ("#D55E00", "dotted")}
 _LARGEST_DOT = 90.0  # points squared, of a bin that holds half of all images or more
 
 
 @style.context("default")
-def plot_reliability(found: Mapping[str, Reliability], title: str) -> Figure:
+def plot_reliability(by_name: Mapping[str, Reliability], study: Study, title: str) -> Figure:
     """Draw predicted probability against observed share, a panel for each family and batch size.
 
     Args:
-        found: by the id of a row its reliability; by the id and ``, undone`` that without the shift of its weight.
+        by_name: reliability by the id of its row; with ``, undone`` that without the shift of its weight.
+        study: study that the rows are of.
         title: any text.
     """
-    rows = [row for row in load_study().published_rows() if row.id in found]
+    rows = [row for row in study.published_rows() if row.id in by_name]
     sizes = list(dict.fromkeys(row.batch_size for row in rows))
     families = [family for family in FAMILIES if any(row.family == family for row in rows)]
     figure = Figure(figsize=(10.8, 0.7 + 3.1 * len(sizes)), layout="constrained")
@@ -32,7 +33,7 @@ def plot_reliability(found: Mapping[str, Reliability], title: str) -> Figure:
     for line, size in zip(panels, sizes, strict=True):
         for axes, family in zip(line, families, strict=True):
             drawn = [row for row in rows if (row.batch_size, row.family) == (size, family)]
-            _draw_panel(axes, drawn, found)
+            _draw_panel(axes, drawn, by_name)
             axes.set_title(f"{FAMILIES[family]}, batches of {size}", fontsize=11)
         line[0].set_ylabel("share that is positive")
     for axes in panels[-1]:
@@ -40,11 +41,11 @@ def plot_reliability(found: Mapping[str, Reliability], title: str) -> Figure:
     return figure
 
 
-def _draw_panel(axes: Axes, rows: list[Row], found: Mapping[str, Reliability]) -> None:
+def _draw_panel(axes: Axes, rows: list[Row], by_name: Mapping[str, Reliability]) -> None:
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=0.8)
     for row in rows:
         for suffix in ("", ", undone"):
-            one = found.get(row.id + suffix)
+            one = by_name.get(row.id + suffix)
             if one is not None:
                 look = "undone" if suffix else "weighted" if row.weighted else "no weight"
                 _draw(axes, one, look, f"{row.id}: {look}")

@@ -1,25 +1,27 @@
-"""The study: what it published, as data, how to run it, and what its own figures give away.
+"""The study: what it published, as data, how to run it, and what its printed numbers give away.
 
-``published`` reads ``study.yaml``; ``grid`` and ``sweep`` train both tables; ``recovery`` finds the counts behind any
-table of rounded metrics, and ``errata``, ``slips`` and ``consequences`` hold the study against itself.
+``study_file`` reads ``study.yaml`` into what ``published`` and ``claims`` define, ``matching`` tells which row a run
+repeats; ``grid`` plans both tables; ``recovery`` finds the counts behind any
+table of rounded metrics, and ``errata``, ``misprints`` and ``consequences`` compare its numbers with each other.
 """
 
+from cxr_runner.study.matching import match_row, same_setting
 from cxr_runner.study.published import (
     FAMILIES,
+    ComparedMetric,
     Confusion,
     Family,
     Published,
     Row,
     Study,
     StudyFigure,
-    load_study,
-    match_row,
-    same_setting,
 )
 from cxr_runner.study.recovery import Counts, Evaluation, Reported, Solution, matching_counts, possible_counts, recover
+from cxr_runner.study.study_file import load_study
 
 __all__ = [
     "FAMILIES",
+    "ComparedMetric",
     "Confusion",
     "Counts",
     "Evaluation",

@@ -1,7 +1,7 @@
 """The study's claims, and what has to be true of runs for each to hold, as ``study.yaml`` states it.
 
-What is here is read, never computed: the numbers are in :mod:`cxr_runner.report.claims.numbers`, the decisions in
-:mod:`cxr_runner.report.claims.verdicts`.
+What is here is read, never computed: the numbers are in :mod:`cxr_runner.report.compare.claims.run_numbers`, the
+decisions in :mod:`cxr_runner.report.compare.claims.verdicts`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -40,13 +40,13 @@ class Rules:
     """How claims are decided.
 
     Attributes:
-        level: of all claims together.
-        power: of the numbers of seeds and images that a claim would need.
+        level: level of all claims together.
+        power: power at which the seeds and images that a claim would need are counted.
         min_seeds: with fewer there is no verdict.
         much: how many times as high "much higher" is at least.
         mostly: the share of runs above which a model is said to do a thing.
-        never: ``counterexamples`` that refute a claim that something never happens; the ``seeds`` in each place and the
-            ``share`` of all runs against which it can be supported.
+        never: ``counterexamples`` that refute a claim that something never happens; the ``seeds`` at each setting
+            and the ``share`` of all runs against which it can be supported.
     """
 
     level: float
@@ -68,7 +68,7 @@ class Condition:
         rows: where ``expect`` is about rows.
         spread: whether a group stands for the difference between its highest and lowest row, else for the mean.
         bound: of ``above``.
-        lrs: the learning rates at which the rows are looked at; empty for their own.
+        lrs: the learning rates at which the rows are looked at; empty for those of the rows.
         beside: rows that are shown with the others, and not judged.
     """
 
@@ -88,7 +88,7 @@ class Claim:
 
     Attributes:
         id: a short name.
-        place: where it stands in the study.
+        source: where it stands in the study.
         rows: the ids of the models that it is about.
         says: the claim in words of our own.
         conditions: it holds when all of them do.
@@ -96,7 +96,7 @@ class Claim:
     """
 
     id: str
-    place: str
+    source: str
     rows: tuple[str, ...]
     says: str
     conditions: tuple[Condition, ...]

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from cxr_runner.study.errata import accuracy_table, claim_table, recovery_table
-from cxr_runner.study.misprints import num_statements, slip_table
+from cxr_runner.study.misprints import num_statements, slip_table, stepped_rows
 from cxr_runner.study.published import Study
 
 
@@ -32,9 +32,9 @@ def _accuracies(accuracies: pd.DataFrame, recovered: pd.DataFrame) -> str:
     sizes = " or ".join(map(str, sorted(recovered["batch_size"].unique())))
     return (
         f"Of {len(accuracies)} published accuracies, {_count(~accuracies['is_share'])} are no share of {num_images} "
-        f"images and {_count(~accuracies['allowed'])} are impossible beside their own precision and recall, if they "
-        f"are shares of all test images. All {len(accuracies)} are possible as means over batches, in which the last "
-        f"{last} images weigh as much as {sizes} others; then each row has exactly one accuracy over all images."
+        f"images and {_count(~accuracies['allowed'])} are impossible beside precision and recall of the same row, if "
+        f"they are shares of all test images. All {len(accuracies)} are possible as means over batches, in which the "
+        f"last {last} images weigh as much as {sizes} others; then each row has exactly one accuracy over all images."
     )
 
 
@@ -68,10 +68,10 @@ def _claims(claims: pd.DataFrame) -> list[str]:
     for claim in claims.to_dict("records"):
         if claim["published_exceptions"] or claim["recovered_exceptions"]:
             metric = "F1" if claim["metric"] == "f1" else claim["metric"]
-            parts = [f"by published {metric} " + _kept(claim, "published")]
+            clauses = [f"by published {metric} " + _kept(claim, "published")]
             if not pd.isna(claim["recovered"]):
-                parts.append("by the recovered counts of correct images " + _kept(claim, "recovered"))
-            sentences.append(f'"{claim["says"]}" ({claim["place"]}): {"; ".join(parts)}.')
+                clauses.append("by the recovered counts of correct images " + _kept(claim, "recovered"))
+            sentences.append(f'"{claim["says"]}" ({claim["place"]}): {"; ".join(clauses)}.')
     return sentences
 
 
@@ -83,10 +83,10 @@ def _kept(claim: dict[Hashable, Any], source: str) -> str:
 
 
 def _steps(study: Study) -> str:
-    first, second = study.row("20"), study.row("20b")
+    (first, second), tables = stepped_rows(study)
     steps = [row.epochs * -(-study.splits["train"] // row.batch_size) for row in (first, second)]
     return (
-        f"Batch size is not all that differs between Tables 1 and 2: with batches of {second.batch_size} the models "
+        f"Batch size is not all that differs between {tables}: with batches of {second.batch_size} the models "
         f"train {second.epochs} instead of {first.epochs} epochs, yet take {steps[1]:,} instead of {steps[0]:,} steps "
         "at the same learning rate."
     )

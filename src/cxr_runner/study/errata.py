@@ -1,7 +1,7 @@
-"""The study held against itself: what its own printed numbers say, without training anything.
+"""The errata: what arithmetic on the printed numbers of the study says, without training anything.
 
-The published metrics are held against the counts that :mod:`cxr_runner.study.recovery` finds behind them, and the
-claims that compare test metrics of models against both.
+The published metrics are compared with the counts that :mod:`cxr_runner.study.recovery` finds behind them, and the
+claims that compare test metrics of models with both.
 """
 
 from collections.abc import Iterable
@@ -12,18 +12,18 @@ from typing import Any, Literal
 import pandas as pd
 
 from cxr_runner.stats import wilson
-from cxr_runner.study.published import Row, Study, load_study
+from cxr_runner.study.published import Row, Study
 from cxr_runner.study.recovery import Evaluation, Reported, Solution, matching_counts, possible_counts, recover
 
 _PERCENT_DIGITS, _DIGITS = 3, 2  # decimals of the published accuracy, as a fraction, and of the other metrics
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairClaim:
     """A claim of the study that compares test metrics.
 
     Attributes:
-        claim: the id of the claim in ``study.yaml``.
+        claim: id of the claim in ``study.yaml``.
         metrics: ``accuracy`` or ``f1`` or both.
         second: how the second of a pair should stand to the first.
         pairs: ids of models.
@@ -52,28 +52,27 @@ def reported(row: Row) -> Reported:
 
 
 @cache
-def _comparisons() -> list[Comparison]:
+def _pair_claims(study: Study) -> list[PairClaim]:
     """Return the conditions of claims that are about pairs of models and their test metrics."""
-    found: dict[tuple[str, str], Comparison] = {}
-    for claim in load_study().claims:
+    merged: dict[tuple[str, str], PairClaim] = {}
+    for claim in study.claims:
         for one in claim.conditions:
             if one.statistic in ("accuracy", "f1") and one.pairs and not one.spread:
                 pairs = [(first, second) for (first,), (second,) in one.pairs]
-                new = Comparison(claim.id, [], "lower" if one.expect == "lower" else "not higher", pairs)
-                found.setdefault((claim.id, one.expect), new).metrics.append(one.statistic)
-    return list(found.values())
+                new = PairClaim(claim.id, [], "lower" if one.expect == "lower" else "not higher", pairs)
+                merged.setdefault((claim.id, one.expect), new).metrics.append(one.statistic)
+    return list(merged.values())
 
 
 @cache
-def recoveries() -> dict[str, list[Solution]]:
-    """Return, by the id of its row, every way in which published metrics can have come about."""
-    study = load_study()
+def recoveries(study: Study) -> dict[str, list[Solution]]:
+    """Return, by the id of its row, all counts that published metrics can have come from."""
     return {row.id: recover(reported(row), evaluation(row, study)) for row in study.published_rows()}
 
 
-def recovered_correct(row_id: str) -> int:
+def recovered_correct(row_id: str, study: Study) -> int:
     """Return the one number of correct test images that fits all published metrics of a row."""
-    (correct,) = {solution.counts.correct for solution in recoveries()[row_id]}
+    (correct,) = {solution.counts.correct for solution in recoveries(study)[row_id]}
     return correct
 
 
@@ -108,16 +107,16 @@ def recovery_table(study: Study) -> pd.DataFrame:
 
 
 def claim_table(study: Study) -> pd.DataFrame:
-    """Hold the claims that compare test metrics against the published values and against the recovered counts.
+    """Compare the claims about test metrics with the published values and with the recovered counts.
 
     Returns:
         One row a claim and metric: ``claim`` (its id), ``place``, ``says``, ``metric``, ``pairs`` (how many it is
         about), ``published`` (how many of them are as claimed) and ``published_exceptions``, ``recovered`` and
-        ``recovered_exceptions``: the same on the recovered pooled accuracy; missing for F1, which several of the
-        recovered matrices leave open.
+        ``recovered_exceptions``: the same on the recovered pooled accuracy; missing for F1, which the recovered
+        matrices do not determine.
     """
     return pd.DataFrame(
-        [_claim_row(comparison, metric, study) for comparison in _comparisons() for metric in comparison.metrics]
+        [_claim_row(pairs, metric, study) for pairs in _pair_claims(study) for metric in pairs.metrics]
     ).astype({"recovered": "Int64"})
 
 
@@ -148,7 +147,8 @@ def _accuracy_row(row: Row, study: Study) -> dict[str, Any]:
 
 def _recovery_row(row: Row, study: Study) -> dict[str, Any]:
     assert row.published is not None
-    sizes, solutions, correct = evaluation(row, study), recoveries()[row.id], recovered_correct(row.id)
+    sizes, solutions = evaluation(row, study), recoveries(study)[row.id]
+    correct = recovered_correct(row.id, study)
     interval = wilson(correct, sizes.num_images)
     return {
         "row": row.id,
@@ -167,34 +167,34 @@ def _recovery_row(row: Row, study: Study) -> dict[str, Any]:
 
 
 def _range(values: Iterable[int]) -> str:
-    found = sorted(set(values))
-    return str(found[0]) if len(found) == 1 else f"{found[0]}-{found[-1]}"
+    distinct = sorted(set(values))
+    return str(distinct[0]) if len(distinct) == 1 else f"{distinct[0]}-{distinct[-1]}"
 
 
-def _claim_row(comparison: Comparison, metric: str, study: Study) -> dict[str, Any]:
-    claim = {claim.id: claim for claim in study.claims}[comparison.claim]
+def _claim_row(pair_claim: PairClaim, metric: str, study: Study) -> dict[str, Any]:
+    claim = {claim.id: claim for claim in study.claims}[pair_claim.claim]
     published = {row.id: getattr(row.published, metric) for row in study.published_rows()}
-    broken = _exceptions(comparison, published)
+    broken = _exceptions(pair_claim, published)
     row = {
         "claim": claim.id,
-        "place": claim.place,
+        "place": claim.source,
         "says": claim.says,
         "metric": metric,
-        "pairs": len(comparison.pairs),
-        "published": len(comparison.pairs) - len(broken),
+        "pairs": len(pair_claim.pairs),
+        "published": len(pair_claim.pairs) - len(broken),
         "published_exceptions": "; ".join(broken),
         "recovered": None,
         "recovered_exceptions": "",
     }
     if metric == "accuracy":
-        broken = _exceptions(comparison, {row_id: recovered_correct(row_id) for row_id in published})
-        row |= {"recovered": len(comparison.pairs) - len(broken), "recovered_exceptions": "; ".join(broken)}
+        broken = _exceptions(pair_claim, {row_id: recovered_correct(row_id, study) for row_id in published})
+        row |= {"recovered": len(pair_claim.pairs) - len(broken), "recovered_exceptions": "; ".join(broken)}
     return row
 
 
-def _exceptions(comparison: Comparison, values: dict[str, float]) -> list[str]:
+def _exceptions(pair_claim: PairClaim, values: dict[str, float]) -> list[str]:
     return [
         f"{first} ({values[first]}) against {second} ({values[second]})"
-        for first, second in comparison.pairs
-        if not comparison.holds(values[first], values[second])
+        for first, second in pair_claim.pairs
+        if not pair_claim.holds(values[first], values[second])
     ]

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from cxr_runner.artifacts.rundir import Run
-from cxr_runner.study.published import Row, load_study, match_row
+from cxr_runner.study.matching import match_row
+from cxr_runner.study.published import Row, Study
 
 PresetName = Literal["laptop", "full"]
 Wanted = tuple[str, int, int]  # row, seed, image size
@@ -34,13 +35,13 @@ PRESETS: dict[PresetName, Preset] = {
 
 
 @dataclass(frozen=True)
-class Part:
+class RowGroup:
     """Rows that are trained with the same seeds at the same size.
 
     Attributes:
-        title: what they are.
-        rows: of the study.
-        seeds: how many, counted from 0.
+        title: name for people.
+        rows: rows of the study.
+        seeds: number of seeds, counted from 0.
         image_size: side of an image in pixels.
         shared: whether the rows share work, so that one sweep over all of them is faster than one for each.
     """
@@ -51,12 +52,12 @@ class Part:
     image_size: int
     shared: bool
 
-    def sweeps(self) -> list["Part"]:
+    def sweeps(self) -> list["RowGroup"]:
         """Return what is trained by one command each."""
         return (
             [self]
             if self.shared
-            else [Part(self.title, (row,), self.seeds, self.image_size, True) for row in self.rows]
+            else [RowGroup(self.title, (row,), self.seeds, self.image_size, True) for row in self.rows]
         )
 
     def wanted(self) -> set[Wanted]:
@@ -82,20 +83,21 @@ class Pace:
     run: float
 
 
-def plan(preset: PresetName, seeds: int, image_size: int) -> list[Part]:
+def plan(preset: PresetName, seeds: int, image_size: int, study: Study) -> list[RowGroup]:
     """Lay out both tables, what is fast first.
 
     Args:
-        preset: a name of :data:`PRESETS`.
-        seeds: of every row that the preset does not cut short.
-        image_size: of every row that the preset does not make smaller.
+        preset: name of one of :data:`PRESETS`.
+        seeds: seeds of every row that the preset does not cut short.
+        image_size: side of the images of every row that the preset does not make smaller.
+        study: study whose tables are planned.
     """
-    limits, rows = PRESETS[preset], load_study().rows
+    limits, rows = PRESETS[preset], study.rows
     linear = [row for row in rows if row.family != "cnn"]
     return [
-        Part("linear families, SGD", _pick(linear, "sgd"), seeds, image_size, True),
-        Part("linear families, Adam", _pick(linear, "adam"), _at_most(seeds, limits.adam_seeds), image_size, False),
-        Part(
+        RowGroup("linear families, SGD", _pick(linear, "sgd"), seeds, image_size, True),
+        RowGroup("linear families, Adam", _pick(linear, "adam"), _at_most(seeds, limits.adam_seeds), image_size, False),
+        RowGroup(
             "CNN",
             tuple(row for row in rows if row.family == "cnn"),
             _at_most(seeds, limits.cnn_seeds),
@@ -105,38 +107,39 @@ def plan(preset: PresetName, seeds: int, image_size: int) -> list[Part]:
     ]
 
 
-def finished(runs: Iterable[Run], data: Mapping[str, Any]) -> set[Wanted]:
+def finished(runs: Iterable[Run], data: Mapping[str, Any], study: Study) -> set[Wanted]:
     """Return row, seed and image size of the finished runs on the chosen data.
 
     Args:
-        runs: of the outputs tree.
-        data: the configuration of the chosen data, whatever its image size.
+        runs: runs of the outputs tree.
+        data: configuration of the chosen data, whatever its image size.
+        study: study that the rows are of.
     """
     return {
         (row_id, run.seed, run.config["data"]["image_size"])
         for run in runs
-        if not run.problem and is_on(run, data) and (row_id := match_row(run.config))
+        if not run.problem and is_on(run, data) and (row_id := match_row(run.config, study))
     }
 
 
 def is_on(run: Run, data: Mapping[str, Any]) -> bool:
     """Say whether a run is on the chosen data, at any image size."""
-    own = run.config.get("data")
-    return isinstance(own, dict) and own | {"image_size": None} == {**data, "image_size": None}
+    trained_on = run.config.get("data")
+    return isinstance(trained_on, dict) and trained_on | {"image_size": None} == {**data, "image_size": None}
 
 
-def forecast(part: Part, done: set[Wanted], paces: Mapping[Shape, Pace]) -> float:
-    """Return the seconds that the runs of a part still need.
+def forecast(group: RowGroup, done: set[Wanted], paces: Mapping[Shape, Pace]) -> float:
+    """Return the seconds that the remaining runs of a group need.
 
     Args:
-        part: of the plan.
+        group: group of the plan.
         done: row, seed and image size of the finished runs.
-        paces: of every shape in the part that is not finished.
+        paces: paces of all shapes in the group that are not finished.
     """
-    epochs = {row.id: row.epochs for row in part.rows}
-    shapes = {row.id: shape(row, part.image_size) for row in part.rows}
-    left = [row_id for row_id, _, _ in part.wanted() - done]
-    return sum(epochs[row_id] * paces[shapes[row_id]].epoch + paces[shapes[row_id]].run for row_id in left)
+    epochs = {row.id: row.epochs for row in group.rows}
+    shapes = {row.id: shape(row, group.image_size) for row in group.rows}
+    remaining = [row_id for row_id, _, _ in group.wanted() - done]
+    return sum(epochs[row_id] * paces[shapes[row_id]].epoch + paces[shapes[row_id]].run for row_id in remaining)
 
 
 def shape(row: Row, image_size: int) -> Shape:
@@ -146,13 +149,13 @@ def shape(row: Row, image_size: int) -> Shape:
     return "linear", row.optimizer, image_size
 
 
-def samples(part: Part, done: set[Wanted]) -> list[Row]:
-    """Return one row for every shape in what is left of a part, the one with the fewest epochs."""
-    left = {row_id for row_id, _, _ in part.wanted() - done}
+def samples(group: RowGroup, done: set[Wanted]) -> list[Row]:
+    """Return one row for every shape in the remaining runs of a group, the one with the fewest epochs."""
+    remaining = {row_id for row_id, _, _ in group.wanted() - done}
     chosen: dict[Shape, Row] = {}
-    for row in sorted(part.rows, key=lambda row: row.epochs):
-        if row.id in left:
-            chosen.setdefault(shape(row, part.image_size), row)
+    for row in sorted(group.rows, key=lambda row: row.epochs):
+        if row.id in remaining:
+            chosen.setdefault(shape(row, group.image_size), row)
     return list(chosen.values())
 
 

@@ -1,6 +1,7 @@
 """Where the study's text does not fit its own tables: model numbers, captions and other printed numbers.
 
-``slips.yaml`` holds what captions and text say of single models, right or wrong; the tables here compare it.
+``slips.yaml`` holds what captions and text say of single models, right or wrong, and which printed numbers follow
+from others; the tables here compare it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,17 +16,17 @@ from cxr_runner.study.published import Row, Study
 
 
 class Slip(NamedTuple):
-    """What the study says of a model in one place and gives otherwise in its tables.
+    """What the study says of a model somewhere and gives otherwise in its tables.
 
     Attributes:
-        place: where it is said.
+        source: where it is said.
         row: the model as printed.
         said: by their fields of :class:`Row` the values that differ, as they are said.
         meant: the model that fits best what is said, None where no other fits better or several do.
         unlike: in which fields even that one differs.
     """
 
-    place: str
+    source: str
     row: Row
     said: dict[str, Any]
     meant: Row | None
@@ -41,7 +42,7 @@ class Check(NamedTuple):
     """A printed number and what follows from others.
 
     Attributes:
-        place: where it is printed.
+        source: where it is printed.
         quantity: what it is.
         computation: from what else it follows.
         computed: the result.
@@ -51,7 +52,7 @@ class Check(NamedTuple):
         unit: ``%`` or ''.
     """
 
-    place: str
+    source: str
     quantity: str
     computation: str
     computed: float
@@ -69,14 +70,14 @@ class Check(NamedTuple):
 def find_slips(study: Study) -> Iterator[Slip]:
     """Yield what captions and text say of models that Tables 1 and 2 give otherwise."""
     for statement in _content()["statements"]:
-        said = {row_id: statement["all"] | own for row_id, own in statement["models"].items()}
+        said = {row_id: statement["all"] | values for row_id, values in statement["models"].items()}
         wrong = {row_id: _mismatches(study.row(row_id), values) for row_id, values in said.items()}
         right = {row_id for row_id, fields in wrong.items() if not fields}
         free = [row for row in study.rows if row.id not in right]  # a statement names no model twice
         for row_id, fields in wrong.items():
             if fields:
                 values = {field: said[row_id][field] for field in fields}
-                yield Slip(statement["place"], study.row(row_id), values, *_meant(said[row_id], len(fields), free))
+                yield Slip(statement["source"], study.row(row_id), values, *_meant(said[row_id], len(fields), free))
 
 
 def slip_table(study: Study) -> pd.DataFrame:
@@ -88,7 +89,7 @@ def slip_table(study: Study) -> pd.DataFrame:
     """
     rows = [
         {
-            "place": slip.place,
+            "place": slip.source,
             "model": slip.row.id,
             "says": _describe(slip.said),
             "table_says": _describe(slip.tables_say),
@@ -105,6 +106,12 @@ def num_statements() -> int:
     return sum(len(statement["models"]) for statement in _content()["statements"])
 
 
+def stepped_rows(study: Study) -> tuple[list[Row], str]:
+    """Return the rows of one model that was trained with batches of two sizes, and the tables that they stand in."""
+    steps = _content()["arithmetic"]["steps"]
+    return [study.row(row_id) for row_id in steps["rows"]], steps["tables"]
+
+
 def check_table(study: Study) -> pd.DataFrame:
     """Compute again printed numbers that follow from others.
 
@@ -113,7 +120,8 @@ def check_table(study: Study) -> pd.DataFrame:
     """
     checks = list(find_checks(study))
     fits = [check.fits for check in checks]
-    return pd.DataFrame(checks).drop(columns=["half_unit", "digits", "unit"]).assign(fits=fits)
+    table = pd.DataFrame(checks).drop(columns=["half_unit", "digits", "unit"])
+    return table.rename(columns={"source": "place"}).assign(fits=fits)
 
 
 def find_checks(study: Study) -> Iterator[Check]:
@@ -137,7 +145,7 @@ def _meant(said: Mapping[str, Any], num_wrong: int, candidates: Sequence[Row]) -
     """Find the one model that fits best what is said, with what still differs."""
     distances = [_mismatches(row, said) for row in candidates]
     fewest = min(map(len, distances))
-    best = [place for place, fields in enumerate(distances) if len(fields) == fewest]
+    best = [index for index, fields in enumerate(distances) if len(fields) == fewest]
     if fewest >= num_wrong or len(best) > 1:
         return None, []
     return candidates[best[0]], distances[best[0]]
@@ -151,39 +159,41 @@ def _describe(values: Mapping[str, Any]) -> str:
 def _checks_of_sizes(study: Study) -> Iterator[Check]:
     arithmetic = _content()["arithmetic"]
     batches, inputs = arithmetic["batches"], arithmetic["in_features"]
-    size, side, filters = batches["batch_size"], study.image_size, study.row("11").hidden
+    linear, cnn = inputs["linear"], inputs["cnn"]
+    size, side, filters = batches["batch_size"], study.image_size, study.row(cnn["row"]).hidden
     for split, count in study.splits.items():
         computation = f"{count} / {size}, rounded up"
-        yield Check(batches["place"], f"batches of {split}", computation, -(-count // size), batches[split])
+        yield Check(batches["source"], f"batches of {split}", computation, -(-count // size), batches[split])
     flat, pooled = side**2, filters * (side // 4) ** 2
-    yield Check("Fig. 6", "inputs of the linear model", f"{side}²", flat, inputs["linear"])
+    yield Check(linear["source"], "inputs of the linear model", f"{side}²", flat, linear["printed"])
     computation = f"{filters} filters, {side}² pixels halved twice: {filters} · {side // 4}²"
-    yield Check("Fig. 8", "inputs of the CNN's linear layer", computation, pooled, inputs["cnn"])
+    yield Check(cnn["source"], "inputs of the CNN's linear layer", computation, pooled, cnn["printed"])
 
 
 def _checks_of_the_confusion_matrix(study: Study) -> Iterator[Check]:
-    """Hold Fig. 19 against the split sizes and against what Fig. 20 gives for the same model."""
+    """Compare the confusion matrix with the split sizes and with the metrics published of the same model."""
     matrix, row = study.confusion, study.row(study.confusion.row)
     tp, fp, fn, tn = matrix.tp, matrix.fp, matrix.fn, matrix.tn
     published, size, total = row.published, row.batch_size, tp + fp + fn + tn
     assert published is not None
-    place, model = "Figs. 19 and 20", f"of model {row.id}"
+    sources, model = _content()["arithmetic"]["confusion"], f"of model {row.id}"
+    both = sources["with_metrics"]
     fraction, percent = (0.005, 2, ""), (0.05, 1, "%")
-    yield Check("Fig. 19", "test images", f"{tp} + {fp} + {fn} + {tn}", total, study.splits["test"])
-    yield Check(place, f"precision {model}", f"{tp} / ({tp} + {fp})", tp / (tp + fp), published.precision, *fraction)
-    yield Check(place, f"recall {model}", f"{tp} / ({tp} + {fn})", tp / (tp + fn), published.recall, *fraction)
+    yield Check(sources["source"], "test images", f"{tp} + {fp} + {fn} + {tn}", total, study.splits["test"])
+    yield Check(both, f"precision {model}", f"{tp} / ({tp} + {fp})", tp / (tp + fp), published.precision, *fraction)
+    yield Check(both, f"recall {model}", f"{tp} / ({tp} + {fn})", tp / (tp + fn), published.recall, *fraction)
     f1 = 2 * tp / (2 * tp + fp + fn)
-    yield Check(place, f"F1 {model}", f"2 · {tp} / (2 · {tp} + {fp} + {fn})", f1, published.f1, *fraction)
+    yield Check(both, f"F1 {model}", f"2 · {tp} / (2 · {tp} + {fp} + {fn})", f1, published.f1, *fraction)
     pooled = 100 * (tp + tn) / total
-    yield Check(place, f"accuracy {model}", f"({tp} + {tn}) / {total}", pooled, published.accuracy, *percent)
+    yield Check(both, f"accuracy {model}", f"({tp} + {tn}) / {total}", pooled, published.accuracy, *percent)
     full, last = divmod(total, size)
     mean = 100 * ((full * size - fp - fn) / size + 1) / (full + 1)
     computation = (
         f"({full} batches of {size} with {fp + fn} errors, one of {last} without): "
         f"(({full} · {size} - {fp + fn}) / {size} + {last} / {last}) / {full + 1}"
     )
-    yield Check(place, f"mean over batches {model}", computation, mean, published.accuracy, *percent)
+    yield Check(both, f"mean over batches {model}", computation, mean, published.accuracy, *percent)
     always = _content()["arithmetic"]["always_positive"]
     share = 100 * matrix.positives / total
     what = "accuracy of always saying pneumonia, about"
-    yield Check(always["place"], what, f"{matrix.positives} / {total}", share, always["percent"], 1, 0, "%")
+    yield Check(always["source"], what, f"{matrix.positives} / {total}", share, always["percent"], 1, 0, "%")

@@ -1,20 +1,13 @@
-"""The study as data: its tables, its published metrics, its figures and its claims, from ``study.yaml``.
-
-A run belongs to a row of the study by its configuration, never by its name: see :func:`match_row`.
+"""The study as data: its tables, its published metrics, its figures and its claims.
 
 Source: Gabriela Copetti, "Binary Classification of Chest X-rays for Prediction of Pneumonia".
 """
 
 import math
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from typing import Any, Literal
 
-import yaml
-
-from cxr_runner.study.claims import Claim, Definition, Rules, read_claims
+from cxr_runner.study.claims import Claim, Definition, Rules
 
 Family = Literal["linear", "linear_relu", "cnn"]
 FAMILIES: dict[Family, str] = {"linear": "Linear", "linear_relu": "Linear+ReLU", "cnn": "CNN"}
@@ -26,7 +19,7 @@ class Published:
     """The test metrics that the study gives for one model.
 
     Attributes:
-        figure: 20 or 23, the one that they stand in.
+        figure: number of the figure that they stand in.
         accuracy: the mean over batches, in percent, rounded to one decimal.
         precision: a fraction, rounded to two decimals; so are the next two.
         recall: a fraction.
@@ -112,15 +105,15 @@ class Confusion:
     """The confusion matrix of one model on the test split.
 
     Attributes:
-        place: where it stands in the study.
-        row: the id of the model.
-        tp: pneumonia, found.
+        source: where it stands in the study.
+        row: id of the model.
+        tp: pneumonia, called so.
         fp: normal, called pneumonia.
         fn: pneumonia, missed.
         tn: normal, called so.
     """
 
-    place: str
+    source: str
     row: str
     tp: int
     fp: int
@@ -144,6 +137,47 @@ class Confusion:
 
 
 @dataclass(frozen=True)
+class ComparedMetric:
+    """A metric of the test split that runs are compared by, with one another and with what was published.
+
+    Attributes:
+        key: key of the metric, as in ``metrics.json``.
+        words: name for people.
+        published: field of :class:`Published` that holds the published value, '' where none was published.
+        percent: whether it was published in percent.
+        digits: decimals of the published value, as a fraction.
+    """
+
+    key: str
+    words: str = ""
+    published: str = ""
+    percent: bool = False
+    digits: int = 2
+
+    def published_of(self, row: Row) -> float:
+        """Return the published value of a row as a fraction; nan where there is none."""
+        if not self.published or row.published is None:
+            return math.nan
+        value = float(getattr(row.published, self.published))
+        return value / 100 if self.percent else value
+
+
+@dataclass(frozen=True)
+class SampleView:
+    """Which images of a data set stand for a figure of the study that shows some.
+
+    Attributes:
+        text: what they show.
+        prepared: whether they are shown as models see them, or else as their source gave them.
+        most: at most so many of them; None for all.
+    """
+
+    text: str
+    prepared: bool
+    most: int | None = None
+
+
+@dataclass(frozen=True)
 class StudyFigure:
     """One figure of the study.
 
@@ -154,6 +188,8 @@ class StudyFigure:
         shows: what the study reads from it.
         rows: the ids of the models that it compares, in the order of what varies; empty where it is about the data.
         varies: what differs between the rows, '' where there is nothing to compare.
+        conditions: how the models of a table of metrics were trained, in a few words.
+        samples: images of the data set that stand for it; None where it is no picture of images.
     """
 
     number: int
@@ -162,9 +198,16 @@ class StudyFigure:
     shows: str
     rows: tuple[str, ...] = ()
     varies: str = ""
+    conditions: str = ""
+    samples: SampleView | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of its files in a report, without ending."""
+        return f"fig{self.number:02}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one study is itself alone, so that what is computed of it can be kept
 class Study:
     """All of it.
 
@@ -176,6 +219,7 @@ class Study:
         class_weight: negatives / positives of the training split, the study's weight of the positive class.
         conditions: what all models share, as dotted keys of a configuration.
         rows: Tables 1 and 2, in their order.
+        metrics: what runs are compared by, in the order of the report.
         confusion: the one confusion matrix that the study prints.
         figures: in the order of their numbers.
         claims: in the order of the text.
@@ -190,6 +234,7 @@ class Study:
     class_weight: float
     conditions: dict[str, Any]
     rows: tuple[Row, ...]
+    metrics: tuple[ComparedMetric, ...]
     confusion: Confusion
     figures: tuple[StudyFigure, ...]
     claims: tuple[Claim, ...]
@@ -200,89 +245,21 @@ class Study:
         """Return the row of an id; KeyError if there is none."""
         return {row.id: row for row in self.rows}[row_id]
 
+    @property
+    def tables(self) -> tuple[int, ...]:
+        """The numbers of the tables that list the rows."""
+        return tuple(dict.fromkeys(row.table for row in self.rows))
+
+    @property
+    def metric_figures(self) -> tuple[StudyFigure, ...]:
+        """The figures that are tables of published test metrics."""
+        return tuple(figure for figure in self.figures if figure.kind == "metrics")
+
+    @property
+    def accuracy(self) -> ComparedMetric:
+        """The metric that the study calls accuracy."""
+        return next(one for one in self.metrics if one.published == "accuracy")
+
     def published_rows(self, figure: int | None = None) -> tuple[Row, ...]:
-        """Return the rows with published metrics, those of one figure (20 or 23) or all, in the order of the tables."""
+        """Return the rows with published metrics, those of one figure or all, in the order of the tables."""
         return tuple(row for row in self.rows if row.published and figure in (None, row.published.figure))
-
-
-@cache
-def load_study() -> Study:
-    """Read the study from ``study.yaml``."""
-    content = yaml.safe_load(files("cxr_runner.study").joinpath("study.yaml").read_text("utf-8"))
-    return Study(
-        title=content["title"],
-        author=content["author"],
-        splits=content["data"]["splits"],
-        image_size=content["data"]["image_size"],
-        class_weight=content["class_weight"]["value"],
-        conditions=content["conditions"],
-        rows=tuple(_rows(content)),
-        confusion=Confusion(**content["confusion"]),
-        figures=tuple(StudyFigure(**_frozen(figure)) for figure in content["figures"]),
-        claims=tuple(read_claims(content["claims"])),
-        definitions={entry["id"]: Definition(**entry) for entry in content["definitions"]},
-        rules=Rules(**content["verdicts"]),
-    )
-
-
-def match_row(config: Mapping[str, Any]) -> str | None:
-    """Find the row of the study that a run repeats.
-
-    Model, optimizer, loss, batch size and epochs must be the row's, and everything that the study left as it is must
-    be so (no momentum, no schedule, no augmentation ...). Data, image size, seed, engine and device play no part. A
-    setting that the configuration does not have, because its model or optimizer has none, is as in the study.
-
-    Args:
-        config: of a run, nested, as ``config.yaml`` of a run directory holds it.
-
-    Returns:
-        The id of the row, e.g. ``20b``; None for a run that is none of the study's.
-    """
-    study, given = load_study(), dict(_flatten(config))
-    if not all(same_setting(given.get(key, value), value) for key, value in study.conditions.items()):
-        return None
-    for row in study.rows:
-        if all(key in given and same_setting(given[key], value) for key, value in row.settings().items()):
-            return row.id
-    return None
-
-
-def _rows(content: Mapping[str, Any]) -> Iterator[Row]:
-    published = {}
-    for entry in content["published"]:
-        published[entry["row"]] = Published(**{key: value for key, value in entry.items() if key != "row"})
-    for table in content["tables"]:
-        for cells in table["rows"]:
-            values = dict(zip(table["columns"], cells, strict=True))
-            pos_weight = content["class_weight"]["value"] if values.pop("weighted") else None
-            yield Row(
-                **values,
-                table=table["number"],
-                batch_size=table["batch_size"],
-                pos_weight=pos_weight,
-                published=published.get(values["id"]),
-            )
-
-
-def _frozen(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
-
-
-def _flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
-def same_setting(given: object, value: object) -> bool:
-    """Compare two settings: numbers up to the rounding of a float, and 0 is not false."""
-    if isinstance(given, bool) or not isinstance(given, int | float):
-        return type(given) is type(value) and given == value
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    try:
-        return math.isclose(given, value)
-    except OverflowError:  # a whole number beyond all floats
-        return False

@@ -1,1 +1,0 @@
-"""The table of runs that collapsed, with what was wrong inside them."""

@@ -1,0 +1,82 @@
+"""Reads the predictions of the runs that repeat rows of the study, those on one data set on one and the same images."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cxr_runner.artifacts.rundir import RunDir
+from cxr_runner.base.errors import UserError
+from cxr_runner.base.files import regular
+from cxr_runner.base.markdown import printable
+from cxr_runner.base.progress import Reporter
+from cxr_runner.data.splits import patient_keys
+from cxr_runner.report.collected import NO_PREDICTIONS, CollectedRun, DataSetRuns, Logits, Predictions, Repetition
+
+_IMAGE = ["split", "name", "label"]
+
+
+def add_predictions(runs: DataSetRuns, reporter: Reporter) -> DataSetRuns:
+    """Return the same runs with the predictions of all that repeat a row of the study and did not collapse."""
+    images: pd.DataFrame | None = None
+    rows, problems = {}, {}
+    num_runs = sum(len(repetition.not_collapsed) for repetition in runs.repetitions.values())
+    with reporter.steps("reading predictions", num_runs) as advance:
+        for row_id, repetition in runs.repetitions.items():
+            logits = {}
+            for run in _not_collapsed(repetition):
+                try:
+                    table = _read(run, images)
+                    images = table[_IMAGE] if images is None else images
+                    logits[run.seed] = table["logit"].to_numpy(np.float64)
+                except (OSError, ValueError) as error:
+                    problem = f"predictions.csv: {getattr(error, 'strerror', None) or error}"
+                    problems[run.path] = printable(problem)
+                advance()
+            if logits and images is not None:
+                of_val = (images["split"] == "val").to_numpy()
+                stacked = np.stack(list(logits.values()))
+                rows[row_id] = Logits(repetition.row, tuple(logits), stacked[:, of_val], stacked[:, ~of_val])
+    if images is None:
+        return replace(runs, predictions=replace(NO_PREDICTIONS, problems=problems))
+    labels = {split: entries["label"].to_numpy(np.int64) for split, entries in images.groupby("split")}
+    test_names = images["name"][images["split"] == "test"].tolist()
+    patients = _patients(test_names, runs.data_config.get("patient_pattern"))
+    return replace(runs, predictions=Predictions(labels["val"], labels["test"], patients, rows, problems))
+
+
+def _not_collapsed(repetition: Repetition) -> list[CollectedRun]:
+    collapsed = repetition.table["collapsed"]
+    return [run for run, has_collapsed in zip(repetition.runs, collapsed, strict=True) if not has_collapsed]
+
+
+def _read(run: CollectedRun, images: pd.DataFrame | None) -> pd.DataFrame:
+    """Read the predictions of a run.
+
+    Raises:
+        OSError: there are none.
+        ValueError: they are not what is expected, or of other images than those before.
+    """
+    table = pd.read_csv(regular(RunDir(run.directory).predictions))
+    if not {*_IMAGE, "logit"} <= set(table) or not pd.api.types.is_numeric_dtype(table["logit"]):
+        raise ValueError("no columns split, name, label and logit")
+    if not all(isinstance(name, str) for name in table["name"]):
+        raise ValueError("images without a name")
+    if not np.isfinite(table["logit"].to_numpy(np.float64)).all():
+        raise ValueError("logits that are no finite numbers")
+    if images is not None:
+        if not table[_IMAGE].equals(images):
+            raise ValueError("of other images than the runs before")
+        return table
+    counts = table.groupby(["split", "label"]).size().to_dict()
+    if counts.keys() != {(split, label) for split in ("val", "test") for label in (0, 1)} or min(counts.values()) < 2:
+        raise ValueError("not two images of both classes in val and in test")
+    return table
+
+
+def _patients(names: list[str], pattern: Any) -> tuple[str, ...] | None:
+    try:
+        return tuple(patient_keys(names, pattern)) if isinstance(pattern, str) else None
+    except UserError:
+        return None

@@ -1,0 +1,146 @@
+"""Finished runs as a table.
+
+A run enters the table whole or not at all: one whose files are damaged is left out, with the reason. A metric that an
+older run lacks is an empty cell.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cxr_runner.artifacts.rundir import Run, find_run_dirs, read_run
+from cxr_runner.base.errors import UserError
+from cxr_runner.base.markdown import printable
+from cxr_runner.base.progress import Reporter
+from cxr_runner.data.sources import About
+from cxr_runner.report.collected import CollectedRun, SizedRuns
+from cxr_runner.report.run_columns import COLUMNS, RUN_COLUMNS
+from cxr_runner.study import Study, match_row
+
+_KINDS = {int: "a whole number", float: "a finite number", str: "a text", bool: "true or false"}
+_DTYPES = {int: "Int64", float: "float64", str: "str", bool: "bool"}
+
+
+def read_runs(root: Path, study: Study, reporter: Reporter) -> tuple[list[SizedRuns], pd.DataFrame]:
+    """Find, read and sort the runs below a folder.
+
+    Args:
+        root: outputs tree, a folder of one, or one run directory.
+        study: study whose rows runs may repeat.
+        reporter: shown the progress.
+
+    Returns:
+        As :func:`sort_runs`.
+
+    Raises:
+        UserError: there is no such folder, or no run in it.
+    """
+    if not root.is_dir():
+        raise UserError.for_key("ROOT", root, "no such folder; give one that holds runs of cxr-run")
+    resolved = root.resolve()
+    paths = find_run_dirs(resolved)
+    if not paths:
+        raise UserError.for_key("ROOT", root, "holds no runs yet; cxr-run makes them, e.g. cxr-run model=linear")
+    runs = []
+    with reporter.steps("reading runs", len(paths)) as advance:
+        for path in paths:
+            runs.append(read_run(path))
+            advance()
+    return sort_runs(runs, resolved, study)
+
+
+def sort_runs(runs: Iterable[Run], root: Path, study: Study) -> tuple[list[SizedRuns], pd.DataFrame]:
+    """Sort runs into those that count, by data set and image size, and those left out.
+
+    Args:
+        runs: runs below ``root``.
+        root: folder that the column ``path`` is relative to.
+        study: study whose rows runs may repeat.
+
+    Returns:
+        The runs that count, by title; and one row for every run left out: ``path``, ``state``, ``reason``.
+    """
+    counted: dict[tuple[Any, ...], tuple[CollectedRun, dict[str, Any]]] = {}
+    left_out, diverged = [], []
+    for run in runs:
+        path = printable(run.path.relative_to(root).as_posix())
+        row, problem = _read_row(run, study)
+        identity = (row["fingerprint"], run.name, run.id, run.seed)
+        if not problem and identity in counted:
+            problem = f"the same configuration and seed as {counted[identity][1]['path']}, counted once"
+        collected = _collected(run, path, row["row"])
+        if run.diverged:
+            diverged.append(collected)
+        if problem:
+            left_out.append({"path": path, "state": printable(run.state), "reason": printable(problem)})
+        else:
+            counted[identity] = collected, row | {"path": path}
+    groups: dict[str, list[tuple[CollectedRun, dict[str, Any]]]] = {}
+    for collected, row in counted.values():
+        groups.setdefault(row["fingerprint"], []).append((collected, row))
+    ordered = sorted(
+        (_sized_runs(group, diverged) for group in groups.values()),
+        key=lambda sized: (sized.about.title, sized.fingerprint),
+    )
+    return ordered, pd.DataFrame(left_out, columns=["path", "state", "reason"])
+
+
+def _collected(run: Run, path: str, row: str | None) -> CollectedRun:
+    return CollectedRun(run.path, path, run.name, run.id, run.seed, row, run.config, run.metrics, run.data)
+
+
+def _read_row(run: Run, study: Study) -> tuple[dict[str, Any], str]:
+    """Return the row of a run, and why it cannot be counted, '' if it can."""
+    row: dict[str, Any] = {"row": match_row(run.config, study), "seed": run.seed}
+    row |= {"name": printable(run.name), "id": printable(run.id)}
+    problem = run.problem
+    if run.seed < 0 or not run.name:
+        problem = problem or "the folder is not named NAME-ID/seed=NUMBER"
+    if run.config.get("seed", run.seed) != run.seed:
+        problem = problem or f"config.yaml says seed={printable(run.config['seed'])}: a copy under another name"
+    for column in COLUMNS:
+        value = _lookup(getattr(run, column.file), column.key)
+        row[column.name] = _typed(value, column.kind)
+        needed = column.required or (column.damaging and value is not None)
+        if needed and row[column.name] is None:
+            file = "config.yaml" if column.file == "config" else f"{column.file}.json"
+            problem = problem or f"{file}: {column.key} is missing or not {_KINDS[column.kind]}"
+    return row, problem
+
+
+def _lookup(content: Any, key: str) -> Any:
+    for name in key.split("."):
+        content = content.get(name) if isinstance(content, Mapping) else None
+    return content
+
+
+def _typed(value: Any, kind: type) -> Any:
+    """Return a value as the kind asked for, or None."""
+    if isinstance(value, bool) or kind is bool:
+        return value if isinstance(value, bool) and kind is bool else None
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return None
+    if kind is float and isinstance(value, int | float):
+        return float(value) if math.isfinite(value) else None
+    if kind is str and isinstance(value, str):
+        return printable(value) or None
+    return value if kind is int and isinstance(value, int) else None
+
+
+def _sized_runs(counted: list[tuple[CollectedRun, dict[str, Any]]], diverged: Iterable[CollectedRun]) -> SizedRuns:
+    runs, rows = zip(*counted, strict=True)
+    dtypes = {column.name: _DTYPES[column.kind] for column in COLUMNS}
+    table = pd.DataFrame(rows, columns=list(RUN_COLUMNS)).astype(dtypes | {"row": "str"})
+    first = runs[0].data
+    about = About(
+        title=rows[0]["data"],
+        citation=printable(first.get("citation") or ""),
+        licence=printable(first.get("licence") or ""),
+        synthetic=bool(table["synthetic"].any()),
+    )
+    fingerprint = rows[0]["fingerprint"]
+    same = tuple(run for run in diverged if run.data.get("fingerprint") == fingerprint)
+    return SizedRuns(about, fingerprint, runs, table, same)

@@ -1,0 +1,283 @@
+"""What a report is made from: all that the files of the runs say, read once and never changed.
+
+Nothing here reads a file. :mod:`cxr_runner.report.collect` makes these objects; comparing and rendering take them.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cxr_runner.artifacts.samples import Sample
+from cxr_runner.base.markdown import printable
+from cxr_runner.data.sources import About, data_heading
+from cxr_runner.study import Row, Study
+
+
+class Histories(NamedTuple):
+    """The histories of runs that differ in their seed alone: of those that did not collapse, and of those that did."""
+
+    trained: list[pd.DataFrame]
+    collapsed: list[pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class CollectedRun:
+    """One run.
+
+    Attributes:
+        directory: run directory.
+        path: the same, relative to the folder that the report is of, as texts show it.
+        name: name of the run, without its id.
+        id: id of its configuration.
+        seed: seed of the run.
+        row: id of the study's row that it repeats; None where it is none of the study's.
+        config: configuration, nested.
+        metrics: content of ``metrics.json``.
+        data: content of ``data.json``.
+        history: one row an epoch; None where it cannot be drawn.
+        history_problem: why it cannot, '' where it can.
+    """
+
+    directory: Path
+    path: str
+    name: str
+    id: str
+    seed: int
+    row: str | None
+    config: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    data: Mapping[str, Any]
+    history: pd.DataFrame | None = None
+    history_problem: str = ""
+
+    @property
+    def configuration(self) -> str:
+        """The name of the configuration, which runs that differ in their seed alone share."""
+        return printable(f"{self.name}-{self.id}")
+
+
+@dataclass(frozen=True)
+class SizedRuns:
+    """The finished runs on one data set at one image size.
+
+    Attributes:
+        about: title, citation, licence.
+        fingerprint: fingerprint of the images, labels and splits.
+        runs: runs in the order of their paths.
+        table: one row a run, in the same order, as :func:`cxr_runner.load_runs` returns it.
+        diverged: runs on the same images whose numbers left the range of floating point; they are in no table.
+    """
+
+    about: About
+    fingerprint: str
+    runs: tuple[CollectedRun, ...]
+    table: pd.DataFrame
+    diverged: tuple[CollectedRun, ...] = ()
+
+    @property
+    def image_size(self) -> int:
+        """Side of the images in pixels."""
+        return int(self.table["image_size"].iloc[0])
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """The runs that repeat a row of the study: one configuration at one image size, one run a seed.
+
+    Attributes:
+        row: row of the study.
+        image_size: side of the images in pixels.
+        runs: runs in the order of their paths.
+        table: one row a run, in the same order, as :func:`cxr_runner.load_runs` returns it.
+    """
+
+    row: Row
+    image_size: int
+    runs: tuple[CollectedRun, ...]
+    table: pd.DataFrame
+
+    @property
+    def num_collapsed(self) -> int:
+        """How many runs give one and the same output for all images."""
+        return int(self.table["collapsed"].sum())
+
+    @property
+    def not_collapsed(self) -> pd.DataFrame:
+        """The rows of the table whose runs did not collapse."""
+        return self.table[~self.table["collapsed"]]
+
+
+@dataclass(frozen=True)
+class Logits:
+    """What the runs of a row of the study that did not collapse answer.
+
+    Attributes:
+        row: row of the study.
+        seeds: seeds of the runs.
+        val: float [seeds, images of val].
+        test: float [seeds, images of test].
+    """
+
+    row: Row
+    seeds: tuple[int, ...]
+    val: NDArray[np.float64]
+    test: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The predictions on one data set, all on the same images.
+
+    Attributes:
+        val_labels: int [images of val], 0 or 1.
+        test_labels: int [images of test].
+        patients: patient of every test image; None where names do not tell.
+        rows: logits of the runs that did not collapse, by the id of their row.
+        problems: why the predictions of other runs are not among them, by the paths of these.
+    """
+
+    val_labels: NDArray[np.int64]
+    test_labels: NDArray[np.int64]
+    patients: tuple[str, ...] | None
+    rows: Mapping[str, Logits]
+    problems: Mapping[str, str]
+
+
+NO_PREDICTIONS = Predictions(np.zeros(0, np.int64), np.zeros(0, np.int64), None, {}, {})
+
+
+@dataclass(frozen=True)
+class DataSetRuns:
+    """The runs on one data set, at one or several image sizes.
+
+    Sizes stand beside each other and are never averaged together; different images never share a table or a figure.
+
+    Attributes:
+        study: study whose rows runs may repeat.
+        sizes: runs of every image size, the largest first.
+        samples: a few of the images; may be none.
+        predictions: predictions of the runs that repeat rows of the study.
+    """
+
+    study: Study
+    sizes: tuple[SizedRuns, ...]
+    samples: tuple[Sample, ...] = ()
+    predictions: Predictions = NO_PREDICTIONS
+
+    @property
+    def about(self) -> About:
+        """Title, citation, licence."""
+        return self.sizes[0].about
+
+    @property
+    def heading(self) -> str:
+        """The title, marked where the images are synthetic."""
+        return data_heading(self.about)
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """The content of ``data.json`` of the first run."""
+        return self.sizes[0].runs[0].data
+
+    @property
+    def data_config(self) -> dict[str, Any]:
+        """The configuration of the images, that of the first run."""
+        config: dict[str, Any] = self.sizes[0].runs[0].config["data"]
+        return config
+
+    @property
+    def image_sizes(self) -> list[int]:
+        """The sides of the images in pixels, the largest first."""
+        return [sized.image_size for sized in self.sizes]
+
+    @cached_property
+    def runs(self) -> dict[str, CollectedRun]:
+        """All finished runs by their paths."""
+        return {run.path: run for sized in self.sizes for run in sized.runs}
+
+    @cached_property
+    def repetitions(self) -> dict[str, Repetition]:
+        """The runs of every row of the study that was repeated, those on the largest images, by the row's id."""
+        largest: dict[str, Repetition] = {}
+        for sized in self.sizes:
+            for repetition in _repetitions(sized, self.study):
+                largest.setdefault(repetition.row.id, repetition)
+        return largest
+
+    def histories(self, table: pd.DataFrame) -> Histories:
+        """Return the histories of runs that are given as rows of the table of runs."""
+        drawable = [path for path in table["path"] if self.runs[path].history is not None]
+        known = table[table["path"].isin(drawable)]
+        collapsed = known["collapsed"].to_numpy(bool)
+        masks = (~collapsed, collapsed)
+        return Histories(*([self._history(path) for path in known["path"][mask]] for mask in masks))
+
+    def _history(self, path: str) -> pd.DataFrame:
+        history = self.runs[path].history
+        assert history is not None
+        return history
+
+    def table(self, runs: Iterable[CollectedRun]) -> pd.DataFrame:
+        """Return the rows of the table of runs that belong to some of them."""
+        whole = pd.concat([sized.table for sized in self.sizes])
+        return whole[whole["path"].isin([run.path for run in runs])]
+
+    def tables(self, row_ids: Iterable[str], collapsed: bool = True) -> dict[str, pd.DataFrame]:
+        """Return the runs of the rows that have some, all of them or those that did not collapse."""
+        repeated = [self.repetitions[row_id] for row_id in row_ids if row_id in self.repetitions]
+        tables = {one.row.id: one.table if collapsed else one.not_collapsed for one in repeated}
+        return {row_id: table for row_id, table in tables.items() if len(table)}
+
+    def size_notes(self, row_ids: Iterable[str]) -> dict[str, str]:
+        """Return what to write behind the names of rows that have runs: their image size, where it differs."""
+        sizes = {row_id: self.repetitions[row_id].image_size for row_id in row_ids if row_id in self.repetitions}
+        return {row_id: f", {size} px" if len(set(sizes.values())) > 1 else "" for row_id, size in sizes.items()}
+
+
+@dataclass(frozen=True)
+class Collected:
+    """All that a report is made from.
+
+    Attributes:
+        study: study that the runs are compared with.
+        data_sets: runs on each data set, in the order of their titles.
+        left_out: one row for every run that is in no table: ``path``, ``state``, ``reason``.
+        audits: contents of the audits below the same folder.
+    """
+
+    study: Study
+    data_sets: tuple[DataSetRuns, ...]
+    left_out: pd.DataFrame
+    audits: tuple[Mapping[str, Any], ...] = ()
+
+
+def describe_images(data: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """Describe images apart from their size.
+
+    Args:
+        data: content of a ``data.json``.
+        config: configuration of the same data.
+    """
+    described = {key: data.get(key) for key in ("title", "citation", "counts", "num_images", "synthetic")}
+    return json.dumps([described, {**config, "image_size": None}], sort_keys=True, default=str)
+
+
+def _repetitions(sized: SizedRuns, study: Study) -> Iterable[Repetition]:
+    """Yield the repetitions at one size; where several configurations repeat a row, that with the most seeds."""
+    names = pd.Series([run.configuration for run in sized.runs])
+    rows = sized.table["row"].reset_index(drop=True)
+    for row in study.rows:
+        counts = names[(rows == row.id).to_numpy(bool, na_value=False)].value_counts()
+        if counts.empty:
+            continue
+        chosen = min(counts[counts == counts.max()].index)
+        mask = (names == chosen).to_numpy()
+        runs = tuple(run for run, taken in zip(sized.runs, mask, strict=True) if taken)
+        yield Repetition(row, sized.image_size, runs, sized.table[mask].reset_index(drop=True))

@@ -1,0 +1,108 @@
+"""What claims look at: from each run a few numbers, by the definitions of ``study.yaml``."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cxr_runner.study import Study
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What a model says of the test images, which are the same for all models and in the same order.
+
+    Attributes:
+        called: bool [images], those that it calls positive.
+        labels: bool [images], those that are.
+        groups: int [images], the same number for the images of one patient.
+    """
+
+    called: NDArray[np.bool_]
+    labels: NDArray[np.bool_]
+    groups: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class RunNumbers:
+    """The numbers of one run that claims look at.
+
+    Attributes:
+        seed: seed of the run.
+        trained: whether it ended with finite losses and did not collapse.
+        numbers: numbers by the id of a definition; what cannot be computed is missing.
+        decisions: decisions on the test images; None where they are not known.
+    """
+
+    seed: int
+    trained: bool
+    numbers: Mapping[str, float]
+    decisions: Decisions | None = None
+
+
+def curve_numbers(history: pd.DataFrame, trained: bool, constant_loss: float, study: Study) -> dict[str, float]:
+    """Compute all that is computed from a history.
+
+    Args:
+        history: one row an epoch: ``train_loss``, ``train_accuracy``, ``val_loss``, ``val_accuracy``.
+        trained: whether the run ended with finite losses and did not collapse.
+        constant_loss: loss of the best constant output on the training images, see :func:`best_constant_loss`.
+        study: study with the definitions.
+
+    Returns:
+        By the id of a definition; yes is 1 and no is 0. What so short a history does not tell is missing.
+    """
+    definitions = study.definitions
+    below = definitions["converged"].parameters["below"]
+    reached = _end(history["train_loss"], definitions["converged"].parameters["last"])
+    numbers = {
+        "slowness": float(history["train_loss"].mean()),
+        "train_level": _end(history["train_accuracy"], definitions["train_level"].parameters["last"]),
+        "val_level": _end(history["val_accuracy"], definitions["val_level"].parameters["last"]),
+        "swing_accuracy": _swing(history["val_accuracy"], definitions["swing_accuracy"].parameters["from"]),
+        "swing_loss": _swing(history["val_loss"], definitions["swing_loss"].parameters["from"]),
+        "converged": math.nan if math.isnan(constant_loss) else float(trained and reached <= below * constant_loss),
+        "overfits": _overfits(history, definitions["overfits"].parameters["falls"]),
+    }
+    return {name: value for name, value in numbers.items() if math.isfinite(value)}
+
+
+def best_constant_loss(num_positive: int, num_negative: int, pos_weight: float | None) -> float:
+    """Return the mean weighted cross entropy of the best model that gives all images the same logit.
+
+    Args:
+        num_positive: training images of the positive class.
+        num_negative: training images of the other class.
+        pos_weight: weight of the positive class in the loss, None without.
+    """
+    positive, negative = num_positive * (pos_weight or 1.0), float(num_negative)
+    share = positive / (positive + negative)
+    entropy = -sum(p * math.log(p) for p in (share, 1 - share) if p > 0)
+    return (positive + negative) / (num_positive + num_negative) * entropy
+
+
+def _end(curve: pd.Series, last: float) -> float:
+    """Return the mean over the last share of the epochs."""
+    return float(curve.tail(max(1, round(last * len(curve)))).mean())
+
+
+def _swing(curve: pd.Series, start: float) -> float:
+    """Return how far, on average, an epoch lies from the middle between its neighbours; nan for too few epochs."""
+    values = curve.to_numpy(float)[max(0, math.floor(start * len(curve)) - 1) :]
+    if len(values) < 3:
+        return math.nan
+    return float(np.abs(values[1:-1] - (values[:-2] + values[2:]) / 2).mean())
+
+
+def _overfits(history: pd.DataFrame, falls: float) -> float:
+    """Say whether training goes on falling while validation does not, fifth by fifth; nan for too few epochs."""
+    if len(history) < 5:
+        return math.nan
+    train, val = (
+        [fifth.mean() for fifth in np.array_split(history[f"{split}_loss"].to_numpy(float), 5)]
+        for split in ("train", "val")
+    )
+    return float(train[-1] <= (1 - falls) * train[-2] and val[-1] >= min(val[:-1]))

@@ -1,0 +1,84 @@
+"""Configurations: the runs that differ in their seed alone, averaged, and what tells one from the others."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from cxr_runner.artifacts.metrics import HEADLINE
+from cxr_runner.base.markdown import printable
+from cxr_runner.report.collected import CollectedRun, SizedRuns
+
+SUMMARY_COLUMNS = (
+    *("row", "configuration", "differs_in", "data", "fingerprint", "image_size", "num_seeds", "num_collapsed"),
+    *(f"{metric.key}_{statistic}" for metric in HEADLINE for statistic in ("mean", "sd")),
+    "train_seconds_mean",
+)
+_NOT_COMPARED = ("seed", "outputs", "name", "force", "progress", "device", "model.sgd_lr")
+
+
+def summarize(sized: SizedRuns) -> pd.DataFrame:
+    """Average the seeds of every configuration.
+
+    Returns:
+        One row a configuration with :data:`SUMMARY_COLUMNS`, the best mean test accuracy first. ``differs_in`` are
+        the settings that tell it from the others; ``_mean`` and ``_sd`` are the mean and the sample standard
+        deviation over the seeds, the latter missing for a single seed.
+    """
+    table = sized.table.assign(configuration=[run.configuration for run in sized.runs])
+    columns: dict[str, Any] = {"num_seeds": ("seed", "size"), "num_collapsed": ("collapsed", "sum")}
+    for metric in HEADLINE:
+        columns |= {f"{metric.key}_mean": (metric.key, "mean"), f"{metric.key}_sd": (metric.key, "std")}
+    columns |= {"train_seconds_mean": ("train_seconds", "mean"), "row": ("row", "first")}
+    summary: pd.DataFrame = table.groupby("configuration", as_index=False).agg(**columns)
+    summary = summary.assign(
+        differs_in=summary["configuration"].map(_differences(sized.runs)),
+        data=sized.about.title,
+        fingerprint=sized.fingerprint,
+        image_size=sized.image_size,
+    )
+    summary = summary.sort_values(["accuracy_mean", "configuration"], ascending=[False, True], ignore_index=True)
+    return summary[list(SUMMARY_COLUMNS)]
+
+
+def by_configuration(sized: SizedRuns) -> dict[str, list[CollectedRun]]:
+    """Return the runs of every configuration, under the name that :func:`summarize` gives it."""
+    groups: dict[str, list[CollectedRun]] = {}
+    for run in sized.runs:
+        groups.setdefault(run.configuration, []).append(run)
+    return groups
+
+
+def override(key: str, value: Any) -> str:
+    """Return a setting as one would write it for ``cxr-run``."""
+    if value is None:
+        return f"{key}=null"
+    return printable(f"{key}={str(value).lower() if isinstance(value, bool) else value}")
+
+
+def _differences(runs: Iterable[CollectedRun]) -> dict[str, str]:
+    """Say for every configuration which settings tell it from the others, as one would write them for ``cxr-run``."""
+    settings: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        device = str(run.metrics["device"]).split()[0].split(":")[0]
+        settings.setdefault(
+            run.configuration, dict(_flatten(run.config)) | {"device": device, "engine": run.metrics["engine"]}
+        )
+    keys = sorted({key for configuration in settings.values() for key in configuration})
+    differing = [key for key in keys if len({repr(configuration.get(key)) for configuration in settings.values()}) > 1]
+    return {
+        name: " ".join(override(key, configuration[key]) for key in differing if key in configuration)
+        for name, configuration in settings.items()
+    }
+
+
+def _flatten(config: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Yield the settings that can tell runs on the same data apart: ``model.name`` as ``model``, the rest dotted."""
+    for key, value in config.items():
+        dotted = f"{prefix}{key}"
+        if dotted in _NOT_COMPARED or dotted == "data":
+            continue
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{dotted}.")
+        else:
+            yield dotted.removesuffix(".name"), value

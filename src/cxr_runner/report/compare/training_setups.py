@@ -1,0 +1,87 @@
+"""How the rows of the study were trained, and which of their runs took times that can be compared."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from cxr_runner.report.collected import CollectedRun, DataSetRuns
+from cxr_runner.report.compare.configurations import override
+
+_HOW = ("engine", "device", "deterministic")  # what a row of the study does not determine, but for the data
+
+
+@dataclass(frozen=True)
+class TrainingSetup:
+    """How rows of the study are trained.
+
+    Attributes:
+        image_size: side of an image in pixels.
+        seeds: what chooses them, as one writes it for ``cxr-run -m``.
+        settings: whatever else differs from the defaults, written likewise.
+    """
+
+    image_size: int
+    seeds: tuple[str, ...]
+    settings: tuple[str, ...] = ()
+
+
+def training_setups(runs: DataSetRuns) -> dict[str, dict[TrainingSetup, int]]:
+    """Return how each row of the study was trained.
+
+    Returns:
+        By the row's id, in the order of the study, the setups with their numbers of seeds. A seed that diverged counts.
+    """
+    seeds: dict[tuple[str, int, tuple[str, ...]], set[int]] = {}
+    for sized in runs.sizes:
+        for run in (*sized.runs, *sized.diverged):
+            if run.row is not None and run.seed >= 0:
+                seeds.setdefault((run.row, sized.image_size, _settings(run)), set()).add(run.seed)
+    setups: dict[str, dict[TrainingSetup, int]] = {row.id: {} for row in runs.study.rows}
+    for (row, image_size, settings), trained in seeds.items():
+        setups[row][TrainingSetup(image_size, _seed_arguments(trained), settings)] = len(trained)
+    return {row: by_setup for row, by_setup in setups.items() if by_setup}
+
+
+def timed_runs(runs: DataSetRuns, row_ids: Iterable[str]) -> dict[str, list[CollectedRun]]:
+    """Return runs of rows of the study that trained on pixels, at the size and device that most rows have some of.
+
+    Returns:
+        By the id of every row its runs; none where there are none.
+    """
+    wanted = dict.fromkeys(row_ids)
+    alike: dict[tuple[int, str], dict[str, list[CollectedRun]]] = {}
+    for sized in runs.sizes:
+        for run in sized.runs:
+            if run.row in wanted and run.metrics["engine"] == "pixel":
+                key = (sized.image_size, run.metrics["device"])
+                alike.setdefault(key, {row_id: [] for row_id in wanted})[run.row].append(run)
+    none: dict[str, list[CollectedRun]] = {row_id: [] for row_id in wanted}
+    return max(alike.values(), key=lambda by_row: sum(map(bool, by_row.values())), default=none)
+
+
+def _settings(run: CollectedRun) -> tuple[str, ...]:
+    """Return what of a run's configuration is given otherwise than it is by default."""
+    usual = _defaults()
+    given = {key: run.config.get(key, usual[key]) for key in _HOW}
+    if str(given["device"]).startswith("cuda:"):
+        given["device"] = "cuda"  # which of several GPUs it was plays no part
+    return tuple(override(key, value) for key, value in given.items() if value != usual[key])
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    content = yaml.safe_load(files("cxr_runner.conf").joinpath("config.yaml").read_text("utf-8"))
+    return {key: content[key] for key in _HOW}
+
+
+def _seed_arguments(seeds: Iterable[int]) -> tuple[str, ...]:
+    """Choose seeds, e.g. ``seeds=3`` for 0, 1 and 2."""
+    ordered = sorted(seeds)
+    first = ordered[0]
+    if ordered != list(range(first, first + len(ordered))):
+        return (f"seed={','.join(map(str, ordered))}",)
+    return (*([f"seed={first}"] if first else []), f"seeds={len(ordered)}")

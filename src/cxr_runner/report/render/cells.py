@@ -1,0 +1,15 @@
+"""Words for the cells of tables."""
+
+import pandas as pd
+
+from cxr_runner.base.numbers import number
+
+
+def yes_no(value: object) -> str:
+    """Return yes or no, '' for what is not known."""
+    return "" if pd.isna(value) else "yes" if value else "no"  # type: ignore[call-overload]
+
+
+def p_value(value: float) -> str:
+    """Return a p value as text, '' where there is none."""
+    return "< 0.001" if value < 0.001 else number(value)

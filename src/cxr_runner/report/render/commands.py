@@ -1,0 +1,108 @@
+"""Writes commands: those that made the runs of a report, and those that make what is missing.
+
+The only module that does. Rows with the same size, seeds and settings share one command.
+"""
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from cxr_runner.report.collected import DataSetRuns
+from cxr_runner.report.compare.configurations import override
+from cxr_runner.report.compare.training_setups import TrainingSetup
+from cxr_runner.report.missing import Missing
+from cxr_runner.study import Row
+
+_SEEDS = 3  # asked for where there is no run to go by
+
+
+class Commands:
+    """The commands for the runs on one data set."""
+
+    def __init__(self, runs: DataSetRuns, setups: Mapping[str, Mapping[TrainingSetup, int]]) -> None:
+        """Keep how rows were trained.
+
+        Args:
+            runs: runs on the data set.
+            setups: how they were trained, see :func:`cxr_runner.report.compare.training_setups.training_setups`.
+        """
+        self._study, self._setups, self._data = runs.study, setups, runs.data_config
+        self._largest = runs.image_sizes[0]
+
+    def that_trained(self) -> list[str]:
+        """Return the commands that trained the rows of the study that have runs, in the order of their first rows."""
+        trained = [(self._study.row(row_id), setup) for row_id, setups in self._setups.items() for setup in setups]
+        return _write(trained, self._data)
+
+    def that_make(self, missing: Iterable[Missing]) -> str:
+        """Return what trains missing rows as others of their family were: a command a line."""
+        return "\n".join(line for one in missing for line in self._lines(one))
+
+    def that_audits(self) -> str:
+        """Return the command that audits the same images, and so makes their trivial baselines."""
+        return shlex.join(["cxr-data", "audit", *_data_overrides(self._data)])
+
+    def _lines(self, missing: Missing) -> list[str]:
+        given = {text.partition("=")[0] for text in missing.overrides}
+        wanted = []
+        for row in map(self._study.row, missing.rows):
+            setup = self._alike(row) or TrainingSetup(self._largest, (f"seeds={_SEEDS}",))
+            settings = [text for text in setup.settings if text.partition("=")[0] not in given]
+            setup = replace(setup, settings=(*settings, *missing.overrides))
+            if missing.seeds is not None:
+                setup = replace(setup, seeds=(f"seeds={missing.seeds}",))
+            wanted.append((row, setup))
+        return _write(wanted, self._data)
+
+    def _alike(self, row: Row) -> TrainingSetup | None:
+        """Return how the family was trained, under the same optimizer where it was: most seeds first, then largest.
+
+        Settings are kept between rows of one optimizer only: what suits SGD, as ``engine=gram``, need not suit Adam.
+        """
+        family = [other for other in map(self._study.row, self._setups) if other.family == row.family]
+        same = [other for other in family if other.optimizer == row.optimizer]
+        counts = [entry for other in same or family for entry in self._setups[other.id].items()]
+        if not counts:
+            return None
+        setup, _ = max(counts, key=lambda entry: (entry[1], entry[0].image_size, -len(entry[0].settings)))
+        return setup if same else replace(setup, settings=())
+
+
+def _write(wanted: Sequence[tuple[Row, TrainingSetup]], data: dict[str, Any]) -> list[str]:
+    """Return a command for every setup, in the order in which they come."""
+    by_setup: dict[TrainingSetup, list[Row]] = {}
+    for row, setup in wanted:
+        by_setup.setdefault(setup, []).append(row)
+    return [
+        shlex.join(
+            ["cxr-run", "-m", f"experiment={','.join(row.experiment for row in rows)}", *_arguments(setup, data)]
+        )
+        for setup, rows in by_setup.items()
+    ]
+
+
+def _arguments(setup: TrainingSetup, data: dict[str, Any]) -> list[str]:
+    return [*setup.seeds, *_data_overrides(data | {"image_size": setup.image_size}), *setup.settings]
+
+
+def _data_overrides(config: dict[str, Any]) -> list[str]:
+    """Return what to write after ``cxr-run`` to get these images: only what differs from the defaults."""
+    name = config.get("name")
+    defaults = files("cxr_runner.conf").joinpath("data").joinpath(f"{name}.yaml") if isinstance(name, str) else None
+    if defaults is None or "/" in str(name) or not defaults.is_file():
+        return []
+    usual = yaml.safe_load(defaults.read_text("utf-8"))
+    return [f"data={name}", *_differing(config, usual, "data.")]
+
+
+def _differing(config: dict[str, Any], usual: dict[str, Any], prefix: str) -> Iterable[str]:
+    for key, value in config.items():
+        default = usual.get(key)
+        if isinstance(value, dict) and isinstance(default, dict):
+            yield from _differing(value, default, f"{prefix}{key}.")
+        elif value != default:
+            yield override(f"{prefix}{key}", value)

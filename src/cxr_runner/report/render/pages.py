@@ -1,0 +1,66 @@
+"""Renders a report: everything that was compared becomes pages, tables and figures in one folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cxr_runner.base.files import write_text
+from cxr_runner.base.progress import Reporter
+from cxr_runner.base.tables import ENDINGS, Table, write_table
+from cxr_runner.report.collected import Collected
+from cxr_runner.report.compare.comparison import DataSetComparison
+from cxr_runner.report.manifest import replace_files
+from cxr_runner.report.render.claims_page import claims_page
+from cxr_runner.report.render.drawing import draw_pictures, drawn_files
+from cxr_runner.report.render.errata_section import errata_section
+from cxr_runner.report.render.html_page import Page, html_page
+from cxr_runner.report.render.markdown_page import markdown_page
+from cxr_runner.report.render.report_tables import (
+    all_runs,
+    collapsed_table,
+    configurations,
+    left_out_table,
+    study_table,
+)
+from cxr_runner.report.render.sections import make_section
+from cxr_runner.report.render.terminal import count
+
+_PAGES = ("index.html", "report.md", "claims.md")
+
+
+def render(collected: Collected, compared: Sequence[DataSetComparison], out: Path, reporter: Reporter) -> None:
+    """Write ``index.html``, ``report.md``, ``claims.md``, ``tables/`` and ``figures/``.
+
+    Args:
+        collected: what the report is made from.
+        compared: what it comes to, for every data set.
+        out: folder to write to; made where it does not exist.
+        reporter: shown the progress.
+    """
+    study = collected.study
+    sections = [make_section(one, f"_{number}" if len(compared) > 1 else "") for number, one in enumerate(compared, 1)]
+    errata = errata_section(study)
+    pictures = [*(picture for section in sections for picture in section.pictures), errata.picture]
+    study_tables = [study_table(number, study) for number in study.tables]
+    lists = [
+        configurations(collected),
+        all_runs(collected),
+        collapsed_table(collected),
+        left_out_table(collected.left_out),
+    ]
+    of_sections = [table for section in sections for table in section.all_tables]
+    tables = [*study_tables, *lists, *of_sections, *errata.tables]
+    table_files = [f"tables/{table.name}.{ending}" for table in tables for ending in ENDINGS]
+    replace_files(out, [*_PAGES, *drawn_files(pictures), *table_files])
+    sources = draw_pictures(pictures, out / "figures", reporter)
+    _write_tables(tables, out / "tables", reporter)
+    page = Page(count(collected), sections, study_tables, {table.name: table for table in lists}, errata, sources)
+    write_text(out / "report.md", markdown_page(page))
+    write_text(out / "claims.md", claims_page(sections, study))
+    write_text(out / "index.html", html_page(page))
+
+
+def _write_tables(tables: Sequence[Table], folder: Path, reporter: Reporter) -> None:
+    with reporter.steps("writing tables", len(tables)) as advance:
+        for table in tables:
+            write_table(table, folder)
+            advance()

@@ -1,0 +1,76 @@
+"""Where the images and runs of a data set come from: data, engine, machine, versions, commands."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from cxr_runner.base.markdown import printable
+from cxr_runner.base.numbers import plural
+from cxr_runner.report.collected import DataSetRuns
+from cxr_runner.report.compare.class_counts import class_counts
+from cxr_runner.report.render.commands import Commands
+
+_VERSIONS = ("python", "cxr-runner", "torch", "torchvision", "numpy")
+_NOT_RECORDED = "not recorded"
+
+
+def gather_facts(runs: DataSetRuns, commands: Commands) -> dict[str, str]:
+    """Return terms and what is to be said of each for a data set: one line each, but a command a line."""
+    data, metrics = runs.facts, [run.metrics for run in runs.runs.values()]
+    tables = pd.concat([sized.table for sized in runs.sizes])
+    counts = class_counts(data)
+    said = {
+        "Images": runs.heading,
+        "Citation": runs.about.citation or "not given",
+        "Licence": runs.about.licence or "not given",
+        "Counts": "; ".join(
+            f"{split} " + ", ".join(f"{n:,} {name}" for name, n in classes.items()) for split, classes in counts.items()
+        ),
+        "Duplicates dropped": _length(data.get("duplicates_dropped")),
+        "Unreadable, skipped": _length(data.get("unreadable_skipped")),
+        "Fingerprint": ", ".join(f"{sized.fingerprint} ({sized.image_size} px)" for sized in runs.sizes),
+        "Engine and device": _distinct(f"{e} on {d}" for e, d in zip(tables["engine"], tables["device"], strict=True)),
+        "Machine": _machines(of_run.get("machine") for of_run in metrics),
+        "Versions": _distinct(_versions(of_run.get("versions")) for of_run in metrics),
+        "Commit": _distinct(str(of_run.get("git_commit") or "") for of_run in metrics),
+    }
+    facts = {term: printable(text) for term, text in said.items() if text}
+    trained = commands.that_trained()
+    return facts | ({"Command": "\n".join(trained)} if trained else {})
+
+
+def _length(listed: object) -> str:
+    return str(len(listed)) if isinstance(listed, Sequence) and not isinstance(listed, str) else ""
+
+
+def _machines(machines: Iterable[object]) -> str:
+    """Name the machines that runs were trained on, with the number of runs where there are several."""
+    counts = Counter(_machine(machine) or _NOT_RECORDED for machine in machines)
+    ordered = sorted(counts, key=lambda said: (said == _NOT_RECORDED, -counts[said], said))
+    return "; ".join(f"{said} ({plural(counts[said], 'run')})" if len(counts) > 1 else said for said in ordered)
+
+
+def _machine(machine: object) -> str:
+    """Return a machine in words, without what is not as :func:`cxr_runner.base.machine.describe_machine` writes it."""
+    if not isinstance(machine, Mapping):
+        return ""
+    cores, memory = _count(machine.get("cores")), _count(machine.get("memory"))
+    cpu, system = (printable(text) if isinstance(text := machine.get(key), str) else "" for key in ("cpu", "system"))
+    said = [cpu, plural(cores, "core") if cores else "", f"{memory / 2**30:.1f} GiB" if memory else "", system]
+    return ", ".join(filter(None, said))
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**63 else 0
+
+
+def _versions(versions: object) -> str:
+    if not isinstance(versions, Mapping):
+        return ""
+    return ", ".join(f"{name} {versions[name]}" for name in _VERSIONS if name in versions)
+
+
+def _distinct(texts: Any) -> str:
+    return "; ".join(dict.fromkeys(text for text in sorted(texts) if text))

@@ -1,1 +1,0 @@
-"""What is read from the outputs tree: runs, grouped by data set and configuration."""

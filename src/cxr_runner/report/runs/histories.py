@@ -1,1 +1,0 @@
-"""Histories of runs, those that can be drawn."""

@@ -1,1 +1,0 @@
-"""How sure figures are: intervals over seeds, test images and patients, and models compared by pairs."""
