@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cxr_runner.artifacts.rundir import find_runs
-from cxr_runner.base.numbers import clock
+from cxr_runner.base.numbers import format_duration
 from cxr_runner.study import load_study
 from cxr_runner.study.grid import Pace, RowGroup, finished, forecast, plan, samples, shape
 from run_trees import write_run
@@ -76,6 +76,6 @@ def test_finished_runs_are_found_by_configuration_data_and_size(tmp_path: Path) 
 
 
 def test_durations_are_written_as_people_say_them() -> None:
-    assert [clock(seconds) for seconds in (0.2, 89, 120, 5000, 5400, 36000)] == (
+    assert [format_duration(seconds) for seconds in (0.2, 89, 120, 5000, 5400, 36000)] == (
         ["0.2 s", "89 s", "2 min", "83 min", "1.5 h", "10.0 h"]
     )

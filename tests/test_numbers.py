@@ -2,7 +2,7 @@
 
 import pytest
 
-from cxr_runner.base.numbers import between, number, signed
+from cxr_runner.base.numbers import format_difference, format_interval, format_number
 
 NAN = float("nan")
 
@@ -21,16 +21,16 @@ NAN = float("nan")
     ],
 )
 def test_a_number_has_a_true_minus_sign_and_zero_has_no_sign(value: float, form: str, shown: str) -> None:
-    assert number(value, form) == shown
+    assert format_number(value, form) == shown
 
 
 def test_a_difference_and_its_ends_are_numbers_alike() -> None:
-    assert signed(-0.0001, -0.0204, 0.02) == "0.000 (−0.020 to +0.020)"
-    assert signed(-0.1, NAN, NAN) == "−0.100"
-    assert signed(NAN, NAN, NAN) == ""
+    assert format_difference(-0.0001, -0.0204, 0.02) == "0.000 (−0.020 to +0.020)"
+    assert format_difference(-0.1, NAN, NAN) == "−0.100"
+    assert format_difference(NAN, NAN, NAN) == ""
 
 
 def test_intervals_of_shares_end_at_0_and_1() -> None:
-    assert between(0.962, 1.002) == "0.962 to 1.000"
-    assert between(-0.03, 0.4) == "0.000 to 0.400"
-    assert between(NAN, NAN) == ""
+    assert format_interval(0.962, 1.002) == "0.962 to 1.000"
+    assert format_interval(-0.03, 0.4) == "0.000 to 0.400"
+    assert format_interval(NAN, NAN) == ""

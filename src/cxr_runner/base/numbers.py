@@ -4,7 +4,7 @@ import math
 from numbers import Real
 
 
-def number(value: float, form: str = ".3f") -> str:
+def format_number(value: float, form: str = ".3f") -> str:
     """Return a number with a true minus sign; a number that rounds to zero has no sign.
 
     Args:
@@ -17,25 +17,25 @@ def number(value: float, form: str = ".3f") -> str:
     return text.lstrip("+-") if is_zero else text.replace("-", "−", int(text.startswith("-")))
 
 
-def mean_sd(mean: float, sd: float) -> str:
+def format_mean_sd(mean: float, sd: float) -> str:
     """Return a mean with its standard deviation, as far as they are known."""
     if _is_missing(mean):
         return ""
     return f"{mean:.3f}" if _is_missing(sd) else f"{mean:.3f} ± {sd:.3f}"
 
 
-def between(low: float, high: float) -> str:
+def format_interval(low: float, high: float) -> str:
     """Return both ends of an interval of a share, cut off at 0 and 1."""
     return "" if _is_missing(low) else f"{max(0.0, low):.3f} to {min(1.0, high):.3f}"
 
 
-def signed(difference: float, low: float, high: float) -> str:
+def format_difference(difference: float, low: float, high: float) -> str:
     """Return a difference with its sign and with both ends of its interval, as far as they are known."""
-    ends = "" if _is_missing(low) else f" ({number(low, '+.3f')} to {number(high, '+.3f')})"
-    return "" if _is_missing(difference) else number(difference, "+.3f") + ends
+    ends = "" if _is_missing(low) else f" ({format_number(low, '+.3f')} to {format_number(high, '+.3f')})"
+    return "" if _is_missing(difference) else format_number(difference, "+.3f") + ends
 
 
-def clock(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return a duration in seconds, minutes or hours, whichever suits its length."""
     if seconds < 90:
         return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"

@@ -16,7 +16,7 @@ import yaml
 from cxr_runner.artifacts.rundir import Run, find_runs
 from cxr_runner.base.errors import RunFailedError, UserError, user_path
 from cxr_runner.base.files import read_json
-from cxr_runner.base.numbers import clock
+from cxr_runner.base.numbers import format_duration
 from cxr_runner.study import Study, load_study
 from cxr_runner.study.grid import (
     Pace,
@@ -110,7 +110,7 @@ def _train(
     if sweep.wanted() <= done:
         return True
     left = sum(forecast(part, done, paces) for part in parts)
-    progress = f"{_num(parts, done)} of {_num(parts)} runs done, about {clock(left)} left"
+    progress = f"{_num(parts, done)} of {_num(parts)} runs done, about {format_duration(left)} left"
     print(f"\nstudy: {progress}; now {sweep.title}", flush=True)
     return _call([*_RUN, "-m", *order.arguments(), *sweep.overrides()]) == 0
 
@@ -192,9 +192,11 @@ def _print_forecast(parts: Sequence[RowGroup], done: set[Wanted], paces: dict[Sh
         total += seconds
         counted = f"{_num([part], done)} of {_num([part])}"
         pixels = f"{part.image_size}x{part.image_size}"
-        print(f"{part.title:24}{len(part.rows):>6}{part.seeds:>7}{pixels:>10}{counted:>12}{clock(seconds):>11}")
+        print(
+            f"{part.title:24}{len(part.rows):>6}{part.seeds:>7}{pixels:>10}{counted:>12}{format_duration(seconds):>11}"
+        )
     ends = time.strftime("%H:%M", time.localtime(time.time() + total))
-    print(f"{'together':24}{'':35}{clock(total):>11}   at this pace until {ends}", flush=True)
+    print(f"{'together':24}{'':35}{format_duration(total):>11}   at this pace until {ends}", flush=True)
 
 
 def _call(command: Sequence[str]) -> int:

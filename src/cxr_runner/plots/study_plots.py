@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 
 from cxr_runner.artifacts.samples import Sample
 from cxr_runner.base.markdown import printable
-from cxr_runner.base.numbers import clock
+from cxr_runner.base.numbers import format_duration
 from cxr_runner.plots.style import write_title
 from cxr_runner.study.published import FAMILIES, ComparedMetric, Family, Row, Study
 
@@ -140,7 +140,7 @@ def plot_durations(
     for position, row in enumerate(drawn):
         seconds = tables[row.id]["train_seconds"]
         bars = axes.barh(position, seconds.mean(), 0.6, color=FAMILY_COLORS[row.family])
-        axes.bar_label(bars, [clock(seconds.mean())], padding=4, fontsize=9)
+        axes.bar_label(bars, [format_duration(seconds.mean())], padding=4, fontsize=9)
     engines = {row.id: "/".join(sorted(set(tables[row.id]["engine"]))) for row in drawn}
     labels = [f"{row.id}: {FAMILIES[row.family]}{sizes[row.id]}, {engines[row.id]}" for row in drawn]
     axes.set_yticks(range(len(drawn)), labels)

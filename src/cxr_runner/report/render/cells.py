@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from cxr_runner.base.numbers import number
+from cxr_runner.base.numbers import format_number
 
 
 def yes_no(value: object) -> str:
@@ -12,4 +12,4 @@ def yes_no(value: object) -> str:
 
 def p_value(value: float) -> str:
     """Return a p value as text, '' where there is none."""
-    return "< 0.001" if value < 0.001 else number(value)
+    return "< 0.001" if value < 0.001 else format_number(value)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from cxr_runner.base.numbers import number, plural
+from cxr_runner.base.numbers import format_number, plural
 from cxr_runner.base.tables import Table
 from cxr_runner.report.compare.claims.claim_tests import ClaimTest, Observed, RowSetting, region, settings_of
 from cxr_runner.report.compare.claims.verdicts import WORDS, Verdict
@@ -207,7 +207,7 @@ def _claimed(test: ClaimTest, study: Study) -> str:
 
 
 def _signed(test: ClaimTest, value: float) -> str:
-    return number(value, ".3g" if test.condition.expect == "above" else "+.3g")
+    return format_number(value, ".3g" if test.condition.expect == "above" else "+.3g")
 
 
 def _outcome(test: ClaimTest, study: Study) -> str:
@@ -251,7 +251,11 @@ def _tests_table(verdicts: Sequence[Verdict], study: Study) -> Table:
             entries.append({**entry, "claimed": claimed, **numbers, **others})
             cells = [verdict.claim.id, _named(test, study), test.label, claimed]
             cells.append("no runs" if test.missing and not test.num_runs else _outcome(test, study))
-            cells += [number(test.estimate, ".3g"), number(test.low, ".3g"), number(test.high, ".3g")]
+            cells += [
+                format_number(test.estimate, ".3g"),
+                format_number(test.low, ".3g"),
+                format_number(test.high, ".3g"),
+            ]
             shown.append([*cells, str(test.num_runs), str(test.num_lost), f"{test.p_for:.2g}", f"{test.p_against:.2g}"])
     columns = ["claim", "statistic", "models", "claimed", "seen", "estimate", "low", "high", "runs"]
     columns += ["collapsed or diverged", "p for", "p against"]

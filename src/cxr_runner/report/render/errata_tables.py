@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from cxr_runner.base.numbers import number
+from cxr_runner.base.numbers import format_number
 from cxr_runner.base.tables import Table
 from cxr_runner.report.render.cells import yes_no
 from cxr_runner.study import FAMILIES, Row, Study
@@ -28,9 +28,9 @@ def recovered_ranks(recovered: pd.DataFrame) -> Table:
         {
             "model": [_model(entry) for entry in entries],
             "batch": [str(entry["batch_size"]) for entry in entries],
-            "published, %": [number(entry["published"], ".1f") for entry in entries],
+            "published, %": [format_number(entry["published"], ".1f") for entry in entries],
             "rank, published": [str(entry["published_rank"]) for entry in entries],
-            "recovered, %": [number(entry["pooled"], ".1f") for entry in entries],
+            "recovered, %": [format_number(entry["pooled"], ".1f") for entry in entries],
             "Wilson, %": [_span(entry["wilson_low"], entry["wilson_high"], ".1f") for entry in entries],
             "rank, recovered": [str(entry["recovered_rank"]) for entry in entries],
             f"correct of {num_images}": [str(entry["correct"]) for entry in entries],
@@ -53,7 +53,7 @@ def possible_accuracies(study: Study) -> Table:
     shown = pd.DataFrame(
         {
             "model": [_model(entry) for entry in entries],
-            "published, %": [number(entry["accuracy"], ".1f") for entry in entries],
+            "published, %": [format_number(entry["accuracy"], ".1f") for entry in entries],
             f"nearest share of {num_images}": [
                 f"{entry['nearest_count']} ({entry['nearest_percent']:.1f} %)" for entry in entries
             ],
@@ -62,7 +62,7 @@ def possible_accuracies(study: Study) -> Table:
                 _span(entry["lowest"], entry["highest"], ".1f") for entry in entries
             ],
             "lies there": [yes_no(entry["allowed"]) for entry in entries],
-            "published F1": [number(entry["f1"], ".2f") for entry in entries],
+            "published F1": [format_number(entry["f1"], ".2f") for entry in entries],
             "F1 possible beside them": [_span(entry["f1_lowest"], entry["f1_highest"], ".3f") for entry in entries],
             "F1 lies there": [yes_no(entry["f1_allowed"]) for entry in entries],
         }
@@ -139,7 +139,7 @@ def _model(entry: Mapping[Any, Any]) -> str:
 
 
 def _span(low: float, high: float, form: str) -> str:
-    return f"{number(low, form)} to {number(high, form)}"
+    return f"{format_number(low, form)} to {format_number(high, form)}"
 
 
 def _dashed(counts: str) -> str:
@@ -147,7 +147,7 @@ def _dashed(counts: str) -> str:
 
 
 def _with_unit(value: float, digits: int, unit: str) -> str:
-    return number(value, f",.{digits}f") + f" {unit}" * bool(unit)
+    return format_number(value, f",.{digits}f") + f" {unit}" * bool(unit)
 
 
 def _in_words(values: Mapping[str, Any], row: Row) -> str:

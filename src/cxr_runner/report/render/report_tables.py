@@ -7,7 +7,7 @@ import pandas as pd
 
 from cxr_runner.artifacts.metrics import HEADLINE, metric
 from cxr_runner.base.markdown import printable
-from cxr_runner.base.numbers import between, mean_sd, number
+from cxr_runner.base.numbers import format_interval, format_mean_sd, format_number
 from cxr_runner.base.tables import Table
 from cxr_runner.report.collected import Collected, DataSetRuns, SizedRuns
 from cxr_runner.report.compare.configurations import SUMMARY_COLUMNS, summarize
@@ -64,7 +64,7 @@ def study_table(number_of_table: int, study: Study) -> Table:
             "experiment": [row.experiment for row in rows],
             "what it is": [row.title for row in rows],
             "optimizer": [f"{row.optimizer}, lr {row.lr:g}" for row in rows],
-            "class weight": [number(row.pos_weight or float("nan"), "g") or "none" for row in rows],
+            "class weight": [format_number(row.pos_weight or float("nan"), "g") or "none" for row in rows],
             "batch": [str(row.batch_size) for row in rows],
             "epochs": [str(row.epochs) for row in rows],
         }
@@ -81,15 +81,17 @@ def published_table(table: pd.DataFrame, figure: StudyFigure, runs: DataSetRuns)
             "model": [f"{entry['row']}: {entry['model']}" for entry in entries],
             "metric": [metrics[entry["metric"]].words for entry in entries],
             "ours, not collapsed": [
-                mean_sd(entry["mean"], entry["sd"]) or _missing(entry["num_seeds"]) for entry in entries
+                format_mean_sd(entry["mean"], entry["sd"]) or _missing(entry["num_seeds"]) for entry in entries
             ],
-            "ours, all": [mean_sd(entry["all_mean"], entry["all_sd"]) for entry in entries],
-            "published": [number(entry["published"], f".{metrics[entry['metric']].digits}f") for entry in entries],
-            "difference": [number(entry["difference"], "+.3f") for entry in entries],
+            "ours, all": [format_mean_sd(entry["all_mean"], entry["all_sd"]) for entry in entries],
+            "published": [
+                format_number(entry["published"], f".{metrics[entry['metric']].digits}f") for entry in entries
+            ],
+            "difference": [format_number(entry["difference"], "+.3f") for entry in entries],
             "inside": [yes_no(entry["inside"]) for entry in entries],
-            "mean, 95 %": [between(entry["low"], entry["high"]) for entry in entries],
-            "one more run, 95 %": [between(entry["next_low"], entry["next_high"]) for entry in entries],
-            "Wilson": [between(entry["wilson_low"], entry["wilson_high"]) for entry in entries],
+            "mean, 95 %": [format_interval(entry["low"], entry["high"]) for entry in entries],
+            "one more run, 95 %": [format_interval(entry["next_low"], entry["next_high"]) for entry in entries],
+            "Wilson": [format_interval(entry["wilson_low"], entry["wilson_high"]) for entry in entries],
             "seeds": [text(entry["num_seeds"]) for entry in entries],
             "collapsed": [text(entry["num_collapsed"]) for entry in entries],
         }
@@ -108,8 +110,8 @@ def configurations(collected: Collected) -> Table:
         row = {"configuration": entry["configuration"], "differs in": entry["differs_in"]}
         row |= {"model": text(entry["row"]), "data": entry["data"], "px": str(entry["image_size"])}
         row["seeds"] = str(entry["num_seeds"])
-        row |= {one.words: mean_sd(entry[f"{one.key}_mean"], entry[f"{one.key}_sd"]) for one in HEADLINE}
-        row |= {"collapsed": str(entry["num_collapsed"]), "train s": number(entry["train_seconds_mean"], ",.1f")}
+        row |= {one.words: format_mean_sd(entry[f"{one.key}_mean"], entry[f"{one.key}_sd"]) for one in HEADLINE}
+        row |= {"collapsed": str(entry["num_collapsed"]), "train s": format_number(entry["train_seconds_mean"], ",.1f")}
         rows.append(row)
     columns = ["configuration", "differs in", "model", "data", "px", "seeds"]
     columns += [*(one.words for one in HEADLINE), "collapsed", "train s"]
@@ -154,7 +156,7 @@ def cell(value: object, form: str = ".3f") -> str:
     """Return a value as a table shows it."""
     if isinstance(value, bool):
         return yes_no(value)
-    return number(value, form) if isinstance(value, float) else text(value)
+    return format_number(value, form) if isinstance(value, float) else text(value)
 
 
 def collapsed_table(collected: Collected) -> Table:

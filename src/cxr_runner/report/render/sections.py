@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from cxr_runner.base.numbers import mean_sd, number, plural
+from cxr_runner.base.numbers import format_mean_sd, format_number, plural
 from cxr_runner.base.tables import Table
 from cxr_runner.report.collected import DataSetRuns
 from cxr_runner.report.compare.comparison import DataSetComparison
@@ -222,7 +222,7 @@ def _metrics_view(figure: StudyFigure, table: pd.DataFrame, runs: DataSetRuns, b
         rows.append(ModelRow(f"{row_id}: {first['model']}{size}", seeds, cells))
     metrics = runs.study.metrics
     trivial = [
-        ModelRow(name, "", [Cell(number(values.get(one.key, math.nan)), "", "", "", None) for one in metrics])
+        ModelRow(name, "", [Cell(format_number(values.get(one.key, math.nan)), "", "", "", None) for one in metrics])
         for name, values in baselines.scores.items()
     ]
     missing = (Missing(tuple(lacking)),) if lacking else ()
@@ -232,6 +232,8 @@ def _metrics_view(figure: StudyFigure, table: pd.DataFrame, runs: DataSetRuns, b
 
 def _cell(entry: Mapping[Any, Any]) -> Cell:
     inside = None if pd.isna(entry["inside"]) else bool(entry["inside"])
-    ours = mean_sd(entry["mean"], entry["sd"]) or "all collapsed" * (entry["num_seeds"] > 0)
-    of_all = number(entry["all_mean"]) if entry["num_collapsed"] else ""
-    return Cell(ours, of_all, number(entry["published"], "g"), number(entry["difference"], "+.3f"), inside)
+    ours = format_mean_sd(entry["mean"], entry["sd"]) or "all collapsed" * (entry["num_seeds"] > 0)
+    of_all = format_number(entry["all_mean"]) if entry["num_collapsed"] else ""
+    return Cell(
+        ours, of_all, format_number(entry["published"], "g"), format_number(entry["difference"], "+.3f"), inside
+    )

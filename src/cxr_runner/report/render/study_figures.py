@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from cxr_runner.base.numbers import clock, plural
+from cxr_runner.base.numbers import format_duration, plural
 from cxr_runner.report.collected import DataSetRuns, Histories
 from cxr_runner.report.compare.class_counts import class_counts
 from cxr_runner.report.compare.configurations import by_configuration
@@ -177,7 +177,9 @@ def _durations(figure: StudyFigure, runs: DataSetRuns) -> Picture:
         return plot_durations(rows, tables, _titled(figure, runs), sizes)
 
     text = f"Time in the training loop of one run. The study: {figure.shows}"
-    alt = "; ".join(f"model {row_id}: {clock(table['train_seconds'].mean())}" for row_id, table in tables.items())
+    alt = "; ".join(
+        f"model {row_id}: {format_duration(table['train_seconds'].mean())}" for row_id, table in tables.items()
+    )
     devices = sorted({f"{e} on {d}" for t in tables.values() for e, d in zip(t["engine"], t["device"], strict=True)})
     notes = [f"Engine and device: {', '.join(devices)}."] if devices else []
     untimed = tuple(row_id for row_id in tables if row_id not in comparable)

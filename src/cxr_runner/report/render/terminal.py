@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cxr_runner.artifacts.metrics import metric
-from cxr_runner.base.numbers import mean_sd, plural
+from cxr_runner.base.numbers import format_mean_sd, plural
 from cxr_runner.report.collected import Collected
 from cxr_runner.report.compare.configurations import summarize
 
@@ -59,8 +59,8 @@ def _table(summary: pd.DataFrame) -> Table:
         table.add_column(title, justify="right", no_wrap=True)
     for row in summary.to_dict("records"):
         name = "\n".join(filter(None, (row["configuration"], row["differs_in"])))
-        accuracy = mean_sd(row["accuracy_mean"], row["accuracy_sd"])
-        others = [mean_sd(row[f"{key}_mean"], math.nan) for key in _SHOWN[1:]]
+        accuracy = format_mean_sd(row["accuracy_mean"], row["accuracy_sd"])
+        others = [format_mean_sd(row[f"{key}_mean"], math.nan) for key in _SHOWN[1:]]
         cells = [name, str(row["num_seeds"]), accuracy, *others, str(row["num_collapsed"] or "")]
         table.add_row(*map(Text, cells))
     return table

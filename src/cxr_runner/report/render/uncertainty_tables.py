@@ -4,7 +4,7 @@ import pandas as pd
 
 from cxr_runner import stats
 from cxr_runner.artifacts.metrics import metric
-from cxr_runner.base.numbers import between, mean_sd, number, plural, signed
+from cxr_runner.base.numbers import format_difference, format_interval, format_mean_sd, format_number, plural
 from cxr_runner.base.tables import Table
 from cxr_runner.report.compare.uncertainty.row_intervals import PAIR_TESTS
 from cxr_runner.report.compare.uncertainty.weighting import SPECIFICITIES
@@ -32,11 +32,11 @@ def show_intervals(data: pd.DataFrame, study: Study, unit: str) -> Table:
             "model": [f"{entry['row']}: {_name(study.row(entry['row']))}" for entry in entries],
             "metric": [metric(entry["metric"]).words for entry in entries],
             "not collapsed": [f"{entry['num_alive']} of {entry['num_runs']}" for entry in entries],
-            "mean, not collapsed": [mean_sd(entry["mean"], entry["sd"]) for entry in entries],
-            "mean, all": [number(entry["all_mean"]) for entry in entries],
-            "seeds": [between(entry["seeds_low"], entry["seeds_high"]) for entry in entries],
-            "test images": [between(entry["images_low"], entry["images_high"]) for entry in entries],
-            "both": [between(entry["both_low"], entry["both_high"]) for entry in entries],
+            "mean, not collapsed": [format_mean_sd(entry["mean"], entry["sd"]) for entry in entries],
+            "mean, all": [format_number(entry["all_mean"]) for entry in entries],
+            "seeds": [format_interval(entry["seeds_low"], entry["seeds_high"]) for entry in entries],
+            "test images": [format_interval(entry["images_low"], entry["images_high"]) for entry in entries],
+            "both": [format_interval(entry["both_low"], entry["both_high"]) for entry in entries],
         }
     )
     caption = (
@@ -56,11 +56,11 @@ def show_pairs(data: pd.DataFrame, number_of_figure: int, study: Study, unit: st
         {
             "models": [f"{entry['first']} − {entry['second']}" for entry in entries],
             "what they are": [f"{_name(first)} against {_name(second)}" for first, second in pairs],
-            "accuracy": [signed(*(entry[f"accuracy_{end}"] for end in _ENDS)) for entry in entries],
+            "accuracy": [format_difference(*(entry[f"accuracy_{end}"] for end in _ENDS)) for entry in entries],
             "p": [p_value(entry["accuracy_holm"]) for entry in entries],
             "only one right": [f"{entry['only_first']} : {entry['only_second']}" for entry in entries],
             "p, McNemar": [p_value(entry["mcnemar_holm"]) for entry in entries],
-            "AUROC": [signed(*(entry[f"auroc_{end}"] for end in _ENDS)) for entry in entries],
+            "AUROC": [format_difference(*(entry[f"auroc_{end}"] for end in _ENDS)) for entry in entries],
             "p, DeLong": [p_value(entry["auroc_holm"]) for entry in entries],
         }
     )
@@ -105,7 +105,7 @@ def show_weights(data: pd.DataFrame, unit: str) -> Table:
             },
             **{
                 f"{metric(key).words}, difference": [
-                    signed(*(entry[f"{key}_{end}"] for end in _ENDS)) for entry in entries
+                    format_difference(*(entry[f"{key}_{end}"] for end in _ENDS)) for entry in entries
                 ]
                 for key in ("accuracy", "f1")
             },
@@ -141,11 +141,11 @@ def show_quality(data: pd.DataFrame) -> Table:
     shown = pd.DataFrame({"model": [f"{entry['row']}: {entry['model']}" for entry in entries]})
     for name in _QUALITY:
         words = metric(name.removesuffix("_undone")).words + ", undone" * name.endswith("_undone")
-        shown[words] = [number(entry[name]) for entry in entries]
+        shown[words] = [format_number(entry[name]) for entry in entries]
     for target in SPECIFICITIES:
         name = f"at_{target * 100:.0f}"
         cells = [
-            f"{mean_sd(entry[f'sensitivity_{name}'], entry[f'sensitivity_{name}_sd'])} "
+            f"{format_mean_sd(entry[f'sensitivity_{name}'], entry[f'sensitivity_{name}_sd'])} "
             f"({entry[f'specificity_{name}']:.3f})"
             for entry in entries
         ]
