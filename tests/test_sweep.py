@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from cxr_runner import cli
 from cxr_runner.base.errors import RunFailedError, UserError
 from cxr_runner.commands import study as sweep
 from cxr_runner.commands.study import Order, run_study
+from cxr_runner.config.compose import compose
+from cxr_runner.config.schema import RunConfig
 from cxr_runner.study import load_study
 from cxr_runner.study.grid import RowGroup
 from run_trees import run_metrics, write_run
@@ -24,31 +27,35 @@ PARTS = [
     RowGroup("linear families, SGD", (STUDY.row("0"), STUDY.row("3")), 2, 16, True),
     RowGroup("CNN", (STUDY.row("10"), STUDY.row("11")), 1, 16, False),
 ]
-DATA = {"name": "phantom", "num_images": 40, "image_size": 640}
+DATA = asdict(compose(["data.num_images=40", "data.image_size=16"])[0].data)
 PHANTOM = {"title": "synthetic phantom data", "synthetic": True, "fingerprint": "f" * 16, "num_images": 40}
 
 
 class Commands:
-    """Stands for ``cxr-run`` and ``cxr-report``: writes the runs that it is told to train."""
+    """Stands for training and reporting: writes the runs that it is told to train."""
 
     def __init__(self) -> None:
-        self.calls: list[list[str]] = []
+        self.sweeps: list[list[str]] = []  # names of the rows, without those of the forecast
+        self.reports: list[Path] = []
         self.failing: set[str] = set()
         self.mistaken = False
 
-    def __call__(self, command: list[str]) -> int:
-        self.calls.append(command[3:])
+    def run_sweep(self, configs: list[RunConfig], on_failure: Callable[[Exception], None]) -> None:
         if self.mistaken:
-            raise UserError("nothing more is done, for the reason above")
-        if "run()" not in command[2]:
-            return 0
-        given = dict(argument.split("=", 1) for argument in command[4:])
-        names = given["experiment"].split(",")
-        failing = self.failing if "epochs" not in given else set()  # a forecast never sees it
-        for row in (row for row in STUDY.rows if row.experiment in set(names) - failing):
-            for seed in range(int(given["seeds"])):
-                self.write(Path(given["outputs"]), row.id, seed, int(given["data.image_size"]))
-        return 1 if failing & set(names) else 0
+            on_failure(UserError("device=cuda: not here"))
+            return
+        forecast = "cxr-forecast-" in configs[0].outputs
+        if not forecast:
+            self.sweeps.append(list(dict.fromkeys(str(config.name) for config in configs)))
+        for config in configs:
+            if config.name in self.failing and not forecast:
+                on_failure(RunFailedError(f"{config.name} failed"))
+                continue
+            (row,) = (row for row in STUDY.rows if row.experiment == config.name)
+            self.write(Path(config.outputs), row.id, config.seed, config.data.image_size)
+
+    def report(self, root: Path, out: Path | None) -> None:
+        self.reports.append(root)
 
     def write(self, outputs: Path, row_id: str, seed: int, image_size: int) -> None:
         row = STUDY.row(row_id)
@@ -60,17 +67,12 @@ class Commands:
             outputs, row.experiment, "0" * 10, seed, config=config, data=PHANTOM, status=status, metrics=run_metrics()
         )
 
-    @property
-    def trained(self) -> list[str]:
-        """The experiments of the sweeps, without those of the forecast."""
-        return [arguments[-3] for arguments in self.calls if arguments and arguments[-1] == "data.image_size=16"]
-
 
 @pytest.fixture
 def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
     fake = Commands()
-    monkeypatch.setattr(sweep, "_call", fake)
-    monkeypatch.setattr(sweep, "_read_data_config", lambda order: DATA)
+    monkeypatch.setattr(sweep, "run_sweep", fake.run_sweep)
+    monkeypatch.setattr(sweep, "write", fake.report)
     monkeypatch.setattr(sweep, "plan", lambda *_: PARTS)
     return fake
 
@@ -83,12 +85,8 @@ def test_all_rows_are_trained_then_the_report_is_written(
     commands: Commands, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_study(order(tmp_path))
-    assert commands.trained == [
-        "experiment=table1_00,table1_03",
-        "experiment=table1_10",
-        "experiment=table1_11",
-    ]
-    assert commands.calls[-1] == [str(tmp_path)]
+    assert commands.sweeps == [["table1_00", "table1_03"], ["table1_10"], ["table1_11"]]
+    assert commands.reports == [tmp_path]
     said = capsys.readouterr().out
     assert "study: 6 runs, 0 of them done" in said
     assert "study: 4 of 6 runs done, about" in said
@@ -99,7 +97,7 @@ def test_the_forecast_is_epochs_times_the_measured_pace(
     commands: Commands, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_study(order(tmp_path), only_forecast=True)
-    assert commands.trained == []
+    assert commands.sweeps == commands.reports == []
     assert list(tmp_path.iterdir()) == []
     lines = {line[:24].strip(): line[24:].split() for line in capsys.readouterr().out.splitlines()}
     # Of every trial: three epochs of half a second each and five seconds in all; two seeds of a stack share the five.
@@ -116,26 +114,26 @@ def test_what_is_finished_is_neither_measured_nor_trained_again(
     for row_id, seed in (("0", 0), ("0", 1), ("3", 0), ("3", 1), ("10", 0)):
         commands.write(tmp_path, row_id, seed, 16)
     run_study(order(tmp_path))
-    assert commands.trained == ["experiment=table1_11"]
+    assert commands.sweeps == [["table1_11"]]
     assert "study: 6 runs, 5 of them done" in capsys.readouterr().out
-    commands.calls.clear()
     run_study(order(tmp_path))
-    assert commands.calls == [[str(tmp_path)]]
+    assert commands.sweeps == [["table1_11"]]
+    assert commands.reports == [tmp_path] * 2
 
 
 def test_a_row_that_fails_stops_no_other_and_is_counted_at_the_end(commands: Commands, tmp_path: Path) -> None:
     commands.failing = {"table1_03", "table1_10"}
     with pytest.raises(RunFailedError, match="3 of 6 runs are missing"):
         run_study(order(tmp_path))
-    assert commands.trained == ["experiment=table1_00,table1_03", "experiment=table1_10", "experiment=table1_11"]
-    assert commands.calls[-1] == [str(tmp_path)]
+    assert commands.sweeps == [["table1_00", "table1_03"], ["table1_10"], ["table1_11"]]
+    assert commands.reports == [tmp_path]
 
 
 def test_a_mistake_in_what_was_asked_for_ends_it_at_once(commands: Commands, tmp_path: Path) -> None:
     commands.mistaken = True
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match="nothing more is done, for the reason above"):
         run_study(order(tmp_path))
-    assert len(commands.calls) == 1
+    assert commands.reports == []
     with pytest.raises(UserError, match="--seeds=0: must be at least 1"):
         run_study(Order("full", "phantom", 0, 16, tmp_path))
 

@@ -34,9 +34,10 @@ def run() -> NoReturn:
             leave()
         import hydra
 
-        from cxr_runner.commands.run import Failures, Task
+        from cxr_runner.commands.failures import Failures
+        from cxr_runner.commands.run import Task
 
-        failures = Failures()
+        failures = Failures("cxr-run")
         try:
             if any("glob(" in argument for argument in sys.argv[1:]):
                 from cxr_runner.config.messages import check_globs
@@ -47,7 +48,7 @@ def run() -> NoReturn:
             failures.add(error)
         except Exception as error:  # the task lets none through: the composition, or a launcher that lost a job
             from cxr_runner.config.messages import explain_ending
-            from cxr_runner.config.schema import KEYS
+            from cxr_runner.config.validation import KEYS
 
             failures.add(explain_ending(error, sys.argv[1:], KEYS))
         problems = failures.collect()

@@ -1,22 +1,21 @@
-"""Both tables of the study, trained by sweeps of ``cxr-run``: a forecast first, then one sweep after the other."""
+"""What ``cxr-study`` does: both tables of the study, a forecast first, then one sweep after the other, and a report."""
 
 import contextlib
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from cxr_runner.artifacts.rundir import Run, find_runs
 from cxr_runner.base.errors import RunFailedError, UserError, user_path
 from cxr_runner.base.files import read_json
 from cxr_runner.base.numbers import format_duration
+from cxr_runner.commands.failures import Failures
+from cxr_runner.commands.report import write
+from cxr_runner.config.compose import compose
+from cxr_runner.experiment.sweep import run_sweep
 from cxr_runner.study import Study, load_study
 from cxr_runner.study.grid import (
     Pace,
@@ -31,12 +30,6 @@ from cxr_runner.study.grid import (
     samples,
     shape,
 )
-
-_RUN = (sys.executable, "-c", "from cxr_runner.cli import run; run()")
-_REPORT = (sys.executable, "-c", "from cxr_runner.cli import report; report()")
-
-
-_MISTAKE, _INTERRUPTED = 2, 130  # exit codes of cxr-run
 
 _SAMPLE = 92  # phantoms, 64 of them to train on: one batch of 64, two of 32
 
@@ -62,7 +55,7 @@ class Order:
     overrides: tuple[str, ...] = ()
 
     def arguments(self) -> list[str]:
-        """Return what every command is given."""
+        """Return what every run is given."""
         known = self.data in ("phantom", "chest_xray")
         source = [f"data={self.data}"] if known else ["data=folder", f"data.root={user_path('--data', self.data)}"]
         return [*source, *self.overrides, f"outputs={self.outputs.absolute()}"]
@@ -76,12 +69,12 @@ def run_study(order: Order, *, only_forecast: bool = False) -> None:
         only_forecast: train nothing beyond the short measurement.
 
     Raises:
-        UserError: the order cannot be carried out; ``cxr-run`` has said why.
+        UserError: the order cannot be carried out.
         RunFailedError: runs failed; the others and the report are there all the same.
     """
     if order.seeds < 1:
         raise UserError.for_key("--seeds", order.seeds, "must be at least 1")
-    study, data = load_study(), _read_data_config(order)
+    study, data = load_study(), asdict(compose(order.arguments())[0].data)
     parts = plan(order.preset, order.seeds, order.image_size, study)
     done = finished(find_runs(order.outputs), data, study)
     num_runs, num_done = _num(parts), _num(parts, done)
@@ -91,7 +84,7 @@ def run_study(order: Order, *, only_forecast: bool = False) -> None:
     if only_forecast:
         return
     failed = [part for part in parts for sweep in part.sweeps() if not _train(order, sweep, parts, data, paces, study)]
-    _call([*_REPORT, str(order.outputs)])
+    write(order.outputs, None)
     if failed:
         missing = num_runs - _num(parts, finished(find_runs(order.outputs), data, study))
         raise RunFailedError(f"{missing} of {num_runs} runs are missing; the lines above name those that failed")
@@ -112,7 +105,7 @@ def _train(
     left = sum(forecast(part, done, paces) for part in parts)
     progress = f"{_num(parts, done)} of {_num(parts)} runs done, about {format_duration(left)} left"
     print(f"\nstudy: {progress}; now {sweep.title}", flush=True)
-    return _call([*_RUN, "-m", *order.arguments(), *sweep.overrides()]) == 0
+    return _run_rows(sweep, order.arguments())
 
 
 def _num(parts: Sequence[RowGroup], done: set[Wanted] | None = None) -> int:
@@ -120,15 +113,19 @@ def _num(parts: Sequence[RowGroup], done: set[Wanted] | None = None) -> int:
     return sum(len(part.wanted() if done is None else part.wanted() & done) for part in parts)
 
 
-def _read_data_config(order: Order) -> dict[str, Any]:
-    """Let ``cxr-run`` compose the configuration of the chosen data."""
-    command = [*_RUN, "--cfg", "job", "--resolve", *order.arguments()]
-    answer = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    if answer.returncode:
-        raise UserError(f"the configuration of data={order.data} cannot be composed")
-    config = yaml.safe_load(answer.stdout)
-    assert isinstance(config, dict)
-    return dict(config["data"])
+def _run_rows(group: RowGroup, arguments: Sequence[str], trial: Sequence[str] = ()) -> bool:
+    """Train rows together where that is faster; return whether no run failed.
+
+    Raises:
+        UserError: a mistake in what was asked for, which has been said.
+    """
+    configs = [run for row in group.rows for run in compose([*arguments, *group.overrides(row), *trial])]
+    failures = Failures("cxr-study")
+    run_sweep(configs, failures.add)
+    problems = failures.collect()
+    if any(isinstance(problem, UserError) for problem in problems):
+        raise UserError("nothing more is done, for the reason above")
+    return not problems
 
 
 def _measure(order: Order, parts: Sequence[RowGroup], done: set[Wanted], data: dict[str, Any]) -> dict[Shape, Pace]:
@@ -163,9 +160,9 @@ def _trial(order: Order, sample: RowGroup, arguments: Sequence[str]) -> Iterator
     """Train two epochs of a few rows somewhere else."""
     with tempfile.TemporaryDirectory(prefix="cxr-forecast-") as folder:
         trial = [f"outputs={folder}", "epochs=2", "progress=none"]
-        code = _call([*_RUN, "-m", *arguments, *sample.overrides(), *trial])
+        succeeded = _run_rows(sample, arguments, trial)
         runs = find_runs(Path(folder))
-        if code or not runs:
+        if not succeeded:
             raise UserError(f"the models of the part {sample.title} cannot be measured, for the reason above")
         yield runs
 
@@ -174,12 +171,12 @@ def _paces(sample: RowGroup, runs: Sequence[Run], scale: float) -> dict[Shape, P
     """Read the pace of every row from its runs; seconds of epochs grow with the number of images by ``scale``."""
     paces = {}
     for row in sample.rows:
-        own = [run for run in runs if run.name == row.experiment]
-        histories = [run.history()["seconds"] for run in own]
+        seeds = [run for run in runs if run.name == row.experiment]
+        histories = [run.history()["seconds"] for run in seeds]
         # Runs that train together each report the seconds of all: the longest is the whole.
-        whole = max(float((read_json(run.path / "status.json") or {})["seconds"]) for run in own)
-        epoch = sum(history.iloc[-1] for history in histories) / len(own)  # the first one warms up
-        beside = (whole - sum(history.sum() for history in histories)) / len(own)
+        whole = max(float((read_json(run.path / "status.json") or {})["seconds"]) for run in seeds)
+        epoch = sum(history.iloc[-1] for history in histories) / len(seeds)  # the first one warms up
+        beside = (whole - sum(history.sum() for history in histories)) / len(seeds)
         paces[shape(row, sample.image_size)] = Pace(scale * epoch, max(beside, 0.0))
     return paces
 
@@ -197,26 +194,3 @@ def _print_forecast(parts: Sequence[RowGroup], done: set[Wanted], paces: dict[Sh
         )
     ends = time.strftime("%H:%M", time.localtime(time.time() + total))
     print(f"{'together':24}{'':35}{format_duration(total):>11}   at this pace until {ends}", flush=True)
-
-
-def _call(command: Sequence[str]) -> int:
-    """Run a command in the foreground, pass an interruption on to it, and wait until it has ended.
-
-    Raises:
-        UserError: the command found a mistake in what was asked for, and has said so.
-        KeyboardInterrupt: it was interrupted.
-    """
-    with subprocess.Popen(command) as process:
-        before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-        try:
-            code = process.wait()
-        except KeyboardInterrupt:  # from the keyboard: the command has been told so too
-            process.wait()
-            raise
-        finally:
-            signal.signal(signal.SIGTERM, before)
-    if code == _INTERRUPTED or code < 0:
-        raise KeyboardInterrupt
-    if code == _MISTAKE:
-        raise UserError("nothing more is done, for the reason above")
-    return code

@@ -64,10 +64,9 @@ class RowGroup:
         """Return row, seed and image size of every run."""
         return {(row.id, seed, self.image_size) for row in self.rows for seed in range(self.seeds)}
 
-    def overrides(self) -> list[str]:
-        """Return the arguments of ``cxr-run -m`` that make the runs."""
-        names = ",".join(row.experiment for row in self.rows)
-        return [f"experiment={names}", f"seeds={self.seeds}", f"data.image_size={self.image_size}"]
+    def overrides(self, row: Row) -> list[str]:
+        """Return the arguments of ``cxr-run`` that make the runs of a row."""
+        return [f"experiment={row.experiment}", f"seeds={self.seeds}", f"data.image_size={self.image_size}"]
 
 
 @dataclass(frozen=True)
