@@ -5,6 +5,7 @@ import json
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,13 @@ from cxr_runner import cli
 from cxr_runner.audit.duplicates import THRESHOLD, exact_groups, near_pairs
 from cxr_runner.audit.images import conflicting_labels
 from cxr_runner.audit.measurements import border, measure
-from cxr_runner.audit.patients import keys_with_kind, shared
+from cxr_runner.audit.patients import find_patients, keys_with_kind, shared
 from cxr_runner.audit.scoring import score
 from cxr_runner.audit.shortcuts import build_features, fit_baseline, intensity_statistics, usable
 from cxr_runner.audit.sizes import compare_sizes
 from cxr_runner.base.progress import Reporter
+from cxr_runner.config.compose import compose
+from cxr_runner.data.dataset import open_dataset
 from cxr_runner.stats.intervals import resample
 
 CxrData = Callable[..., Answer]
@@ -123,6 +126,18 @@ def test_the_overlap_is_the_share_of_images_whose_patient_is_in_train() -> None:
     split = np.array(["train", "train", "val", "test", "test", "test", "test"])
     assert shared(split, ["a", "b", "c", "a", "a", "c", "d"], "test") == 0.5
     assert shared(split, ["a", "b", "c", "a", "a", "c", "d"], "val") == 0.0
+
+
+def test_patients_that_the_source_knows_need_no_names(elsewhere: Path) -> None:
+    config = compose(["data.num_images=60", "data.image_size=16"])[0].data
+    dataset = open_dataset(config, Reporter())
+    patients = [f"p{number // 3}" for number in range(len(dataset.table))]
+    names = [f"{number}.png" for number in range(len(dataset.table))]
+    known = replace(dataset, table=dataset.table.assign(name=names, patient=patients))
+    (overlap,) = find_patients(known, config.patient_pattern, seed=0).overlaps
+    assert (overlap.num_patients, overlap.most_images, overlap.grouped) == (20, 3, 0.0)
+    nameless = replace(dataset, table=dataset.table.assign(name=names, patient=""))
+    assert "data.patient_pattern" in find_patients(nameless, config.patient_pattern, seed=0).unknown
 
 
 def test_intensity_statistics_are_numpys() -> None:

@@ -15,7 +15,6 @@ from cxr_runner.audit.patients import Patients, find_patients
 from cxr_runner.audit.shortcuts import Shortcuts, train_baselines
 from cxr_runner.audit.sizes import Sizes, compare_sizes
 from cxr_runner.base.progress import Reporter
-from cxr_runner.data.splits import patient_keys
 
 
 @dataclass(frozen=True)
@@ -82,11 +81,11 @@ def audit_images(audited: AuditedData, reporter: Reporter) -> Audit:
 def _shortcuts(
     audited: AuditedData, rows: NDArray[np.int64], measured: Measurements, patients: Patients, reporter: Reporter
 ) -> Shortcuts:
-    dataset, config = audited.dataset, audited.config
+    dataset = audited.dataset
     assert dataset is not None
-    keys = None if patients.unknown else patient_keys(dataset.table["name"].tolist(), config.patient_pattern)
+    of_images = None if patients.unknown else dataset.table["patient"].tolist()
     sizes = audited.readable.loc[rows, ["width", "height"]]
-    return train_baselines(dataset, sizes, measured, keys, config.split.seed, reporter)
+    return train_baselines(dataset, sizes, measured, of_images, audited.config.split.seed, reporter)
 
 
 def _counts(audited: AuditedData) -> dict[str, dict[str, int]]:

@@ -1,4 +1,4 @@
-"""Patients: read from the names of the images, and counted in train and test."""
+"""Patients: whether train and test share any, by two definitions of a patient."""
 
 import re
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cxr_runner.base.errors import UserError
 from cxr_runner.data.dataset import Dataset
-from cxr_runner.data.splits import patient_keys, split_by_patient, split_randomly
+from cxr_runner.data.splits import check_patients, split_by_patient, split_randomly
 
 ALONE, WITH_KIND = "patient alone", "patient and kind"
 
@@ -57,17 +57,18 @@ class Patients:
 
 
 def find_patients(dataset: Dataset, pattern: str, seed: int) -> Patients:
-    """Read the patients from the names and measure how far splits share them.
+    """Measure how far splits share patients.
 
     Args:
-        dataset: images and their splits.
+        dataset: images, their patients and their splits.
         pattern: ``data.patient_pattern``.
         seed: seed of the split by patient.
     """
     table = dataset.table
-    names, labels = table["name"].tolist(), table["label"].to_numpy(np.int64)
+    labels = table["label"].to_numpy(np.int64)
+    names, alone = table["name"].tolist(), table["patient"].tolist()
     try:
-        alone = patient_keys(names, pattern)
+        check_patients(names, alone, pattern)
     except UserError as error:
         return Patients(unknown=str(error))
     with_kind = keys_with_kind(names, alone, pattern)
@@ -105,8 +106,8 @@ def keys_with_kind(names: Sequence[str], patients: Sequence[str], pattern: str) 
     """Append to every patient the word that follows in the name: ``person1`` becomes ``person1_bacteria``.
 
     Args:
-        names: names of images, each of which matches the pattern.
-        patients: patients as read from the names.
+        names: names of images; one that the pattern does not match gives no word.
+        patients: patients of the images.
         pattern: ``data.patient_pattern``.
     """
     keys = []
