@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import cxr_runner.__init__
-from cxr_runner.config.schema import KEYS
+from cxr_runner.config.validation import KEYS
 
 SOURCE = Path(cxr_runner.__file__).parent
 CONF = Path(__file__).parents[1] / "conf"

@@ -17,7 +17,7 @@ from conftest import Answer
 from cxr_runner import cli
 from cxr_runner.base.errors import RunFailedError, UserError
 from cxr_runner.base.machine import describe_machine
-from cxr_runner.config.schema import KEYS
+from cxr_runner.config.validation import KEYS
 
 TINY = ("data.num_images=40", "data.image_size=16", "epochs=1", "progress=none")
 CARD = ("model=cnn", "optimizer=sgd", "loss.pos_weight=0.37")  # the first command of the README
@@ -82,7 +82,7 @@ def test_metrics_and_predictions_of_a_run_agree(cxr_run: Command, elsewhere: Pat
     assert metrics["machine"] == describe_machine()
     assert metrics["pos_weight"] == 0.37
     predictions = pd.read_csv(run / "predictions.csv")
-    assert ",".join(predictions) == "split,name,label,logit,probability"
+    assert ",".join(predictions) == "split,name,patient,label,logit,probability"
     assert predictions["split"].unique().tolist() == ["val", "test"]
     assert np.allclose(predictions["probability"], 1 / (1 + np.exp(-predictions["logit"])))
     for split, rows in predictions.groupby("split"):

@@ -16,10 +16,13 @@ from omegaconf.errors import OmegaConfBaseException
 from conftest import Answer
 from cxr_runner.base.errors import UserError
 from cxr_runner.config.identity import run_id
-from cxr_runner.config.schema import KEYS, RunConfig, from_hydra
+from cxr_runner.config.schema import RunConfig
+from cxr_runner.config.validation import KEYS, from_hydra
 
-MODELS = ("linear", "linear_relu", "cnn", "resnet18")
-OPTIMIZERS = ("sgd", "adam", "adamw")
+CONF = Path(__file__).parents[1] / "conf"
+DATA, MODELS, OPTIMIZERS = (
+    sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in ("data", "model", "optimizer")
+)
 
 # A command line, how its one line of complaint must begin, and what it must say besides.
 BAD_VALUES = [
@@ -34,9 +37,9 @@ BAD_VALUES = [
     ("optimizer=adam optimizer.momentum=0.9", "optimizer.momentum=0.9", "not a key of the chosen optimizer"),
     ("data.root=here", "data.root=here", "not a key of the chosen data"),
     # choices of a group
-    ("model=cn", "model=cn", "valid are cnn, linear, linear_relu, resnet18"),
-    ("data=mnist", "data=mnist", "valid are chest_xray, folder, phantom"),
-    ("optimizer=rms", "optimizer=rms", "valid are adam, adamw, sgd"),
+    ("model=cn", "model=cn", f"valid are {', '.join(MODELS)}"),
+    ("data=mnist", "data=mnist", f"valid are {', '.join(DATA)}"),
+    ("optimizer=rms", "optimizer=rms", f"valid are {', '.join(OPTIMIZERS)}"),
     ("model.name=zebra", "model.name=zebra", "linear"),
     # the form of the command line
     ("model=linear,cnn", "model=linear,cnn", "-m"),
@@ -102,7 +105,7 @@ BAD_VALUES = [
     ("data=folder data.root=", "data.root=", "not be empty"),
     ("data=folder data.root=nowhere", "data.root=", "no such folder"),
     ("~epochs", "epochs", "needs a value"),
-    ("~model", "model", "needs a choice, valid are cnn, linear"),
+    ("~model", "model", "needs a choice, valid are cnn, "),
     ("~optimizer", "optimizer", "needs a choice, valid are adam"),
     ("model.sgd_lr=1", "model.sgd_lr=1", "no such key"),
     ("optimizer.lr=${zebra}", "optimizer.lr", "zebra"),
@@ -166,6 +169,11 @@ def composed(*overrides: str) -> DictConfig:
 
 def configure(*overrides: str) -> RunConfig:
     return from_hydra(composed(*overrides))
+
+
+def required(*overrides: str) -> list[str]:
+    """Return values for the keys that have no default."""
+    return [f"{key}=something" for key in OmegaConf.missing_keys(composed(*overrides))]
 
 
 ANYTHING = st.recursive(
@@ -254,10 +262,9 @@ def test_the_defaults_are_the_study_s() -> None:
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("data", ["phantom", "chest_xray", "folder"])
+@pytest.mark.parametrize("data", DATA)
 def test_every_choice_of_every_group_is_valid(data: str, optimizer: str) -> None:
-    root = ["data.root=images"] if data == "folder" else []
-    run = configure(f"data={data}", f"optimizer={optimizer}", *root)
+    run = configure(f"data={data}", f"optimizer={optimizer}", *required(f"data={data}"))
     assert (run.data.name, run.optimizer.name) == (data, optimizer)
 
 
@@ -318,7 +325,7 @@ def test_the_id_stays_the_same_when_a_learning_rate_is_spelled_out() -> None:
 def test_every_key_of_the_schema_belongs_to_some_variant() -> None:
     variants = [configure(f"model={model}") for model in MODELS]
     variants += [configure(f"optimizer={optimizer}") for optimizer in OPTIMIZERS]
-    variants += [configure("data=chest_xray"), configure("data=folder", "data.root=images")]
+    variants += [configure(f"data={data}", *required(f"data={data}")) for data in DATA]
     reached = {key for run in variants for key in leaves(run)}
     groups = {key.rpartition(".")[0] for key in reached if "." in key}
     assert reached | groups == KEYS

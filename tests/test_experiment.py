@@ -18,7 +18,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 from cxr_runner.artifacts.rundir import find_runs
 from cxr_runner.base.errors import RunFailedError, UserError
-from cxr_runner.config.schema import from_hydra, split_seeds
+from cxr_runner.config.validation import from_hydra, split_seeds
 from cxr_runner.experiment.sweep import run_sweep, train
 from cxr_runner.models.cnn import CNN
 from cxr_runner.models.linear_relu import LinearReLU

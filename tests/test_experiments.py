@@ -9,10 +9,12 @@ from hydra import compose, initialize_config_module
 
 from conftest import Answer
 from cxr_runner.config.identity import to_dict
-from cxr_runner.config.schema import RunConfig, from_hydra
+from cxr_runner.config.schema import RunConfig
+from cxr_runner.config.validation import from_hydra
 from cxr_runner.study import Row, load_study, match_row
 
 FOLDER = Path(__file__).parents[1] / "conf" / "experiment"
+MODELS = sorted(path.stem for path in FOLDER.with_name("model").glob("*.yaml"))
 STUDY = load_study()
 ROWS = STUDY.rows
 TINY = ("data.num_images=40", "data.image_size=16", "epochs=1", "progress=none")
@@ -103,7 +105,7 @@ def test_a_pattern_and_a_range_sweep_rows_and_seeds(cxr_run: Command, elsewhere:
             "experiment=glob(zebra*): fits no choice, valid are table1_00 ... table2_25b, see cxr-run --help",
         ),
         ("-m zebra=glob(*)", "zebra=glob(*): fits no choice, only a group of files has choices"),
-        ("model=1", "model=1: no such choice, valid are cnn, linear, linear_relu, resnet18"),
+        ("model=1", f"model=1: no such choice, valid are {', '.join(MODELS)}"),
     ],
 )
 def test_a_name_that_there_is_not_is_answered_in_one_line(cxr_run: Command, arguments: str, said: str) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from cxr_runner.artifacts.rundir import find_runs
 from cxr_runner.artifacts.samples import Sample, read_samples, samples_path, write_samples
 from cxr_runner.base.errors import BadImageError, RunFailedError, UserError
-from cxr_runner.config.schema import from_hydra
+from cxr_runner.config.validation import from_hydra
 from cxr_runner.data.sources.folder import MAX_BYTES, FolderSource
 from cxr_runner.experiment.sweep import train
 from cxr_runner.report.write import write_report

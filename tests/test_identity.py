@@ -30,7 +30,8 @@ from cxr_runner.base.progress import Reporter
 from cxr_runner.config import identity
 from cxr_runner.config.compose import compose
 from cxr_runner.config.identity import LATER, NEVER, run_id
-from cxr_runner.config.schema import KEYS, RunConfig
+from cxr_runner.config.schema import RunConfig
+from cxr_runner.config.validation import KEYS
 from cxr_runner.data.dataset import open_dataset
 
 PHANTOMS = "data.num_images=60 data.image_size=64"

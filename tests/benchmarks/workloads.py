@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.measuring import Options, Work
 from cxr_runner.base.progress import Reporter
-from cxr_runner.config.schema import CNNConfig, ResNet18Config, RunConfig, from_hydra
+from cxr_runner.config.schema import CNNConfig, ResNet18Config, RunConfig
+from cxr_runner.config.validation import from_hydra
 from cxr_runner.data.dataset import Dataset, open_dataset
 from cxr_runner.data.sources import About
 from cxr_runner.training.optimizers import build_optimizer

@@ -6,7 +6,8 @@ from hydra import compose as compose_with_hydra
 from hydra import initialize_config_module
 
 from cxr_runner.config.messages import explain_composition
-from cxr_runner.config.schema import KEYS, RunConfig, from_hydra, split_seeds
+from cxr_runner.config.schema import RunConfig
+from cxr_runner.config.validation import KEYS, from_hydra, split_seeds
 
 
 def compose(overrides: Sequence[str]) -> list[RunConfig]:

@@ -1,18 +1,12 @@
-"""The schema of a run: frozen dataclasses, and every check of a value.
+"""The schema of a run: frozen dataclasses, with the type and range of every value.
 
 The defaults are in ``conf/``, nowhere else. Each component takes the part that concerns it, never the whole.
 """
 
-import json
-from dataclasses import asdict, dataclass, replace
-from typing import Annotated, Any, Literal
+from dataclasses import asdict, dataclass
+from typing import Annotated, Literal
 
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
-
-from cxr_runner.base.errors import UserError
-from cxr_runner.config.messages import explain_values
+from pydantic import ConfigDict, Field, StringConstraints
 
 Count = Annotated[int, Field(ge=1, lt=2**31)]
 Depth = Annotated[int, Field(ge=1, le=1000)]
@@ -211,87 +205,3 @@ class RunConfig(Strict):
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")] | None
     force: bool
     progress: Literal["auto", "bar", "lines", "none"]
-
-
-def _collect_keys(schema: dict[str, Any], definitions: dict[str, Any], prefix: str = "") -> set[str]:
-    """List the dotted keys of a JSON schema, those of all variants together."""
-    keys: set[str] = set()
-    variants = [schema, *schema.get("oneOf", []), *schema.get("anyOf", [])]
-    for variant in variants:
-        resolved = definitions.get(variant.get("$ref", "").rsplit("/", 1)[-1], variant)
-        for name, child in resolved.get("properties", {}).items():
-            keys |= {prefix + name} | _collect_keys(child, definitions, f"{prefix}{name}.")
-    return keys
-
-
-_RUN_CONFIG = TypeAdapter(RunConfig)
-_SCHEMA = _RUN_CONFIG.json_schema()
-KEYS = frozenset(_collect_keys(_SCHEMA, _SCHEMA["$defs"]))
-
-
-def from_hydra(config: DictConfig) -> RunConfig:
-    """Turn a composed configuration into the plain, checked objects that the rest of the program sees.
-
-    Raises:
-        UserError: a key is unknown or missing, a value has the wrong type or is out of range, or two values
-            contradict each other; the message names the first such key.
-    """
-    try:
-        for key in OmegaConf.missing_keys(config):
-            raise UserError.for_key(key, "???", f"needs a value, give {key}=...")
-        values = OmegaConf.to_container(config, resolve=True)
-    except OmegaConfBaseException as error:
-        raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}") from None
-    assert isinstance(values, dict)
-    try:
-        # As JSON, because in strict mode Python dictionaries are no dataclasses.
-        run = _RUN_CONFIG.validate_json(json.dumps(values))
-    except ValidationError as error:
-        raise explain_values(error.errors(), KEYS) from None
-    _check_contradictions(run)
-    return run
-
-
-def split_seeds(run: RunConfig) -> list[RunConfig]:
-    """Return the runs that a configuration stands for, with one seed each: ``seed``, ``seed + 1``, ..."""
-    return [replace(run, seed=run.seed + offset, seeds=1) for offset in range(run.seeds)]
-
-
-def gram_obstacle(run: RunConfig) -> str | None:
-    """Say why a run cannot be trained in Gram space; None where it can, as far as its configuration tells.
-
-    The first layer must see the pixels themselves, and its weights must stay in the span of the training images:
-    elementwise scaling (Adam), clipping and changed images leave it.
-    """
-    if not isinstance(run.model, LinearConfig | LinearReLUConfig):
-        return f"model={run.model.name} does not begin with a linear layer on the pixels"
-    if not isinstance(run.optimizer, SGDConfig):
-        return f"optimizer={run.optimizer.name} leaves the span of the training images"
-    if run.optimizer.grad_clip is not None:
-        return "optimizer.grad_clip needs the gradient in pixel space"
-    if run.augment.enabled:
-        return "augment changes the training images"
-    if run.precision != "float32":
-        return f"precision={run.precision} is too coarse for it"
-    return "device=mps has no float64" if run.device == "mps" else None
-
-
-def _check_contradictions(run: RunConfig) -> None:
-    """Refuse values that are valid one by one but not together."""
-    if run.engine == "gram" and (obstacle := gram_obstacle(run)):
-        raise UserError.for_key("engine", "gram", f"not possible here: {obstacle}; auto and pixel are")
-    if isinstance(run.optimizer, SGDConfig) and run.optimizer.nesterov and run.optimizer.momentum == 0:
-        raise UserError.for_key("optimizer.nesterov", True, "needs optimizer.momentum above 0")
-    if isinstance(run.model, CNNConfig) and run.model.kernel_size % 2 == 0:
-        raise UserError.for_key("model.kernel_size", run.model.kernel_size, "must be odd, like the study's 3 and 5")
-    if isinstance(run.model, ResNet18Config) and run.data.image_size < 64:
-        raise UserError.for_key("data.image_size", run.data.image_size, "model=resnet18 needs at least 64")
-    if 0 < run.epochs <= (warmup := run.schedule.warmup_epochs):
-        raise UserError.for_key("schedule.warmup_epochs", warmup, f"must be below epochs={run.epochs}")
-    if run.seed + run.seeds > 2**32:
-        raise UserError.for_key("seeds", run.seeds, f"with seed={run.seed} goes beyond the largest seed, {2**32 - 1}")
-    if (patience := run.early_stopping.patience) is not None and patience >= run.epochs:
-        valid = f"must be below epochs={run.epochs}, or training can never end early"
-        raise UserError.for_key("early_stopping.patience", patience, valid)
-    if isinstance(run.data, PhantomConfig) and run.data.split.strategy == "given":
-        raise UserError.for_key("data.split.strategy", "given", "phantoms bring no splits; valid are random, patient")

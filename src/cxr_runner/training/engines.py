@@ -9,7 +9,8 @@ from torch import nn
 
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.machine import memory_bytes
-from cxr_runner.config.schema import RunConfig, SGDConfig, gram_obstacle
+from cxr_runner.config.schema import RunConfig, SGDConfig
+from cxr_runner.config.validation import gram_obstacle
 from cxr_runner.data.dataset import Dataset
 from cxr_runner.models.linear import Linear
 from cxr_runner.models.linear_relu import LinearReLU
