@@ -55,10 +55,10 @@ def test_a_mean_over_batches_is_worth_as_many_images_as_have_its_variance():
     generator = np.random.default_rng(0)
     correct = generator.random((40_000, 582)) < 0.9
     means = np.mean([correct[:, start : start + 64].mean(axis=1) for start in range(0, 582, 64)], axis=0)
-    worth = stats.images_worth(582, 64)
+    worth = stats.effective_images(582, 64)
     assert worth == pytest.approx(0.9 * 0.1 / means.var(), rel=0.03)
     assert worth < 0.6 * 582
-    assert stats.images_worth(640, 64) == pytest.approx(640)
+    assert stats.effective_images(640, 64) == pytest.approx(640)
     assert stats.t_interval([0.5])[0] == 0.5
     assert np.isnan(stats.t_interval([0.5])[1:]).all()
     assert np.isnan(stats.t_interval([])).all()

@@ -1,6 +1,6 @@
 """Pictures of one run and of several, as matplotlib figures that belong to nobody but their caller.
 
-Texts are shown as they are, never read as mathtext, and the user's own matplotlib style has no say: a picture depends
+Texts are shown as they are, never read as mathtext, and the user's matplotlib style has no say: a picture depends
 on its numbers alone.
 """
 

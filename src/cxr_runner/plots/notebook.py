@@ -11,7 +11,7 @@ from cxr_runner.plots.style import boxes_for_missing_glyphs
 class ShownFigure(Figure):
     """A figure that a notebook shows as a picture.
 
-    A notebook knows how to show matplotlib's own figures only once pyplot was imported there; without it they are a
+    A notebook knows how to show matplotlib's figures only once pyplot was imported there; without it they are a
     line of text. Source: IPython's rich display, ``_repr_png_``.
     """
 

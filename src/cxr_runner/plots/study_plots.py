@@ -28,7 +28,7 @@ def plot_balance(counts: Mapping[str, Mapping[str, int]]) -> Figure:
     """Draw how many images of each class a data set has.
 
     Args:
-        counts: for ``train``, ``val`` and ``test``, the images of every class by its name.
+        counts: number of images of every class by its name, for ``train``, ``val`` and ``test``.
     """
     classes = list(next(iter(counts.values())))
     figure = Figure(figsize=(7, 3.4), layout="constrained")

@@ -1,6 +1,6 @@
-"""Statistics of classifiers on numpy arrays, without torch: how sure a figure is, and whether two differ.
+"""Statistics of classifiers on numpy arrays, without torch: how uncertain a metric is, and whether two differ.
 
-Two things make a figure uncertain: the seed that a model was trained with, and the images that happened to be in the
+Two things make a metric uncertain: the seed that a model was trained with, and the images that happened to be in the
 test split. Seeds are repeated, so their spread is seen; images are resampled, in whole patients where these are known.
 """
 
@@ -11,7 +11,7 @@ from cxr_runner.stats.intervals import (
     Interval,
     added_error,
     bootstrap,
-    images_worth,
+    effective_images,
     mean_over_seeds,
     paired_bootstrap,
     percentile_difference,
@@ -50,9 +50,9 @@ __all__ = [
     "bootstrap",
     "brier",
     "delong",
+    "effective_images",
     "f1",
     "holm",
-    "images_worth",
     "match_threshold",
     "mcnemar_exact",
     "mean_over_seeds",

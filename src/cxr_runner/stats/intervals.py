@@ -35,8 +35,8 @@ def wilson(correct: float, num_images: float, confidence: float = CONFIDENCE) ->
 
     Args:
         correct: images that are classified correctly; a fraction where the share is a mean of several.
-        num_images: out of so many; a fraction where they do not all weigh the same, see :func:`images_worth`.
-        confidence: of the interval.
+        num_images: out of so many; a fraction where they do not all weigh the same, see :func:`effective_images`.
+        confidence: confidence of the interval.
 
     Source:
         Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", Journal of the American
@@ -52,15 +52,16 @@ def wilson(correct: float, num_images: float, confidence: float = CONFIDENCE) ->
     return Interval(share, max(0.0, float(centre - half)), min(1.0, float(centre + half)))
 
 
-def images_worth(num_images: int, batch_size: int) -> float:
-    """Return how many images weighed alike leave as much open as these do when accuracies of batches are averaged.
+def effective_images(num_images: int, batch_size: int) -> float:
+    """Return the effective number of images where accuracies of batches are averaged.
 
-    The images of the last batch weigh more than others where it is smaller. The variance of the mean over B batches
+    The images of the last batch weigh more than others where it is smaller, so that the mean is as uncertain as
+    that of fewer images of equal weight. The variance of the mean over B batches
     of n_b images is p (1 - p) sum(1 / n_b) / B^2, that of N images weighed alike p (1 - p) / N.
 
     Args:
-        num_images: at least one.
-        batch_size: of all batches but the last, which holds what is left.
+        num_images: number of images, at least one.
+        batch_size: size of all batches but the last, which holds the remaining images.
     """
     sizes = [min(batch_size, num_images - start) for start in range(0, num_images, batch_size)]
     return len(sizes) ** 2 / sum(1 / size for size in sizes)
@@ -71,7 +72,7 @@ def t_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
 
     Args:
         values: float [seeds], one a seed.
-        confidence: of the interval.
+        confidence: confidence of the interval.
 
     Returns:
         The mean; its ends are nan for fewer than two values. It holds what seeds change, not how few the test images
@@ -91,7 +92,7 @@ def prediction_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> In
 
     Args:
         values: float [seeds], one a seed.
-        confidence: of the interval.
+        confidence: confidence of the interval.
 
     Returns:
         The mean; its ends are nan for fewer than two values.
@@ -110,11 +111,11 @@ def resample(
     """Draw as many images as there are, with replacement, many times over.
 
     Args:
-        num_images: of the test split.
-        groups: of every image its patient: whole patients are drawn then, since the images of one are alike; None
-            where patients are not known.
-        replicates: how often.
-        seed: of the draws.
+        num_images: number of images of the test split.
+        groups: patient of every image: whole patients are drawn then, since the images of one are alike; None where
+            patients are not known.
+        replicates: number of draws.
+        seed: seed of the draws.
 
     Returns:
         How often each image was drawn, float [images, replicates]. What two models are compared by must be computed
@@ -138,8 +139,8 @@ def bootstrap(statistic: Statistic, weights: NDArray[np.float64], confidence: fl
 
     Args:
         statistic: takes the weight of every image, float [images, replicates], and returns float [replicates].
-        weights: of :func:`resample`.
-        confidence: of the interval.
+        weights: draws as :func:`resample` returns them.
+        confidence: confidence of the interval.
     """
     return percentile_interval(_estimate(statistic, weights), statistic(weights), confidence)
 
@@ -147,13 +148,13 @@ def bootstrap(statistic: Statistic, weights: NDArray[np.float64], confidence: fl
 def paired_bootstrap(
     first: Statistic, second: Statistic, weights: NDArray[np.float64], confidence: float = CONFIDENCE
 ) -> Difference:
-    """Compare two models that were tested on the same images: the first figure minus the second.
+    """Compare two models that were tested on the same images: the first statistic minus the second.
 
     Args:
-        first: as of :func:`bootstrap`.
-        second: likewise.
-        weights: of :func:`resample`; both models see the same draws.
-        confidence: of the interval.
+        first: statistic of the first model, as :func:`bootstrap` takes it.
+        second: statistic of the second model.
+        weights: draws as :func:`resample` returns them; both models see the same.
+        confidence: confidence of the interval.
     """
     estimate = _estimate(first, weights) - _estimate(second, weights)
     return percentile_difference(estimate, first(weights) - second(weights), confidence)
@@ -165,9 +166,9 @@ def percentile_interval(estimate: float, replicates: NDArray[np.float64], confid
     The percentile interval and not BCa: the two are alike at some hundred images.
 
     Args:
-        estimate: on the images as they are.
+        estimate: estimate on the images as they are.
         replicates: float [replicates], the same on resampled ones.
-        confidence: of the interval.
+        confidence: confidence of the interval.
 
     Source:
         Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13.
@@ -185,9 +186,9 @@ def percentile_difference(
     """Return the interval of a difference, and a p value.
 
     Args:
-        estimate: the difference on the images as they are.
+        estimate: difference on the images as they are.
         replicates: float [replicates], differences on the same resampled images.
-        confidence: of the interval.
+        confidence: confidence of the interval.
 
     Returns:
         The p value is twice the share of replicates on the far side of 0, one more counted in, so that it is never 0
@@ -202,25 +203,25 @@ def percentile_difference(
     return Difference(*percentile_interval(estimate, replicates, confidence), p)
 
 
-def added_error(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
+def added_error(variances: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """Return the standard error of a number that several things make uncertain, and its degrees of freedom.
 
     Args:
-        parts: the variance that each gives the number, and its own degrees of freedom, which may be infinite.
+        variances: variance that each gives the number, and the degrees of freedom of that, which may be infinite.
 
     Source:
         Satterthwaite, "An Approximate Distribution of Estimates of Variance Components", Biometrics Bulletin 2 (1946),
         110-114.
     """
-    variance = sum(part for part, _ in parts)
-    below = sum(part**2 / freedom for part, freedom in parts)
+    variance = sum(one for one, _ in variances)
+    below = sum(one**2 / freedom for one, freedom in variances)
     return float(np.sqrt(variance)), variance**2 / below if below else np.inf
 
 
 def mean_over_seeds(
     values: NDArray[np.float64], replicates: NDArray[np.float64], confidence: float = CONFIDENCE
 ) -> Difference:
-    """Return the mean of a figure over seeds, or of a difference, as other seeds and other test images leave it open.
+    """Return the mean of a metric over seeds, or of a difference, as uncertain as seeds and test images make it.
 
     The variances that seeds and images give the mean add up; Student's t has the degrees of freedom of Welch and
     Satterthwaite, those of the images taken as unlimited. Seeds drawn anew would give too narrow an interval: there are
@@ -229,7 +230,7 @@ def mean_over_seeds(
     Args:
         values: float [seeds], on the test images as they are.
         replicates: float [seeds, replicates], on resampled ones; those that are nan count for nothing.
-        confidence: of the interval.
+        confidence: confidence of the interval.
 
     Returns:
         The interval and the p value of a mean of 0; nan for fewer than two seeds, which show no spread.

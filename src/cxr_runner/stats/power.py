@@ -25,7 +25,7 @@ class Effect:
         seeds: float [seeds], the number with each seed.
         images: float [patients], what each adds to it, the images of a patient together; their mean is 0. Empty where
             no test images are involved.
-        images_each: of a patient, on average.
+        images_each: number of images of a patient, on average.
     """
 
     seeds: NDArray[np.float64]
@@ -78,9 +78,9 @@ class Effect:
         """Return how many seeds would tell a difference as large as the one seen from the bound, on these images.
 
         Args:
-            bound: that the number is held against.
-            level: of the two-sided test.
-            power: how often the number of seeds would do.
+            bound: bound that the number is compared with.
+            level: level of the two-sided test.
+            power: share of cases in which the number of seeds would do.
 
         Returns:
             None where no number up to :data:`MAX_NEEDED` would do, or a single seed shows no spread.
@@ -112,8 +112,8 @@ class Share:
     """How many of some runs do a thing.
 
     Attributes:
-        count: of those that do.
-        total: of all.
+        count: number of runs that do.
+        total: number of all runs.
     """
 
     count: int
@@ -121,8 +121,8 @@ class Share:
 
     def interval(self) -> tuple[float, float]:
         """Return the 95 % Wilson interval."""
-        found = wilson(self.count, self.total)
-        return found.low, found.high
+        _, low, high = wilson(self.count, self.total)
+        return low, high
 
     def p_above(self, bound: float) -> float:
         """Return the exact p value against the share being at most the bound."""
@@ -144,7 +144,7 @@ class Share:
         """
         from scipy.special import ndtri
 
-        share = min(max(self.count / self.total, 0.5 / self.total), 1 - 0.5 / self.total)  # none and all are not sure
+        share = min(max(self.count / self.total, 0.5 / self.total), 1 - 0.5 / self.total)  # none and all are uncertain
         if share == bound:
             return None
         spread = float(ndtri(1 - level / 2)) * math.sqrt(bound * (1 - bound))
@@ -155,14 +155,14 @@ class Share:
 
 def _candidates() -> list[int]:
     """Return numbers of seeds to try: all small ones, then in steps of a tenth."""
-    found = list(range(3, 50))
-    while found[-1] < MAX_NEEDED:
-        found.append(math.ceil(found[-1] * 1.1))
-    return found
+    numbers = list(range(3, 50))
+    while numbers[-1] < MAX_NEEDED:
+        numbers.append(math.ceil(numbers[-1] * 1.1))
+    return numbers
 
 
 def _multiple(level: float, power: float, freedom: float) -> float:
-    """Return how many standard errors a difference must be large to be found."""
+    """Return how many standard errors large a difference must be to be detected."""
     from scipy.special import ndtri, stdtrit
 
     if math.isinf(freedom):

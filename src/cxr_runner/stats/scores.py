@@ -21,7 +21,7 @@ def accuracy(positive: NDArray[np.bool_], labels: Labels, weights: Weights = Non
 
 
 def sensitivity(positive: NDArray[np.bool_], labels: Labels, weights: Weights = None) -> Values:
-    """Return the share of the positive class that is found."""
+    """Return the share of the positive class that is called so."""
     return _share(positive, labels == 1, weights)
 
 
@@ -44,7 +44,7 @@ def auroc(scores: NDArray[np.floating[Any]], labels: Labels, weights: Weights = 
     Args:
         scores: float [images], logits or anything in their order.
         labels: 0 or 1.
-        weights: of the images.
+        weights: weights of the images.
     """
     drawn = np.ones((len(labels), 1)) if weights is None else weights
     truth = labels == 1
@@ -54,8 +54,8 @@ def auroc(scores: NDArray[np.floating[Any]], labels: Labels, weights: Weights = 
     positives = drawn[truth]
     # A positive image beats all negative ones on its left, and half of those level with it.
     sides: list[Literal["left", "right"]] = ["left", "right"]
-    places = [np.searchsorted(scores[order], scores[truth], side) for side in sides]
-    beaten = sum(np.einsum("ij,ij->j", positives, below[place]) for place in places) / 2
+    ranks = [np.searchsorted(scores[order], scores[truth], side) for side in sides]
+    beaten = sum(np.einsum("ij,ij->j", positives, below[rank]) for rank in ranks) / 2
     pairs = below[-1] * positives.sum(axis=0)
     areas = np.divide(beaten, pairs, out=np.full_like(pairs, np.nan), where=pairs > 0)
     return np.asarray(areas if weights is not None else areas[0])
@@ -71,10 +71,10 @@ def auprc(scores: NDArray[np.floating[Any]], labels: Labels) -> float:
     order = np.argsort(scores, kind="stable")
     ordered = scores[order]
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])  # of images with the same score
-    found = np.add.reduceat(labels[order] == 1, starts, dtype=np.float64)[::-1]
+    hits = np.add.reduceat(labels[order] == 1, starts, dtype=np.float64)[::-1]
     called = np.diff([*starts, len(order)])[::-1]
-    precision = found.cumsum() / called.cumsum()
-    return float((precision * found).sum() / found.sum())
+    precision = hits.cumsum() / called.cumsum()
+    return float((precision * hits).sum() / hits.sum())
 
 
 def brier(probabilities: Values, labels: Labels) -> Values:
@@ -84,8 +84,8 @@ def brier(probabilities: Values, labels: Labels) -> Values:
 
 
 def _share(chosen: NDArray[np.bool_], among: NDArray[np.bool_], weights: Weights) -> Values:
-    part, whole = _total(chosen & among, weights), _total(among, weights)
-    return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0)
+    total, whole = _total(chosen & among, weights), _total(among, weights)
+    return np.divide(total, whole, out=np.full_like(total, np.nan), where=whole > 0)
 
 
 def _total(mask: NDArray[np.bool_], weights: Weights) -> Values:

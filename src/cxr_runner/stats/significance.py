@@ -32,7 +32,7 @@ def mcnemar_exact(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNema
 
     Args:
         first: bool [images], which ones the first model decides correctly.
-        second: likewise.
+        second: bool [images], which ones the second model decides correctly.
 
     Source:
         McNemar, "Note on the sampling error of the difference between correlated proportions or percentages",
@@ -54,10 +54,10 @@ def delong(
     """Test whether two AUROCs on the same images are the same.
 
     Args:
-        first: float [images], the scores of the first model.
-        second: likewise.
+        first: float [images], scores of the first model.
+        second: float [images], scores of the second model.
         labels: 0 or 1, at least two of each.
-        confidence: of the interval.
+        confidence: confidence of the interval.
 
     Returns:
         Without any variance (equal scores, or both without error) the p value is 1 where the areas are equal, else 0.
@@ -114,5 +114,5 @@ def _areas(
 
 def _midranks(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Return ranks from 1; equal values share the mean of theirs."""
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return np.asarray((counts.cumsum() - (counts - 1) / 2)[places])
+    _, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((counts.cumsum() - (counts - 1) / 2)[codes])

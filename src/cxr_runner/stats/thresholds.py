@@ -56,7 +56,7 @@ def match_threshold(logits: Logits, labels: Labels, target: float) -> Values:
     Args:
         logits: float [..., images].
         labels: 0 or 1, with a negative one.
-        target: the specificity, above 0 and at most 1.
+        target: specificity, above 0 and at most 1.
 
     Returns:
         float [...], logits of the negative class. Where many logits are equal, as behind a ReLU, the specificity
@@ -70,12 +70,12 @@ def match_threshold(logits: Logits, labels: Labels, target: float) -> Values:
 def sensitivity_at_specificity(
     val: tuple[Logits, Labels], test: tuple[Logits, Labels], target: float
 ) -> OperatingPoint:
-    """Return what is found at a fixed specificity: the threshold from the validation split, the rest from the test.
+    """Return the sensitivity at a fixed specificity: the threshold from the validation split, the rest from the test.
 
     Args:
         val: logits and labels of the validation split.
-        test: of the test split.
-        target: the specificity asked for.
+        test: logits and labels of the test split.
+        target: specificity asked for.
     """
     threshold = match_threshold(*val, target)
     logits, labels = test
@@ -101,7 +101,7 @@ def reliability(probabilities: Values, labels: Labels, num_bins: int = NUM_BINS)
     Args:
         probabilities: float [..., images], 0 to 1; the leading axes are pooled.
         labels: 0 or 1.
-        num_bins: of equal width.
+        num_bins: number of bins of equal width.
 
     Source:
         Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks", ICML 2017.

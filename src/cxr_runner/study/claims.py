@@ -19,11 +19,11 @@ class Definition:
     """One number by which claims are tested, computed from each run.
 
     Attributes:
-        id: a short name.
-        name: in words, for tables.
+        id: short name.
+        name: name in words, for tables.
         says: how it is computed.
         because: why so.
-        parameters: the thresholds in ``says``.
+        parameters: thresholds in ``says``.
         margin: a smaller difference is called none; 0 where no claim needs one.
     """
 
@@ -44,7 +44,7 @@ class Rules:
         power: power at which the seeds and images that a claim would need are counted.
         min_seeds: with fewer there is no verdict.
         much: how many times as high "much higher" is at least.
-        mostly: the share of runs above which a model is said to do a thing.
+        mostly: share of runs above which a model is said to do a thing.
         never: ``counterexamples`` that refute a claim that something never happens; the ``seeds`` at each setting
             and the ``share`` of all runs against which it can be supported.
     """
@@ -62,13 +62,13 @@ class Condition:
     """What has to be true of one number for a claim to hold, of every pair or every row.
 
     Attributes:
-        statistic: the id of a definition.
+        statistic: id of a definition.
         expect: how the second of a pair stands to the first, or what is true of each row.
-        pairs: of groups of rows.
-        rows: where ``expect`` is about rows.
+        pairs: pairs of groups of rows.
+        rows: rows where ``expect`` is about rows.
         spread: whether a group stands for the difference between its highest and lowest row, else for the mean.
-        bound: of ``above``.
-        lrs: the learning rates at which the rows are looked at; empty for those of the rows.
+        bound: bound of ``above``.
+        lrs: learning rates at which the rows are looked at; empty for those of the rows.
         beside: rows that are shown with the others, and not judged.
     """
 
@@ -87,12 +87,12 @@ class Claim:
     """One conclusion of the study.
 
     Attributes:
-        id: a short name.
+        id: short name.
         source: where it stands in the study.
-        rows: the ids of the models that it is about.
-        says: the claim in words of our own.
-        conditions: it holds when all of them do.
-        figure: the number of the study's figure that shows it best, None where there is none.
+        rows: ids of the models that it is about.
+        says: claim in our words.
+        conditions: conditions that all have to hold.
+        figure: number of the study's figure that shows it best, None where there is none.
     """
 
     id: str

@@ -23,7 +23,7 @@ def consequences(study: Study) -> list[str]:
         _noise(recovered),
         *_claims(claim_table(study)),
         _steps(study),
-        _numbers(slip_table(study)),
+        _numbers(slip_table(study), study),
     ]
 
 
@@ -44,9 +44,9 @@ def _ranking(recovered: pd.DataFrame) -> str:
     first = leaders.iloc[0]
     changed = _count(recovered["published_rank"] != recovered["recovered_rank"])
     return (
-        f"By accuracy over all test images the ranking changes in {changed} of {len(recovered)} places: model "
+        f"By accuracy over all test images the ranking changes in {changed} of {len(recovered)} ranks: model "
         f"{first['row']} ({first['model']}, batches of {first['batch_size']}) leads with {first['correct']} of "
-        f"{first['num_images']} correct instead of standing in place {first['published_rank']}; the published "
+        f"{first['num_images']} correct instead of having rank {first['published_rank']}; the published "
         f"leaders, models {_and(former['row'])}, have {_and(former['correct'].unique())}."
     )
 
@@ -83,19 +83,19 @@ def _kept(claim: dict[Hashable, Any], source: str) -> str:
 
 
 def _steps(study: Study) -> str:
-    (first, second), tables = stepped_rows(study)
+    first, second = stepped_rows(study)
     steps = [row.epochs * -(-study.splits["train"] // row.batch_size) for row in (first, second)]
     return (
-        f"Batch size is not all that differs between {tables}: with batches of {second.batch_size} the models "
-        f"train {second.epochs} instead of {first.epochs} epochs, yet take {steps[1]:,} instead of {steps[0]:,} steps "
-        "at the same learning rate."
+        f"Batch size is not all that differs between {study.table_names}: with batches of {second.batch_size} the "
+        f"models train {second.epochs} instead of {first.epochs} epochs, yet take {steps[1]:,} instead of {steps[0]:,} "
+        "steps at the same learning rate."
     )
 
 
-def _numbers(slips: pd.DataFrame) -> str:
+def _numbers(slips: pd.DataFrame, study: Study) -> str:
     return (
-        f"Of {num_statements()} statements on single models in captions and text, {len(slips)} do not fit Tables 1 "
-        f"and 2; they stand in {_and(slips['place'].unique())}."
+        f"Of {num_statements()} statements on single models in captions and text, {len(slips)} do not fit "
+        f"{study.table_names}; they stand in {_and(slips['place'].unique())}."
     )
 
 

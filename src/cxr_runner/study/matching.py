@@ -11,7 +11,7 @@ def match_row(config: Mapping[str, Any], study: Study) -> str | None:
     """Find the row of the study that a run repeats.
 
     Model, optimizer, loss, batch size and epochs must be the row's, and everything that the study left as it is must
-    be so (no momentum, no schedule, no augmentation ...). Data, image size, seed, engine and device play no part. A
+    be so (no momentum, no schedule, no augmentation ...). Data, image size, seed, engine and device do not matter. A
     setting that the configuration does not have, because its model or optimizer has none, is as in the study.
 
     Args:
@@ -19,7 +19,7 @@ def match_row(config: Mapping[str, Any], study: Study) -> str | None:
         study: study that the row is one of.
 
     Returns:
-        The id of the row, e.g. ``20b``; None for a run that is none of the study's.
+        The id of the row; None for a run that is none of the study's.
     """
     given = dict(_flatten(config))
     if not all(same_setting(given.get(key, value), value) for key, value in study.conditions.items()):

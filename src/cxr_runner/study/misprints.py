@@ -1,4 +1,4 @@
-"""Where the study's text does not fit its own tables: model numbers, captions and other printed numbers.
+"""Where the study's text does not fit its tables: model numbers, captions and other printed numbers.
 
 ``slips.yaml`` holds what captions and text say of single models, right or wrong, and which printed numbers follow
 from others; the tables here compare it.
@@ -20,10 +20,10 @@ class Slip(NamedTuple):
 
     Attributes:
         source: where it is said.
-        row: the model as printed.
-        said: by their fields of :class:`Row` the values that differ, as they are said.
-        meant: the model that fits best what is said, None where no other fits better or several do.
-        unlike: in which fields even that one differs.
+        row: model as printed.
+        said: values that differ, as they are said, by their fields of :class:`Row`.
+        meant: model that fits best what is said, None where no other fits better or several do.
+        unlike: fields in which even that one differs.
     """
 
     source: str
@@ -34,7 +34,7 @@ class Slip(NamedTuple):
 
     @property
     def tables_say(self) -> dict[str, Any]:
-        """The same fields as Tables 1 and 2 have them."""
+        """The same fields as the tables have them."""
         return {field: getattr(self.row, field) for field in self.said}
 
 
@@ -45,10 +45,10 @@ class Check(NamedTuple):
         source: where it is printed.
         quantity: what it is.
         computation: from what else it follows.
-        computed: the result.
-        printed: the study's.
+        computed: result.
+        printed: number that the study prints.
         half_unit: how far rounding may put them apart.
-        digits: that are printed behind the point.
+        digits: number of digits that are printed behind the point.
         unit: ``%`` or ''.
     """
 
@@ -68,7 +68,7 @@ class Check(NamedTuple):
 
 
 def find_slips(study: Study) -> Iterator[Slip]:
-    """Yield what captions and text say of models that Tables 1 and 2 give otherwise."""
+    """Yield what captions and text say of models that the tables give otherwise."""
     for statement in _content()["statements"]:
         said = {row_id: statement["all"] | values for row_id, values in statement["models"].items()}
         wrong = {row_id: _mismatches(study.row(row_id), values) for row_id, values in said.items()}
@@ -81,10 +81,10 @@ def find_slips(study: Study) -> Iterator[Slip]:
 
 
 def slip_table(study: Study) -> pd.DataFrame:
-    """List what captions and text say of models that Tables 1 and 2 give otherwise.
+    """List what captions and text say of models that the tables give otherwise.
 
     Returns:
-        One row a model and place: ``place``, ``model`` (as printed), ``says`` and ``table_says`` (what differs),
+        One row a model and source: ``place``, ``model`` (as printed), ``says`` and ``table_says`` (what differs),
         ``meant`` (the model that fits best what is said, '' where no other fits better or several do).
     """
     rows = [
@@ -106,10 +106,9 @@ def num_statements() -> int:
     return sum(len(statement["models"]) for statement in _content()["statements"])
 
 
-def stepped_rows(study: Study) -> tuple[list[Row], str]:
-    """Return the rows of one model that was trained with batches of two sizes, and the tables that they stand in."""
-    steps = _content()["arithmetic"]["steps"]
-    return [study.row(row_id) for row_id in steps["rows"]], steps["tables"]
+def stepped_rows(study: Study) -> list[Row]:
+    """Return the rows of one model that was trained with batches of two sizes."""
+    return [study.row(row_id) for row_id in _content()["arithmetic"]["steps"]]
 
 
 def check_table(study: Study) -> pd.DataFrame:

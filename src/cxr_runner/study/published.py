@@ -20,10 +20,10 @@ class Published:
 
     Attributes:
         figure: number of the figure that they stand in.
-        accuracy: the mean over batches, in percent, rounded to one decimal.
-        precision: a fraction, rounded to two decimals; so are the next two.
-        recall: a fraction.
-        f1: a fraction.
+        accuracy: mean over batches, in percent, rounded to one decimal.
+        precision: fraction, rounded to two decimals; so are the next two.
+        recall: fraction.
+        f1: fraction.
     """
 
     figure: int
@@ -35,21 +35,21 @@ class Published:
 
 @dataclass(frozen=True)
 class Row:
-    """One model of Table 1 or Table 2.
+    """One model of the study, as a row of one of its tables.
 
     Attributes:
-        id: as the study numbers it, ``0`` ... ``25`` and ``20b`` ... ``25b``.
-        table: 1 or 2.
-        family: the class of the model.
+        id: number that the study gives it, a text such as ``20b``.
+        table: number of the table.
+        family: class of the model.
         layers: linear layers, the last one included; of a CNN 1.
         hidden: units of a layer, or filters of a convolution.
-        kernel_size: of a CNN, else None.
+        kernel_size: side of the filters of a CNN, else None.
         pos_weight: weight of the positive class, None without.
         optimizer: ``sgd`` or ``adam``.
-        lr: the learning rate.
-        batch_size: in training and in evaluation.
+        lr: learning rate.
+        batch_size: size of batches in training and in evaluation.
         epochs: passes over the training split.
-        published: its test metrics, None for a model that was never tested.
+        published: published test metrics, None for a model that was never tested.
     """
 
     id: str
@@ -78,12 +78,12 @@ class Row:
     @property
     def title(self) -> str:
         """The model in words, e.g. ``Linear+ReLU, 2 layers, 10 units, weighted``."""
-        parts = [FAMILIES[self.family]]
+        words = [FAMILIES[self.family]]
         if self.kernel_size is None:
-            parts += [f"{self.layers} layers", f"{self.hidden} units"]
+            words += [f"{self.layers} layers", f"{self.hidden} units"]
         else:
-            parts += [f"{self.hidden} filters {self.kernel_size}x{self.kernel_size}"]
-        return ", ".join(parts + ["weighted"] * self.weighted + ["Adam"] * (self.optimizer == "adam"))
+            words += [f"{self.hidden} filters {self.kernel_size}x{self.kernel_size}"]
+        return ", ".join(words + ["weighted"] * self.weighted + ["Adam"] * (self.optimizer == "adam"))
 
     def settings(self) -> dict[str, Any]:
         """Return what distinguishes the row from the others, as dotted keys of a configuration."""
@@ -182,11 +182,11 @@ class StudyFigure:
     """One figure of the study.
 
     Attributes:
-        number: the study's.
-        kind: what it is; ``curves`` are loss and accuracy of train and val by epoch.
-        caption: in words of our own.
+        number: number that the study gives it.
+        kind: kind of figure; ``curves`` are loss and accuracy of train and val by epoch.
+        caption: caption in our words.
         shows: what the study reads from it.
-        rows: the ids of the models that it compares, in the order of what varies; empty where it is about the data.
+        rows: ids of the models that it compares, in the order of what varies; empty where it is about the data.
         varies: what differs between the rows, '' where there is nothing to compare.
         conditions: how the models of a table of metrics were trained, in a few words.
         samples: images of the data set that stand for it; None where it is no picture of images.
@@ -212,18 +212,19 @@ class Study:
     """All of it.
 
     Attributes:
-        title: of the study.
-        author: of the study.
+        title: title of the study.
+        author: author of the study.
         splits: images in ``train``, ``val`` and ``test``.
         image_size: side of an image in pixels.
         class_weight: negatives / positives of the training split, the study's weight of the positive class.
         conditions: what all models share, as dotted keys of a configuration.
-        rows: Tables 1 and 2, in their order.
-        metrics: what runs are compared by, in the order of the report.
+        rows: rows of its tables, in their order.
+        metrics: metrics that runs are compared by, in the order of the report.
         confusion: the one confusion matrix that the study prints.
-        figures: in the order of their numbers.
-        claims: in the order of the text.
-        definitions: by their ids the numbers that claims are tested by.
+        figures: figures in the order of their numbers.
+        claims: claims in the order of the text.
+        claims_note: what has to be said of how the claims were tested.
+        definitions: numbers that claims are tested by, by their ids.
         rules: how claims are decided.
     """
 
@@ -238,6 +239,7 @@ class Study:
     confusion: Confusion
     figures: tuple[StudyFigure, ...]
     claims: tuple[Claim, ...]
+    claims_note: str
     definitions: dict[str, Definition]
     rules: Rules
 
@@ -249,6 +251,11 @@ class Study:
     def tables(self) -> tuple[int, ...]:
         """The numbers of the tables that list the rows."""
         return tuple(dict.fromkeys(row.table for row in self.rows))
+
+    @property
+    def table_names(self) -> str:
+        """The tables in words, e.g. ``Tables 1 and 2``."""
+        return f"Table{'s' * (len(self.tables) > 1)} {' and '.join(map(str, self.tables))}"
 
     @property
     def metric_figures(self) -> tuple[StudyFigure, ...]:

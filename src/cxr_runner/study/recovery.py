@@ -2,7 +2,7 @@
 
 For any table of binary classifiers that gives accuracy, precision, recall and F1, rounded, on a test split whose
 positives and negatives are known. All comparisons are in whole numbers: no result hangs on the rounding of a float. A
-value counts as a fit up to half a unit of its last digit, both ends included, whichever way the authors rounded.
+value counts as a fit up to half a unit of its last digit, both ends included, however the authors rounded.
 """
 
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ class Evaluation:
 
     Attributes:
         positives: test images of the positive class.
-        negatives: the other test images.
-        batch_size: of the batches that the accuracy was averaged over; the last batch holds what is left.
+        negatives: other test images.
+        batch_size: size of the batches that the accuracy was averaged over; the last holds the remaining images.
     """
 
     positives: int
@@ -45,9 +45,9 @@ class Reported:
 
     Attributes:
         accuracy: pooled or the mean over batches, which is what the search finds out.
-        precision: of the positive class.
-        recall: of the positive class.
-        f1: of the positive class.
+        precision: precision of the positive class.
+        recall: recall of the positive class.
+        f1: F1 of the positive class.
         accuracy_digits: decimals that the accuracy was rounded to, as a fraction: 93.4 % has 3.
         digits: decimals of the other three.
     """
@@ -92,10 +92,10 @@ class Counts:
 
 @dataclass(frozen=True)
 class Solution:
-    """One way in which a row can have come about.
+    """Counts that a row can have come from.
 
     Attributes:
-        counts: the confusion matrix.
+        counts: confusion matrix.
         last_errors: errors among the images of the last batch.
     """
 
@@ -107,8 +107,8 @@ def possible_counts(value: float, num_images: int, digits: int) -> list[int]:
     """Return every k for which k / num_images rounds to a published value: the GRIM test, passed if there is one.
 
     Args:
-        value: a fraction, as published.
-        num_images: what it is a share of.
+        value: fraction, as published.
+        num_images: number of images that it is a share of.
         digits: decimals of the value.
 
     Source:
@@ -130,7 +130,7 @@ def matching_counts(reported: Reported, evaluation: Evaluation) -> list[Counts]:
 
 
 def recover(reported: Reported, evaluation: Evaluation) -> list[Solution]:
-    """Find every way in which a row can have come about, if its accuracy is the mean over batches.
+    """Find all counts that a row can have come from, if its accuracy is the mean over batches.
 
     The search knows nothing but the row and the sizes: it tries every confusion matrix and every number of errors in
     the last, smaller batch, and keeps those whose precision, recall, F1 and mean over batches all round to what was

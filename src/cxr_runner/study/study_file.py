@@ -28,6 +28,7 @@ def load_study() -> Study:
         confusion=Confusion(**content["confusion"]),
         figures=tuple(_figure(entry) for entry in content["figures"]),
         claims=tuple(read_claims(content["claims"])),
+        claims_note=content["claims_note"],
         definitions={entry["id"]: Definition(**entry) for entry in content["definitions"]},
         rules=Rules(**content["verdicts"]),
     )

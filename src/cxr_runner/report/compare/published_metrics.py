@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cxr_runner.report.collected import Repetition
-from cxr_runner.stats import images_worth, prediction_interval, t_interval, wilson
+from cxr_runner.stats import effective_images, prediction_interval, t_interval, wilson
 from cxr_runner.study import ComparedMetric, Row, Study, StudyFigure
 
 _ACCURACIES = ("accuracy", "accuracy_batch_mean")  # shares of images, so that Wilson's interval is one of theirs
@@ -62,6 +62,6 @@ def _entry(row: Row, repetition: Repetition | None, metric: ComparedMetric) -> d
     entry["difference"] = mean - published
     if metric.key in _ACCURACIES:
         num_images = float(table["n"].iloc[0])
-        worth = num_images if metric.key == "accuracy" else images_worth(int(num_images), row.batch_size)
+        worth = num_images if metric.key == "accuracy" else effective_images(int(num_images), row.batch_size)
         _, entry["wilson_low"], entry["wilson_high"] = wilson(min(1.0, max(0.0, mean)) * worth, worth)
     return entry

@@ -68,7 +68,7 @@ def _settings(run: CollectedRun) -> tuple[str, ...]:
     usual = _defaults()
     given = {key: run.config.get(key, usual[key]) for key in _HOW}
     if str(given["device"]).startswith("cuda:"):
-        given["device"] = "cuda"  # which of several GPUs it was plays no part
+        given["device"] = "cuda"  # which of several GPUs it was does not matter
     return tuple(override(key, value) for key, value in given.items() if value != usual[key])
 
 

@@ -1,4 +1,4 @@
-"""The claims as a page of their own, in Markdown: definitions, rules, and all tests behind the verdicts."""
+"""The claims as a page, in Markdown: definitions, rules, and all tests behind the verdicts."""
 
 from collections.abc import Iterable
 from textwrap import indent
@@ -13,15 +13,12 @@ _BEGIN = """# The study's claims
 
 Every claim of the study is a test on runs: a number, what it has to be, and a verdict in one of four words.
 Definitions, thresholds and conditions stand in `study.yaml` and were written down before the numbers were computed on
-any run. Two tests were computed wrongly at first and corrected once runs had been looked at, which changed no verdict
-on the real X-rays: one-sided contradictions had been charged for two sides, and runs from the same weights at several
-learning rates had been counted as independent. This page is made by `cxr-report`, as `claims.md` beside `index.html`.
-**Not for clinical use.**"""
+any run. This page is made by `cxr-report`, as `claims.md` beside `index.html`. **Not for clinical use.**"""
 
 
 def claims_page(sections: Iterable[Section], study: Study) -> str:
     """Return the page; every text in it is shown as it is."""
-    blocks = [_BEGIN, "## Numbers", *_definitions(study), "## How a claim is decided", _rules(study)]
+    blocks = [_BEGIN, study.claims_note, "## Numbers", *_definitions(study), "## How a claim is decided", _rules(study)]
     for section in sections:
         blocks += [f"## {markdown_text(section.heading)}", markdown_text(section.claims.summary)]
         blocks += [section.claims.tables[0].markdown().rstrip("\n")]

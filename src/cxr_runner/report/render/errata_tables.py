@@ -1,4 +1,4 @@
-"""The tables of the errata as people read them; the files hold what :mod:`cxr_runner.study.errata` computes."""
+"""The tables of the errata as people read them; their files contain what :mod:`cxr_runner.study.errata` computes."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -20,7 +20,7 @@ def recovered_ranks(recovered: pd.DataFrame) -> Table:
     """Return the ranking as published and by the accuracy over all images.
 
     Args:
-        recovered: of :func:`cxr_runner.study.errata.recovery_table`.
+        recovered: ranking as :func:`cxr_runner.study.errata.recovery_table` returns it.
     """
     entries = recovered.to_dict("records")
     num_images, last = recovered["num_images"].iloc[0], recovered["last_batch"].iloc[0]
@@ -99,7 +99,7 @@ def compared_claims(study: Study) -> Table:
 
 
 def misnamed_models(study: Study) -> Table:
-    """Return what captions and text say of models that Tables 1 and 2 give otherwise."""
+    """Return what captions and text say of models that the tables give otherwise."""
     slips = list(find_slips(study))
     columns = {
         "where": [slip.source for slip in slips],
@@ -109,8 +109,8 @@ def misnamed_models(study: Study) -> Table:
         "would fit": [_fitting(slip.meant, slip.unlike) for slip in slips],
     }
     caption = (
-        "Models in captions and text that do not fit Tables 1 and 2, and the one model that fits what is said better, "
-        "where there is one."
+        f"Models in captions and text that do not fit {study.table_names}, and the one model that fits what is said "
+        "better, where there is one."
     )
     return Table("errata_slips", caption, slip_table(study), pd.DataFrame(columns), tuple(columns))
 

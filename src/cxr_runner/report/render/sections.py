@@ -186,7 +186,7 @@ def _sentences(runs: DataSetRuns, published: Mapping[int, pd.DataFrame]) -> list
         inside = int(judged["inside"].sum())
         sentences.append(
             f"The published accuracy, which is that of one run, lies where one more of our runs that did not collapse "
-            f"would (95 %) for {inside} of {len(judged)}; that interval does not hold how few the test images are."
+            f"would (95 %) for {inside} of {len(judged)}; that interval does not count how few the test images are."
         )
     elif len(tried):
         sentences.append("With one seed there is no interval to compare a published value with.")

@@ -55,7 +55,7 @@ def uncertainty_section(runs: DataSetRuns, measured: Uncertainty, suffix: str) -
         tables.append(show_pairs(pairs, number, study, unit))
         sentences.append(pair_sentence(pairs, number))
     if measured.weights is not None:
-        tables.append(show_weights(measured.weights, unit))
+        tables.append(show_weights(measured.weights, study.class_weight, unit))
         sentences.append(weight_sentence(measured.weights))
     if measured.quality is not None:
         tables.append(show_quality(measured.quality))

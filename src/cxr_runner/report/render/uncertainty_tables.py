@@ -1,5 +1,7 @@
 """How uncertain metrics are, as tables and sentences for people."""
 
+import math
+
 import pandas as pd
 
 from cxr_runner import stats
@@ -92,7 +94,7 @@ def pair_sentence(data: pd.DataFrame, number_of_figure: int) -> str:
     )
 
 
-def show_weights(data: pd.DataFrame, unit: str) -> Table:
+def show_weights(data: pd.DataFrame, weight: float, unit: str) -> Table:
     """Return unweighted and weighted rows compared at three thresholds."""
     entries = data.to_dict("records")
     shown = pd.DataFrame(
@@ -111,11 +113,12 @@ def show_weights(data: pd.DataFrame, unit: str) -> Table:
             },
         }
     )
+    shift = format_number(math.log(weight), ".2f")
     caption = (
         "Without → with the class weight (mean over the runs that did not collapse), and with minus without (over the "
         f"seeds with which neither collapsed; 95 %, the variances over seeds and {unit} added up, thresholds taken as "
-        "given). A weight of 0.37 moves the best logit by ln 0.37 = −0.99, which trades sensitivity for specificity by "
-        "construction; what differs at the same validation specificity, or with the shift undone "
+        f"given). A weight of {weight:g} moves the best logit by ln {weight:g} = {shift}, which trades sensitivity for "
+        "specificity by construction; what differs at the same validation specificity, or with the shift undone "
         "(impossible behind a last ReLU), is what else it does."
     )
     return Table("weight", caption, data, shown, ("models", "threshold"), "With and without class weight")

@@ -105,7 +105,7 @@ def _accuracy(decisions: Decisions) -> _Value:
 
 
 def _f1(decisions: Decisions) -> _Value:
-    """Return F1, a ratio of two means over images, and its linear part in each image (the delta method)."""
+    """Return F1, a ratio of two means over images, and its linear term in each image (the delta method)."""
     above = 2.0 * (decisions.called & decisions.labels)
     below = decisions.called.astype(np.float64) + decisions.labels
     score = above.mean() / below.mean() if below.any() else 0.0
