@@ -14,24 +14,29 @@ from cxr_runner.base.progress import Reporter
 from cxr_runner.report.render import drawing
 from cxr_runner.report.render.picture import Picture
 
-# A report whose figures take a minute each to write, in a group of processes of its own.
-SLOW_REPORT = """
+# A figure that takes a minute to write: in a module, because workers do not run the program again that starts them.
+SLOW_FIGURE = """
 import sys, time
 from pathlib import Path
-from cxr_runner.base.progress import Reporter
-from cxr_runner.report.render import drawing
-from cxr_runner.report.render.picture import Picture
 
 class Slow:
     def get_layout_engine(self): pass
     def savefig(self, path, **options):
-        Path(sys.argv[1], "writing").touch()
+        Path(path).parent.joinpath("writing").touch()
         time.sleep(60)
+"""
+# A report of such figures, in a group of processes of its own.
+SLOW_REPORT = """
+import sys
+from pathlib import Path
+from cxr_runner.base.progress import Reporter
+from cxr_runner.report.render import drawing
+from cxr_runner.report.render.picture import Picture
+from slow import Slow
 
-if __name__ == "__main__":
-    drawing.num_cores = lambda: 2
-    pictures = [Picture(f"slow{number}", "", "", draw=Slow) for number in range(4)]
-    drawing.draw_pictures(pictures, Path(sys.argv[1]), Reporter())
+drawing.num_cores = lambda: 2
+pictures = [Picture(f"slow{number}", "", "", draw=Slow) for number in range(4)]
+drawing.draw_pictures(pictures, Path(sys.argv[1]), Reporter())
 """
 
 
@@ -64,6 +69,7 @@ def test_what_workers_do_not_live_to_write_is_written_without_them(
 def test_workers_of_a_report_that_was_killed_end_with_it(tmp_path: Path) -> None:
     script = tmp_path / "report.py"
     script.write_text(SLOW_REPORT)
+    (tmp_path / "slow.py").write_text(SLOW_FIGURE)
     report = subprocess.Popen([sys.executable, str(script), str(tmp_path)], start_new_session=True)
     _wait_until(lambda: (tmp_path / "writing").exists())
     assert len(_members(report.pid)) >= 3, "the report, a worker and what watches over shared memory"

@@ -30,7 +30,10 @@ def run() -> NoReturn:
         if started_together and os.environ["RANK"] != "0":
             from cxr_runner.training.distributed import help_leader, leave
 
-            help_leader()
+            try:
+                help_leader()
+            except KeyboardInterrupt:  # the leader says so
+                sys.exit(INTERRUPTED)
             leave()
         import hydra
 

@@ -36,7 +36,7 @@ class Status:
 
     def failed(self, error: BaseException) -> RunFailedError:
         """Write why the run ended; return the error to show to people."""
-        interrupted = isinstance(error, KeyboardInterrupt | SystemExit | BrokenPipeError)
+        interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
         reason = "interrupted" if interrupted else str(error) or type(error).__name__
         first_line, trace = reason.splitlines()[0], "".join(traceback.format_exception(error))
         with suppress(OSError):  # a full disk must not hide what went wrong

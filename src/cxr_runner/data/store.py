@@ -79,8 +79,6 @@ def open_store(source: Source, image_size: int, cache: Path, reporter: Reporter,
                     shutil.rmtree(path, ignore_errors=True)
                     _build(source, image_size, path, reporter)
                     store = _read(path, reporter, fresh=True)
-        except BrokenPipeError:  # of the terminal, not of the cache
-            raise
         except OSError as error:
             valid = f"cannot write here ({error.strerror or error}); name another folder"
             raise UserError.for_key("CXR_CACHE", cache, valid) from error
