@@ -7,111 +7,16 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from cxr_runner.artifacts.samples import Sample
-from cxr_runner.base.markdown import printable
 from cxr_runner.data.sources import About, data_heading
+from cxr_runner.report.collected_runs import CollectedRun, Histories, Repetition, SizedRuns, repetitions
 from cxr_runner.study import Row, Study
-
-
-class Histories(NamedTuple):
-    """The histories of runs that differ in their seed alone: of those that did not collapse, and of those that did."""
-
-    trained: list[pd.DataFrame]
-    collapsed: list[pd.DataFrame]
-
-
-@dataclass(frozen=True)
-class CollectedRun:
-    """One run.
-
-    Attributes:
-        directory: run directory.
-        path: the same, relative to the folder that the report is of, as texts show it.
-        name: name of the run, without its id.
-        id: id of its configuration.
-        seed: seed of the run.
-        row: id of the study's row that it repeats; None where it is none of the study's.
-        config: configuration, nested.
-        metrics: content of ``metrics.json``.
-        data: content of ``data.json``.
-        history: one row an epoch; None where it cannot be drawn.
-        history_problem: why it cannot, '' where it can.
-    """
-
-    directory: Path
-    path: str
-    name: str
-    id: str
-    seed: int
-    row: str | None
-    config: Mapping[str, Any]
-    metrics: Mapping[str, Any]
-    data: Mapping[str, Any]
-    history: pd.DataFrame | None = None
-    history_problem: str = ""
-
-    @property
-    def configuration(self) -> str:
-        """The name of the configuration, which runs that differ in their seed alone share."""
-        return printable(f"{self.name}-{self.id}")
-
-
-@dataclass(frozen=True)
-class SizedRuns:
-    """The finished runs on one data set at one image size.
-
-    Attributes:
-        about: title, citation, licence.
-        fingerprint: fingerprint of the images, labels and splits.
-        runs: runs in the order of their paths.
-        table: one row a run, in the same order, as :func:`cxr_runner.load_runs` returns it.
-        diverged: runs on the same images whose numbers left the range of floating point; they are in no table.
-    """
-
-    about: About
-    fingerprint: str
-    runs: tuple[CollectedRun, ...]
-    table: pd.DataFrame
-    diverged: tuple[CollectedRun, ...] = ()
-
-    @property
-    def image_size(self) -> int:
-        """Side of the images in pixels."""
-        return int(self.table["image_size"].iloc[0])
-
-
-@dataclass(frozen=True)
-class Repetition:
-    """The runs that repeat a row of the study: one configuration at one image size, one run a seed.
-
-    Attributes:
-        row: row of the study.
-        image_size: side of the images in pixels.
-        runs: runs in the order of their paths.
-        table: one row a run, in the same order, as :func:`cxr_runner.load_runs` returns it.
-    """
-
-    row: Row
-    image_size: int
-    runs: tuple[CollectedRun, ...]
-    table: pd.DataFrame
-
-    @property
-    def num_collapsed(self) -> int:
-        """How many runs give one and the same output for all images."""
-        return int(self.table["collapsed"].sum())
-
-    @property
-    def not_collapsed(self) -> pd.DataFrame:
-        """The rows of the table whose runs did not collapse."""
-        return self.table[~self.table["collapsed"]]
 
 
 @dataclass(frozen=True)
@@ -207,7 +112,7 @@ class DataSetRuns:
         """The runs of every row of the study that was repeated, those on the largest images, by the row's id."""
         largest: dict[str, Repetition] = {}
         for sized in self.sizes:
-            for repetition in _repetitions(sized, self.study):
+            for repetition in repetitions(sized, self.study):
                 largest.setdefault(repetition.row.id, repetition)
         return largest
 
@@ -267,17 +172,3 @@ def describe_images(data: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     """
     described = {key: data.get(key) for key in ("title", "citation", "counts", "num_images", "synthetic")}
     return json.dumps([described, {**config, "image_size": None}], sort_keys=True, default=str)
-
-
-def _repetitions(sized: SizedRuns, study: Study) -> Iterable[Repetition]:
-    """Yield the repetitions at one size; where several configurations repeat a row, that with the most seeds."""
-    names = pd.Series([run.configuration for run in sized.runs])
-    rows = sized.table["row"].reset_index(drop=True)
-    for row in study.rows:
-        counts = names[(rows == row.id).to_numpy(bool, na_value=False)].value_counts()
-        if counts.empty:
-            continue
-        chosen = min(counts[counts == counts.max()].index)
-        mask = (names == chosen).to_numpy()
-        runs = tuple(run for run, taken in zip(sized.runs, mask, strict=True) if taken)
-        yield Repetition(row, sized.image_size, runs, sized.table[mask].reset_index(drop=True))

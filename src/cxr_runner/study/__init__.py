@@ -5,6 +5,7 @@ repeats; ``grid`` plans both tables; ``recovery`` finds the counts behind any
 table of rounded metrics, and ``errata``, ``misprints`` and ``consequences`` compare its numbers with each other.
 """
 
+from cxr_runner.study.figures import StudyFigure
 from cxr_runner.study.matching import match_row, same_setting
 from cxr_runner.study.published import (
     FAMILIES,
@@ -14,7 +15,6 @@ from cxr_runner.study.published import (
     Published,
     Row,
     Study,
-    StudyFigure,
 )
 from cxr_runner.study.recovery import Counts, Evaluation, Reported, Solution, matching_counts, possible_counts, recover
 from cxr_runner.study.study_file import load_study

@@ -9,7 +9,8 @@ import yaml
 
 from cxr_runner.artifacts.metrics import metric
 from cxr_runner.study.claims import Definition, Rules, read_claims
-from cxr_runner.study.published import ComparedMetric, Confusion, Published, Row, SampleView, Study, StudyFigure
+from cxr_runner.study.figures import SampleView, StudyFigure
+from cxr_runner.study.published import ComparedMetric, Confusion, Published, Row, Study
 
 
 @cache

@@ -10,7 +10,8 @@ from cxr_runner.artifacts.rundir import RunDir
 from cxr_runner.base.files import regular
 from cxr_runner.base.markdown import printable
 from cxr_runner.base.progress import Reporter
-from cxr_runner.report.collected import CollectedRun, DataSetRuns, SizedRuns
+from cxr_runner.report.collected import DataSetRuns
+from cxr_runner.report.collected_runs import CollectedRun, SizedRuns
 
 COLUMNS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
 _HIGHEST = 1e100  # numbers beyond it cannot be drawn

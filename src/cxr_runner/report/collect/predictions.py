@@ -12,7 +12,8 @@ from cxr_runner.base.files import regular
 from cxr_runner.base.markdown import printable
 from cxr_runner.base.progress import Reporter
 from cxr_runner.data.splits import patient_keys
-from cxr_runner.report.collected import NO_PREDICTIONS, CollectedRun, DataSetRuns, Logits, Predictions, Repetition
+from cxr_runner.report.collected import NO_PREDICTIONS, DataSetRuns, Logits, Predictions
+from cxr_runner.report.collected_runs import CollectedRun, Repetition
 
 _IMAGE = ["split", "name", "label"]
 

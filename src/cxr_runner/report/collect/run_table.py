@@ -16,7 +16,7 @@ from cxr_runner.base.errors import UserError
 from cxr_runner.base.markdown import printable
 from cxr_runner.base.progress import Reporter
 from cxr_runner.data.sources import About
-from cxr_runner.report.collected import CollectedRun, SizedRuns
+from cxr_runner.report.collected_runs import CollectedRun, SizedRuns
 from cxr_runner.report.run_columns import COLUMNS, RUN_COLUMNS
 from cxr_runner.study import Study, match_row
 

@@ -11,7 +11,8 @@ from cxr_runner.base.progress import Reporter
 from cxr_runner.report.collect.histories import add_histories
 from cxr_runner.report.collect.predictions import add_predictions
 from cxr_runner.report.collect.run_table import read_runs
-from cxr_runner.report.collected import Collected, DataSetRuns, SizedRuns, describe_images
+from cxr_runner.report.collected import Collected, DataSetRuns, describe_images
+from cxr_runner.report.collected_runs import SizedRuns
 from cxr_runner.study import Study
 
 

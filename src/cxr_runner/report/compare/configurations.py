@@ -7,7 +7,7 @@ import pandas as pd
 
 from cxr_runner.artifacts.metrics import HEADLINE
 from cxr_runner.base.markdown import printable
-from cxr_runner.report.collected import CollectedRun, SizedRuns
+from cxr_runner.report.collected_runs import CollectedRun, SizedRuns
 
 SUMMARY_COLUMNS = (
     *("row", "configuration", "differs_in", "data", "fingerprint", "image_size", "num_seeds", "num_collapsed"),

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cxr_runner.report.collected import Repetition
+from cxr_runner.report.collected_runs import Repetition
 from cxr_runner.stats import effective_images, prediction_interval, t_interval, wilson
 from cxr_runner.study import ComparedMetric, Row, Study, StudyFigure
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from cxr_runner.report.collected import CollectedRun, DataSetRuns
+from cxr_runner.report.collected import DataSetRuns
+from cxr_runner.report.collected_runs import CollectedRun
 from cxr_runner.report.compare.configurations import override
 
 _HOW = ("engine", "device", "deterministic")  # what a row of the study does not determine, but for the data

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from cxr_runner.report.compare.claims.claim_tests import ClaimTest, RowSetting, as_stated, strictest
+from cxr_runner.report.compare.claims.bounds import as_stated, strictest
+from cxr_runner.report.compare.claims.claim_tests import ClaimTest, RowSetting
 from cxr_runner.report.compare.claims.verdicts import Verdict
 from cxr_runner.report.missing import Missing
 from cxr_runner.study import Study

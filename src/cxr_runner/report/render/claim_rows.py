@@ -3,22 +3,18 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from cxr_runner.base.numbers import format_number, plural
 from cxr_runner.base.tables import Table
-from cxr_runner.report.compare.claims.claim_tests import ClaimTest, Observed, RowSetting, region, settings_of
+from cxr_runner.report.compare.claims.bounds import region
+from cxr_runner.report.compare.claims.claim_tests import ClaimTest, RowSetting
 from cxr_runner.report.compare.claims.verdicts import WORDS, Verdict
 from cxr_runner.report.render.claim_needs import what_decides
 from cxr_runner.report.render.commands import Commands
-from cxr_runner.report.render.picture import Picture
 from cxr_runner.study import Study
 from cxr_runner.study.claims import Claim
-
-if TYPE_CHECKING:  # matplotlib is imported when there is something to draw
-    from matplotlib.figure import Figure
 
 _ALONE = "By itself it would be {word} (p = {p:.2g}); among all {num} claims that is too little."
 
@@ -81,39 +77,6 @@ def report_claims(verdicts: Sequence[Verdict], study: Study, commands: Commands,
     listed = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
     tables = [_claims_table(verdicts, rows), _tests_table(verdicts, study)]
     return ClaimsReport(f"Of the study's {len(rows)} claims: {listed}.", rows, tables)
-
-
-def converged_picture(observed: Observed, study: Study) -> Picture:
-    """Return which models converge at which learning rate: of those that claims about convergence are made of.
-
-    Args:
-        observed: runs by their setting.
-        study: study that makes the claims.
-    """
-    shares = {}
-    conditions = [condition for claim in study.claims for condition in claim.conditions]
-    for setting in (setting for one in conditions if one.statistic == "converged" for setting in settings_of(one)):
-        row = study.row(setting.row)
-        ends = [run.numbers["converged"] for run in observed.get(setting, ()) if "converged" in run.numbers]
-        if ends:
-            lr = setting.override.rpartition("=")[2] or f"{row.lr:g}"
-            shares[f"{row.id}: {row.title}", lr] = (sum(value > 0 for value in ends), len(ends))
-    title, text = (
-        "Which models converge",
-        f"Runs that converge, by learning rate. {study.definitions['converged'].says}",
-    )
-    if not shares:
-        return Picture("converged", title, text, notes=("Without runs yet; the claims name the commands.",))
-    models = sorted({model for model, _ in shares}, key=lambda model: int(model.partition(":")[0]))
-    lrs = sorted({lr for _, lr in shares}, key=float, reverse=True)
-
-    def draw() -> "Figure":
-        from cxr_runner.plots.converged import plot_converged
-
-        return plot_converged(shares, models, lrs)
-
-    alt = "; ".join(f"model {model}, lr {lr}: {count} of {total}" for (model, lr), (count, total) in shares.items())
-    return Picture("converged", title, text, alt, draw=draw)
 
 
 def _row(verdict: Verdict, study: Study, commands: Commands, suffix: str) -> ClaimRow:

@@ -9,7 +9,8 @@ from cxr_runner.artifacts.metrics import HEADLINE, metric
 from cxr_runner.base.markdown import printable
 from cxr_runner.base.numbers import format_interval, format_mean_sd, format_number
 from cxr_runner.base.tables import Table
-from cxr_runner.report.collected import Collected, DataSetRuns, SizedRuns
+from cxr_runner.report.collected import Collected, DataSetRuns
+from cxr_runner.report.collected_runs import SizedRuns
 from cxr_runner.report.compare.configurations import SUMMARY_COLUMNS, summarize
 from cxr_runner.report.render.cells import yes_no
 from cxr_runner.report.run_columns import RUN_COLUMNS

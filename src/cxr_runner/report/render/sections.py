@@ -13,8 +13,9 @@ from cxr_runner.report.collected import DataSetRuns
 from cxr_runner.report.compare.comparison import DataSetComparison
 from cxr_runner.report.compare.trivial_baselines import Baselines
 from cxr_runner.report.missing import Missing
-from cxr_runner.report.render.claim_rows import ClaimsReport, converged_picture, report_claims
+from cxr_runner.report.render.claim_rows import ClaimsReport, report_claims
 from cxr_runner.report.render.commands import Commands
+from cxr_runner.report.render.converged_figure import converged_picture
 from cxr_runner.report.render.picture import Picture
 from cxr_runner.report.render.provenance import gather_facts
 from cxr_runner.report.render.report_tables import published_table

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
+from cxr_runner.report.compare.claims.bounds import nearest, num_sides, region, strictest, strictest_level
 from cxr_runner.report.compare.claims.contrasts import ON_IMAGES, Contrast, contrast_pair, contrast_row
 from cxr_runner.report.compare.claims.run_numbers import RunNumbers
 from cxr_runner.report.missing import PIXELS
@@ -59,41 +60,12 @@ class ClaimTest:
     images_needed: int | None = None
 
 
-def region(condition: Condition, study: Study) -> tuple[float, float]:
-    """Return between which bounds a number has to lie for a condition to hold."""
-    rules, margin = study.rules, study.definitions[condition.statistic].margin
-    infinite = float("inf")
-    return {
-        "higher": (0.0, infinite),
-        "much higher": (0.0, infinite),
-        "lower": (-infinite, 0.0),
-        "not higher": (-infinite, margin),
-        "not lower": (-margin, infinite),
-        "alike": (-margin, margin),
-        "above": (condition.bound, infinite),
-        "most": (rules.mostly, infinite),
-        "few": (-infinite, rules.mostly),
-        "never": (-infinite, rules.never["share"]),
-    }[condition.expect]
-
-
 def settings_of(condition: Condition) -> list[RowSetting]:
     """Return the settings whose runs a condition looks at."""
     rows = [*condition.rows, *(row for pair in condition.pairs for group in pair for row in group)]
     if condition.lrs:
         return [RowSetting(row, f"optimizer.lr={lr:g}") for row in (*rows, *condition.beside) for lr in condition.lrs]
     return list(_at(condition, rows))
-
-
-def as_stated(condition: Condition, estimate: float, study: Study) -> bool:
-    """Say whether a number lies where a condition has it, however uncertain it is."""
-    low, high = region(condition, study)
-    return low <= estimate <= high
-
-
-def strictest(study: Study) -> float:
-    """Return the level of the first step of Holm's method, at which a claim is decided whatever the others are."""
-    return study.rules.level / len(study.claims)
 
 
 def tests_of(claim: Claim, observed: Observed, study: Study) -> tuple[ClaimTest, ...]:
@@ -143,8 +115,8 @@ def _pair(
 def _tested(test: ClaimTest, contrast: Contrast, study: Study, num_tests: int) -> ClaimTest:
     """Return a test with what a difference says."""
     rules, effect = study.rules, contrast.effect
-    num_runs, bound = len(effect.seeds), _nearest(test.condition, effect.estimate, study)
-    level = _strictest_level(test.condition, effect.estimate, study, num_tests)
+    num_runs, bound = len(effect.seeds), nearest(test.condition, effect.estimate, study)
+    level = strictest_level(test.condition, effect.estimate, study, num_tests)
     images = effect.images_needed(bound, level, rules.power)
     test = replace(test, estimate=effect.estimate, num_runs=num_runs)
     if num_runs < rules.min_seeds:
@@ -160,7 +132,7 @@ def _tested(test: ClaimTest, contrast: Contrast, study: Study, num_tests: int) -
         low=low,
         high=high,
         p_for=max(effect.p_above(lowest), effect.p_below(highest)),
-        p_against=min(1.0, _num_sides(test.condition, study) * min(effect.p_below(lowest), effect.p_above(highest))),
+        p_against=min(1.0, num_sides(test.condition, study) * min(effect.p_below(lowest), effect.p_above(highest))),
         seeds_needed=seeds_needed,
         images_needed=None if seeds_needed is not None else images,
     )
@@ -178,7 +150,7 @@ def _share(condition: Condition, row: str, observed: Observed, study: Study, num
     above, below = share.p_above(bound), share.p_below(bound)
     p_for, p_against = (above, below) if condition.expect == "most" else (below, above)
     estimate = share.count / share.total
-    level = _strictest_level(condition, estimate, study, num_tests)
+    level = strictest_level(condition, estimate, study, num_tests)
     return replace(
         test,
         estimate=estimate,
@@ -249,21 +221,6 @@ def _usable(runs: Sequence[RunNumbers], statistic: str) -> bool:
         not run.trained or (run.decisions is not None if statistic in ON_IMAGES else statistic in run.numbers)
         for run in runs
     )
-
-
-def _nearest(condition: Condition, estimate: float, study: Study) -> float:
-    return min(region(condition, study), key=lambda bound: abs(bound - estimate))
-
-
-def _num_sides(condition: Condition, study: Study) -> int:
-    """Return on how many sides of its region a number can lie that is not as claimed."""
-    return sum(map(math.isfinite, region(condition, study)))
-
-
-def _strictest_level(condition: Condition, estimate: float, study: Study, num_tests: int) -> float:
-    """Return the strictest two-sided level of one test; a contradiction pays for all tests and sides of a claim."""
-    level = strictest(study)
-    return level if as_stated(condition, estimate, study) else level / (num_tests * _num_sides(condition, study))
 
 
 def _models(group: Sequence[str]) -> str:

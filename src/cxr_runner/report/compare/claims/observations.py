@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cxr_runner.report.collected import CollectedRun, DataSetRuns, Predictions, SizedRuns
+from cxr_runner.report.collected import DataSetRuns, Predictions
+from cxr_runner.report.collected_runs import CollectedRun, SizedRuns
 from cxr_runner.report.compare.claims.claim_tests import RowSetting, settings_of
 from cxr_runner.report.compare.claims.run_numbers import Decisions, RunNumbers, best_constant_loss, curve_numbers
 from cxr_runner.report.compare.class_counts import class_counts

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cxr_runner import stats
-from cxr_runner.report.collected import Repetition
+from cxr_runner.report.collected_runs import Repetition
 from cxr_runner.report.compare.uncertainty.resampling import ResampledMetric, Resampling
 
 INTERVAL_METRICS: tuple[ResampledMetric, ...] = ("accuracy", "f1", "auroc")

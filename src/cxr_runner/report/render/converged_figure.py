@@ -1,0 +1,43 @@
+"""The figure of claims that have none in the study: which models converge at which learning rate."""
+
+from typing import TYPE_CHECKING
+
+from cxr_runner.report.compare.claims.claim_tests import Observed, settings_of
+from cxr_runner.report.render.picture import Picture
+from cxr_runner.study import Study
+
+if TYPE_CHECKING:  # matplotlib is imported when there is something to draw
+    from matplotlib.figure import Figure
+
+
+def converged_picture(observed: Observed, study: Study) -> Picture:
+    """Return which models converge at which learning rate: of those that claims about convergence are made of.
+
+    Args:
+        observed: runs by their setting.
+        study: study that makes the claims.
+    """
+    shares = {}
+    conditions = [condition for claim in study.claims for condition in claim.conditions]
+    for setting in (setting for one in conditions if one.statistic == "converged" for setting in settings_of(one)):
+        row = study.row(setting.row)
+        ends = [run.numbers["converged"] for run in observed.get(setting, ()) if "converged" in run.numbers]
+        if ends:
+            lr = setting.override.rpartition("=")[2] or f"{row.lr:g}"
+            shares[f"{row.id}: {row.title}", lr] = (sum(value > 0 for value in ends), len(ends))
+    title, text = (
+        "Which models converge",
+        f"Runs that converge, by learning rate. {study.definitions['converged'].says}",
+    )
+    if not shares:
+        return Picture("converged", title, text, notes=("Without runs yet; the claims name the commands.",))
+    models = sorted({model for model, _ in shares}, key=lambda model: int(model.partition(":")[0]))
+    lrs = sorted({lr for _, lr in shares}, key=float, reverse=True)
+
+    def draw() -> "Figure":
+        from cxr_runner.plots.converged import plot_converged
+
+        return plot_converged(shares, models, lrs)
+
+    alt = "; ".join(f"model {model}, lr {lr}: {count} of {total}" for (model, lr), (count, total) in shares.items())
+    return Picture("converged", title, text, alt, draw=draw)
