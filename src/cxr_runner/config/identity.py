@@ -5,11 +5,11 @@ that the schema gains later must therefore change no id while it stands at what 
 what that is.
 """
 
-import hashlib
 import json
 from dataclasses import asdict
 from typing import Any
 
+from cxr_runner.base.checksums import digest
 from cxr_runner.config.schema import RunConfig
 
 LATER: dict[str, object] = {}
@@ -56,7 +56,7 @@ def run_id(config: RunConfig, data_fingerprint: str, device_type: str, engine: s
     if weights:
         identity["model"]["weights"] = weights
     identity |= {"data": data_fingerprint, "device": device_type, "engine": engine}
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
+    return digest(json.dumps(identity, sort_keys=True), 10)
 
 
 def identifying(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The folders of stores, and the descriptions of data sets kept in them; neither pandas nor torch is needed."""
 
-import hashlib
 import json
 import os
 from contextlib import suppress
@@ -11,6 +10,7 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
+from cxr_runner.base.checksums import digest
 from cxr_runner.base.errors import user_path
 from cxr_runner.base.files import read_json, write_json
 from cxr_runner.base.locks import locked_folder
@@ -38,7 +38,7 @@ def store_path(source: Source, image_size: int, cache: Path) -> Path:
         UserError: the source is not as it must be.
     """
     key = json.dumps([FORMAT_VERSION, source.signature(), image_size])
-    return cache / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}-{image_size}"
+    return cache / f"{digest(key, 16)}-{image_size}"
 
 
 def derived_path(store: Path, check: str) -> Path:
@@ -78,4 +78,4 @@ def keep_description(store: Path, config: AnyDataConfig, description: dict[str, 
 def _description_path(store: Path, config: AnyDataConfig) -> Path:
     # The version, because another version may split the same data differently.
     key = json.dumps([version("cxr-runner"), asdict(config)])
-    return store / "descriptions" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+    return store / "descriptions" / f"{digest(key, 16)}.json"

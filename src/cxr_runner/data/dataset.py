@@ -1,6 +1,5 @@
 """A data set as a run sees it: a store without unreadable images and duplicates, every image in a split."""
 
-import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, assert_never
@@ -9,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cxr_runner.base.checksums import digest
 from cxr_runner.base.errors import RunFailedError, UserError
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.schema import AnyDataConfig, Strategy
@@ -192,4 +192,4 @@ def _fingerprint(table: pd.DataFrame, store: Store) -> str:
         f"{store.class_names}",
         *map(repr, zip(table["name"], table["label"], table["split"], stored, strict=True)),
     ]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+    return digest("\n".join(lines), 16)

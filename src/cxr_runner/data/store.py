@@ -6,7 +6,6 @@ name and renamed, so that a store either is whole or is not there; a lock keeps 
 one.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -20,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cxr_runner.base.checksums import checksum
+from cxr_runner.base.checksums import checksum, digest
 from cxr_runner.base.errors import BadImageError, UnavailableImageError, UserError
 from cxr_runner.base.locks import hold_lock
 from cxr_runner.base.machine import num_cores
@@ -233,4 +232,4 @@ def _store_one(source: Source, index: int, target: NDArray[np.uint8]) -> dict[st
 
 def _digest(grey: NDArray[np.uint8]) -> str:
     shape = repr(grey.shape).encode()  # 2x8 and 4x4 pixels may hold the same bytes
-    return hashlib.sha256(shape + np.ascontiguousarray(grey).tobytes()).hexdigest()
+    return digest(shape + np.ascontiguousarray(grey).tobytes())

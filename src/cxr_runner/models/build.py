@@ -3,12 +3,12 @@
 There is no table of names: ``model=cnn`` is ``MODEL`` in ``cxr_runner.models.cnn``, which is imported only then.
 """
 
-import hashlib
 from importlib import import_module
 
 import torch
 from torch import nn
 
+from cxr_runner.base.checksums import digest_of_file
 from cxr_runner.base.errors import UserError, user_path
 from cxr_runner.config.schema import AnyModelConfig
 from cxr_runner.models.classifier import Classifier
@@ -52,8 +52,7 @@ def initial_weights_digest(config: AnyModelConfig) -> str:
     weights = getattr(config, "weights", None)
     if weights is None:
         return ""
-    with user_path("model.weights", weights).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return digest_of_file(user_path("model.weights", weights))
 
 
 def rectified_layers(model: nn.Module) -> list[str]:

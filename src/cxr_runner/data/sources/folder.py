@@ -1,6 +1,5 @@
 """Images in folders: ``DIR/<class>/*`` or ``DIR/<split>/<class>/*``."""
 
-import hashlib
 import os
 import re
 import stat
@@ -10,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
+from cxr_runner.base.checksums import digest
 from cxr_runner.base.errors import BadImageError, UnavailableImageError, UserError
 from cxr_runner.data.sources import SPLITS, About, Listing, LoadedImage, Record
 
@@ -111,7 +111,7 @@ class FolderSource:
             raise BadImageError(f"more than {MAX_BYTES:,} bytes")
         from cxr_runner.data.decode import decode_grey  # NumPy and Pillow, which a look at the listing does without
 
-        return LoadedImage(grey=decode_grey(data), digest=hashlib.sha256(data).hexdigest())
+        return LoadedImage(grey=decode_grey(data), digest=digest(data))
 
     @cached_property
     def _scanned(self) -> tuple[Listing, str]:
@@ -126,7 +126,7 @@ class FolderSource:
         if self.require_splits:
             self._check_splits(listing)
         changes = [image.file[1:] for image in images]
-        return listing, hashlib.sha256(repr((listing, changes)).encode()).hexdigest()
+        return listing, digest(repr((listing, changes)))
 
     def _files(self) -> list[_File]:
         try:

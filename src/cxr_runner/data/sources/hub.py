@@ -4,13 +4,13 @@ The data set's main branch is a loading script, which ``datasets`` refuses since
 instead is the parquet conversion that the Hub keeps beside it, pinned to one revision.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from cxr_runner.base.checksums import digest
 from cxr_runner.base.errors import BadImageError, UserError
 from cxr_runner.data.decode import decode_grey
 from cxr_runner.data.sources import SPLITS, About, Listing, LoadedImage, Record
@@ -134,7 +134,7 @@ class HubSource:
         if not image or not image["bytes"]:
             raise BadImageError("its row in the parquet file is empty")
         encoded: bytes = image["bytes"]
-        return LoadedImage(decode_grey(encoded), hashlib.sha256(encoded).hexdigest())
+        return LoadedImage(decode_grey(encoded), digest(encoded))
 
     def _read(self, split: str, file: Path) -> "Dataset":
         import pyarrow as pa  # type: ignore[import-untyped]

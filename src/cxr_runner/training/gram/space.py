@@ -4,7 +4,6 @@ Three things touch the pixels, each in one pass however many members share it: t
 start ``X W0^T`` of each first layer (kept beside the store) and the finished weights ``W = c W0 + A X``.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cxr_runner.base.checksums import append_checksum, has_checksum
+from cxr_runner.base.checksums import append_checksum, digest, has_checksum
 from cxr_runner.base.files import replacing
 from cxr_runner.base.locks import locked_folder
 from cxr_runner.base.progress import Reporter
@@ -197,4 +196,4 @@ def aligned_zeros(rows: int, columns: int) -> Tensor:
 
 
 def _digest(weight: Tensor) -> str:
-    return hashlib.blake2b(weight.contiguous().numpy().tobytes(), digest_size=16).hexdigest()
+    return digest(weight.contiguous().numpy().tobytes(), 32)
