@@ -12,7 +12,7 @@ from sklearn import metrics as reference
 from cxr_runner.artifacts.metrics import COUNTS, METRICS
 from cxr_runner.stats import scores
 from cxr_runner.stats.thresholds import reliability
-from cxr_runner.training.metrics import FORMULAS, compute_metrics, decide, is_collapsed
+from cxr_runner.training.formulas import FORMULAS, compute_metrics, decide, is_collapsed
 
 
 @st.composite

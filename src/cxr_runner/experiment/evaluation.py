@@ -20,7 +20,7 @@ _TOLERANCE = 1e-3  # of the saved model's logits against the engine's, relative;
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class MemberResults:
     """One member after its last epoch.
 
     Attributes:
@@ -67,7 +67,7 @@ def leave_results(members: Sequence[Member], origin: dict[str, Any]) -> None:
         member.status.done()
 
 
-def evaluate(members: Sequence[Member]) -> list[Evaluation]:
+def evaluate(members: Sequence[Member]) -> list[MemberResults]:
     """Evaluate members together; their models take their final weights."""
     first, backend = members[0].run, members[0].trainer.backend
     numbers, models = [member.trainer.member for member in members], [member.model for member in members]
@@ -84,7 +84,7 @@ def evaluate(members: Sequence[Member]) -> list[Evaluation]:
     train = subset(first.dataset, "train")
     diagnoses = diagnose_all(models, pos_weights, train, first.config, first.dataset, first.device)
     return [
-        Evaluation({split: logits[split][number] for split in EVALUATED}, values, disagreement, diagnosis)
+        MemberResults({split: logits[split][number] for split in EVALUATED}, values, disagreement, diagnosis)
         for number, (values, disagreement, diagnosis) in enumerate(zip(weights, disagreements, diagnoses, strict=True))
     ]
 

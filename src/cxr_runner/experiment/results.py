@@ -16,8 +16,8 @@ from cxr_runner.base.files import replacing, write_csv, write_json
 from cxr_runner.base.machine import describe_machine
 from cxr_runner.data.dataset import Dataset
 from cxr_runner.training.diagnosis import explain_collapse
+from cxr_runner.training.formulas import compute_metrics, is_collapsed
 from cxr_runner.training.loop import Trainer
-from cxr_runner.training.metrics import compute_metrics, is_collapsed
 
 EVALUATED = ("val", "test")
 

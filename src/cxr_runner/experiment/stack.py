@@ -30,9 +30,9 @@ from cxr_runner.models.build import build_model, describe_model
 from cxr_runner.training.devices import describe_device, lacks_bf16, set_determinism
 from cxr_runner.training.diagnosis import diagnose_all
 from cxr_runner.training.engines import build_backend
+from cxr_runner.training.formulas import import_torchmetrics_in_background
 from cxr_runner.training.gram.space import GramSpace
 from cxr_runner.training.loop import Trainer, TrainSettings, train_epoch
-from cxr_runner.training.metrics import import_torchmetrics_in_background
 
 _CHECKPOINT_SHARE = 0.05  # of the time may go into checkpoints
 

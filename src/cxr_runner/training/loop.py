@@ -17,7 +17,7 @@ from cxr_runner.base.errors import DivergedError, RunFailedError
 from cxr_runner.config.schema import EarlyStoppingConfig, ScheduleConfig
 from cxr_runner.stats.scores import auroc, f1
 from cxr_runner.training.backend import Backend, derive_seed
-from cxr_runner.training.metrics import decide
+from cxr_runner.training.formulas import decide
 
 OnBatch = Callable[[int], None]
 
@@ -161,7 +161,7 @@ class Trainer:
             train_loss=train_loss,
             train_accuracy=train_accuracy,
             val_loss=val_loss,
-            val_accuracy=accuracy(logits, self.val.labels),
+            val_accuracy=share_correct(logits, self.val.labels),
             lr=lr,
             seconds=seconds,
         )
@@ -286,6 +286,6 @@ def bce_loss(logits: Tensor, labels: Tensor, pos_weight: float | None) -> float:
     return binary_cross_entropy_with_logits(logits.double(), labels.double(), pos_weight=weight).item()
 
 
-def accuracy(logits: Tensor, labels: Tensor) -> float:
+def share_correct(logits: Tensor, labels: Tensor) -> float:
     """Return the share of right decisions over all images."""
     return (decide(logits) == labels.bool()).double().mean().item()
