@@ -31,7 +31,7 @@ def write_study(
     lr: float | None = None,
     engine: str = "pixel",
 ) -> None:
-    """Write finished runs of rows of the study, of all of them and at their own learning rate unless told otherwise.
+    """Write finished runs of rows of the study, of all of them and at their learning rates unless told otherwise.
 
     With ``names``, such as ``patient{}.png``, they leave predictions of so-called images, two a patient.
     """
@@ -39,8 +39,8 @@ def write_study(
     for number, row in enumerate(study.rows):
         if rows is None or row.id in rows:
             for seed in seeds:
-                own = row if lr is None else replace(row, lr=lr)
-                files = _write_run(outputs, own, number, seed, data, image_size, engine)
+                trained = row if lr is None else replace(row, lr=lr)
+                files = _write_run(outputs, trained, number, seed, data, image_size, engine)
                 if names:
                     _write_predictions(files, row, number, seed, names)
 
@@ -63,10 +63,10 @@ def study_config(row: Row, data: dict[str, Any], image_size: int, seed: int) -> 
     config: dict[str, Any] = {"data": data | {"image_size": image_size}, "seed": seed, "outputs": "outputs"}
     for key, value in {**load_study().conditions, **row.settings()}.items():
         *groups, last = key.split(".")
-        place = config
+        group_values = config
         for group in groups:
-            place = place.setdefault(group, {})
-        place[last] = value
+            group_values = group_values.setdefault(group, {})
+        group_values[last] = value
     return config
 
 

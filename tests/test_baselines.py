@@ -16,10 +16,10 @@ pytestmark = pytest.mark.usefixtures("quick_pictures")
 
 
 def write_audit(root: Path, **changes: Any) -> None:
-    own = {"accuracy": 0.931, "precision": 0.94, "recall": 0.97, "f1": 0.953, "auroc": 0.974, "n": 582}
+    scores = {"accuracy": 0.931, "precision": 0.94, "recall": 0.97, "f1": 0.953, "auroc": 0.974, "n": 582}
     content: dict[str, Any] = {"format": 1, "fingerprint": STUDIED["fingerprint"], "data": STUDIED}
     content |= {"config": DATA}
-    content |= {"shortcuts": {"baselines": [{"words": "8x8 <b>pixels", "own": own}]}, **changes}
+    content |= {"shortcuts": {"baselines": [{"words": "8x8 <b>pixels", "own": scores}]}, **changes}
     path = root / "audits" / "x" / "audit.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(content))

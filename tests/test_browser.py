@@ -26,16 +26,16 @@ ACT = """
 addEventListener("load", () => {
 const box = document.querySelector("#runs [data-tools]");
 const headings = [...box.querySelectorAll("thead th")];
-const place = (words) => headings.findIndex((th) => th.textContent === words);
+const columnOf = (words) => headings.findIndex((th) => th.textContent === words);
 const cells = (words) => [...box.querySelectorAll("tbody tr")].filter((row) => !row.hidden)
-  .map((row) => row.cells[place(words)].textContent);
+  .map((row) => row.cells[columnOf(words)].textContent);
 const values = () => cells("accuracy").map(Number);
-const click = (words) => box.querySelectorAll("thead button")[place(words)].click();
+const click = (words) => box.querySelectorAll("thead button")[columnOf(words)].click();
 const input = box.querySelector("input");
 const seen = { before: values() };
 click("accuracy");
 seen.ascending = values();
-seen.sorted = headings[place("accuracy")].getAttribute("aria-sort");
+seen.sorted = headings[columnOf("accuracy")].getAttribute("aria-sort");
 click("accuracy");
 seen.descending = values();
 seen.texts = {};
@@ -87,9 +87,9 @@ def test_the_page_sorts_filters_and_reports_no_error(page: Path, width: int) -> 
     acting.write_text(text.replace("</body>", ACT + "</body>"), "utf-8")
     process = browse(acting, "--dump-dom", f"--window-size={width},844")
     assert "CONSOLE" not in process.stderr
-    found = re.search(r'<pre id="seen">(.*?)</pre>', process.stdout, re.DOTALL)
-    assert found
-    seen = json.loads(html.unescape(found[1]))
+    match = re.search(r'<pre id="seen">(.*?)</pre>', process.stdout, re.DOTALL)
+    assert match
+    seen = json.loads(html.unescape(match[1]))
     assert seen["ascending"] == sorted(seen["before"]) != seen["before"]
     assert seen["descending"] == seen["ascending"][::-1]
     assert seen["sorted"] == "ascending"

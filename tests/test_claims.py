@@ -291,8 +291,8 @@ def test_what_is_found_by_itself_can_be_too_little_among_all_claims() -> None:
 
 def test_collapsed_and_diverged_runs_count_as_not_converged_and_are_left_out_of_differences() -> None:
     observed = dict(world(AS_CLAIMED))
-    dead = [RunNumbers(seed, False, {"converged": 0.0, "val_level": 0.27}) for seed in range(10, 14)]
-    observed[RowSetting("5")] = [*observed[RowSetting("5")], *dead]
+    collapsed = [RunNumbers(seed, False, {"converged": 0.0, "val_level": 0.27}) for seed in range(10, 14)]
+    observed[RowSetting("5")] = [*observed[RowSetting("5")], *collapsed]
     verdicts = by_claim(decide_claims(observed, STUDY))
     (share,) = verdicts["relu_2_layers_converge"].tests
     assert (share.estimate, share.num_runs, share.num_lost) == (10 / 14, 14, 4)
@@ -325,9 +325,9 @@ def history(num_epochs: int, **curves: Callable[[NDArray[np.float64]], NDArray[n
 
 
 def test_levels_and_slowness_are_means_of_epochs() -> None:
-    found = curve_numbers(history(10, train_loss=lambda e: 1 / e, val_accuracy=lambda e: e / 10), True, 0.6, STUDY)
-    assert found["slowness"] == pytest.approx(sum(1 / e for e in range(1, 11)) / 10)
-    assert found["val_level"] == pytest.approx(0.95)
+    numbers = curve_numbers(history(10, train_loss=lambda e: 1 / e, val_accuracy=lambda e: e / 10), True, 0.6, STUDY)
+    assert numbers["slowness"] == pytest.approx(sum(1 / e for e in range(1, 11)) / 10)
+    assert numbers["val_level"] == pytest.approx(0.95)
     assert curve_numbers(history(50, val_accuracy=lambda e: e / 50), True, 0.6, STUDY)["val_level"] == pytest.approx(
         0.91
     )

@@ -137,7 +137,7 @@ def test_the_page_shows_every_claim_with_its_verdict_figure_and_runs(tmp_path: P
     assert page.index("Published and ours") < page.index("The study's claims") < page.index("Beside the published")
     for word, says in zip(table["verdict"], table["says"], strict=True):
         assert f'">{word}</td>\n<td><details><summary>{says}<small>' in page
-    anchors = {part.split('"')[0] for part in page.split('<a href="#')[1:]}
+    anchors = {text.split('"')[0] for text in page.split('<a href="#')[1:]}
     assert all(f'id="{anchor}"' in page for anchor in anchors)
     tests = pd.read_csv(tmp_path / "report" / "tables" / "claim_tests.csv")
     assert set(tests["claim"]) == set(table["claim"])
@@ -153,7 +153,7 @@ def test_several_data_sets_have_verdicts_of_their_own(tmp_path: Path) -> None:
     runs = [table.set_index("claim").loc["weight_lowers_linear_plateau", "runs"] for table in tables]
     assert sorted(runs) == ["0 (3 seeds)", "0, 14 (3 seeds)"]
     page = (tmp_path / "report" / "index.html").read_text("utf-8")
-    anchors = {part.split('"')[0] for part in page.split('<a href="#')[1:]}
+    anchors = {text.split('"')[0] for text in page.split('<a href="#')[1:]}
     assert {"fig14_1", "converged_2"} < anchors
     assert all(f'id="{anchor}"' in page for anchor in anchors)
     assert 'id="fig14_2"' in page

@@ -83,10 +83,10 @@ def _members(session: int) -> list[int]:
     members = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            state, _, _, own_session = stat.read_text().rpartition(") ")[2].split()[:4]
+            state, _, _, its_session = stat.read_text().rpartition(") ")[2].split()[:4]
         except OSError:  # it has ended in the meantime
             continue
-        if int(own_session) == session and state != "Z":
+        if int(its_session) == session and state != "Z":
             members.append(int(stat.parent.name))
     return members
 

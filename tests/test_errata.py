@@ -1,4 +1,4 @@
-"""The study held against itself."""
+"""The study's numbers compared with each other."""
 
 import pytest
 from scipy.stats import binomtest
@@ -30,9 +30,9 @@ CORRECT = {
 def test_every_row_has_exactly_one_pooled_accuracy_and_row_20s_is_the_printed_matrix() -> None:
     assert {row.id: recovered_correct(row.id, STUDY) for row in STUDY.published_rows()} == CORRECT
     printed = STUDY.confusion
-    found = [solution.counts for solution in recoveries(STUDY)[printed.row]]
-    assert Counts(printed.tp, printed.fp, printed.fn, printed.tn) in found
-    assert {counts.correct for counts in found} == {printed.tp + printed.tn} == {542}
+    possible = [solution.counts for solution in recoveries(STUDY)[printed.row]]
+    assert Counts(printed.tp, printed.fp, printed.fn, printed.tn) in possible
+    assert {counts.correct for counts in possible} == {printed.tp + printed.tn} == {542}
 
 
 def test_which_published_accuracies_can_be_shares_of_the_test_images() -> None:
@@ -61,7 +61,9 @@ def test_the_recovered_ranking_puts_a_cnn_first() -> None:
 
 
 def test_model_numbers_that_do_not_fit_the_tables_are_found_with_what_was_meant() -> None:
-    slips = {(place, model): meant for place, model, meant in slip_table(STUDY)[["place", "model", "meant"]].to_numpy()}
+    slips = {
+        (source, model): meant for source, model, meant in slip_table(STUDY)[["place", "model", "meant"]].to_numpy()
+    }
     assert slips == {
         ("section 2.3", "19"): "",
         ("Fig. 11", "5"): "8",

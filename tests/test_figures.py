@@ -102,13 +102,13 @@ def test_comparison_draws_the_mean_and_the_range_over_the_seeds() -> None:
 
 
 def test_collapsed_seeds_are_lines_beside_the_mean_and_not_in_it() -> None:
-    dead = history(val_loss=7.0)
-    figure = plot_comparison({"some": [history()], "none": []}, "data", collapsed={"some": [dead], "none": [dead]})
+    flat = history(val_loss=7.0)
+    figure = plot_comparison({"some": [history()], "none": []}, "data", collapsed={"some": [flat], "none": [flat]})
     axes = next(axes for axes in figure.axes if axes.get_title() == "loss, val")
     solid = [line for line in axes.lines if line.get_linestyle() == "-"]
     dotted = [line for line in axes.lines if line.get_linestyle() == ":" and len(line.get_xdata())]
     np.testing.assert_allclose([line.get_ydata() for line in solid], [history()["val_loss"]])
-    np.testing.assert_allclose([line.get_ydata() for line in dotted], [dead["val_loss"]] * 2)
+    np.testing.assert_allclose([line.get_ydata() for line in dotted], [flat["val_loss"]] * 2)
     legend = figure.legends[0]
     assert [text.get_text() for text in legend.get_texts()] == [
         "some (1 of 2 seeds collapsed)",
@@ -190,5 +190,5 @@ def test_a_picture_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, mon
 
 def _luminance(color: tuple[float, ...]) -> float:
     """Relative luminance as in WCAG 2."""
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in color[:3]]
+    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in color[:3]]
     return float(pd.Series(linear) @ [0.2126, 0.7152, 0.0722])

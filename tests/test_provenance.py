@@ -17,9 +17,9 @@ SERVER = {"cpu": "AMD EPYC 7B13", "cores": 2, "memory": 17 * 10**9, "system": "L
 LAPTOP = {"cpu": "Apple M2", "cores": 8, "memory": None, "system": "Darwin 23.1.0 arm64"}
 
 
-def machines(root: Path, *found: Any) -> str:
+def machines(root: Path, *entries: Any) -> str:
     """Write a run for each entry ``machine`` of metrics.json, None for none, and return what is said of them."""
-    for seed, machine in enumerate(found):
+    for seed, machine in enumerate(entries):
         write_run(root, seed=seed, metrics=run_metrics(**({} if machine is None else {"machine": machine})))
     (runs,), _ = collect_runs(root, load_study(), Reporter())
     return gather_facts(runs, Commands(runs, {}))["Machine"]

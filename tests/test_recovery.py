@@ -27,7 +27,7 @@ def test_grim_knows_which_percentages_shares_can_round_to() -> None:
     assert possible_counts(0.34, 3, 2) == []
     assert possible_counts(1.0, 3, 2) == [3]
     assert possible_counts(0.5, 1000, 2) == list(range(495, 506))
-    assert possible_counts(0.125, 8, 2) == [1]  # 0.12 or 0.13, whichever way a half was rounded
+    assert possible_counts(0.125, 8, 2) == [1]  # 0.12 or 0.13, however a half was rounded
     assert possible_counts(0.13, 8, 2) == possible_counts(0.12, 8, 2) == [1]
 
 
@@ -95,10 +95,10 @@ def test_every_solution_rounds_to_the_table(
         return
     row = report(counts, batches, 3, 2)
     for solution in recover(row, evaluation):
-        found, last = solution.counts, evaluation.last_batch
+        counts, last = solution.counts, evaluation.last_batch
         full = (evaluation.num_batches - 1) * evaluation.batch_size
-        before = Fraction(full - found.errors + solution.last_errors, evaluation.batch_size)
+        before = Fraction(full - counts.errors + solution.last_errors, evaluation.batch_size)
         mean = (before + Fraction(last - solution.last_errors, last)) / evaluation.num_batches
         assert abs(mean - Fraction(str(row.accuracy))) <= Fraction(5, 10_000)
-        assert found.f1 == pytest.approx(row.f1, abs=0.005 + 1e-9)
-        assert (found.tp + found.fn, found.fp + found.tn) == (evaluation.positives, evaluation.negatives)
+        assert counts.f1 == pytest.approx(row.f1, abs=0.005 + 1e-9)
+        assert (counts.tp + counts.fn, counts.fp + counts.tn) == (evaluation.positives, evaluation.negatives)

@@ -422,8 +422,8 @@ def test_hostile_names_are_shown_as_they_are_and_break_no_table(tmp_path: Path, 
     assert "\n# no heading" not in report.page
     assert r"a\|b,&lt;script&gt;alert(1)&lt;b&gt;\$x\$\[b\]\*\`\_-0123456789" in report.page
     assert r"Citation: \[x\](y) z" in report.page
-    for part in report.page.split("\n\n"):
-        lines = [line for line in part.splitlines() if line.startswith("|")]
+    for block in report.page.split("\n\n"):
+        lines = [line for line in block.splitlines() if line.startswith("|")]
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) <= 1
     assert "<b>" not in report.html
     assert "<script>alert" not in report.html

@@ -1,4 +1,4 @@
-"""The part of the report that says how uncertain its figures are."""
+"""The section of the report that says how uncertain its figures are."""
 
 import re
 import shutil
@@ -59,10 +59,10 @@ def test_predictions_are_those_of_the_files_by_row_and_seed(tree: Path) -> None:
     predictions, _ = read(tree)
     assert list(predictions.rows) == ROWS
     table = pd.read_csv(run_file(tree, "23", 1, "predictions.csv"))
-    found = predictions.rows["23"]
-    assert found.seeds == (0, 1, 2)
-    assert found.test[1].tolist() == table["logit"][table["split"] == "test"].tolist()
-    assert found.val[1].tolist() == table["logit"][table["split"] == "val"].tolist()
+    result = predictions.rows["23"]
+    assert result.seeds == (0, 1, 2)
+    assert result.test[1].tolist() == table["logit"][table["split"] == "test"].tolist()
+    assert result.val[1].tolist() == table["logit"][table["split"] == "val"].tolist()
     assert len(predictions.patients or ()) == 80
     assert len(set(predictions.patients or ())) == 40
 
@@ -84,15 +84,15 @@ def test_pairs_are_compared_on_the_same_images_and_corrected_for_their_number(tr
     pairs = tables(tree)["pairs20"].set_index(["first", "second"])
     assert list(pairs.index) == [("20", "21"), ("20", "24"), ("20", "23"), ("21", "24"), ("21", "23"), ("24", "23")]
     entry = pairs.loc[("20", "23")]
-    correct = {row: (found.test > 0) == (predictions.test_labels == 1) for row, found in predictions.rows.items()}
+    correct = {row: (result.test > 0) == (predictions.test_labels == 1) for row, result in predictions.rows.items()}
     assert entry["accuracy_difference"] == pytest.approx(correct["20"].mean() - correct["23"].mean())
     one, other = (
         predictions.rows[row].seeds.index(entry[f"{at}_seed"]) for row, at in (("20", "first"), ("23", "second"))
     )
-    found = stats.mcnemar_exact(correct["20"][one], correct["23"][other])
-    assert (entry["only_first"], entry["only_second"], entry["mcnemar_p"]) == found
-    found = stats.delong(predictions.rows["20"].test[one], predictions.rows["23"].test[other], predictions.test_labels)
-    assert (entry["auroc_difference"], entry["auroc_p"]) == pytest.approx((found.difference, found.p))
+    result = stats.mcnemar_exact(correct["20"][one], correct["23"][other])
+    assert (entry["only_first"], entry["only_second"], entry["mcnemar_p"]) == result
+    result = stats.delong(predictions.rows["20"].test[one], predictions.rows["23"].test[other], predictions.test_labels)
+    assert (entry["auroc_difference"], entry["auroc_p"]) == pytest.approx((result.difference, result.p))
     for test in ("accuracy", "mcnemar", "auroc"):
         assert pairs[f"{test}_holm"].tolist() == pytest.approx(list(stats.holm(pairs[f"{test}_p"])))
 
@@ -115,9 +115,9 @@ def test_matching_never_asks_a_relu_for_less_than_it_can_give(tree: Path) -> Non
 
 
 def test_pairs_of_the_class_weight_are_all_rows_that_differ_in_nothing_else() -> None:
-    found = [(first.id, second.id) for first, second in weight_pairs(load_study())]
+    result = [(first.id, second.id) for first, second in weight_pairs(load_study())]
     expected = [("0", "14"), ("5", "15"), ("11", "16"), ("20", "23"), ("21", "24"), ("22", "25")]
-    assert found == [*expected, ("20b", "23b"), ("21b", "24b"), ("22b", "25b")]
+    assert result == [*expected, ("20b", "23b"), ("21b", "24b"), ("22b", "25b")]
 
 
 def test_undoing_the_shift_mends_the_calibration(tree: Path) -> None:
@@ -165,7 +165,7 @@ def test_predictions_that_cannot_be_used_are_said_and_do_not_count(tree: Path, t
     path = run_file(tmp_path, "23", 0, "predictions.csv")
     path.write_text("\n".join(path.read_text().splitlines()[:-1]))
     predictions, statistics = read(tmp_path)
-    assert [len(found.seeds) for found in predictions.rows.values()] == [2, 2, 2, 2, 2, 3]
+    assert [len(result.seeds) for result in predictions.rows.values()] == [2, 2, 2, 2, 2, 3]
     assert len(predictions.problems) == 5
     assert "Without usable predictions, and so not among these: 5 runs, e.g. runs/table1_00" in statistics.sentences[1]
 
@@ -184,15 +184,28 @@ def test_images_are_resampled_where_names_do_not_tell_patients(tmp_path: Path) -
     assert "images are resampled" in statistics.sentences[0]
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_patients_are_those_that_runs_noted_whatever_the_names_tell(tmp_path: Path, known: bool) -> None:
+    write_study(tmp_path, rows=["20"], names="patient{}.png")
+    for path in tmp_path.glob("runs/*/*/predictions.csv"):
+        table = pd.read_csv(path)
+        patients = [f"{number // 8:03}" for number in range(len(table))]
+        table.insert(2, "patient", patients if known else [*patients[:-1], ""])
+        table.to_csv(path, index=False)
+    predictions, section = read(tmp_path)
+    assert predictions.patients == (tuple(f"{number // 8:03}" for number in range(80, 160)) if known else None)
+    assert ("are of 10 patients" in section.sentences[0]) == known
+
+
 def test_one_seed_is_compared_without_an_interval_over_seeds(tmp_path: Path) -> None:
     write_study(tmp_path, rows=["20", "23"], seeds=[4], names="patient{}.png")
-    found = tables(tmp_path)
-    entry = found["certainty"].iloc[0]
+    result = tables(tmp_path)
+    entry = result["certainty"].iloc[0]
     assert np.isnan(entry["seeds_low"])
     assert np.isnan(entry["both_low"])
-    assert found["pairs20"]["first_seed"].tolist() == [4]
-    assert found["pairs20"]["accuracy_p"].isna().all()
-    assert found["weight"]["accuracy_p"].isna().all()
+    assert result["pairs20"]["first_seed"].tolist() == [4]
+    assert result["pairs20"]["accuracy_p"].isna().all()
+    assert result["weight"]["accuracy_p"].isna().all()
     sentences = " ".join(read(tmp_path)[1].sentences)
     assert sentences.count("a single seed shows no spread") == 2
 

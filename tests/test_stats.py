@@ -104,13 +104,13 @@ def test_the_bootstrap_agrees_with_that_of_scipy():
 def test_bootstrap_intervals_hold_the_truth_about_as_often_as_they_say():
     rng = np.random.default_rng(1)
     labels = np.ones(150, np.int64)
-    held = []
+    covered = []
     for _ in range(200):
         correct = np.repeat(rng.random(75) < 0.8, 2)  # two images a patient, both right or both wrong
         weights = stats.resample(150, np.arange(150) // 2, replicates=400)
         interval = stats.bootstrap(lambda w, c=correct: stats.accuracy(c, labels, w), weights)
-        held.append(interval.low <= 0.8 <= interval.high)
-    assert 0.89 <= np.mean(held) <= 0.99
+        covered.append(interval.low <= 0.8 <= interval.high)
+    assert 0.89 <= np.mean(covered) <= 0.99
 
 
 def test_patients_with_many_images_widen_the_interval():
@@ -142,38 +142,38 @@ def test_the_p_value_of_a_paired_bootstrap_is_1_without_a_difference_and_never_0
 
 def test_over_seeds_alone_a_mean_has_students_interval_and_p_value():
     values = np.array([0.01, 0.02, -0.005, 0.03])
-    found = stats.mean_over_seeds(values, np.repeat(values[:, None], 9, axis=1))
-    assert found[:3] == pytest.approx(stats.t_interval(values))
-    assert found.p == pytest.approx(scipy.stats.ttest_1samp(values, 0).pvalue)
+    result = stats.mean_over_seeds(values, np.repeat(values[:, None], 9, axis=1))
+    assert result[:3] == pytest.approx(stats.t_interval(values))
+    assert result.p == pytest.approx(scipy.stats.ttest_1samp(values, 0).pvalue)
 
 
 def test_over_images_alone_a_mean_has_the_interval_of_a_bootstrap():
     weights = stats.resample(120)
     replicates = stats.accuracy(LOGITS > 0, LABELS, weights)[None].repeat(3, axis=0)
     values = np.full(3, stats.accuracy(LOGITS > 0, LABELS))
-    found, drawn = stats.mean_over_seeds(values, replicates), stats.percentile_interval(values[0], replicates[0])
-    assert (found.low, found.high) == pytest.approx((drawn.low, drawn.high), abs=0.01)
+    result, drawn = stats.mean_over_seeds(values, replicates), stats.percentile_interval(values[0], replicates[0])
+    assert (result.low, result.high) == pytest.approx((drawn.low, drawn.high), abs=0.01)
 
 
 def test_variances_over_seeds_and_images_add_up():
     rng = np.random.default_rng(0)
     values, replicates = rng.normal(0, 0.02, 10), rng.normal(0, 0.03, (1, 50_000)).repeat(10, axis=0)
-    found = stats.mean_over_seeds(values, replicates)
+    result = stats.mean_over_seeds(values, replicates)
     error = np.sqrt(values.var(ddof=1) / 10 + 0.03**2)
-    assert (found.high - found.low) / 2 == pytest.approx(1.96 * error, rel=0.02)
+    assert (result.high - result.low) / 2 == pytest.approx(1.96 * error, rel=0.02)
 
 
 @pytest.mark.parametrize("num_seeds", [2, 3, 5])
 def test_few_seeds_do_not_make_chance_findings_more_frequent(num_seeds):
     draws = np.random.default_rng(num_seeds).normal(size=(2000, num_seeds))
-    p_values = np.array([stats.mean_over_seeds(own, np.zeros((num_seeds, 2))).p for own in draws])
+    p_values = np.array([stats.mean_over_seeds(values, np.zeros((num_seeds, 2))).p for values in draws])
     assert (p_values < 0.05).mean() == pytest.approx(0.05, abs=0.02)
 
 
 def test_a_single_seed_shows_no_spread():
-    found = stats.mean_over_seeds(np.array([0.9]), np.array([[0.88, 0.92]]))
-    assert found.estimate == 0.9
-    assert np.isnan(found[1:]).all()
+    result = stats.mean_over_seeds(np.array([0.9]), np.array([[0.88, 0.92]]))
+    assert result.estimate == 0.9
+    assert np.isnan(result[1:]).all()
 
 
 @given(answers())
@@ -213,10 +213,10 @@ def test_what_is_about_a_class_that_was_not_drawn_is_missing():
 @given(npst.arrays(np.bool_, (2, 40)))
 def test_mcnemar_is_that_of_statsmodels(correct):
     first, second = correct
-    found = stats.mcnemar_exact(first, second)
+    result = stats.mcnemar_exact(first, second)
     table = [[(first & second).sum(), (first & ~second).sum()], [(~first & second).sum(), (~first & ~second).sum()]]
-    assert (found.only_first, found.only_second) == (table[0][1], table[1][0])
-    assert found.p == pytest.approx(mcnemar(table, exact=True).pvalue if first.tolist() != second.tolist() else 1)
+    assert (result.only_first, result.only_second) == (table[0][1], table[1][0])
+    assert result.p == pytest.approx(mcnemar(table, exact=True).pvalue if first.tolist() != second.tolist() else 1)
 
 
 def test_mcnemar_gives_a_binomial_p_value_by_hand():
@@ -235,21 +235,21 @@ def by_definition(scores, labels):
 @given(answers(num_models=2))
 def test_delong_by_midranks_is_delong_by_definition(drawn):
     scores, labels = drawn
-    found = stats.delong(*scores, labels)
+    result = stats.delong(*scores, labels)
     areas, covariance = by_definition(scores, labels)
-    assert (found.first, found.second) == pytest.approx(tuple(areas))
+    assert (result.first, result.second) == pytest.approx(tuple(areas))
     half = 1.959963984540054 * np.sqrt(max(0, covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]))
-    assert (found.low, found.high) == pytest.approx((found.difference - half, found.difference + half), abs=1e-6)
+    assert (result.low, result.high) == pytest.approx((result.difference - half, result.difference + half), abs=1e-6)
 
 
 def test_delong_and_the_bootstrap_agree_on_a_difference():
-    found = stats.delong(LOGITS, OTHER, LABELS)
+    result = stats.delong(LOGITS, OTHER, LABELS)
     drawn = stats.paired_bootstrap(
         lambda w: stats.auroc(LOGITS, LABELS, w), lambda w: stats.auroc(OTHER, LABELS, w), stats.resample(120)
     )
-    assert (found.low, found.high) == pytest.approx((drawn.low, drawn.high), abs=0.01)
+    assert (result.low, result.high) == pytest.approx((drawn.low, drawn.high), abs=0.01)
     swapped = stats.delong(OTHER, LOGITS, LABELS)
-    assert (swapped.difference, swapped.p) == pytest.approx((-found.difference, found.p))
+    assert (swapped.difference, swapped.p) == pytest.approx((-result.difference, result.p))
     assert stats.delong(LOGITS, LOGITS, LABELS).p == 1
 
 
@@ -300,9 +300,9 @@ def test_the_calibration_error_is_that_of_the_metrics_of_a_run(drawn):
     (logits,), labels = drawn
     answers = probabilities(logits)
     expected = binary_calibration_error(torch.tensor(answers), torch.tensor(labels), n_bins=stats.NUM_BINS)
-    found = stats.reliability(answers, labels)
-    assert found.ece == pytest.approx(float(expected), abs=1e-6)
-    assert found.counts.sum() == len(labels)
+    result = stats.reliability(answers, labels)
+    assert result.ece == pytest.approx(float(expected), abs=1e-6)
+    assert result.counts.sum() == len(labels)
 
 
 def test_runs_are_pooled_in_a_reliability_diagram():

@@ -11,7 +11,7 @@ from cxr_runner.config.validation import KEYS
 from cxr_runner.study import FAMILIES, Row, load_study, match_row
 
 STUDY = load_study()
-# Which data, with which randomness, how and where it is computed and written: the rows of the study leave it open.
+# Which data, with which randomness, how and where it is computed and written: the rows of the study do not say.
 PLAYS_NO_PART = {
     *(key for key in KEYS if key.split(".")[0] == "data"),
     *("seed", "seeds", "engine", "device", "deterministic", "outputs", "name", "force", "progress"),
@@ -21,14 +21,14 @@ PLAYS_NO_PART = {
 
 
 def configuration(row: Row) -> dict[str, Any]:
-    """Return a run's configuration, nested, with nothing in it but the row's own settings."""
+    """Return a run's configuration, nested, with nothing in it but the row's settings."""
     config: dict[str, Any] = {}
     for key, value in row.settings().items():
-        place = config
+        group_values = config
         *groups, leaf = key.split(".")
         for group in groups:
-            place = place.setdefault(group, {})
-        place[leaf] = value
+            group_values = group_values.setdefault(group, {})
+        group_values[leaf] = value
     return config
 
 
@@ -37,18 +37,18 @@ def changed(config: dict[str, Any], **changes: object) -> dict[str, Any]:
     config = deepcopy(config)
     for name, value in changes.items():
         *groups, leaf = name.split("__")
-        place = config
+        group_values = config
         for group in groups:
-            place = place.setdefault(group, {})
-        place[leaf] = value
+            group_values = group_values.setdefault(group, {})
+        group_values[leaf] = value
     return config
 
 
 def dotted(config: dict[str, Any], prefix: str = "") -> set[str]:
-    parts = [
+    lists = [
         dotted(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key} for key, value in config.items()
     ]
-    return set().union(*parts)
+    return set().union(*lists)
 
 
 def test_the_tables_are_whole() -> None:
@@ -75,7 +75,7 @@ def test_the_figures_are_numbered_through_and_name_rows_that_there_are() -> None
 
 def test_what_a_figure_says_varies_is_what_differs_between_its_rows() -> None:
     for figure in STUDY.figures:
-        if figure.varies and figure.number != 17:  # the study's own comparison of optimizers also differs in weight
+        if figure.varies and figure.number != 17:  # the study's comparison of optimizers also differs in weight
             rows = [STUDY.row(row_id) for row_id in figure.rows]
             named = {tuple(getattr(row, name) for name in figure.varies.split(" and ")) for row in rows}
             assert len(named) == len(rows)

@@ -146,10 +146,10 @@ def test_what_is_missing_is_said_with_the_command_that_makes_it(tmp_path: Path) 
     write_study(tmp_path, rows=["0", "1"])
     write_report(tmp_path, tmp_path / "report")
     text = (tmp_path / "report" / "report.md").read_text("utf-8")
-    part = text.split("### Fig. 9")[1].split("###")[0]
-    assert "Without runs yet: model 2." in part
-    assert "cxr-run -m experiment=table1_02 seeds=3 data=phantom data.image_size=64" in part
-    assert "figures/fig09.png" in part
+    block = text.split("### Fig. 9")[1].split("###")[0]
+    assert "Without runs yet: model 2." in block
+    assert "cxr-run -m experiment=table1_02 seeds=3 data=phantom data.image_size=64" in block
+    assert "figures/fig09.png" in block
     assert "figures/fig13.png" not in text
     assert "experiment=table1_11,table1_13 " in text.split("### Fig. 13")[1].split("###")[0]
 
@@ -184,12 +184,12 @@ def test_image_sizes_stand_beside_each_other_and_are_never_averaged(tmp_path: Pa
     write_study(tmp_path / "small", rows=["20", "22"], data=small, image_size=64)
     (runs,), _ = collect_runs(tmp_path, STUDY, Reporter())
     assert runs.image_sizes == [640, 64]
-    assert {row_id: found.image_size for row_id, found in runs.repetitions.items()} == {
+    assert {row_id: repetition.image_size for row_id, repetition in runs.repetitions.items()} == {
         "20": 640,
         "21": 640,
         "22": 64,
     }
-    assert all(len(found.runs) == 3 for found in runs.repetitions.values())
+    assert all(len(repetition.runs) == 3 for repetition in runs.repetitions.values())
     table = (
         compare_with_published(runs.repetitions, STUDY.metric_figures[0], STUDY).drop_duplicates("row").set_index("row")
     )

@@ -43,7 +43,7 @@ class Predictions:
     Attributes:
         val_labels: int [images of val], 0 or 1.
         test_labels: int [images of test].
-        patients: patient of every test image; None where names do not tell.
+        patients: patient of every test image; None where they are not known.
         rows: logits of the runs that did not collapse, by the id of their row.
         problems: why the predictions of other runs are not among them, by the paths of these.
     """

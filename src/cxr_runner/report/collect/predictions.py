@@ -20,7 +20,7 @@ _IMAGE = ["split", "name", "label"]
 
 def add_predictions(runs: DataSetRuns, reporter: Reporter) -> DataSetRuns:
     """Return the same runs with the predictions of all that repeat a row of the study and did not collapse."""
-    images: pd.DataFrame | None = None
+    images: pd.DataFrame | None = None  # of the first run; those of all others must be the same
     rows, problems = {}, {}
     num_runs = sum(len(repetition.not_collapsed) for repetition in runs.repetitions.values())
     with reporter.steps("reading predictions", num_runs) as advance:
@@ -29,7 +29,7 @@ def add_predictions(runs: DataSetRuns, reporter: Reporter) -> DataSetRuns:
             for run in _not_collapsed(repetition):
                 try:
                     table = _read(run, images)
-                    images = table[_IMAGE] if images is None else images
+                    images = table.drop(columns="logit") if images is None else images
                     logits[run.seed] = table["logit"].to_numpy(np.float64)
                 except (OSError, ValueError) as error:
                     problem = f"predictions.csv: {getattr(error, 'strerror', None) or error}"
@@ -42,8 +42,7 @@ def add_predictions(runs: DataSetRuns, reporter: Reporter) -> DataSetRuns:
     if images is None:
         return replace(runs, predictions=replace(NO_PREDICTIONS, problems=problems))
     labels = {split: entries["label"].to_numpy(np.int64) for split, entries in images.groupby("split")}
-    test_names = images["name"][images["split"] == "test"].tolist()
-    patients = _patients(test_names, runs.data_config.get("patient_pattern"))
+    patients = _patients(images[images["split"] == "test"], runs.data_config.get("patient_pattern"))
     return replace(runs, predictions=Predictions(labels["val"], labels["test"], patients, rows, problems))
 
 
@@ -59,7 +58,7 @@ def _read(run: CollectedRun, images: pd.DataFrame | None) -> pd.DataFrame:
         OSError: there are none.
         ValueError: they are not what is expected, or of other images than those before.
     """
-    table = pd.read_csv(regular(RunDir(run.directory).predictions))
+    table = pd.read_csv(regular(RunDir(run.directory).predictions), dtype={"patient": "str"})
     if not {*_IMAGE, "logit"} <= set(table) or not pd.api.types.is_numeric_dtype(table["logit"]):
         raise ValueError("no columns split, name, label and logit")
     if not all(isinstance(name, str) for name in table["name"]):
@@ -67,7 +66,7 @@ def _read(run: CollectedRun, images: pd.DataFrame | None) -> pd.DataFrame:
     if not np.isfinite(table["logit"].to_numpy(np.float64)).all():
         raise ValueError("logits that are no finite numbers")
     if images is not None:
-        if not table[_IMAGE].equals(images):
+        if not table[_IMAGE].equals(images[_IMAGE]):
             raise ValueError("of other images than the runs before")
         return table
     counts = table.groupby(["split", "label"]).size().to_dict()
@@ -76,8 +75,11 @@ def _read(run: CollectedRun, images: pd.DataFrame | None) -> pd.DataFrame:
     return table
 
 
-def _patients(names: list[str], pattern: Any) -> tuple[str, ...] | None:
+def _patients(images: pd.DataFrame, pattern: Any) -> tuple[str, ...] | None:
+    """Return the patient of every image: as the run noted it, of an older run as its names tell; None if unknown."""
+    if "patient" in images:
+        return None if images["patient"].isna().any() else tuple(images["patient"])
     try:
-        return tuple(patient_keys(names, pattern)) if isinstance(pattern, str) else None
+        return tuple(patient_keys(images["name"].tolist(), pattern)) if isinstance(pattern, str) else None
     except UserError:
         return None

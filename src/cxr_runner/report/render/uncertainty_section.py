@@ -69,7 +69,7 @@ def _sentences(predictions: Predictions) -> list[str]:
     sentences = []
     if predictions.rows and predictions.patients is None:
         sentences.append(
-            "The names of these images do not tell their patients: images are resampled as if each were of another "
+            "The patients of these images are not known: images are resampled as if each were of another "
             "patient, so that intervals are narrower than they should be."
         )
     elif predictions.patients is not None:

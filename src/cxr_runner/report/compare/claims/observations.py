@@ -88,7 +88,7 @@ def _constant_loss(facts: Mapping[str, Any], pos_weight: float | None) -> float:
 def _decisions(predictions: Predictions) -> dict[tuple[str, int], Decisions]:
     """Return, by row and seed, what the runs that did not collapse say of the test images."""
     labels = predictions.test_labels > 0
-    patients = predictions.patients or range(len(labels))  # where names do not tell them every image counts as one
+    patients = predictions.patients or range(len(labels))  # where they are not known every image counts as one
     groups = pd.factorize(np.asarray(patients, dtype=object))[0].astype(np.int64)
     return {
         (row_id, seed): Decisions(answers > 0, labels, groups)
