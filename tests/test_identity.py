@@ -167,8 +167,8 @@ def test_a_later_key_enters_only_where_it_differs_from_what_was_always_done(monk
     old = {"loss": {"pos_weight": None}, "epochs": 3}
     same = {"loss": {"pos_weight": None, "label_smoothing": 0.0}, "swa": {"start": None, "lr": 0.1}, "epochs": 3}
     other = {"loss": {"pos_weight": None, "label_smoothing": 0.1}, "swa": {"start": None, "lr": 0.1}, "epochs": 3}
-    assert identity.identifying(old) == identity.identifying(same) == old
-    assert identity.identifying(other) == {"loss": {"pos_weight": None, "label_smoothing": 0.1}, "epochs": 3}
+    assert identity.select_identity(old) == identity.select_identity(same) == old
+    assert identity.select_identity(other) == {"loss": {"pos_weight": None, "label_smoothing": 0.1}, "epochs": 3}
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from conftest import Answer
+from cxr_runner.artifacts.rundir import read_run
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.compose import compose
@@ -104,7 +104,10 @@ def test_a_store_keeps_patients_and_one_from_before_has_none(ward: Source, tmp_p
 def test_predictions_name_the_patient(cxr_run: Callable[..., Answer], elsewhere: Path) -> None:
     assert cxr_run(*TINY, "epochs=1", "progress=none").code == 0
     (path,) = elsewhere.rglob("predictions.csv")
-    predictions = pd.read_csv(path, dtype={"patient": str}, keep_default_na=False)
+    predictions = read_run(path.parent).predictions()
     assert list(predictions) == ["split", "name", "patient", "label", "logit", "probability"]
     dataset = opened()
     assert predictions["patient"].tolist() == dataset.patients("val") + dataset.patients("test")
+    assert predictions["patient"].str.fullmatch(r"\d{3}").any()
+    for old in TREE.rglob("seed=*"):
+        assert "patient" not in read_run(old).predictions()

@@ -127,7 +127,8 @@ class Run:
         """Read the predictions, one row for every image of val and test."""
         import pandas as pd
 
-        return pd.read_csv(regular(RunDir(self.path).predictions))
+        # Patients are text as written: 007 is no number, NA may be a name, and '' is nobody.
+        return pd.read_csv(regular(RunDir(self.path).predictions), converters={"patient": str})
 
 
 def run_dir(outputs: Path, name: str, run_id: str, seed: int) -> RunDir:

@@ -52,14 +52,14 @@ def run_id(config: RunConfig, data_fingerprint: str, device_type: str, engine: s
         engine: ``pixel`` or ``gram``, the one that ``auto`` stands for; they round differently.
         weights: digest of the file of initial weights, '' where there is none.
     """
-    identity = identifying(to_dict(config))
+    identity = select_identity(to_dict(config))
     if weights:
         identity["model"]["weights"] = weights
     identity |= {"data": data_fingerprint, "device": device_type, "engine": engine}
     return digest(json.dumps(identity, sort_keys=True), 10)
 
 
-def identifying(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def select_identity(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return what enters an id.
 
     That is a configuration without :data:`NEVER`, without the keys of :data:`LATER` that stand at what was always
@@ -72,6 +72,6 @@ def identifying(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
             continue
         if not isinstance(value, dict):
             kept[key] = value
-        elif rest := identifying(value, f"{dotted}."):
+        elif rest := select_identity(value, f"{dotted}."):
             kept[key] = rest
     return kept
