@@ -163,6 +163,16 @@ def test_comparing_and_rendering_a_report_import_no_reader_of_runs() -> None:
         assert {imported.name.rpartition(".")[2] for imported in IMPORTS[module]} & readers == set(), module
 
 
+def test_the_study_is_loaded_where_a_command_or_a_call_begins_and_handed_down() -> None:
+    loaders = {name for name, found in IMPORTS.items() if any(one.name.endswith(".load_study") for one in found)}
+    assert loaders == {"study", "api", "report.write", "commands.study"}
+
+
+def test_one_module_of_the_report_writes_commands() -> None:
+    writers = {name for name, found in IMPORTS.items() if any(one.belongs_to({"shlex"}) for one in found)}
+    assert {name for name in writers if room(name) == "report"} == {"report.render.commands"}
+
+
 def test_only_the_configuration_and_its_entry_point_import_hydra() -> None:
     users = {name for name, found in IMPORTS.items() if any(imported.belongs_to(HYDRA) for imported in found)}
     assert {room(name) for name in users} == {"cli", "config"}

@@ -275,7 +275,11 @@ def test_rows_of_the_study_whose_runs_lack_metrics_are_compared_by_the_others(tm
         for key in ("accuracy_batch_mean", "f1", "ece", "auprc"):
             del content["test"][key]
         path.write_text(json.dumps(content))
-    table = pd.read_csv(Report(tmp_path).out / "tables" / "fig20.csv", dtype={"row": str}).set_index(["row", "metric"])
+    report = Report(tmp_path)
+    assert "nan" not in report.page
+    assert "all collapsed" not in report.page
+    assert "all collapsed" not in report.html
+    table = pd.read_csv(report.out / "tables" / "fig20.csv", dtype={"row": str}).set_index(["row", "metric"])
     assert pd.isna(table.loc[("20", "f1"), "mean"])
     assert table.loc[("20", "accuracy"), "mean"] > 0.8
     assert table.loc[("21", "f1"), "num_seeds"] == 3

@@ -210,7 +210,7 @@ def _draw_published(axes: Axes, position: int, entry: Mapping[Any, Any], color: 
     axes.plot(entry["published"], position, "x", color="black", markersize=8, markeredgewidth=1.8, zorder=4)
     if not entry["values"]:
         axes.annotate(
-            "all collapsed" if entry["num_seeds"] else "no runs",
+            _without_values(entry),
             (entry["published"], position),
             xytext=(9, 0),
             textcoords="offset points",
@@ -223,6 +223,12 @@ def _draw_published(axes: Axes, position: int, entry: Mapping[Any, Any], color: 
     axes.plot(entry["mean"], position, "|", color=color, markersize=14, markeredgewidth=2.5)
     if len(entry["values"]) > 1:
         axes.plot([entry["low"], entry["high"]], [position, position], color=color, linewidth=2.5)
+
+
+def _without_values(entry: Mapping[Any, Any]) -> str:
+    if not entry["num_seeds"]:
+        return "no runs"
+    return "all collapsed" if entry["num_collapsed"] == entry["num_seeds"] else "not known"
 
 
 def _weight(model: str) -> str:

@@ -5,14 +5,14 @@ from typing import Any
 
 import pandas as pd
 
-from cxr_runner.artifacts.metrics import HEADLINE, metric
+from cxr_runner.artifacts.metrics import HEADLINE, METRICS, metric
 from cxr_runner.base.markdown import printable
 from cxr_runner.base.numbers import format_interval, format_mean_sd, format_number
 from cxr_runner.base.tables import Table
 from cxr_runner.report.collected import Collected, DataSetRuns
 from cxr_runner.report.collected_runs import SizedRuns
 from cxr_runner.report.compare.configurations import SUMMARY_COLUMNS, summarize
-from cxr_runner.report.render.cells import yes_no
+from cxr_runner.report.render.cells import without_mean, yes_no
 from cxr_runner.report.run_columns import RUN_COLUMNS
 from cxr_runner.study import Study, StudyFigure
 
@@ -36,7 +36,7 @@ _RUN_WORDS = {
     "collapsed": "collapsed",
     "train_seconds": "train s",
 }
-_RUN_FORMS = {"pos_weight": "g", "train_seconds": ",.1f"}  # all other broken numbers are metrics
+_RUN_FORMS = {one.key: f".{one.decimals}f" for one in METRICS} | {"pos_weight": "g", "train_seconds": ",.1f"}
 _COLLAPSED_LEGEND = (
     "Runs that give one output for all images, and the share of units of each layer that are 0 for all of 64 training "
     "images, before and after training: a dead unit passes no gradient back, so plain SGD cannot revive it."
@@ -82,7 +82,7 @@ def published_table(table: pd.DataFrame, figure: StudyFigure, runs: DataSetRuns)
             "model": [f"{entry['row']}: {entry['model']}" for entry in entries],
             "metric": [metrics[entry["metric"]].words for entry in entries],
             "ours, not collapsed": [
-                format_mean_sd(entry["mean"], entry["sd"]) or _missing(entry["num_seeds"]) for entry in entries
+                format_mean_sd(entry["mean"], entry["sd"]) or _without_mean(entry) for entry in entries
             ],
             "ours, all": [format_mean_sd(entry["all_mean"], entry["all_sd"]) for entry in entries],
             "published": [
@@ -119,8 +119,8 @@ def configurations(collected: Collected) -> Table:
     return Table("configurations", LEGEND, data, pd.DataFrame(rows, columns=columns), tuple(columns[:4]))
 
 
-def _missing(num_seeds: int) -> str:
-    return "all collapsed" if num_seeds else "no runs"
+def _without_mean(entry: Mapping[Any, Any]) -> str:
+    return without_mean(entry["num_seeds"], entry["num_collapsed"])
 
 
 def all_runs(collected: Collected) -> Table:

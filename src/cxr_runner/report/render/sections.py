@@ -13,6 +13,7 @@ from cxr_runner.report.collected import DataSetRuns
 from cxr_runner.report.compare.comparison import DataSetComparison
 from cxr_runner.report.compare.trivial_baselines import Baselines
 from cxr_runner.report.missing import Missing
+from cxr_runner.report.render.cells import without_mean
 from cxr_runner.report.render.claim_rows import ClaimsReport, report_claims
 from cxr_runner.report.render.commands import Commands
 from cxr_runner.report.render.converged_figure import converged_picture
@@ -163,7 +164,7 @@ def _overview(runs: DataSetRuns, published: Mapping[int, pd.DataFrame]) -> Pictu
     entries = [entry for table in published.values() for entry in table.to_dict("records")]
     alt = "; ".join(
         f"model {entry['row']}: published {entry['published']:.3f}, "
-        + (f"ours {entry['mean']:.3f}" if entry["num_seeds"] > entry["num_collapsed"] else "no run without collapse")
+        + (f"ours {entry['mean']:.3f}" if not math.isnan(entry["mean"]) else "no run to compare")
         for entry in entries
         if entry["metric"] == study.accuracy.key
     )
@@ -233,7 +234,7 @@ def _metrics_view(figure: StudyFigure, table: pd.DataFrame, runs: DataSetRuns, b
 
 def _cell(entry: Mapping[Any, Any]) -> Cell:
     inside = None if pd.isna(entry["inside"]) else bool(entry["inside"])
-    ours = format_mean_sd(entry["mean"], entry["sd"]) or "all collapsed" * (entry["num_seeds"] > 0)
+    ours = format_mean_sd(entry["mean"], entry["sd"]) or without_mean(entry["num_seeds"], entry["num_collapsed"])
     of_all = format_number(entry["all_mean"]) if entry["num_collapsed"] else ""
     return Cell(
         ours, of_all, format_number(entry["published"], "g"), format_number(entry["difference"], "+.3f"), inside

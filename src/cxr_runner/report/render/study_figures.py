@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from cxr_runner.base.numbers import format_duration, plural
+from cxr_runner.base.numbers import format_duration, format_number, plural
 from cxr_runner.report.collected import DataSetRuns
 from cxr_runner.report.collected_runs import Histories
 from cxr_runner.report.compare.class_counts import class_counts
@@ -151,6 +151,7 @@ def _bars(figure: StudyFigure, runs: DataSetRuns) -> Picture:
     rows = [runs.study.row(row_id) for row_id in figure.rows]
     tables = runs.tables(figure.rows, collapsed=False)
     metrics = [runs.study.accuracy, next(one for one in runs.study.metrics if one.key == "f1")]
+    named = {metrics[0].key: "accuracy", metrics[1].key: metrics[1].words}
 
     def draw() -> "Figure":
         from cxr_runner.plots.study_plots import plot_bars
@@ -159,7 +160,8 @@ def _bars(figure: StudyFigure, runs: DataSetRuns) -> Picture:
 
     text = f"Bars: means over the seeds that did not collapse; the axis does not begin at 0. The study: {figure.shows}"
     alt = "; ".join(
-        f"model {row_id}: accuracy {table[runs.study.accuracy.key].mean():.3f}, F1 {table['f1'].mean():.3f}"
+        f"model {row_id}: "
+        + ", ".join(f"{words} {format_number(table[key].mean()) or 'not known'}" for key, words in named.items())
         for row_id, table in tables.items()
     )
     return _of_rows(figure, runs, text, alt, draw, set(tables))
