@@ -24,7 +24,7 @@ DATA, MODELS, OPTIMIZERS = (
     sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in ("data", "model", "optimizer")
 )
 
-# A command line, how its one line of complaint must begin, and what it must say besides.
+# A command line, how its one line of error must begin, and what it must say besides.
 BAD_VALUES = [
     # unknown keys
     ("epoch=3", "epoch=3", "did you mean epochs?"),
@@ -278,11 +278,11 @@ def identify(run: RunConfig, data: str = "fingerprint", device: str = "cpu", eng
 
 
 def leaves(config: Any, prefix: str = "") -> dict[str, Any]:
-    found = {}
+    values = {}
     for name, value in vars(config).items():
         key = prefix + name
-        found |= leaves(value, f"{key}.") if is_dataclass(value) else {key: value}
-    return found
+        values |= leaves(value, f"{key}.") if is_dataclass(value) else {key: value}
+    return values
 
 
 def changed(config: Any, key: str, value: Any) -> Any:

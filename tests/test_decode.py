@@ -178,7 +178,7 @@ def test_all_16_bit_values_are_rounded_to_the_nearest_257th() -> None:
 
 
 UPRIGHT = np.array([[0, 50, 100], [150, 200, 250]], dtype=np.uint8)
-# How a camera held in each of the eight ways stores the upright image (EXIF 2.32, tag 274).
+# How a camera held in each of the eight directions stores the upright image (EXIF 2.32, tag 274).
 STORED = {
     1: UPRIGHT,
     2: UPRIGHT[:, ::-1],
@@ -337,8 +337,8 @@ def test_a_corrupted_image_raises_nothing_but_a_bad_image(
     data: bytes, hits: list[tuple[float, int]], kept: float
 ) -> None:
     corrupted = bytearray(data)
-    for place, value in hits:
-        corrupted[int(place * len(corrupted))] = value
+    for position, value in hits:
+        corrupted[int(position * len(corrupted))] = value
     decode_or_refuse(bytes(corrupted[: max(1, round(kept * len(corrupted)))]))
 
 

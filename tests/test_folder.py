@@ -40,7 +40,7 @@ def listed(source: Source) -> list[tuple[str, int, str | None]]:
     return [(record.name, record.label, record.split) for record in source.scan().records]
 
 
-def complaint(root: Path, **options: object) -> str:
+def error_of(root: Path, **options: object) -> str:
     with pytest.raises(UserError) as error:
         FolderSource(root, **options).scan()
     assert "\n" not in str(error.value)
@@ -257,9 +257,9 @@ def test_a_file_that_vanishes_or_is_forbidden_is_a_bad_image(tmp_path: Path, mon
 
 def test_a_root_that_is_no_folder_is_refused(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
-    assert complaint(gone).startswith(f"data.root={gone}: no such folder; give one laid out as DIR/<class>/*")
+    assert error_of(gone).startswith(f"data.root={gone}: no such folder; give one laid out as DIR/<class>/*")
     file = plant(tmp_path, "a.png") / "a.png"
-    assert complaint(file).startswith(f"data.root={file}: not a folder; give one laid out as DIR/<class>/*")
+    assert error_of(file).startswith(f"data.root={file}: not a folder; give one laid out as DIR/<class>/*")
 
 
 def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,46 +273,46 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(os, "scandir", partly_forbidden)
     expected = f"data.root={tmp_path}: {tmp_path / 'NORMAL'} cannot be read: Permission denied"
-    assert complaint(tmp_path) == expected
+    assert error_of(tmp_path) == expected
 
 
 @pytest.mark.parametrize("names", [[], ["NORMAL/", "PNEUMONIA/"], ["a.png", "b.png"], ["train/a.png"]])
 def test_a_tree_without_images_in_class_folders_is_refused(tmp_path: Path, names: list[str]) -> None:
-    message = complaint(plant(tmp_path, *names))
+    message = error_of(plant(tmp_path, *names))
     assert message.startswith(f"data.root={tmp_path}: no images in class folders; it must be laid out as DIR/<class>/*")
     assert ".jpeg" in message
 
 
 def test_dicom_files_alone_get_their_own_line(tmp_path: Path) -> None:
-    message = complaint(plant(tmp_path, "NORMAL/1.dcm", "PNEUMONIA/1.DCM"))
+    message = error_of(plant(tmp_path, "NORMAL/1.dcm", "PNEUMONIA/1.DCM"))
     assert message == f"data.root={tmp_path}: holds DICOM files and no images; convert them to PNG first"
 
 
 def test_one_class_is_refused_even_beside_an_empty_folder(tmp_path: Path) -> None:
-    message = complaint(plant(tmp_path, "NORMAL/", "PNEUMONIA/1.png"))
+    message = error_of(plant(tmp_path, "NORMAL/", "PNEUMONIA/1.png"))
     assert message.startswith(f"data.root={tmp_path}: two classes with images are needed, found 1 (PNEUMONIA)")
 
 
 def test_three_classes_are_refused(tmp_path: Path) -> None:
-    message = complaint(plant(tmp_path, "BACTERIA/1.png", "VIRUS/1.png", "NORMAL/1.png"), positive="VIRUS")
+    message = error_of(plant(tmp_path, "BACTERIA/1.png", "VIRUS/1.png", "NORMAL/1.png"), positive="VIRUS")
     assert "two classes with images are needed, found 3 (BACTERIA, NORMAL, VIRUS)" in message
     assert "DIR/<split>/<class>/*" in message
 
 
 def test_many_classes_are_not_all_listed(tmp_path: Path) -> None:
-    message = complaint(plant(tmp_path, *(f"{letter}/1.png" for letter in "abcdefgh")))
+    message = error_of(plant(tmp_path, *(f"{letter}/1.png" for letter in "abcdefgh")))
     assert "found 8 (a, b, c, d, e and 3 more)" in message
 
 
 def test_a_root_one_level_too_high_is_recognised(tmp_path: Path) -> None:
-    message = complaint(plant(tmp_path, *(f"chest_xray/{name}" for name in SPLIT_TREE)))
+    message = error_of(plant(tmp_path, *(f"chest_xray/{name}" for name in SPLIT_TREE)))
     assert message.endswith(f"perhaps data.root={tmp_path / 'chest_xray'}")
-    assert "perhaps" not in complaint(plant(tmp_path / "b", "train/NORMAL/a/1.png", "train/NORMAL/b/1.png"))
-    assert "perhaps" not in complaint(plant(tmp_path / "c", "NORMAL/a/1.png", "NORMAL/a/2.png"))
+    assert "perhaps" not in error_of(plant(tmp_path / "b", "train/NORMAL/a/1.png", "train/NORMAL/b/1.png"))
+    assert "perhaps" not in error_of(plant(tmp_path / "c", "NORMAL/a/1.png", "NORMAL/a/2.png"))
 
 
 def test_images_outside_the_split_folders_are_refused(tmp_path: Path) -> None:
-    message = complaint(plant(tmp_path, *SPLIT_TREE, "NORMAL/1.png", "vall/NORMAL/1.png"))
+    message = error_of(plant(tmp_path, *SPLIT_TREE, "NORMAL/1.png", "vall/NORMAL/1.png"))
     assert message.startswith(f"data.root={tmp_path}: images lie both inside and outside the split folders")
     assert message.endswith("test, train, val; move away NORMAL, vall")
 
@@ -320,31 +320,31 @@ def test_images_outside_the_split_folders_are_refused(tmp_path: Path) -> None:
 def test_the_positive_class_is_asked_for_where_it_cannot_be_guessed(tmp_path: Path) -> None:
     plant(tmp_path, "sick/1.png", "healthy/1.png")
     expected = "data.positive=null: the class coded 1 must be one of healthy, sick"
-    assert complaint(tmp_path) == expected
-    assert complaint(tmp_path, positive="ill") == expected.replace("null", "ill")
+    assert error_of(tmp_path) == expected
+    assert error_of(tmp_path, positive="ill") == expected.replace("null", "ill")
 
 
 @pytest.mark.parametrize(
-    ("missing", "lack", "found"),
+    ("missing", "lack", "present"),
     [
         (["val/NORMAL/1.png", "val/PNEUMONIA/1.png"], "val has no NORMAL, val has no PNEUMONIA", "train, test"),
         (["test/PNEUMONIA/1.png"], "test has no PNEUMONIA", "train, val, test"),
     ],
 )
 def test_given_splits_must_be_whole_where_they_are_required(
-    tmp_path: Path, missing: list[str], lack: str, found: str
+    tmp_path: Path, missing: list[str], lack: str, present: str
 ) -> None:
     plant(tmp_path, *SPLIT_TREE)
     for name in missing:
         (tmp_path / name).unlink()
-    message = complaint(tmp_path, require_splits=True)
-    assert message.startswith(f"data.root={tmp_path}: {lack} images (splits found: {found}); ")
+    message = error_of(tmp_path, require_splits=True)
+    assert message.startswith(f"data.root={tmp_path}: {lack} images (splits found: {present}); ")
     assert message.endswith("or data.split.strategy=random makes splits instead")
     assert len(FolderSource(tmp_path).scan().records) == len(SPLIT_TREE) - len(missing)
 
 
 def test_required_splits_are_missed_where_there_are_none(tmp_path: Path) -> None:
-    message = complaint(plant(tmp_path, "NORMAL/1.png", "PNEUMONIA/1.png"), require_splits=True)
+    message = error_of(plant(tmp_path, "NORMAL/1.png", "PNEUMONIA/1.png"), require_splits=True)
     assert "(splits found: none)" in message
     assert "data.split.strategy=random" in message
 
@@ -352,7 +352,7 @@ def test_required_splits_are_missed_where_there_are_none(tmp_path: Path) -> None
 @pytest.mark.parametrize("name", ["two\nlines.png", "tab\t.png", os.fsdecode(b"latin-\xe9.png")])
 def test_names_that_no_table_can_hold_are_listed(tmp_path: Path, name: str) -> None:
     plant(tmp_path, "PNEUMONIA/1.png", f"NORMAL/{name}")
-    message = complaint(tmp_path)
+    message = error_of(tmp_path)
     shown = ascii(f"NORMAL/{name}")
     assert message == f"data.root={tmp_path}: names of images must be valid UTF-8 on one line; rename {shown}"
 

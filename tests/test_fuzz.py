@@ -119,7 +119,7 @@ FILES = ("config.yaml", "status.json", "data.json", "metrics.json", "history.csv
 def _harm(draw: st.DrawFn) -> Callable[[Path], None]:
     """Return what somebody, or a disk, does to a file."""
     kind = draw(st.sampled_from(("bytes", "cut", "bit", "value", "gone", "folder", "loop", "pipe")))
-    data, place, value = draw(st.binary(max_size=60)), draw(st.floats(0, 1, exclude_max=True)), draw(JSON)
+    data, position, value = draw(st.binary(max_size=60)), draw(st.floats(0, 1, exclude_max=True)), draw(JSON)
 
     def harm(path: Path) -> None:
         content = bytearray(path.read_bytes()) if path.is_file() else bytearray(b"{}")
@@ -128,12 +128,12 @@ def _harm(draw: st.DrawFn) -> Callable[[Path], None]:
             case "bytes":
                 path.write_bytes(data)
             case "cut":
-                path.write_bytes(content[: int(place * len(content))])
+                path.write_bytes(content[: int(position * len(content))])
             case "bit" if content:
-                content[int(place * len(content))] ^= 1 << len(data) % 8
+                content[int(position * len(content))] ^= 1 << len(data) % 8
                 path.write_bytes(content)
             case "value":
-                path.write_text(_with_value(bytes(content), place, value))
+                path.write_text(_with_value(bytes(content), position, value))
             case "folder":
                 path.mkdir()
             case "loop":
@@ -144,12 +144,12 @@ def _harm(draw: st.DrawFn) -> Callable[[Path], None]:
     return harm
 
 
-def _with_value(content: bytes, place: float, value: object) -> str:
-    """Put a value in the place of one of the values of a JSON object, or of all of it."""
+def _with_value(content: bytes, position: float, value: object) -> str:
+    """Put a value for one of the values of a JSON object, or of all of it."""
     try:
         whole = json.loads(content)
         keys = [(part, key) for part in (whole, *whole.values()) if isinstance(part, dict) for key in part]
-        part, key = keys[int(place * len(keys))]
+        part, key = keys[int(position * len(keys))]
         part[key] = value
     except (ValueError, AttributeError, IndexError):
         whole = value

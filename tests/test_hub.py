@@ -25,7 +25,7 @@ from fake_hub import FakeHub
 
 CLASSES = ["NORMAL", "PNEUMONIA"]
 SMALL = Expected(train=3, val=2, test=2)
-WAYS_OUT = ("data.path=DIR", "data=folder data.root=DIR")
+ALTERNATIVES = ("data.path=DIR", "data=folder data.root=DIR")
 
 PATHS = {
     "train": [
@@ -105,7 +105,7 @@ def served(parquet: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> FakeH
         huggingface_hub.close_session()
 
 
-def complaint(source: HubSource) -> str:
+def error_of(source: HubSource) -> str:
     with pytest.raises(UserError) as caught:
         source.scan()
     message = str(caught.value)
@@ -209,7 +209,7 @@ def test_missing_local_files_are_listed_with_the_layout_that_is_expected(copy: P
 
 
 def test_other_counts_than_the_studys_are_refused_by_default(parquet: Path) -> None:
-    message = complaint(HubSource(parquet))
+    message = error_of(HubSource(parquet))
     assert message.startswith(f"data.path={parquet}: ")
     assert "expected 4077 train images, found 3" in message
 
@@ -225,39 +225,39 @@ def test_the_default_expectation_is_the_studys(split: str, number: str) -> None:
 
 def test_class_names_in_another_order_are_refused(copy: Path) -> None:
     write(table("test", CLASSES[::-1]), copy / FILES["test"])
-    message = complaint(HubSource(copy, SMALL))
+    message = error_of(HubSource(copy, SMALL))
     assert "expected classes NORMAL, PNEUMONIA, found PNEUMONIA, NORMAL" in message
     assert FILES["test"] in message
 
 
 def test_labels_without_class_names_are_refused(copy: Path) -> None:
     write(table("train").cast_column("labels", Value("int64")), copy / FILES["train"])
-    assert "expected classes NORMAL, PNEUMONIA, found none" in complaint(HubSource(copy, SMALL))
+    assert "expected classes NORMAL, PNEUMONIA, found none" in error_of(HubSource(copy, SMALL))
 
 
 def test_labels_beyond_the_two_classes_are_refused(copy: Path) -> None:
     rows = table("train").cast_column("image", Image(decode=False)).to_dict()
     rows["labels"][1] = None
     write(Dataset.from_dict(rows, table("train").features), copy / FILES["train"])
-    assert "expected labels 0 and 1, found None" in complaint(HubSource(copy, SMALL))
+    assert "expected labels 0 and 1, found None" in error_of(HubSource(copy, SMALL))
 
 
 def test_a_missing_column_is_named(copy: Path) -> None:
     write(table("val").rename_column("image_file_path", "path"), copy / FILES["val"])
-    message = complaint(HubSource(copy, SMALL))
+    message = error_of(HubSource(copy, SMALL))
     assert "expected columns image_file_path, image, labels, found no image_file_path" in message
 
 
 def test_an_image_column_that_holds_no_images_is_refused(copy: Path) -> None:
     rows = table("val").remove_columns("image").add_column("image", ["a", "b"])
     write(rows, copy / FILES["val"])
-    assert "expected images in column image" in complaint(HubSource(copy, SMALL))
+    assert "expected images in column image" in error_of(HubSource(copy, SMALL))
 
 
 @pytest.mark.parametrize("content", [b"", b"version https://git-lfs.github.com/spec/v1\n", b"PAR1 cut off"])
 def test_a_file_that_is_no_parquet_is_named(copy: Path, content: bytes) -> None:
     (copy / FILES["val"]).write_bytes(content)
-    message = complaint(HubSource(copy, SMALL))
+    message = error_of(HubSource(copy, SMALL))
     assert f"{copy / FILES['val']} cannot be read as parquet" in message
 
 
@@ -325,13 +325,13 @@ def test_the_libraries_own_talk_is_muted_during_a_download_and_not_after(
 
 
 def test_a_wrong_count_from_the_hub_names_the_data_set(served: FakeHub) -> None:
-    message = complaint(HubSource())
+    message = error_of(HubSource())
     assert message.startswith("data=chest_xray: expected 4077 train images, found 3")
 
 
 def test_a_file_that_the_hub_does_not_have_is_named(served: FakeHub) -> None:
     del served.files[FILES["test"]]
-    message = complaint(HubSource(None, SMALL))
+    message = error_of(HubSource(None, SMALL))
     assert message.startswith("data=chest_xray: ")
     assert f"does not have {FILES['test']} (HTTP 404)" in message
 
@@ -350,7 +350,7 @@ def test_a_file_that_the_hub_does_not_have_is_named(served: FakeHub) -> None:
 def test_every_refusal_of_the_hub_has_its_own_line_at_once(served: FakeHub, status: int, meaning: str) -> None:
     served.status = status
     start = time.monotonic()
-    message = complaint(HubSource())
+    message = error_of(HubSource())
     assert time.monotonic() - start < 5
     assert f"HTTP {status}" in message
     assert meaning in message
@@ -358,9 +358,9 @@ def test_every_refusal_of_the_hub_has_its_own_line_at_once(served: FakeHub, stat
 
 def test_a_web_server_that_is_no_hub_is_told_apart(served: FakeHub) -> None:
     served.a_hub = False
-    message = complaint(HubSource())
+    message = error_of(HubSource())
     assert "is not the Hugging Face Hub" in message
-    assert all(way in message for way in WAYS_OUT)
+    assert all(alternative in message for alternative in ALTERNATIVES)
 
 
 def test_a_closed_port_fails_at_once_and_names_both_ways_out(
@@ -370,10 +370,10 @@ def test_a_closed_port_fails_at_once_and_names_both_ways_out(
         endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
     monkeypatch.setenv("HF_ENDPOINT", endpoint)
     start = time.monotonic()
-    message = complaint(HubSource())
+    message = error_of(HubSource())
     assert time.monotonic() - start < 5
     assert message.startswith(f"data=chest_xray: cannot reach the Hugging Face Hub at {endpoint} (")
-    assert all(way in message for way in WAYS_OUT)
+    assert all(alternative in message for alternative in ALTERNATIVES)
     assert capfd.readouterr().err == ""
 
 
@@ -384,7 +384,7 @@ def test_a_server_that_never_answers_fails_within_ten_seconds(
     shorter = download.REACH_SECONDS - 0.5
     monkeypatch.setattr(download, "REACH_SECONDS", 0.5)
     start = time.monotonic()
-    message = complaint(HubSource())
+    message = error_of(HubSource())
     assert time.monotonic() - start + shorter < 10
     assert "cannot reach the Hugging Face Hub" in message
     assert capfd.readouterr().err == ""
@@ -403,21 +403,21 @@ def test_a_name_server_that_never_answers_does_not_hold_the_user_up(
     monkeypatch.setattr(download, "REACH_SECONDS", 0.2)
     monkeypatch.delenv("HF_ENDPOINT", raising=False)
     start = time.monotonic()
-    message = complaint(HubSource())
+    message = error_of(HubSource())
     released.set()
     assert time.monotonic() - start < 5
     assert "cannot reach the Hugging Face Hub" in message
-    assert all(way in message for way in WAYS_OUT)
+    assert all(alternative in message for alternative in ALTERNATIVES)
 
 
 def test_offline_mode_is_named_as_the_reason(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    assert "(HF_HUB_OFFLINE is set)" in complaint(HubSource())
+    assert "(HF_HUB_OFFLINE is set)" in error_of(HubSource())
 
 
 def test_a_cache_that_cannot_be_written_is_one_line(served: FakeHub, cache: Path, tmp_path: Path) -> None:
     cache.write_text("a file where the folder should be")
-    message = complaint(HubSource(None, SMALL))
+    message = error_of(HubSource(None, SMALL))
     assert f"the download of {FILES['train']} from {served.endpoint} broke off" in message
 
 

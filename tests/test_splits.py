@@ -88,7 +88,7 @@ def test_a_pattern_may_name_its_group():
 
 
 @pytest.mark.parametrize(
-    ("pattern", "complaint"),
+    ("pattern", "message"),
     [
         ("(", "not a regular expression"),
         (r"patient\d+", "1 of 2"),
@@ -96,8 +96,8 @@ def test_a_pattern_may_name_its_group():
         (r"\d*", "2 of 2"),
     ],
 )
-def test_useless_patterns_are_refused(pattern, complaint):
-    with pytest.raises(UserError, match=complaint):
+def test_useless_patterns_are_refused(pattern, message):
+    with pytest.raises(UserError, match=message):
         patient_keys(["patient1.png", "other.png"], pattern)
 
 

@@ -1,8 +1,8 @@
 """Which runs are the same run.
 
 A run's id is for ever: new seeds join the directories of old ones, and what is finished is not trained again. A key
-that the schema gains later must therefore change no id while it stands at what was always done; :data:`LATER` says
-what that is.
+that the schema gains later must therefore change no id while its value means what was always done; :data:`LATER` holds
+these values.
 """
 
 import json
@@ -62,8 +62,8 @@ def run_id(config: RunConfig, data_fingerprint: str, device_type: str, engine: s
 def select_identity(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return what enters an id.
 
-    That is a configuration without :data:`NEVER`, without the keys of :data:`LATER` that stand at what was always
-    done, and without the groups that this leaves empty.
+    That is a configuration without :data:`NEVER`, without the keys of :data:`LATER` whose value means what was
+    always done, and without the groups that this leaves empty.
     """
     kept: dict[str, Any] = {}
     for key, value in config.items():

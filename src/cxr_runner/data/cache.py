@@ -35,7 +35,7 @@ def store_path(source: Source, image_size: int, cache: Path) -> Path:
         cache: folder of all stores.
 
     Raises:
-        UserError: the source is not as it must be.
+        UserError: the source is not valid.
     """
     key = json.dumps([FORMAT_VERSION, source.signature(), image_size])
     return cache / f"{digest(key, 16)}-{image_size}"

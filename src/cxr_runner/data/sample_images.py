@@ -24,7 +24,7 @@ def leave_samples(outputs: Path, dataset: Dataset, config: AnyDataConfig) -> Non
         config: configuration that it was opened with.
 
     Raises:
-        UserError: the source of the images is not as it must be.
+        UserError: the source of the images is not valid.
         OSError: the outputs tree cannot be written to.
     """
     path = samples_path(outputs, dataset.fingerprint)

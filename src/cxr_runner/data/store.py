@@ -64,7 +64,7 @@ def open_store(source: Source, image_size: int, cache: Path, reporter: Reporter,
             otherwise 16 are, to notice a store that is not whole.
 
     Raises:
-        UserError: the source is not as it must be, or the cache directory cannot hold the store.
+        UserError: the source is not valid, or the cache directory cannot hold the store.
     """
     path = store_path(source, image_size, cache)
     store = _read(path, reporter, every_image=every_image)

@@ -97,14 +97,14 @@ class Source(Protocol):
         names the store: a source whose signature changes without need has all its images decoded again.
 
         Raises:
-            UserError: the data is missing or not laid out as it must be.
+            UserError: the data is missing or its layout is not valid.
         """
 
     def scan(self) -> Listing:
         """List the images; may download.
 
         Raises:
-            UserError: the data is missing or not laid out as it must be.
+            UserError: the data is missing or its layout is not valid.
         """
 
     def load(self, index: int) -> LoadedImage:

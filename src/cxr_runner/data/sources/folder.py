@@ -87,7 +87,7 @@ class FolderSource:
         """List the images, sorted by name; the tree is walked once in the life of the object.
 
         Raises:
-            UserError: there is no such folder, it cannot be read, or it is not laid out as it must be; or
+            UserError: there is no such folder, it cannot be read, or its layout is not valid; or
                 ``data.positive`` is needed, or names neither class.
         """
         return self._scanned[0]
