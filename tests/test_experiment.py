@@ -3,8 +3,10 @@
 import json
 import math
 import os
+import subprocess
 import sys
 import weakref
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,6 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from sklearn.metrics import accuracy_score, roc_auc_score
 
+import cxr_runner
 from cxr_runner.artifacts.rundir import find_runs
 from cxr_runner.base.errors import RunFailedError, UserError
 from cxr_runner.config.validation import from_hydra, split_seeds
@@ -364,6 +367,11 @@ def test_the_run_says_what_it_was_trained_on_and_with(tmp_path):
     assert run.metrics["device"].startswith("cpu")
     assert run.metrics["train_seconds"] == pytest.approx(run.history()["seconds"].sum())
     assert run.config["optimizer"]["lr"] == 1e-4
+    checkout = Path(__file__).parents[1]
+    if (checkout / ".git").exists() and Path(cxr_runner.__file__).is_relative_to(checkout):
+        git = ["git", "-C", str(checkout), "rev-parse", "HEAD"]
+        commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+        assert run.metrics["git_commit"].removesuffix("+") == commit
     with Image.open(run.path / "curves.png") as curves, Image.open(run.path / "confusion.png") as confusion:
         assert min(*curves.size, *confusion.size) > 300
 
