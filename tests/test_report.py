@@ -213,7 +213,9 @@ def test_of_an_earlier_report_nothing_stays_but_what_others_left(tmp_path: Path,
     assert [name for name in names if re.search(r"_\d\.", name)] == []
 
 
-@pytest.mark.parametrize("names", ['["../linear.txt", "figures/../../linear.txt", 3]', '"figures"', "null"])
+@pytest.mark.parametrize(
+    "names", ['["../linear.txt", "figures/../../linear.txt", "figures/..", "tables/a\\u0000", 3]', '"figures"', "null"]
+)
 def test_a_manifest_that_is_not_as_it_should_be_removes_nothing_else(tmp_path: Path, names: str) -> None:
     write_run(tmp_path)
     out = Report(tmp_path).out
@@ -221,6 +223,15 @@ def test_a_manifest_that_is_not_as_it_should_be_removes_nothing_else(tmp_path: P
     (out / "manifest.json").write_text(f'{{"files": {names}}}')
     Report(tmp_path)
     assert (tmp_path / "linear.txt").is_file()
+
+
+def test_what_the_page_of_somebody_else_links_stays(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    figures = tmp_path / "report" / "figures"
+    figures.mkdir(parents=True)
+    (figures / "curves_2.png").touch()
+    (tmp_path / "report" / "index.html").write_text('<title>My results</title><a href="figures/curves_2.png">2</a>')
+    assert Report(tmp_path).pictures == ["curves.png", "curves_2.png"]
 
 
 def test_the_manifest_names_all_that_a_report_wrote(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from cxr_runner.base.files import read_json, write_json
 
 FOLDERS = ("figures", "tables")
 _NAME = "manifest.json"
+_TITLE = "<title>Results: cxr_runner</title>"  # of the page of every report: another page may link what is not ours
 
 
 def replace_files(out: Path, names: Iterable[str]) -> None:
@@ -21,8 +22,9 @@ def replace_files(out: Path, names: Iterable[str]) -> None:
     """
     for name in _earlier(out):
         path = PurePosixPath(name)
-        if len(path.parts) == 2 and path.parts[0] in FOLDERS and path.name != "..":
-            (out / path).unlink(missing_ok=True)
+        ours = len(path.parts) == 2 and path.parts[0] in FOLDERS and path.name != ".."
+        if ours and (out / path).is_file():  # no folder, no path out of these, whatever a manifest may say
+            (out / path).unlink()
     for folder in FOLDERS:
         (out / folder).mkdir(parents=True, exist_ok=True)
     write_json(out / _NAME, {"files": sorted(names)})
@@ -39,9 +41,10 @@ def _earlier(out: Path) -> Iterator[str]:
         page = (out / "index.html").read_text("utf-8")
     except (OSError, ValueError):
         return
-    links = _Links()
-    links.feed(page)
-    yield from links.addresses
+    if _TITLE in page:
+        links = _Links()
+        links.feed(page)
+        yield from links.addresses
 
 
 class _Links(HTMLParser):
