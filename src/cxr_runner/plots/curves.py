@@ -63,8 +63,7 @@ def plot_comparison(
     Args:
         histories: histories of the seeds that did not collapse, as :func:`plot_curves` takes them, by configuration.
         title: any text.
-        looks: for every configuration the number of its colour, and whether its line is dashed; without it each has
-            another look.
+        looks: number of the colour, and whether the line is dashed, by configuration; without it each has another look.
         collapsed: histories of the seeds that collapsed, of the same configurations.
     """
     collapsed = collapsed or {}

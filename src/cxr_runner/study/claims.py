@@ -42,7 +42,7 @@ class Rules:
     Attributes:
         level: level of all claims together.
         power: power at which the seeds and images that a claim would need are counted.
-        min_seeds: with fewer there is no verdict.
+        min_seeds: number of seeds below which there is no verdict.
         much: how many times as high "much higher" is at least.
         mostly: share of runs above which a model is said to do a thing.
         never: ``counterexamples`` that refute a claim that something never happens; the ``seeds`` at each setting
