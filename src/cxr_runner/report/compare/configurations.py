@@ -14,7 +14,7 @@ SUMMARY_COLUMNS = (
     *(f"{metric.key}_{statistic}" for metric in HEADLINE for statistic in ("mean", "sd")),
     "train_seconds_mean",
 )
-# Names, folders and seeds tell no configuration from another; older runs noted in model.sgd_lr where their optimizer.lr came from.
+# Names, folders and seeds tell no configuration from another; model.sgd_lr is where older runs had optimizer.lr from.
 _NOT_COMPARED = ("seed", "outputs", "name", "force", "progress", "device", "model.sgd_lr")
 
 
