@@ -4,20 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cxr_runner.artifacts.metrics import METRICS
 from cxr_runner.base.progress import Reporter
 from cxr_runner.data.sources import SPLITS, SYNTHETIC, About
 
 if TYPE_CHECKING:
     from cxr_runner.data.dataset import Dataset
 
-_COLUMNS = {
-    "accuracy": "accuracy",
-    "batch mean": "accuracy_batch_mean",
-    "precision": "precision",
-    "recall": "recall",
-    "F1": "f1",
-    "AUROC": "auroc",
-}
+_COLUMNS = {metric.words: metric.key for metric in METRICS if metric.headline}
 
 
 def print_results(metrics: dict[str, Any], about: About, run_path: Path, reporter: Reporter) -> None:
