@@ -1,5 +1,6 @@
 import ast
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -146,6 +147,23 @@ def test_no_files_or_folders_import_each_other_in_a_circle() -> None:
             others = {beside(other) for other in OWN_IMPORTS[module] & inside - {folder}}
             arrows.setdefault(beside(module), set()).update(others - {beside(module)})
         assert circle(arrows) == set(), folder
+
+
+def test_no_two_modules_and_no_two_public_names_are_alike() -> None:
+    stems = Counter(module.rpartition(".")[2] for module, tree in MODULES.items() if not is_package(module))
+    assert {stem: number for stem, number in stems.items() if number > 1} == {}
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    names = Counter(
+        node.name
+        for module, tree in MODULES.items()
+        for node in tree.body
+        if isinstance(node, kinds) and not node.name.startswith("_") and module not in ("cli", "api")
+    )
+    assert {name: number for name, number in names.items() if number > 1} == {}
+
+
+def is_package(module: str) -> bool:
+    return (SOURCE / Path(*module.split("."))).is_dir()
 
 
 def test_the_longest_chain_of_imports_does_not_grow() -> None:

@@ -19,6 +19,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.nn.parallel import DistributedDataParallel
 
 from cxr_runner.base.errors import RunFailedError
+from cxr_runner.base.output import OutputClosedError
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.schema import RunConfig
 from cxr_runner.data.dataset import Dataset, open_dataset, open_intact
@@ -191,7 +192,7 @@ def leave() -> NoReturn:
     ("terminate called without an active exception"), and torchrun would call a finished run failed.
     """
     for stream in (sys.stdout, sys.stderr):
-        with suppress(BrokenPipeError):
+        with suppress(OutputClosedError, OSError):
             stream.flush()
     os._exit(0)
 
