@@ -13,6 +13,7 @@ import pytest
 
 from cxr_runner import cli
 from cxr_runner.base.errors import RunFailedError, UserError
+from cxr_runner.base.progress import Reporter
 from cxr_runner.commands import study as sweep
 from cxr_runner.commands.study import Order, run_study
 from cxr_runner.config.compose import compose
@@ -54,7 +55,7 @@ class Commands:
             (row,) = (row for row in STUDY.rows if row.experiment == config.name)
             self.write(Path(config.outputs), row.id, config.seed, config.data.image_size)
 
-    def report(self, root: Path, out: Path | None) -> None:
+    def report(self, root: Path, out: Path, reporter: Reporter) -> None:
         self.reports.append(root)
 
     def write(self, outputs: Path, row_id: str, seed: int, image_size: int) -> None:
@@ -72,7 +73,7 @@ class Commands:
 def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
     fake = Commands()
     monkeypatch.setattr(sweep, "run_sweep", fake.run_sweep)
-    monkeypatch.setattr(sweep, "write", fake.report)
+    monkeypatch.setattr(sweep, "write_report", fake.report)
     monkeypatch.setattr(sweep, "plan", lambda *_: PARTS)
     return fake
 

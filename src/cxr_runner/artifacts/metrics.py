@@ -1,6 +1,6 @@
 """The one list of metrics: what ``metrics.json`` holds of each split, and how people are told of it.
 
-A new metric is one entry here and one formula in :mod:`cxr_runner.training.metrics`; every table follows.
+A new metric is one entry here and one formula in :mod:`cxr_runner.training.formulas`; every table follows.
 """
 
 from dataclasses import dataclass

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cxr_runner.base.files import read_json, read_yaml, regular
+from cxr_runner.base.files import MOST_CSV, read_json, read_yaml, regular
 
 if TYPE_CHECKING:  # all but tables work without pandas, which takes long to import
     import pandas as pd
@@ -121,14 +121,14 @@ class Run:
         """Read the history, one row an epoch."""
         import pandas as pd
 
-        return pd.read_csv(regular(RunDir(self.path).history))
+        return pd.read_csv(regular(RunDir(self.path).history, MOST_CSV))
 
     def predictions(self) -> "pd.DataFrame":
         """Read the predictions, one row for every image of val and test."""
         import pandas as pd
 
         # Patients are text as written: 007 is no number, NA may be a name, and '' is nobody.
-        return pd.read_csv(regular(RunDir(self.path).predictions), converters={"patient": str})
+        return pd.read_csv(regular(RunDir(self.path).predictions, MOST_CSV), converters={"patient": str})
 
 
 def run_dir(outputs: Path, name: str, run_id: str, seed: int) -> RunDir:

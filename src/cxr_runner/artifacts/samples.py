@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_runner.base.files import replacing
+from cxr_runner.base.files import regular, replacing
 
 _MOST_BYTES = 2**20  # unpacked size of an entry of the file; one of 512 x 512 pixels has a quarter
+_MOST_FILE = 2**24  # bytes of the file itself
 MAX_SIDE = 512  # pixels to a side; a page shows them smaller
 
 
@@ -64,7 +65,7 @@ def write_samples(path: Path, samples: Sequence[Sample]) -> None:
 def read_samples(path: Path) -> list[Sample]:
     """Read samples; none where the file is missing or damaged."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
+        with regular(path, _MOST_FILE).open("rb") as file, np.load(file, allow_pickle=False) as content:
             if any(entry.file_size > _MOST_BYTES for entry in content.zip.infolist()):
                 return []
             entries = json.loads(str(content["entries"]))

@@ -59,6 +59,8 @@ def has_checksum(path: Path, about: str) -> bool:
     Raises:
         OSError: the file exists and cannot be read.
     """
+    if not path.is_file():  # a pipe or a folder of the name is none of ours
+        return False
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2) - _SIZE

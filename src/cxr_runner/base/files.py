@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ import yaml
 if TYPE_CHECKING:  # all but write_csv work without pandas, which takes long to import
     import pandas as pd
 
+MOST_JSON, MOST_YAML, MOST_CSV = 2**26, 2**20, 2**30  # bytes that a file of ours never has
+_MOST_DEPTH = 50  # of nested YAML; ours has four
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where PyYAML has it
 
 
@@ -37,33 +40,66 @@ def clear_temporaries(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def regular(path: Path) -> Path:
-    """Return a path if it is that of a regular file: reading a pipe with the file's name would never end.
+def regular(path: Path, most_bytes: int | None = None) -> Path:
+    """Return a path if it is that of a regular file that can be read: with a pipe of its name it would never end.
+
+    Whatever others may have written is opened by way of this function.
+
+    Args:
+        path: path of the file.
+        most_bytes: size that no file of the kind has; None where a large file does no harm, as one that is mapped.
 
     Raises:
-        FileNotFoundError: there is no regular file.
+        FileNotFoundError: there is no such file.
+        OSError: it is no regular file, or a larger one.
     """
-    if not path.is_file():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "is not a regular file", str(path))
+    if most_bytes is not None and status.st_size > most_bytes:
+        raise OSError(errno.EFBIG, f"has {status.st_size:,} bytes, at most {most_bytes:,} are read", str(path))
     return path
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Read a JSON object; None where the file is missing, damaged or something else."""
+    """Read a JSON object; None where the file is missing, damaged or something else. No key may stand twice."""
     try:
-        content = json.loads(regular(path).read_text("utf-8"))
+        content = json.loads(regular(path, MOST_JSON).read_text("utf-8"), object_pairs_hook=_without_duplicates)
     except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping; empty where the file is missing, damaged or something else."""
+    """Read a YAML mapping; empty where the file is missing, damaged or something else.
+
+    Aliases, anchors and tags are refused: with a few of them a small file stands for a content without end.
+    """
     try:
-        content = yaml.load(regular(path).read_text("utf-8"), _LOADER)
+        text = regular(path, MOST_YAML).read_text("utf-8")
+        _check_events(text)
+        content = yaml.load(text, _LOADER)
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise ValueError("a key stands twice")
+    return content
+
+
+def _check_events(text: str) -> None:
+    """Raise ValueError where a YAML text has what no file of ours has."""
+    depth = 0
+    for event in yaml.parse(text, _LOADER):
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) or getattr(event, "tag", None):
+            raise ValueError("aliases, anchors and tags are not read")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MOST_DEPTH:
+            raise ValueError("nested too deeply")
 
 
 def write_text(path: Path, text: str) -> None:

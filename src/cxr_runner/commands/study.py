@@ -12,10 +12,11 @@ from cxr_runner.artifacts.rundir import Run, find_runs
 from cxr_runner.base.errors import RunFailedError, UserError, user_path
 from cxr_runner.base.files import read_json
 from cxr_runner.base.numbers import format_duration
+from cxr_runner.base.progress import make_reporter
 from cxr_runner.commands.failures import Failures
-from cxr_runner.commands.report import write
 from cxr_runner.config.compose import compose
 from cxr_runner.experiment.sweep import run_sweep
+from cxr_runner.report.write import write_report
 from cxr_runner.study import Study, load_study
 from cxr_runner.study.grid import (
     Pace,
@@ -75,25 +76,27 @@ def run_study(order: Order, *, only_forecast: bool = False) -> None:
     if order.seeds < 1:
         raise UserError.for_key("--seeds", order.seeds, "must be at least 1")
     study, data = load_study(), asdict(compose(order.arguments())[0].data)
-    parts = plan(order.preset, order.seeds, order.image_size, study)
+    groups = plan(order.preset, order.seeds, order.image_size, study)
     done = finished(find_runs(order.outputs), data, study)
-    num_runs, num_done = _num(parts), _num(parts, done)
+    num_runs, num_done = _num(groups), _num(groups, done)
     print(f"study: {num_runs} runs, {num_done} of them done, in {order.outputs}", flush=True)
-    paces = _measure(order, parts, done, data) if num_done < num_runs else {}
-    _print_forecast(parts, done, paces)
+    paces = _measure(order, groups, done, data) if num_done < num_runs else {}
+    _print_forecast(groups, done, paces)
     if only_forecast:
         return
-    failed = [part for part in parts for sweep in part.sweeps() if not _train(order, sweep, parts, data, paces, study)]
-    write(order.outputs, None)
+    failed = [
+        group for group in groups for sweep in group.sweeps() if not _train(order, sweep, groups, data, paces, study)
+    ]
+    write_report(order.outputs, order.outputs / "report", make_reporter("auto"))
     if failed:
-        missing = num_runs - _num(parts, finished(find_runs(order.outputs), data, study))
+        missing = num_runs - _num(groups, finished(find_runs(order.outputs), data, study))
         raise RunFailedError(f"{missing} of {num_runs} runs are missing; the lines above name those that failed")
 
 
 def _train(
     order: Order,
     sweep: RowGroup,
-    parts: Sequence[RowGroup],
+    groups: Sequence[RowGroup],
     data: dict[str, Any],
     paces: dict[Shape, Pace],
     study: Study,
@@ -102,15 +105,15 @@ def _train(
     done = finished(find_runs(order.outputs), data, study)
     if sweep.wanted() <= done:
         return True
-    left = sum(forecast(part, done, paces) for part in parts)
-    progress = f"{_num(parts, done)} of {_num(parts)} runs done, about {format_duration(left)} left"
+    left = sum(forecast(group, done, paces) for group in groups)
+    progress = f"{_num(groups, done)} of {_num(groups)} runs done, about {format_duration(left)} left"
     print(f"\nstudy: {progress}; now {sweep.title}", flush=True)
     return _run_rows(sweep, order.arguments())
 
 
-def _num(parts: Sequence[RowGroup], done: set[Wanted] | None = None) -> int:
+def _num(groups: Sequence[RowGroup], done: set[Wanted] | None = None) -> int:
     """Count the runs of a plan: all, or those that are done."""
-    return sum(len(part.wanted() if done is None else part.wanted() & done) for part in parts)
+    return sum(len(group.wanted() if done is None else group.wanted() & done) for group in groups)
 
 
 def _run_rows(group: RowGroup, arguments: Sequence[str], trial: Sequence[str] = ()) -> bool:
@@ -128,7 +131,7 @@ def _run_rows(group: RowGroup, arguments: Sequence[str], trial: Sequence[str] = 
     return not problems
 
 
-def _measure(order: Order, parts: Sequence[RowGroup], done: set[Wanted], data: dict[str, Any]) -> dict[Shape, Pace]:
+def _measure(order: Order, groups: Sequence[RowGroup], done: set[Wanted], data: dict[str, Any]) -> dict[Shape, Pace]:
     """Train two epochs of every shape that is left and see how long they take.
 
     Rows that share work are measured on the chosen data, whose decoded images and Gram matrix stay in the cache for
@@ -138,15 +141,15 @@ def _measure(order: Order, parts: Sequence[RowGroup], done: set[Wanted], data: d
     num_images = next((run.data.get("num_images") for run in on_data), None)
     paces: dict[Shape, Pace] = {}
     print("study: preparing the images and measuring two epochs of each kind of model", flush=True)
-    for part in parts:
-        rows = samples(part, done)
-        if part.shared and (rows or num_images is None):
-            sample = RowGroup(part.title, tuple(rows or part.rows[:1]), part.seeds, part.image_size, True)
+    for group in groups:
+        rows = samples(group, done)
+        if group.shared and (rows or num_images is None):
+            sample = RowGroup(group.title, tuple(rows or group.rows[:1]), group.seeds, group.image_size, True)
             with _trial(order, sample, order.arguments()) as runs:
                 num_images = runs[0].data["num_images"]
                 paces |= _paces(sample, runs, 1.0)
         elif rows:
-            sample = RowGroup(part.title, tuple(rows), 1, part.image_size, True)
+            sample = RowGroup(group.title, tuple(rows), 1, group.image_size, True)
             phantoms = ["data=phantom", f"data.num_images={_SAMPLE}"]
             others = [argument for argument in order.overrides if not argument.startswith("data")]
             assert num_images is not None
@@ -163,7 +166,7 @@ def _trial(order: Order, sample: RowGroup, arguments: Sequence[str]) -> Iterator
         succeeded = _run_rows(sample, arguments, trial)
         runs = find_runs(Path(folder))
         if not succeeded:
-            raise UserError(f"the models of the part {sample.title} cannot be measured, for the reason above")
+            raise UserError(f"the models of the group {sample.title} cannot be measured, for the reason above")
         yield runs
 
 
@@ -181,16 +184,16 @@ def _paces(sample: RowGroup, runs: Sequence[Run], scale: float) -> dict[Shape, P
     return paces
 
 
-def _print_forecast(parts: Sequence[RowGroup], done: set[Wanted], paces: dict[Shape, Pace]) -> None:
+def _print_forecast(groups: Sequence[RowGroup], done: set[Wanted], paces: dict[Shape, Pace]) -> None:
     print(f"\n{'':24}{'rows':>6}{'seeds':>7}{'pixels':>10}{'done':>12}{'forecast':>11}")
     total = 0.0
-    for part in parts:
-        seconds = forecast(part, done, paces)
+    for group in groups:
+        seconds = forecast(group, done, paces)
         total += seconds
-        counted = f"{_num([part], done)} of {_num([part])}"
-        pixels = f"{part.image_size}x{part.image_size}"
+        counted = f"{_num([group], done)} of {_num([group])}"
+        pixels = f"{group.image_size}x{group.image_size}"
         print(
-            f"{part.title:24}{len(part.rows):>6}{part.seeds:>7}{pixels:>10}{counted:>12}{format_duration(seconds):>11}"
+            f"{group.title:24}{len(group.rows):>6}{group.seeds:>7}{pixels:>10}{counted:>12}{format_duration(seconds):>11}"
         )
     ends = time.strftime("%H:%M", time.localtime(time.time() + total))
     print(f"{'together':24}{'':35}{format_duration(total):>11}   at this pace until {ends}", flush=True)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from cxr_runner.base.checksums import checksum, digest
 from cxr_runner.base.errors import BadImageError, UnavailableImageError, UserError
+from cxr_runner.base.files import MOST_CSV, MOST_JSON, regular
 from cxr_runner.base.locks import hold_lock
 from cxr_runner.base.machine import num_cores
 from cxr_runner.base.progress import Reporter
@@ -105,12 +106,12 @@ def _read(path: Path, reporter: Reporter, *, every_image: bool = False, fresh: b
     """Open a store; None where it is missing or damaged, or where an image was unavailable when it was built."""
     text = {column: str for column in ("name", "split", "patient", "digest", "pixels", "stored", "check", "error")}
     try:
-        meta, content = json.loads((path / "meta.json").read_text("utf-8")), (path / "table.csv").read_bytes()
+        meta = json.loads(regular(path / "meta.json", MOST_JSON).read_text("utf-8"))
+        content = regular(path / "table.csv", MOST_CSV).read_bytes()
         check = meta.pop("check")
         if check != _check_of_rest(meta, content):
             raise ValueError("its table has changed")
-        # Copy on write: torch wants memory that may be written to, the file must never change.
-        images = np.load(path / "images.npy", mmap_mode="c")
+        images = _map_images(path / "images.npy")
         table = pd.read_csv(BytesIO(content), dtype=text, keep_default_na=False)
         if "patient" not in table:  # the store is older than the column: no source knew patients then
             table["patient"] = ""
@@ -119,11 +120,19 @@ def _read(path: Path, reporter: Reporter, *, every_image: bool = False, fresh: b
             return None
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # what a disk has changed may raise anything; the store holds what we wrote ourselves
         reporter.line(f"{path} is damaged and built anew ({error})")
         return None
     negative, positive = meta["class_names"]
     return Store(images, table, (negative, positive), path, derived_path(path, check))
+
+
+def _map_images(path: Path) -> NDArray[np.uint8]:
+    """Map the images of a store into memory, copy on write: torch wants memory that may be written to."""
+    images: NDArray[np.uint8] = np.load(regular(path), mmap_mode="c", allow_pickle=False)
+    return images
 
 
 def _check_images(images: NDArray[np.uint8], table: pd.DataFrame, shape: list[int], every_image: bool) -> None:

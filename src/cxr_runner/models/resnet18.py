@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cxr_runner.base.errors import UserError, user_path
+from cxr_runner.base.files import regular
 from cxr_runner.config.schema import ResNet18Config
 from cxr_runner.models.classifier import Classifier
 
@@ -71,6 +72,7 @@ def load_backbone(model: ResNet18, path: Path) -> None:
 def _read_weights(path: Path) -> object:
     """Return the content of a file of weights; nothing in it is executed."""
     try:
+        regular(path)
         if path.suffix == ".safetensors":
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)  # True: no code from the file

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cxr_runner.artifacts.rundir import RunDir
-from cxr_runner.base.files import regular
+from cxr_runner.base.files import MOST_CSV, regular
 from cxr_runner.base.markdown import printable
 from cxr_runner.base.progress import Reporter
 from cxr_runner.report.collected import DataSetRuns
@@ -47,7 +47,7 @@ def read_history(files: RunDir) -> pd.DataFrame:
         OSError: there is none.
         ValueError: it is not one that can be drawn.
     """
-    history = pd.read_csv(regular(files.history))
+    history = pd.read_csv(regular(files.history, MOST_CSV))
     for column in COLUMNS:
         if column not in history or not pd.api.types.is_numeric_dtype(history[column]):
             raise ValueError(f"no column {column} of numbers")

@@ -8,7 +8,7 @@ import pandas as pd
 
 from cxr_runner.artifacts.rundir import RunDir
 from cxr_runner.base.errors import UserError
-from cxr_runner.base.files import regular
+from cxr_runner.base.files import MOST_CSV, regular
 from cxr_runner.base.markdown import printable
 from cxr_runner.base.progress import Reporter
 from cxr_runner.data.splits import patient_keys
@@ -58,7 +58,7 @@ def _read(run: CollectedRun, images: pd.DataFrame | None) -> pd.DataFrame:
         OSError: there are none.
         ValueError: they are not what is expected, or of other images than those before.
     """
-    table = pd.read_csv(regular(RunDir(run.directory).predictions), dtype={"patient": "str"})
+    table = pd.read_csv(regular(RunDir(run.directory).predictions, MOST_CSV), converters={"patient": str})
     if not {*_IMAGE, "logit"} <= set(table) or not pd.api.types.is_numeric_dtype(table["logit"]):
         raise ValueError("no columns split, name, label and logit")
     if not all(isinstance(name, str) for name in table["name"]):
@@ -78,7 +78,7 @@ def _read(run: CollectedRun, images: pd.DataFrame | None) -> pd.DataFrame:
 def _patients(images: pd.DataFrame, pattern: Any) -> tuple[str, ...] | None:
     """Return the patient of every image: as the run noted it, of an older run as its names tell; None if unknown."""
     if "patient" in images:
-        return None if images["patient"].isna().any() else tuple(images["patient"])
+        return tuple(images["patient"]) if images["patient"].all() else None
     try:
         return tuple(patient_keys(images["name"].tolist(), pattern)) if isinstance(pattern, str) else None
     except UserError:

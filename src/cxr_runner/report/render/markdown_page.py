@@ -6,9 +6,9 @@ from textwrap import indent
 from cxr_runner.base.markdown import markdown_facts, markdown_text
 from cxr_runner.base.tables import Table
 from cxr_runner.report.render.commands import Commands
-from cxr_runner.report.render.html_page import BASELINES_LEGEND, COMPARISON_LEGEND, Page
+from cxr_runner.report.render.legends import BASELINES_LEGEND, COMPARISON_LEGEND
 from cxr_runner.report.render.picture import Picture
-from cxr_runner.report.render.sections import Section
+from cxr_runner.report.render.sections import Page, Section
 
 _NOTICE = "**Not for clinical use.**"
 

@@ -12,7 +12,7 @@ from cxr_runner.report.manifest import replace_files
 from cxr_runner.report.render.claims_page import claims_page
 from cxr_runner.report.render.drawing import draw_pictures, drawn_files
 from cxr_runner.report.render.errata_section import errata_section
-from cxr_runner.report.render.html_page import Page, html_page
+from cxr_runner.report.render.html_page import html_page
 from cxr_runner.report.render.markdown_page import markdown_page
 from cxr_runner.report.render.report_tables import (
     all_runs,
@@ -21,7 +21,7 @@ from cxr_runner.report.render.report_tables import (
     left_out_table,
     study_table,
 )
-from cxr_runner.report.render.sections import make_section
+from cxr_runner.report.render.sections import Page, make_section
 from cxr_runner.report.render.terminal import count
 
 _PAGES = ("index.html", "report.md", "claims.md")

@@ -1,7 +1,7 @@
 """What the report has to say of the runs on one data set."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,12 @@ from cxr_runner.report.missing import Missing
 from cxr_runner.report.render.cells import without_mean
 from cxr_runner.report.render.claim_rows import ClaimsReport, report_claims
 from cxr_runner.report.render.commands import Commands
-from cxr_runner.report.render.converged_figure import converged_picture
+from cxr_runner.report.render.errata_section import ErrataSection
+from cxr_runner.report.render.further_figures import further_pictures
 from cxr_runner.report.render.picture import Picture
 from cxr_runner.report.render.provenance import gather_facts
 from cxr_runner.report.render.report_tables import published_table
-from cxr_runner.report.render.study_figures import other_curves, study_pictures
+from cxr_runner.report.render.study_figures import study_pictures
 from cxr_runner.report.render.uncertainty_section import UncertaintySection, uncertainty_section
 from cxr_runner.study import StudyFigure
 
@@ -113,6 +114,27 @@ class Section:
         return [*self.claims.tables, *self.tables, *self.uncertainty.tables]
 
 
+@dataclass(frozen=True)
+class Page:
+    """All that the page shows.
+
+    Attributes:
+        count: how many runs there are, in a sentence.
+        sections: one for every data set.
+        study_tables: tables of the study that list its rows.
+        tables: configurations, runs, those that collapsed, runs left out, by their names.
+        errata: errata of the study.
+        sources: address of every picture that could be drawn, as a data URI, by its name.
+    """
+
+    count: str
+    sections: Sequence[Section]
+    study_tables: Sequence[Table]
+    tables: Mapping[str, Table]
+    errata: ErrataSection
+    sources: Mapping[str, str]
+
+
 def make_section(compared: DataSetComparison, suffix: str) -> Section:
     """Say all that there is to say of the runs on one data set.
 
@@ -123,8 +145,7 @@ def make_section(compared: DataSetComparison, suffix: str) -> Section:
     runs, baselines, study = compared.runs, compared.baselines, compared.runs.study
     commands = Commands(runs, compared.setups)
     claims = report_claims(compared.verdicts, study, commands, suffix)
-    others = other_curves(runs)
-    figures = [*study_pictures(runs), converged_picture(compared.observed, study), *([others] if others else [])]
+    figures = [*study_pictures(runs), *further_pictures(runs, compared)]
     published = [(figure, compared.published[figure.number]) for figure in study.metric_figures]
     tables = [published_table(baselines.extend(table, study.metrics), figure, runs) for figure, table in published]
     return Section(

@@ -1,23 +1,21 @@
-"""The figure of claims that have none in the study: which models converge at which learning rate."""
+"""Figures beyond the study's: each is a function of what was collected and compared, in the list at the end."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from cxr_runner.report.compare.claims.claim_tests import Observed, settings_of
+from cxr_runner.report.collected import DataSetRuns
+from cxr_runner.report.compare.claims.claim_tests import settings_of
+from cxr_runner.report.compare.comparison import DataSetComparison
 from cxr_runner.report.render.picture import Picture
-from cxr_runner.study import Study
+from cxr_runner.report.render.study_figures import other_curves
 
 if TYPE_CHECKING:  # matplotlib is imported when there is something to draw
     from matplotlib.figure import Figure
 
 
-def converged_picture(observed: Observed, study: Study) -> Picture:
-    """Return which models converge at which learning rate: of those that claims about convergence are made of.
-
-    Args:
-        observed: runs by their setting.
-        study: study that makes the claims.
-    """
-    shares = {}
+def converged(runs: DataSetRuns, compared: DataSetComparison) -> Picture:
+    """Show which models converge at which learning rate, of those that claims about convergence are made of."""
+    study, observed, shares = runs.study, compared.observed, {}
     conditions = [condition for claim in study.claims for condition in claim.conditions]
     for setting in (setting for one in conditions if one.statistic == "converged" for setting in settings_of(one)):
         row = study.row(setting.row)
@@ -41,3 +39,16 @@ def converged_picture(observed: Observed, study: Study) -> Picture:
 
     alt = "; ".join(f"model {model}, lr {lr}: {count} of {total}" for (model, lr), (count, total) in shares.items())
     return Picture("converged", title, text, alt, draw=draw)
+
+
+def curves(runs: DataSetRuns, compared: DataSetComparison) -> Picture | None:
+    """Show loss and accuracy of the configurations that are none of the study's."""
+    return other_curves(runs)
+
+
+FIGURES: tuple[Callable[[DataSetRuns, DataSetComparison], Picture | None], ...] = (converged, curves)
+
+
+def further_pictures(runs: DataSetRuns, compared: DataSetComparison) -> list[Picture]:
+    """Return the figures that there is something to say of."""
+    return [picture for show in FIGURES if (picture := show(runs, compared)) is not None]
