@@ -3,17 +3,18 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from cxr_runner.report.collected import DataSetRuns
 from cxr_runner.report.compare.claims.claim_tests import settings_of
-from cxr_runner.report.compare.comparison import DataSetComparison
 from cxr_runner.report.render.picture import Picture
 from cxr_runner.report.render.study_figures import other_curves
 
 if TYPE_CHECKING:  # matplotlib is imported when there is something to draw
     from matplotlib.figure import Figure
 
+    from cxr_runner.report.collected import DataSetRuns
+    from cxr_runner.report.compare.comparison import DataSetComparison
 
-def converged(runs: DataSetRuns, compared: DataSetComparison) -> Picture:
+
+def converged(runs: "DataSetRuns", compared: "DataSetComparison") -> Picture:
     """Show which models converge at which learning rate, of those that claims about convergence are made of."""
     study, observed, shares = runs.study, compared.observed, {}
     conditions = [condition for claim in study.claims for condition in claim.conditions]
@@ -41,14 +42,14 @@ def converged(runs: DataSetRuns, compared: DataSetComparison) -> Picture:
     return Picture("converged", title, text, alt, draw=draw)
 
 
-def curves(runs: DataSetRuns, compared: DataSetComparison) -> Picture | None:
+def curves(runs: "DataSetRuns", compared: "DataSetComparison") -> Picture | None:
     """Show loss and accuracy of the configurations that are none of the study's."""
     return other_curves(runs)
 
 
-FIGURES: tuple[Callable[[DataSetRuns, DataSetComparison], Picture | None], ...] = (converged, curves)
+FIGURES: "tuple[Callable[[DataSetRuns, DataSetComparison], Picture | None], ...]" = (converged, curves)
 
 
-def further_pictures(runs: DataSetRuns, compared: DataSetComparison) -> list[Picture]:
+def further_pictures(runs: "DataSetRuns", compared: "DataSetComparison") -> list[Picture]:
     """Return the figures that there is something to say of."""
     return [picture for show in FIGURES if (picture := show(runs, compared)) is not None]
