@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from cxr_runner.base.errors import BadImageError, UserError
-from cxr_runner.data.sources import Source
+from cxr_runner.data.sources import Source, folder
 from cxr_runner.data.sources.folder import FolderSource
 
 REAL = Path(os.environ.get("CXR_DATA", Path(__file__).parents[2] / "shared" / "data" / "kermany-224"))
@@ -111,6 +111,74 @@ def test_links_are_followed_but_never_in_a_circle(tmp_path: Path) -> None:
     (elsewhere / "self").symlink_to(elsewhere)
     names = [name for name, _, _ in listed(FolderSource(root))]
     assert names == ["NORMAL/1.png", "NORMAL/more/1.png", "PNEUMONIA/1.png"]
+
+
+def test_a_folder_that_many_links_lead_to_counts_once(tmp_path: Path) -> None:
+    root = plant(tmp_path, "NORMAL/1.png", "PNEUMONIA/1.png", *(f"NORMAL/{number}/a.png" for number in range(12)))
+    for number in range(12):  # every folder leads to every other: 12! paths, none of them with a folder twice
+        for other in range(12):
+            (root / "NORMAL" / f"{number}" / f"to {other}").symlink_to(root / "NORMAL" / f"{other}")
+    names = [name for name, _, _ in listed(FolderSource(root))]
+    assert names == sorted(["NORMAL/1.png", *(f"NORMAL/{number}/a.png" for number in range(12)), "PNEUMONIA/1.png"])
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_of_several_paths_to_a_folder_the_one_with_the_fewest_links_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reverse: bool
+) -> None:
+    elsewhere = plant(tmp_path / "elsewhere", "a.png", "inner/b.png")
+    root = plant(tmp_path / "root", "NORMAL/z/1.png", "PNEUMONIA/1.png")
+    (root / "NORMAL" / "a").symlink_to(root / "NORMAL" / "z")
+    (root / "NORMAL" / "x").symlink_to(elsewhere)
+    (root / "NORMAL" / "y").symlink_to(elsewhere)
+    (root / "NORMAL" / "w").symlink_to(elsewhere / "inner")
+    (elsewhere / "first").symlink_to(elsewhere / "inner")
+    scandir = os.scandir
+
+    class Ordered:
+        def __init__(self, path: Path) -> None:
+            self.entries = sorted(scandir(path), key=lambda entry: entry.name, reverse=reverse)
+
+        def __enter__(self) -> list[os.DirEntry]:
+            return self.entries
+
+        def __exit__(self, *_: object) -> None: ...
+
+    monkeypatch.setattr(os, "scandir", Ordered)
+    names = [name for name, _, _ in listed(FolderSource(root))]
+    assert names == ["NORMAL/w/b.png", "NORMAL/x/a.png", "NORMAL/z/1.png", "PNEUMONIA/1.png"]
+
+
+def test_classes_that_are_links_are_read_as_folders_are(tmp_path: Path) -> None:
+    plant(tmp_path / "elsewhere", "healthy/1.png", "healthy/deep/2.png", "sick/3.png")
+    root = plant(tmp_path / "root", "train/")
+    (root / "train" / "NORMAL").symlink_to(tmp_path / "elsewhere" / "healthy")
+    (root / "train" / "PNEUMONIA").symlink_to(tmp_path / "elsewhere" / "sick")
+    (root / "train" / "PNEUMONIA" / "4.png").symlink_to(tmp_path / "elsewhere" / "healthy" / "1.png")
+    names = [name for name, _, _ in listed(FolderSource(root))]
+    assert names == [
+        "train/NORMAL/1.png",
+        "train/NORMAL/deep/2.png",
+        "train/PNEUMONIA/3.png",
+        "train/PNEUMONIA/4.png",
+    ]
+
+
+def test_a_root_that_leads_to_half_a_disk_is_given_up_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder, "MOST_ENTRIES", 20)
+    plant(tmp_path, *(f"NORMAL/{number}.png" for number in range(17)), "PNEUMONIA/1.png")
+    assert len(FolderSource(tmp_path).scan().records) == 18
+    plant(tmp_path, "notes.txt")
+    message = error_of(tmp_path)
+    assert message.startswith(f"data.root={tmp_path}: leads to more than 20 files and folders; name a folder")
+
+
+@pytest.mark.skipif(not Path("/proc/self/root").exists(), reason="this system has no /proc")
+def test_a_folder_of_the_system_ends_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder, "MOST_ENTRIES", 20_000)
+    assert error_of(Path("/proc/self")).startswith("data.root=/proc/self: ")
 
 
 def test_a_dangling_link_is_listed_and_fails_on_loading(tmp_path: Path) -> None:

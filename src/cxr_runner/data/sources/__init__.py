@@ -4,6 +4,8 @@ A source lists its images cheaply and loads them one at a time; it knows nothing
 program, or training.
 """
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,6 +15,8 @@ if TYPE_CHECKING:  # to list images takes no arrays
 
 SPLITS = ("train", "val", "test")
 SYNTHETIC = "synthetic phantom data"
+TIDY = "names of images must be valid UTF-8 on one line"
+_UNTIDY = re.compile(r"[\x00-\x1f\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,11 @@ def data_heading(about: About) -> str:
     if not about.synthetic or SYNTHETIC in about.title.lower():
         return about.title
     return f"{about.title} ({SYNTHETIC})"
+
+
+def untidy(names: Iterable[str]) -> list[str]:
+    """Return those names, escaped, that no table can hold: with control characters, or no valid text; see ``TIDY``."""
+    return [ascii(name) for name in names if _UNTIDY.search(name)]
 
 
 @dataclass(frozen=True)
@@ -64,10 +73,13 @@ class Listing:
     Attributes:
         records: one record an image.
         class_names: names of the negative and the positive class in the source.
+        remarks: lines that whoever uses the images has to be told, each time; kept with the decoded images.
     """
 
     records: tuple[Record, ...]
     class_names: tuple[str, str]
+    # Not printed, for the same reason as a patient.
+    remarks: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
 
 @dataclass(frozen=True)

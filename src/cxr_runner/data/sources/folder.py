@@ -1,7 +1,7 @@
 """Images in folders: ``DIR/<class>/*`` or ``DIR/<split>/<class>/*``."""
 
+import heapq
 import os
-import re
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,13 +11,16 @@ from typing import NamedTuple
 
 from cxr_runner.base.checksums import digest
 from cxr_runner.base.errors import BadImageError, UnavailableImageError, UserError
-from cxr_runner.data.sources import SPLITS, About, Listing, LoadedImage, Record
+from cxr_runner.data.sources import SPLITS, TIDY, About, Listing, LoadedImage, Record, untidy
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".bmp", ".webp")
 """Endings, in any case, of the files that count as images."""
 
 MAX_BYTES = 10**9
 """Larger files are refused unread: as many pixels as are allowed take less, uncompressed and with 16 bits a channel."""
+
+MOST_ENTRIES = 2_000_000
+"""Files and folders that are looked at; a root that leads to more is a whole disk, as ``/proc/self``, and no data."""
 
 SPLIT_FOLDERS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -29,7 +32,6 @@ SPLIT_FOLDERS = {
 _LAYOUT = "DIR/<class>/* or DIR/<split>/<class>/*"
 # Copies and thumbnails that archive tools and network drives leave beside the images.
 _JUNK_FOLDERS = ("__macosx", "@eadir")
-_UNTIDY = re.compile(r"[\x00-\x1f\ud800-\udfff]")
 
 
 class _File(NamedTuple):
@@ -54,7 +56,8 @@ class FolderSource:
     """Two classes of images in a tree of folders.
 
     Class and split folders may be spelled in any case, and images may lie at any depth below a class folder.
-    Passed over: images outside class folders, hidden files and folders, and files that are no images.
+    Passed over: images outside class folders, hidden files and folders, and files that are no images. Links are
+    followed; a folder that several paths lead to counts once, by the path with the fewest links, of these the first.
 
     Args:
         root: top of the tree.
@@ -130,15 +133,14 @@ class FolderSource:
 
     def _files(self) -> list[_File]:
         try:
-            files = sorted(_walk(self.root, SUFFIXES))
-        except FileNotFoundError as error:
-            raise self._error(f"no such folder; give one laid out as {_LAYOUT}") from error
-        except NotADirectoryError as error:
-            raise self._error(f"not a folder; give one laid out as {_LAYOUT}") from error
+            files = sorted(self._walk(SUFFIXES))
         except OSError as error:
+            if not self.root.is_dir():
+                missing = "not a folder" if self.root.exists() else "no such folder"
+                raise self._error(f"{missing}; give one laid out as {_LAYOUT}") from error
             raise self._error(f"{error.filename} cannot be read: {error.strerror}") from error
-        if untidy := [ascii(file.name) for file in files if _UNTIDY.search(file.name)]:
-            raise self._error(f"names of images must be valid UTF-8 on one line; rename {_few(untidy)}")
+        if names := untidy(file.name for file in files):
+            raise self._error(f"{TIDY}; rename {_few(names)}")
         return files
 
     def _images(self, files: list[_File]) -> list[_Image]:
@@ -174,7 +176,7 @@ class FolderSource:
         return next(iter(spelled.values())), positive
 
     def _why_not_two(self, classes: list[str], files: list[_File]) -> str:
-        if not files and any(_walk(self.root, (".dcm", ".dicom"))):
+        if not files and any(self._walk((".dcm", ".dicom"))):
             return "holds DICOM files and no images; convert them to PNG first"
         if not classes:
             return f"no images in class folders; it must be laid out as {_LAYOUT} ({', '.join(SUFFIXES)})"
@@ -199,32 +201,41 @@ class FolderSource:
                 "train, val and test must hold both classes, or data.split.strategy=random makes splits instead"
             )
 
+    def _walk(self, suffixes: tuple[str, ...]) -> Iterator[_File]:
+        """Yield the files below the root that end with one of ``suffixes``."""
+        num_entries, visited = 0, set()
+        # By the number of links on the path, then by name: which of several paths to a folder is taken must not depend
+        # on the order in which the file system lists them.
+        pending = [(0, "")]
+        while pending:
+            num_links, prefix = heapq.heappop(pending)
+            # With n folders that link to each other, each lies behind more than (n - 1)! paths.
+            if (identity := _identity(self.root / prefix)) in visited:
+                continue
+            visited.add(identity)
+            with os.scandir(self.root / prefix) as entries:
+                for entry in entries:
+                    num_entries += 1
+                    if num_entries > MOST_ENTRIES:
+                        valid = f"leads to more than {MOST_ENTRIES:,} files and folders"
+                        raise self._error(f"{valid}; name a folder that holds the images and little else")
+                    if entry.name.startswith(".") or entry.name.casefold() in _JUNK_FOLDERS:
+                        continue
+                    name = prefix + entry.name
+                    try:
+                        status = entry.stat()
+                    except OSError:
+                        # A dangling link is still an image that the user has listed: loading it says what is wrong.
+                        if name.lower().endswith(suffixes):
+                            yield _File(name, 0, 0, 0)
+                        continue
+                    if stat.S_ISDIR(status.st_mode):
+                        heapq.heappush(pending, (num_links + entry.is_symlink(), f"{name}/"))
+                    elif stat.S_ISREG(status.st_mode) and name.lower().endswith(suffixes):
+                        yield _File(name, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
     def _error(self, valid: str) -> UserError:
         return UserError.for_key("data.root", self.root, valid)
-
-
-def _walk(root: Path, suffixes: tuple[str, ...]) -> Iterator[_File]:
-    """Yield the files below ``root`` that end with one of ``suffixes``, following links, never in a circle."""
-    pending: list[tuple[str, tuple[tuple[int, int], ...]]] = [("", (_identity(root),))]
-    while pending:
-        prefix, above = pending.pop()
-        with os.scandir(root / prefix) as entries:
-            for entry in entries:
-                if entry.name.startswith(".") or entry.name.casefold() in _JUNK_FOLDERS:
-                    continue
-                name = prefix + entry.name
-                try:
-                    status = entry.stat()
-                except OSError:
-                    # A dangling link is still an image that the user has listed: loading it says what is wrong.
-                    if name.lower().endswith(suffixes):
-                        yield _File(name, 0, 0, 0)
-                    continue
-                if stat.S_ISDIR(status.st_mode):
-                    if (identity := _identity(Path(entry.path))) not in above:
-                        pending.append((f"{name}/", (*above, identity)))
-                elif stat.S_ISREG(status.st_mode) and name.lower().endswith(suffixes):
-                    yield _File(name, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _identity(folder: Path) -> tuple[int, int]:
