@@ -164,6 +164,17 @@ def test_classes_that_are_links_are_read_as_folders_are(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("top", ["", "train/"])
+def test_a_folder_that_links_place_in_both_classes_is_refused(tmp_path: Path, top: str) -> None:
+    root = plant(tmp_path, f"{top}NORMAL/1.png", f"{top}PNEUMONIA/1.png", f"{top}PNEUMONIA/2.png")
+    (root / top / "PNEUMONIA" / "up").symlink_to(root)
+    (root / top / "PNEUMONIA" / "again").symlink_to(root / top / "PNEUMONIA")
+    assert len(FolderSource(root).scan().records) == 3
+    (root / top / "NORMAL" / "more").symlink_to(root / top / "PNEUMONIA")
+    message = error_of(root)
+    assert f"{top}PNEUMONIA/ and {top}NORMAL/more/ are one folder, which lies in two classes" in message
+
+
 def test_a_root_that_leads_to_half_a_disk_is_given_up_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -118,8 +118,9 @@ class FolderSource:
 
     @cached_property
     def _scanned(self) -> tuple[Listing, str]:
-        files = self._files()
+        files, repeated = self._files()
         images = self._images(files)
+        self._check_repeated(images, repeated)
         negative, positive = self._class_names(images, files)
         records = tuple(
             Record(image.file.name, int(image.class_folder.casefold() == positive.casefold()), image.split)
@@ -131,9 +132,11 @@ class FolderSource:
         changes = [image.file[1:] for image in images]
         return listing, digest(repr((listing, changes)))
 
-    def _files(self) -> list[_File]:
+    def _files(self) -> tuple[list[_File], dict[str, str]]:
+        """List the images anywhere below the root, and the paths that were passed over with those that counted."""
+        repeated: dict[str, str] = {}
         try:
-            files = sorted(self._walk(SUFFIXES))
+            files = sorted(self._walk(SUFFIXES, repeated))
         except OSError as error:
             if not self.root.is_dir():
                 missing = "not a folder" if self.root.exists() else "no such folder"
@@ -141,7 +144,7 @@ class FolderSource:
             raise self._error(f"{error.filename} cannot be read: {error.strerror}") from error
         if names := untidy(file.name for file in files):
             raise self._error(f"{TIDY}; rename {_few(names)}")
-        return files
+        return files, repeated
 
     def _images(self, files: list[_File]) -> list[_Image]:
         """Read split and class off the folders of each image; the names of the top folders decide the layout."""
@@ -161,6 +164,23 @@ class FolderSource:
             if (split := _split(file.folders[0])) and len(file.folders) > 1
         ]
 
+    def _check_repeated(self, images: list[_Image], repeated: dict[str, str]) -> None:
+        """Refuse a folder of images that links place in both classes: which label is right cannot be told."""
+        with_splits = any(image.split for image in images)
+
+        def class_of(prefix: str) -> str:
+            folders = prefix.split("/")[:-1]
+            if with_splits:
+                folders = folders[1:] if _split(folders[0]) else []
+            return folders[0].casefold() if folders else ""
+
+        for passed_over, counted in repeated.items():
+            one, other = class_of(counted) if counted else "", class_of(passed_over)
+            if one and other and one != other and any(image.file.name.startswith(counted) for image in images):
+                raise self._error(
+                    f"{counted} and {passed_over} are one folder, which lies in two classes; remove a link"
+                )
+
     def _class_names(self, images: list[_Image], files: list[_File]) -> tuple[str, str]:
         """Return the negative and the positive class, each as it is first spelled."""
         spelled: dict[str, str] = {}
@@ -176,7 +196,7 @@ class FolderSource:
         return next(iter(spelled.values())), positive
 
     def _why_not_two(self, classes: list[str], files: list[_File]) -> str:
-        if not files and any(self._walk((".dcm", ".dicom"))):
+        if not files and any(self._walk((".dcm", ".dicom"), {})):
             return "holds DICOM files and no images; convert them to PNG first"
         if not classes:
             return f"no images in class folders; it must be laid out as {_LAYOUT} ({', '.join(SUFFIXES)})"
@@ -201,18 +221,19 @@ class FolderSource:
                 "train, val and test must hold both classes, or data.split.strategy=random makes splits instead"
             )
 
-    def _walk(self, suffixes: tuple[str, ...]) -> Iterator[_File]:
-        """Yield the files below the root that end with one of ``suffixes``."""
-        num_entries, visited = 0, set()
+    def _walk(self, suffixes: tuple[str, ...], repeated: dict[str, str]) -> Iterator[_File]:
+        """Yield the files below the root that end with one of ``suffixes``; note folders that are passed over."""
+        num_entries = 0
+        visited: dict[tuple[int, int], str] = {}
         # By the number of links on the path, then by name: which of several paths to a folder is taken must not depend
         # on the order in which the file system lists them.
         pending = [(0, "")]
         while pending:
             num_links, prefix = heapq.heappop(pending)
             # With n folders that link to each other, each lies behind more than (n - 1)! paths.
-            if (identity := _identity(self.root / prefix)) in visited:
+            if (counted := visited.setdefault(_identity(self.root / prefix), prefix)) != prefix:
+                repeated[prefix] = counted
                 continue
-            visited.add(identity)
             with os.scandir(self.root / prefix) as entries:
                 for entry in entries:
                     num_entries += 1
