@@ -1,4 +1,4 @@
-"""Every way through a run on a stand-in for a GPU: a tensor on the wrong device ends it, as it would on a real one.
+"""Runs of every kind on a stand-in for a GPU: a tensor on the wrong device ends them, as it would on a real one.
 
 The stand-in computes on the CPU, so that what a run leaves there is what it leaves on the CPU, up to rounding.
 """
@@ -35,6 +35,15 @@ CASES = {
     "schedule, Gram": ("engine=gram", "schedule.name=cosine", "schedule.warmup_epochs=1", "deterministic=false"),
     "linear, pixels, best weights": ("engine=pixel", "optimizer.momentum=0.9", "optimizer.grad_clip=1", *BEST),
     "relu, AdamW, pixels": ("model=linear_relu", "optimizer=adamw", "loss.pos_weight=balanced"),
+    "relu, pixels, momentum, best by AUROC": (
+        "model=linear_relu",
+        "engine=pixel",
+        "optimizer.momentum=0.9",
+        "early_stopping.metric=val_auroc",
+        *BEST,
+    ),
+    "linear, Adam, best by F1": ("model=linear", "optimizer=adam", "early_stopping.metric=val_f1", *BEST),
+    "CNN": ("model=cnn", "model.hidden=4"),
     "CNN, Adam": ("model=cnn", "model.hidden=4", "optimizer=adam", "loss.pos_weight=balanced", *BEST),
     "CNN, bf16, augmented": ("model=cnn", "model.hidden=4", "precision=bf16", "augment.flip=0.5", "augment.degrees=5"),
     "ResNet-18": ("model=resnet18", "data.image_size=64", "epochs=1"),

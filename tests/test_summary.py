@@ -79,3 +79,13 @@ def test_progress_none_stays_silent() -> None:
 )
 def test_a_heading_says_once_that_data_are_synthetic(about: About, heading: str) -> None:
     assert data_heading(about) == heading
+
+
+def test_a_metric_that_an_older_run_lacks_is_an_empty_cell() -> None:
+    recorder, metrics = Recorder(), run_metrics(70, 5, 4, 21)
+    for split in ("val", "test"):
+        del metrics[split]["precision"]
+    print_results(metrics, WARD, RUN, recorder)
+    head, val, test = recorder.lines[:3]
+    assert val.split() == ["val", "0.8000", "0.8010", "0.8571", "0.8571", "0.8000"]
+    assert len(head) == len(val) == len(test)

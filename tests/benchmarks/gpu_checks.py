@@ -35,6 +35,8 @@ REPEATED = {
     "ResNet-18": RESNET,
 }
 
+_MOST_SECONDS = 60  # of a command
+
 
 def steps(options: Options, folder: Path) -> list[Step]:
     """Return the checks."""
@@ -88,16 +90,16 @@ def _kill(options: Options, folder: Path) -> Outcome:
     """Kill a run once it has a checkpoint, let it go on, and compare with one that nobody disturbed."""
     case = [*_data(options), *CNN, "epochs=60", f"device={options.device}"]
     whole, cut = ([installed("cxr-run"), *case, f"outputs={folder / name}"] for name in ("whole", "cut"))
-    subprocess.run(whole, check=True)
+    subprocess.run(whole, check=True, timeout=_MOST_SECONDS)
     with subprocess.Popen(cut) as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + _MOST_SECONDS
         while not list(folder.glob("cut/runs/*/*/checkpoint.pt")):
             assert process.poll() is None, "the run ended before it could be killed"
-            assert time.monotonic() < deadline, "no checkpoint in 60 seconds"
+            assert time.monotonic() < deadline, f"no checkpoint in {_MOST_SECONDS} seconds"
             time.sleep(0.01)
         process.kill()
     assert not list(folder.glob("cut/runs/*/*/metrics.json")), "the run was done before it was killed"
-    subprocess.run(cut, check=True)
+    subprocess.run(cut, check=True, timeout=_MOST_SECONDS)
     return _same_bytes(folder / "whole", folder / "cut")
 
 

@@ -1,6 +1,8 @@
 """The one list of metrics: what ``metrics.json`` holds of each split, and how people are told of it.
 
-A new metric is one entry here and one formula in :mod:`cxr_runner.training.formulas`; every table follows.
+A new metric is one entry here and one formula in :mod:`cxr_runner.training.formulas`. It is then in ``metrics.json``,
+in ``runs.csv`` and, with a ``headline``, in the tables of configurations and of ``cxr-run``. Tables that answer one
+question, such as calibration, name the metrics that they need.
 """
 
 from dataclasses import dataclass

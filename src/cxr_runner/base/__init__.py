@@ -1,1 +1,1 @@
-"""Tools that know nothing of X-rays: errors, files, checksums, locks, machine, signals, progress, numbers, tables."""
+"""What knows no X-ray: errors, files, checksums, locks, machine, signals, output, workers, numbers, tables, HTML."""

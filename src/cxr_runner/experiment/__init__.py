@@ -1,1 +1,1 @@
-"""Configurations in, run directories out: plan, sweep, stack, member, results."""
+"""Configurations in, run directories out: plan, sweep, stack, member, evaluation, results."""

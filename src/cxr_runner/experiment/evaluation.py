@@ -1,4 +1,4 @@
-"""What finished members of a stack gave: logits, weights, a diagnosis, and whether the weights give the logits."""
+"""Members after training: their logits and weights, whether the weights give the logits, and a diagnosis."""
 
 import math
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ def leave_results(members: Sequence[Member], origin: dict[str, Any]) -> None:
 
     Args:
         members: after their last epoch, of one stack.
-        origin: of all of them, ready for JSON: versions, machine, size of the stack.
+        origin: what holds for all of them, ready for JSON: versions, machine, size of the stack.
     """
     for member, evaluation in zip(members, evaluate(members), strict=True):
         if problem := evaluation.problem():
@@ -80,12 +80,17 @@ def evaluate(members: Sequence[Member]) -> list[MemberResults]:
     if backend.name == "gram":
         both, joined = torch.cat(list(rows.values())), torch.cat(list(logits.values()), dim=1)
         disagreements = list(largest_disagreements(models, first.dataset, both, joined, first.device))
-    pos_weights = [member.trainer.settings.pos_weight for member in members]
+    pos_weights = [member.pos_weight for member in members]
     train = subset(first.dataset, "train")
     diagnoses = diagnose_all(models, pos_weights, train, first.config, first.dataset, first.device)
     return [
-        MemberResults({split: logits[split][number] for split in EVALUATED}, values, disagreement, diagnosis)
-        for number, (values, disagreement, diagnosis) in enumerate(zip(weights, disagreements, diagnoses, strict=True))
+        MemberResults(
+            logits={split: logits[split][number] for split in EVALUATED},
+            weights=weights[number],
+            disagreement=disagreements[number],
+            diagnosis=diagnoses[number],
+        )
+        for number in range(len(members))
     ]
 
 
@@ -103,5 +108,5 @@ def _facts(member: Member) -> dict[str, Any]:
         "num_processes": num_processes(),
         "precision": run.config.precision,
         "num_parameters": sum(parameter.numel() for parameter in member.model.parameters()),
-        "pos_weight": member.trainer.settings.pos_weight,
+        "pos_weight": member.pos_weight,
     }

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -26,19 +26,21 @@ class Member:
 
     Attributes:
         run: what was planned.
-        model: with its initial weights, after training with its final ones.
-        diagnosis: dead units and gradient norms before training.
-        trainer: trains it.
         status: its ``status.json``.
+        model: with its initial weights, after training with its final ones.
+        pos_weight: weight of the positive class in its loss; None for 1.
+        diagnosis: dead units and gradient norms before training.
+        trainer: trains it, once the stack has a backend.
         state: where it stood after its last whole epoch, as long as no checkpoint holds that.
         failure: why it ended before it was finished; None if it did not.
     """
 
     run: PlannedRun
-    model: nn.Module
-    diagnosis: dict[str, Any]
-    trainer: Trainer
     status: Status
+    model: nn.Module
+    pos_weight: float | None
+    diagnosis: dict[str, Any] = field(default_factory=dict)
+    trainer: Trainer = field(init=False)
     state: dict[str, Any] | None = None
     failure: RunFailedError | None = None
 

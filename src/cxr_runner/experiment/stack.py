@@ -13,7 +13,6 @@ from cxr_runner.base.errors import RunFailedError
 from cxr_runner.base.files import clear_temporaries, write_json
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.identity import to_dict
-from cxr_runner.config.schema import RunConfig
 from cxr_runner.experiment.evaluation import leave_results, subset
 from cxr_runner.experiment.member import (
     Member,
@@ -117,21 +116,23 @@ def resolve_pos_weight(pos_weight: float | str | None, labels: Tensor) -> float 
 def _build_members(
     runs: Sequence[PlannedRun], statuses: Sequence[Status], space: GramSpace | None, reporter: Reporter
 ) -> list[Member]:
-    first, configs = runs[0], [run.config for run in runs]
-    models = [build_model(config.model, config.data.image_size, config.seed) for config in configs]
-    _announce(runs, models[0], reporter)
+    first = runs[0]
+    train, val = subset(first.dataset, "train"), subset(first.dataset, "val")
+    members = []
+    for run, status in zip(runs, statuses, strict=True):
+        model = build_model(run.config.model, run.config.data.image_size, run.config.seed)
+        members.append(Member(run, status, model, resolve_pos_weight(run.config.loss.pos_weight, train.labels)))
+    _announce(runs, members[0].model, reporter)
     for run in runs:
         write_json(run.files.data, run.dataset.describe())
-    train, val = subset(first.dataset, "train"), subset(first.dataset, "val")
-    pos_weights = [resolve_pos_weight(config.loss.pos_weight, train.labels) for config in configs]
+    models, pos_weights = [member.model for member in members], [member.pos_weight for member in members]
     diagnoses = diagnose_all(models, pos_weights, train, first.config, first.dataset, first.device)
+    configs = [run.config for run in runs]
     backend = build_backend(configs, first.dataset, models, pos_weights, first.device, space)
-    return [
-        Member(run, model, diagnosis, Trainer(backend, train, val, _settings(run.config, pos_weight), number), status)
-        for number, (run, model, diagnosis, pos_weight, status) in enumerate(
-            zip(runs, models, diagnoses, pos_weights, statuses, strict=True)
-        )
-    ]
+    for number, member in enumerate(members):
+        member.diagnosis = diagnoses[number]
+        member.trainer = Trainer(backend, train, val, _settings(member), number)
+    return members
 
 
 def _announce(runs: Sequence[PlannedRun], model: nn.Module, reporter: Reporter) -> None:
@@ -144,7 +145,8 @@ def _announce(runs: Sequence[PlannedRun], model: nn.Module, reporter: Reporter) 
         reporter.line("precision=bf16 is slower than float32 on this CPU, which has no instructions for it")
 
 
-def _settings(config: RunConfig, pos_weight: float | None) -> TrainSettings:
+def _settings(member: Member) -> TrainSettings:
+    config = member.run.config
     return TrainSettings(
         epochs=config.epochs,
         batch_size=config.batch_size,
@@ -152,5 +154,5 @@ def _settings(config: RunConfig, pos_weight: float | None) -> TrainSettings:
         lr=config.optimizer.lr,
         schedule=config.schedule,
         early_stopping=config.early_stopping,
-        pos_weight=pos_weight,
+        pos_weight=member.pos_weight,
     )

@@ -1,6 +1,6 @@
 """What ``cxr-run`` prints of data and results."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ def print_results(metrics: dict[str, Any], about: About, run_path: Path, reporte
     test = metrics["test"]
     reporter.line(f"{'':6}" + "".join(f"{title:>12}" for title in _COLUMNS))
     for split in ("val", "test"):
-        reporter.line(f"{split:6}" + "".join(f"{metrics[split][key]:>12.4f}" for key in _COLUMNS.values()))
+        reporter.line(f"{split:6}" + _cells(metrics[split]))
     reporter.line(
         f"test confusion: {test['tp']:,} true and {test['fp']:,} false positives, "
         f"{test['tn']:,} true and {test['fn']:,} false negatives, {test['n']:,} images"
@@ -49,7 +49,7 @@ def print_results_of_many(
     """Show the results of runs that were trained together, one line each.
 
     Args:
-        metrics: of each run, the content of ``metrics.json``.
+        metrics: content of the ``metrics.json`` of each run.
         about: the data that the runs were trained on.
         run_paths: the run directories.
         reporter: where the lines go.
@@ -58,13 +58,18 @@ def print_results_of_many(
     width = max(map(len, names))
     reporter.line(f"{'test split':{width}}" + "".join(f"{title:>12}" for title in _COLUMNS))
     for name, values in zip(names, metrics, strict=True):
-        figures = "".join(f"{values['test'][key]:>12.4f}" for key in _COLUMNS.values())
-        reporter.line(f"{name:{width}}{figures}{'  collapsed' if values['collapsed'] else ''}")
+        collapsed = "  collapsed" if values["collapsed"] else ""
+        reporter.line(f"{name:{width}}{_cells(values['test'])}{collapsed}")
     if any(values["collapsed"] for values in metrics):
         reporter.line("collapsed: all images get one and the same output, which says nothing about the model")
     if about.synthetic:
         reporter.line(f"{SYNTHETIC}: these figures say nothing about real X-rays")
     reporter.line(f"run directories: {run_paths[0].parent.parent}")
+
+
+def _cells(values: Mapping[str, float]) -> str:
+    """Return the metrics of a split in columns; a metric that an older run lacks is an empty cell."""
+    return "".join(f"{values[key]:>12.4f}" if key in values else " " * 12 for key in _COLUMNS.values())
 
 
 def describe_data(dataset: "Dataset") -> str:

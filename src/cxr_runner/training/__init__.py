@@ -1,1 +1,1 @@
-"""The one loop, what it asks of the arithmetic, and the two engines that answer."""
+"""The one loop, the two backends that it trains with, and what is computed of the results: formulas and diagnosis."""

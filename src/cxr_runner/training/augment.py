@@ -30,7 +30,7 @@ class Augment:
 
         Args:
             images: float [batch, 1, side, side] in [0, 1].
-            seed: of this batch's draws; the CPU's global random state is left as it was.
+            seed: seed of this batch's draws; the CPU's global random state is left as it was.
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

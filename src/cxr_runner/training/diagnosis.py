@@ -58,7 +58,7 @@ def diagnose(
     images: Tensor,
     targets: Tensor,
     pos_weight: float | None,
-    images_at_once: int,
+    at_once: int,
 ) -> dict[str, Any]:
     """Look at a model's units and gradients; the model stays as it is.
 
@@ -68,7 +68,7 @@ def diagnose(
         images: float32 [images, 1, side, side], on the model's device.
         targets: float32 [images], 0 or 1.
         pos_weight: weight of the positive class in the loss; None for 1.
-        images_at_once: so many are computed at a time; the model is in eval mode, where pieces add up to the whole.
+        at_once: number of images computed at a time; the model is in eval mode, where pieces add up to the whole.
 
     Returns:
         ``dead_units``: by layer, the share of units that are 0 for all images; ``gradient_norms``: by parameter, the
@@ -87,7 +87,7 @@ def diagnose(
     training = model.training
     model.eval()
     try:
-        gradients = _mean_gradients(model, images, targets.to(images.device), pos_weight, images_at_once)
+        gradients = _mean_gradients(model, images, targets.to(images.device), pos_weight, at_once)
     finally:
         model.train(training)
         for hook in hooks:
@@ -103,14 +103,14 @@ def diagnose(
 
 
 def _mean_gradients(
-    model: nn.Module, images: Tensor, targets: Tensor, pos_weight: float | None, images_at_once: int
+    model: nn.Module, images: Tensor, targets: Tensor, pos_weight: float | None, at_once: int
 ) -> dict[str, Tensor]:
     """Return by parameter the gradient of the mean loss, computed a few images at a time."""
     weight = None if pos_weight is None else torch.tensor(pos_weight, device=images.device)
     parameters = dict(model.named_parameters())
     total = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
-    for start in range(0, len(images), images_at_once):
-        batch = slice(start, start + images_at_once)
+    for start in range(0, len(images), at_once):
+        batch = slice(start, start + at_once)
         logits = model(images[batch])
         loss = binary_cross_entropy_with_logits(logits, targets[batch], pos_weight=weight, reduction="sum")
         gradients = torch.autograd.grad(loss / len(images), list(parameters.values()))
@@ -173,8 +173,8 @@ def largest_disagreements(
 def diagnosed_at_once(config: RunConfig, device: torch.device) -> int:
     """Return how many images a diagnosis computes at once.
 
-    Few, because it has no way out where a GPU's memory ends; but all of linear models, whose activations are next to
-    nothing and whose weights every piece passes over.
+    Few, because nothing catches it where the memory of a GPU does not suffice; but all of a linear model's, whose
+    activations take next to no memory and whose weights are read once for every piece.
     """
     if isinstance(config.model, LinearConfig | LinearReLUConfig):
         return NUM_SAMPLE

@@ -29,7 +29,7 @@ from cxr_runner.training.backend import Key
 from cxr_runner.training.devices import choose_device, keep_freed_memory, num_processes, set_determinism
 from cxr_runner.training.pixel import PixelBackend, PixelFeed
 
-_PATIENCE = timedelta(days=1)  # a helper waits while the leader decodes images or draws pictures
+_PATIENCE = timedelta(days=1)  # a helper waits while the leader decodes images or draws figures
 
 
 class SharedBatchNorm(nn.BatchNorm2d):
@@ -64,10 +64,10 @@ class ShareBackend(PixelBackend):
         """Build the model; all processes do so at the same time.
 
         Args:
-            config: of the run.
+            config: configuration of the run.
             dataset: its images.
             pos_weight: weight of the positive class in the loss; None for 1.
-            device: of this process.
+            device: device of this process.
         """
         set_determinism(config.deterministic)
         model = build_model(config.model, config.data.image_size, config.seed)

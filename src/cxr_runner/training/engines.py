@@ -41,7 +41,7 @@ def choose_engine(config: RunConfig, dataset: Dataset, device: torch.device) -> 
     """Choose the backend; the same configuration and data give the same choice on machines of enough memory.
 
     Args:
-        config: of the run, checked.
+        config: configuration of the run, checked.
         dataset: its images.
         device: where it will compute.
 
@@ -87,7 +87,7 @@ def build_backend(
     """Build the backend that trains a stack of models.
 
     Args:
-        configs: of the runs; they differ only in what the members of a stack may differ in.
+        configs: configurations of the runs; they differ only in what the members of a stack may differ in.
         dataset: their images.
         models: with their initial weights.
         pos_weights: weights of the positive class in the losses, resolved; None for 1.
@@ -97,9 +97,8 @@ def build_backend(
     if space is None:
         ((config,), (model,), (pos_weight,)) = configs, models, pos_weights
         if num_processes() > 1:
-            from cxr_runner.training.distributed import (
-                LeadingBackend,
-            )  # torch.distributed, which one process does without
+            # Here, because one process does without torch.distributed.
+            from cxr_runner.training.distributed import LeadingBackend
 
             return LeadingBackend(config, dataset, pos_weight, device)
         augment = Augment(config.augment) if config.augment.enabled else None

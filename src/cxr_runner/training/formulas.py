@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from cxr_runner.artifacts.metrics import COUNTS, METRICS
+from cxr_runner.stats.thresholds import NUM_BINS
 
 COLLAPSED_SHARE = 0.99  # of images with the same logit
-_NUM_BINS = 15
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Answers:
     Attributes:
         logits: float [images], on the CPU.
         labels: int64 [images], 0 or 1, both present.
-        batch_size: of the evaluation.
+        batch_size: batch size of the evaluation.
     """
 
     logits: Tensor
@@ -77,7 +77,7 @@ def _by_torchmetrics(name: str, given: str, **settings: object) -> Callable[[Ans
     """Return a formula of torchmetrics.
 
     Args:
-        name: of a function of ``torchmetrics.functional.classification``; it gives 0 where nothing is predicted.
+        name: name of a function of ``torchmetrics.functional.classification``; it gives 0 where nothing is predicted.
         given: the attribute of :class:`Answers` that it gets, with the labels.
         settings: further arguments.
     """
@@ -100,7 +100,7 @@ FORMULAS: dict[str, Callable[[Answers], float]] = {
     "auroc": _by_torchmetrics("binary_auroc", "ranks"),
     "auprc": _by_torchmetrics("binary_average_precision", "ranks"),
     "brier": lambda answers: (answers.probabilities - answers.labels).square().mean().item(),
-    "ece": _by_torchmetrics("binary_calibration_error", "probabilities", n_bins=_NUM_BINS, norm="l1"),
+    "ece": _by_torchmetrics("binary_calibration_error", "probabilities", n_bins=NUM_BINS, norm="l1"),
 }
 
 
@@ -110,7 +110,7 @@ def compute_metrics(logits: Tensor, labels: Tensor, batch_size: int) -> dict[str
     Args:
         logits: float [images], on the CPU.
         labels: int [images], 0 or 1, both present.
-        batch_size: of the evaluation, for ``accuracy_batch_mean``.
+        batch_size: batch size of the evaluation, for ``accuracy_batch_mean``.
 
     Returns:
         Every metric of :data:`METRICS` and every count of :data:`COUNTS`, by key.

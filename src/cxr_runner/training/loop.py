@@ -42,7 +42,7 @@ class TrainSettings:
     Attributes:
         epochs: the most epochs that are trained.
         batch_size: images a step; the last batch of an epoch may be smaller.
-        seed: of the order of batches.
+        seed: seed of the order of batches.
         lr: the learning rate that the schedule starts from.
         schedule: how the learning rate changes.
         early_stopping: when to stop, and whose weights to end with.
@@ -85,10 +85,10 @@ class Trainer:
     """One member's training: :func:`train_epoch` until it is :attr:`finished`, then :meth:`finish`.
 
     Attributes:
-        backend: of the stack that the member belongs to.
+        backend: backend of the stack that the member belongs to.
         train: the training images, those of all members of the stack.
         val: the validation images.
-        settings: of this member.
+        settings: settings of this member.
         member: its number in the stack.
         history: one row an epoch.
         best: the best epoch so far.
@@ -145,7 +145,7 @@ class Trainer:
             train_loss: mean over the epoch's images, each before its update.
             train_accuracy: likewise.
             logits: of the validation images at its end, float [images].
-            seconds: that it took.
+            seconds: time that it took.
         """
         number = len(self.history) + 1
         lr = learning_rate(self.settings, number * self.num_batches - 1, self.num_batches)
@@ -220,7 +220,7 @@ def _take_steps(
     Args:
         trainers: m members.
         numbers: of their epochs, counted from 1.
-        order: int64 [m, images], which training image comes when.
+        order: order of the training images, int64 [m, images].
         on_batch: called after every step.
 
     Returns:

@@ -95,7 +95,7 @@ class PixelBackend:
     def step(
         self, members: Sequence[int], rows: Tensor, targets: Tensor, lrs: Sequence[float], keys: Sequence[Key]
     ) -> tuple[Tensor, Tensor]:
-        """Train on one batch; see :class:`Backend`, with one member."""
+        """Train on one batch; see :class:`~cxr_runner.training.backend.Backend`, with one member."""
         self.model.train()
         for group in self.optimizer.param_groups:
             group["lr"] = lrs[0]

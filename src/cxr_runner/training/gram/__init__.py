@@ -11,6 +11,6 @@ Instead of W, A and c are trained:
 A step costs batch x images x outputs instead of batch x pixels x outputs. K has large entries that nearly cancel, so
 everything is float64. At the end W is materialised, and every member leaves an ordinary model.
 
-``matrix`` and ``space`` are what the pixels are needed for, ``layer`` and ``head`` the two parts of a model, and
-``backend`` is what the training loop talks to.
+``matrix`` and ``space`` are what the pixels are needed for, by the products of ``exact``; ``layer`` and ``head`` are
+the two parts of a model, ``rates`` is SGD's rule, and ``steps`` is the backend that the training loop talks to.
 """

@@ -23,9 +23,8 @@ _HOPELESS = 4  # times as slow as another method, even in a first call
 _LEAST_EXPONENT = -1074  # of a float64
 _MOST_TERMS_IN_INT32 = 2**31 // (64 * 128)
 _EXACT_IN_FLOAT32 = 1024  # terms: 1024 * 128 * 128 = 2^24
-
-
-_LEAST_ROWS_OF_CUBLAS, _STEP_OF_CUBLAS = 32, 16  # of int8 products: more than 16 rows, multiples of 8 elsewhere
+# cuBLAS takes int8 products of more than 16 rows, and of multiples of 8 otherwise; with these it has room to spare.
+_LEAST_ROWS_OF_CUBLAS, _STEP_OF_CUBLAS = 32, 16
 
 
 class WholeNumbers:
@@ -59,10 +58,10 @@ class WholeNumbers:
 
     def _times_float64(self, pixels: Tensor) -> Tensor:
         product = self.numbers.new_empty(len(self.numbers), pixels.shape[1])
-        room = self.numbers.new_empty(len(pixels), min(_COLUMNS_AT_ONCE, pixels.shape[1]))  # new memory is slow
+        buffer = self.numbers.new_empty(len(pixels), min(_COLUMNS_AT_ONCE, pixels.shape[1]))  # new memory is slow
         for start in range(0, pixels.shape[1], _COLUMNS_AT_ONCE):
             piece = pixels[:, start : start + _COLUMNS_AT_ONCE]
-            converted = room[:, : piece.shape[1]].copy_(piece)
+            converted = buffer[:, : piece.shape[1]].copy_(piece)
             product[:, start : start + _COLUMNS_AT_ONCE] = self.numbers @ converted
         return product
 
@@ -77,7 +76,7 @@ def to_whole_numbers(values: Tensor, num_bits: int) -> tuple[Tensor, Tensor]:
 
     Args:
         values: float64 [rows, terms].
-        num_bits: of the largest of a row.
+        num_bits: bits of the largest number of a row.
 
     Returns:
         The whole numbers, float64 [rows, terms], rounded where a row does not fit, and the powers, float64 [rows, 1].

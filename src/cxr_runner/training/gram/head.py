@@ -17,8 +17,8 @@ class Head:
     """The shapes of the layers behind the first; ReLU and linear layers, and the bias of the first.
 
     Attributes:
-        layers: in order.
-        shapes: of the parameters, by name; ``bias`` is that of the first layer, the others have the module's names.
+        layers: layers, in order.
+        shapes: shapes of the parameters by name: ``bias`` is the first layer's, the others are called as in the module.
     """
 
     layers: tuple[nn.Module, ...]
@@ -47,8 +47,8 @@ class Head:
         """Compute logits.
 
         Args:
-            outputs: of the first layer, without its bias: float64 [members, images, outputs].
-            parameters: by name.
+            outputs: outputs of the first layer, without its bias: float64 [members, images, outputs].
+            parameters: parameters, by name.
 
         Returns:
             The logits, float64 [members, images], and what went into each layer, for :meth:`backward`.
@@ -72,7 +72,7 @@ class Head:
         Args:
             slopes: of the losses with respect to the logits, float64 [members, images].
             inputs: as :meth:`forward` returned them.
-            parameters: by name.
+            parameters: parameters, by name.
 
         Returns:
             Those with respect to the first layer's outputs, float64 [members, images, outputs], and those of the

@@ -36,7 +36,7 @@ class _Window:
         speeds: the same of the velocities; None where nobody has one.
         inner: inner products of the images, float64 [m, images, images].
         slopes: gradients of the layer's outputs so far, float64 [m, images, width]; see ``coefficients``.
-        scaled: room for slopes times their coefficients.
+        scaled: buffer for slopes times their coefficients.
         coefficients: of A, its velocity and the slopes of each batch in A, float64 [m, 2 + batches]; empty, as the two
             others that they need, where no member has momentum or decay.
         speed_coefficients: likewise in the velocity.
@@ -83,7 +83,7 @@ class SpanLayer:
     Attributes:
         coordinates: A^T, float64 [members, coordinates, width]; the width is the number of outputs, rounded up.
         decay: c, float64 [members].
-        velocities: of both, under their names; empty where no member has momentum or decay.
+        velocities: velocities of both, under their names; empty where no member has momentum or decay.
     """
 
     def __init__(self, space: GramSpace, starts: Tensor, rates: Rates) -> None:
@@ -92,7 +92,7 @@ class SpanLayer:
         Args:
             space: the images.
             starts: ``X W0^T``, float64 [members, images, outputs], on the device.
-            rates: of the members.
+            rates: momentum, decay and kind of SGD of the members.
         """
         num_members, _, self.num_outputs = starts.shape
         self.space, self.rates, self.plain = space, rates, rates.plain
@@ -104,7 +104,7 @@ class SpanLayer:
         self.velocities = {} if self.plain else {name: torch.zeros_like(value) for name, value in trained.items()}
         self.window: _Window | None = None
         num_workers = torch.get_num_threads() if space.device.type == "cpu" else 1
-        self.rooms = [starts.new_empty(_ROWS_AT_ONCE, space.num_coordinates) for _ in range(num_workers)]
+        self.buffers = [starts.new_empty(_ROWS_AT_ONCE, space.num_coordinates) for _ in range(num_workers)]
         self.workers = ThreadPoolExecutor(num_workers, initializer=torch.set_num_threads, initargs=(1,))
 
     @staticmethod
@@ -145,17 +145,17 @@ class SpanLayer:
         for slot, row in enumerate(positions.cpu().numpy()):
             alike.setdefault(row.tobytes(), []).append(slot)
         # Fetching for several at once must not leave workers idle.
-        size = -(-num_members // len(self.rooms))
+        size = -(-num_members // len(self.buffers))
         groups = [group[at : at + size] for group in alike.values() for at in range(0, len(group), size)]
-        self.share_out(lambda number, room: self._look_ahead(window, groups[number], room), len(groups))
+        self.share_out(lambda number, buffer: self._look_ahead(window, groups[number], buffer), len(groups))
         self.window = window
 
-    def _look_ahead(self, window: _Window, group: Sequence[int], room: Tensor) -> None:
+    def _look_ahead(self, window: _Window, group: Sequence[int], buffer: Tensor) -> None:
         """Form the products of members that will see the same images."""
         positions = window.positions[group[0]]
         for start in range(0, len(positions), _ROWS_AT_ONCE):
             rows = slice(start, start + _ROWS_AT_ONCE)
-            fetched = torch.index_select(self.space.gram, 0, positions[rows], out=room[: len(positions[rows])])
+            fetched = torch.index_select(self.space.gram, 0, positions[rows], out=buffer[: len(positions[rows])])
             for slot in group:  # not as one wider product, whose bits might depend on their number
                 member = window.members[slot]
                 starts = self.starts[member].index_select(0, positions[rows])
@@ -206,7 +206,7 @@ class SpanLayer:
             window.slopes[:, rows, : self.num_outputs] = slopes
             unit = torch.zeros_like(window.coefficients)
             unit[:, 2 + window.step] = 1.0
-            self.rates.of(window.index).step(window.coefficients, window.speed_coefficients, unit, lrs)
+            self.rates.of(window.index).advance(window.coefficients, window.speed_coefficients, unit, lrs)
         window.step += 1
         if window.step == window.num_steps:
             self._close_window(window)
@@ -255,13 +255,13 @@ class SpanLayer:
         return outputs[:, :, : self.num_outputs]
 
     def share_out(self, work: Callable[[int, Tensor], None], number: int) -> None:
-        """Call a function for 0, 1, ... with room for rows of the Gram matrix, several at a time where that helps."""
-        num_workers = min(len(self.rooms), number)
+        """Call a function for 0, 1, ... with buffer for rows of the Gram matrix, several at a time where that helps."""
+        num_workers = min(len(self.buffers), number)
 
         @torch.inference_mode()  # holds for one thread only
         def do_share(share: int) -> None:
             for slot in range(share, number, num_workers):
-                work(slot, self.rooms[share])
+                work(slot, self.buffers[share])
 
         if num_workers == 1:
             do_share(0)

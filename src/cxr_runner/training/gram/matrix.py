@@ -19,7 +19,7 @@ from cxr_runner.training.gram.exact import pair_products
 
 _PIXELS_AT_ONCE = 8192  # columns converted at a time: 200 MB of float32 for 6,000 images
 _PIECE = 256  # images that the methods are tried on
-_SEAL = "Gram matrix"
+_ABOUT = "Gram matrix"
 
 
 def open_gram_matrix(
@@ -56,7 +56,7 @@ def open_gram_matrix(
                     raise RunFailedError(f"{reason}; device=cpu and engine=pixel do without")
                 with replacing(path) as temporary:
                     np.save(temporary, matrix)
-                    append_checksum(temporary, _SEAL)
+                    append_checksum(temporary, _ABOUT)
     except OSError as error:
         reason = error.strerror or f"no room, {error}"  # NumPy's error for a write that was cut short
         valid = f"the Gram matrix cannot be kept here ({reason}); engine=pixel does without"
@@ -67,7 +67,7 @@ def open_gram_matrix(
 def _read(path: Path, images: NDArray[np.uint8]) -> NDArray[np.float64] | None:
     """Open a matrix; None where it is missing or damaged, or where a sample of it is not what the images give."""
     try:
-        if not has_checksum(path, _SEAL):
+        if not has_checksum(path, _ABOUT):
             return None
         matrix: NDArray[np.float64] = np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError):

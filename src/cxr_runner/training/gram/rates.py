@@ -11,9 +11,9 @@ class Rates:
     """How each member moves; float64 [members] each.
 
     Attributes:
-        momentum: 0 for none.
-        weight_decay: 0 for none.
-        nesterov: of all members.
+        momentum: momentum; 0 for none.
+        weight_decay: weight decay; 0 for none.
+        nesterov: whether all members take Nesterov's step.
     """
 
     momentum: Tensor
@@ -29,13 +29,13 @@ class Rates:
         """Return those of some members."""
         return Rates(self.momentum[index], self.weight_decay[index], self.nesterov)
 
-    def step(self, values: Tensor, velocity: Tensor, slopes: Tensor, lrs: Tensor) -> None:
+    def advance(self, values: Tensor, velocity: Tensor, slopes: Tensor, lrs: Tensor) -> None:
         """Take a step of SGD in place, as ``torch.optim.SGD`` takes it.
 
         Args:
             values: float64 [members, any].
-            velocity: likewise.
-            slopes: likewise, the gradients.
+            velocity: velocities of the values, of their shape.
+            slopes: gradients of the losses, of their shape.
             lrs: float64 [members].
         """
         momentum, decay = self.momentum[:, None], self.weight_decay[:, None]

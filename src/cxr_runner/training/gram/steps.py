@@ -43,8 +43,8 @@ class GramBackend:
         Args:
             space: the images.
             models: the members with their initial weights.
-            optimizers: of each member, plain SGD without clipping; ``nesterov`` is the same for all.
-            pos_weights: of each member, the weight of the positive class in its loss; None for 1.
+            optimizers: optimizer of each member, plain SGD without clipping; ``nesterov`` is the same for all.
+            pos_weights: weight of the positive class in the loss of each member; None for 1.
         """
         self.space, stacks = space, [model.layer_stack for model in models]
         self.rates = Rates(
@@ -68,7 +68,7 @@ class GramBackend:
 
     @contextmanager
     def epoch(self, members: Sequence[int], rows: Tensor) -> Iterator[None]:
-        """Look ahead at an epoch; see :class:`Backend`.
+        """Look ahead at an epoch; see :class:`~cxr_runner.training.backend.Backend`.
 
         Torch's threads are kept out of it: what they could share is too small, and idle ones wait in a busy loop.
         """
@@ -85,7 +85,10 @@ class GramBackend:
     def step(
         self, members: Sequence[int], rows: Tensor, targets: Tensor, lrs: Sequence[float], keys: Sequence[Key]
     ) -> tuple[Tensor, Tensor]:
-        """Train members on a batch each; see :class:`Backend`. Nothing here is random, so the keys are not needed."""
+        """Train members on a batch each; see :class:`~cxr_runner.training.backend.Backend`.
+
+        Nothing here is random, so the keys are not needed.
+        """
         if self.first.window is None:
             self._look_ahead(members, rows.shape[1])
         self.done += rows.shape[1]
@@ -126,7 +129,7 @@ class GramBackend:
             self.rest[index] -= lrs[:, None] * gradients
         else:
             values, velocity = self.rest[index].clone(), self.rest_velocity[index].clone()
-            rates.of(index).step(values, velocity, gradients, lrs)
+            rates.of(index).advance(values, velocity, gradients, lrs)
             self.rest[index], self.rest_velocity[index] = values, velocity
         if rates.plain and self.ends_in_relu:
             for member, silent in zip(members, (logits == 0).all(dim=1).tolist(), strict=True):
