@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from cxr_runner.base.errors import RunFailedError, UserError, print_error
-from cxr_runner.base.output import OutputClosedError, interrupting_output
-from cxr_runner.base.signals import interrupt_on_sigterm
+from cxr_runner.base.output import OutputClosedError, OutputFullError, interrupting_output
+from cxr_runner.base.signals import interrupt_on_signals, leave_on_signals
 
 _TEXT_KEYS = ("data.root", "data.path", "data.title", "data.citation", "model.weights", "outputs")
 DONE, RUN_FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
@@ -65,10 +65,10 @@ def run() -> NoReturn:
 
 def report() -> NoReturn:
     """Gather finished runs into tables and figures on a page: the command ``cxr-report``."""
-    from cxr_runner.commands.arguments import read_report_arguments
-
-    given = read_report_arguments(sys.argv[1:])
     with _ending("cxr-report"):
+        from cxr_runner.commands.arguments import read_report_arguments
+
+        given = read_report_arguments(sys.argv[1:])
         from cxr_runner.commands.report import write
 
         write(given.root, given.out)
@@ -77,10 +77,10 @@ def report() -> NoReturn:
 
 def study() -> NoReturn:
     """Train both tables of the study and report on them: the command ``cxr-study``."""
-    from cxr_runner.commands.arguments import read_study_arguments
-
-    given = read_study_arguments(sys.argv[1:])
     with _ending("cxr-study", "; the same command goes on where it stopped"):
+        from cxr_runner.commands.arguments import read_study_arguments
+
+        given = read_study_arguments(sys.argv[1:])
         from cxr_runner.commands.study import Order, run_study
 
         overrides = tuple(_quote_text(argument) for argument in given.overrides)
@@ -91,25 +91,35 @@ def study() -> NoReturn:
 
 def data() -> NoReturn:
     """Look at a data set before anything is trained on it: the command ``cxr-data``."""
-    from cxr_runner.commands.arguments import read_data_arguments
-
-    given = read_data_arguments(sys.argv[1:])
     with _ending("cxr-data"):
+        from cxr_runner.commands.arguments import read_data_arguments
+
+        given = read_data_arguments(sys.argv[1:])
         from cxr_runner.commands.data import perform
 
-        perform(given.task, [_quote_text(argument) for argument in given.overrides])
+        overrides = [_quote_text(argument) for argument in given.overrides]
+        perform(given.task, overrides, clear=given.clear, unused_for=given.unused_for)
     sys.exit(DONE)
 
 
 @contextmanager
 def _ending(command: str, hint: str = "") -> Iterator[None]:
-    """End a command, or a helper's part in one: exit where it cannot be carried out, and say why in one line."""
-    interrupt_on_sigterm()
+    """End a command, or a helper's part in one: exit where it cannot be carried out, and say why in one line.
+
+    It stands around the imports too, which take most of the time of a short command.
+    """
+    interrupt_on_signals()
     try:
-        with interrupting_output():
-            yield
+        try:
+            with interrupting_output():
+                yield
+        finally:
+            leave_on_signals()  # nothing is left to be saved
     except OutputClosedError:  # the reader of a pipe, such as head, has seen enough
         sys.exit(DONE)
+    except OutputFullError as error:
+        print_error(command, error)
+        sys.exit(RUN_FAILED)
     except KeyboardInterrupt:
         print(f"{command}: interrupted{hint}", file=sys.stderr)
         sys.exit(INTERRUPTED)

@@ -1,6 +1,5 @@
 """Errors that are not the program's fault: mistakes of the user, unreadable images, runs that cannot be finished."""
 
-import json
 import sys
 from pathlib import Path
 
@@ -25,7 +24,8 @@ class UserError(Exception):
             value: value as given.
             valid: what would have been valid, as a phrase.
         """
-        shown = json.dumps(value) if value is None or isinstance(value, bool) else value  # as in YAML
+        as_in_yaml = {None: "null", True: "true", False: "false"}
+        shown = as_in_yaml[value] if value is None or isinstance(value, bool) else value
         return cls(f"{key}={shown}: {valid}")
 
 
@@ -61,6 +61,6 @@ def user_path(key: str, value: str) -> Path:
         raise UserError.for_key(key, value, "there is no such user") from None
 
 
-def print_error(command: str, error: Exception) -> None:
+def print_error(command: str, error: BaseException) -> None:
     """Print an error to standard error, in one line that names the command."""
     print(f"{command}: {error}", file=sys.stderr)

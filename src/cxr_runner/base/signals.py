@@ -2,14 +2,33 @@
 
 import signal
 import threading
+from _thread import interrupt_main
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from types import FrameType
+
+_IMPORTING = "<frozen importlib._bootstrap>"
+_RETRY_SECONDS = 0.02
+_deferred: set[int] = set()  # signals that wait for an import to end
 
 
-def interrupt_on_sigterm() -> None:
-    """Make SIGTERM raise KeyboardInterrupt in this process from now on."""
+def interrupt_on_signals() -> None:
+    """Make SIGTERM and SIGINT raise KeyboardInterrupt in this process from now on, but not in the middle of imports."""
     signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # shells have background jobs ignore it
+        signal.signal(signal.SIGINT, _interrupt)
+
+
+def leave_on_signals() -> None:
+    """Have an interruption end this process without a word from now on: its work is done, or has been saved.
+
+    An exception would be printed with its traceback by whatever the interpreter does last.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    if signal.getsignal(signal.SIGINT) in (signal.default_int_handler, _interrupt):
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the exit code is known and on its way
 
 
 @contextmanager
@@ -25,6 +44,29 @@ def interrupting_on_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
-def _interrupt(*_: object) -> NoReturn:
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    # Libraries catch whatever ends their imports, or leave modules half imported, of which something else complains
+    # later. The signal therefore comes again once the import has ended; a second one from outside does not wait.
+    if _is_importing(frame) and number not in _deferred:
+        _deferred.add(number)
+        timer = threading.Timer(_RETRY_SECONDS, _come_again, (number,))
+        timer.daemon = True
+        timer.start()
+        return
+    _deferred.clear()
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second SIGTERM must not disturb the writing of checkpoints
     raise KeyboardInterrupt
+
+
+def _come_again(number: int) -> None:
+    if number in _deferred:  # otherwise a second one has been faster
+        _deferred.discard(number)
+        interrupt_main(signal.Signals(number))
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename == _IMPORTING:
+            return True
+        frame = frame.f_back
+    return False
