@@ -72,7 +72,7 @@ def test_the_same_configuration_gives_the_same_bytes(tmp_path, choice):
 def test_metrics_follow_from_the_predictions(tmp_path):
     run = _run(tmp_path, "model=linear", "optimizer.lr=0.01", "batch_size=7", *PHANTOM)
     predictions = pd.read_csv(run.path / "predictions.csv")
-    assert predictions.columns.tolist() == ["split", "name", "label", "logit", "probability"]
+    assert predictions.columns.tolist() == ["split", "name", "patient", "label", "logit", "probability"]
     assert predictions["split"].unique().tolist() == ["val", "test"]
     assert predictions["name"].is_unique
     np.testing.assert_allclose(predictions["probability"], 1 / (1 + np.exp(-predictions["logit"])))
