@@ -268,7 +268,7 @@ def test_an_interrupted_run_goes_on_and_ends_as_if_nothing_had_happened(cxr_run:
     assert err == "cxr-run: interrupted; the same command goes on from the last checkpoint\n"
     (run,) = run_dirs(elsewhere / "cut_off")
     status = read_json(run / "status.json")
-    assert (status["state"], status["error"]) == ("failed", "interrupted")
+    assert (status["state"], status["error"]) == ("interrupted", "interrupted")
     assert not (run / "metrics.json").exists()
 
     answer = cxr_run(*cut_off)

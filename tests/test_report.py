@@ -324,11 +324,16 @@ def test_failed_and_unfinished_runs_are_listed_with_their_reason(tmp_path: Path)
     write_run(tmp_path, "good")
     write_run(tmp_path, "bad", status={"state": "failed", "error": "out of memory", "traceback": "..."})
     write_run(tmp_path, "slow", status={"state": "running", "started": "2001-02-03T04:05:06+00:00"})
+    write_run(tmp_path, "cut", status={"state": "interrupted", "error": "interrupted", "traceback": "..."})
+    # As interrupted runs were written until they had a state of their own.
+    write_run(tmp_path, "old", status={"state": "failed", "error": "interrupted", "traceback": "..."})
     report = Report(tmp_path)
     assert report.runs["name"].tolist() == ["good"]
+    for name in ("cut", "old"):
+        assert f"| runs/{name}-0123456789/seed=0 | interrupted | interrupted |" in report.left_out
     assert "| runs/bad-0123456789/seed=0 | failed | out of memory |" in report.left_out
     assert "| runs/slow-0123456789/seed=0 | running | not finished (started 2001-02-03" in report.left_out
-    assert "1 finished run of 1 configuration on 1 data set; left out: 1 failed, 1 running" in report.page
+    assert "1 finished run of 1 configuration on 1 data set; left out: 1 failed, 2 interrupted, 1 running" in report.page
 
 
 def test_a_report_of_failures_only_is_written_and_says_so(tmp_path: Path, capsys: Any) -> None:

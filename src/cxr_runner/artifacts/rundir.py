@@ -29,7 +29,7 @@ class RunDir:
 
     @property
     def status(self) -> Path:
-        """State (running, done, failed), times, and the error."""
+        """State (running, done, failed, interrupted), times, and the error."""
         return self.path / "status.json"
 
     @property
@@ -157,7 +157,7 @@ def read_run(path: Path) -> Run:
     status, metrics = read_json(files.status) or {}, read_json(files.metrics) or {}
     name, _, run_id = path.parent.name.rpartition("-")
     seed = path.name.removeprefix("seed=")
-    state = str(status.get("state", "unknown"))
+    state = _state(status)
     return Run(
         path=path,
         name=name,
@@ -172,11 +172,17 @@ def read_run(path: Path) -> Run:
     )
 
 
+def _state(status: dict[str, Any]) -> str:
+    """Return what a status says; until there was a word of its own for it, an interrupted run was a failed one."""
+    state = str(status.get("state", "unknown"))
+    return "interrupted" if state == "failed" and status.get("error") == "interrupted" else state
+
+
 def _problem(state: str, status: dict[str, Any], metrics: dict[str, Any]) -> str:
     """Return why a run is not finished; '' for a finished run."""
     if state == "done":
         return "" if metrics else "says done, but metrics.json is missing or unreadable"
-    if state == "failed":
+    if state in ("failed", "interrupted"):
         return str(status.get("error", "failed"))
     if state == "running":
         return f"not finished (started {status.get('started', 'at an unknown time')})"

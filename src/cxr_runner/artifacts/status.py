@@ -37,11 +37,12 @@ class Status:
     def failed(self, error: BaseException) -> RunFailedError:
         """Write why the run ended; return the error to show to people."""
         interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
+        state = "interrupted" if interrupted else "failed"
         reason = "interrupted" if interrupted else str(error) or type(error).__name__
         first_line, trace = reason.splitlines()[0], "".join(traceback.format_exception(error))
         with suppress(OSError):  # a full disk must not hide what went wrong
             diverged = isinstance(error, DivergedError)
-            self._end({"state": "failed", "error": first_line, "diverged": diverged, "traceback": trace})
+            self._end({"state": state, "error": first_line, "diverged": diverged, "traceback": trace})
         return RunFailedError(f"{first_line} ({self.files.path})")
 
     def _end(self, outcome: dict[str, Any]) -> None:
