@@ -35,16 +35,17 @@ def hold_lock(path: Path, doing: str, reporter: Reporter) -> Iterator[None]:
 
 
 @contextmanager
-def locked_folder(folder: Path) -> Iterator[None]:
+def locked_folder(folder: Path, reporter: Reporter | None = None) -> Iterator[None]:
     """Hold the lock of a folder, and remove the temporary files of killed processes from it.
 
     Args:
         folder: folder to write to; created where it is missing.
+        reporter: told where another process holds it; nobody is where that takes a moment only.
 
     Raises:
         OSError: the folder cannot be created or written to.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with hold_lock(folder / ".lock", "writes to the same folder", Reporter()):
+    with hold_lock(folder / ".lock", "writes to the same folder", reporter or Reporter()):
         clear_temporaries(folder)
         yield

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from cxr_runner.base.errors import UserError
+from cxr_runner.base.locks import hold_lock
 from cxr_runner.base.progress import Reporter
 from cxr_runner.report.collect.tree import collect
 from cxr_runner.report.compare.comparison import compare
@@ -27,7 +28,10 @@ def write_report(root: Path, out: Path, reporter: Reporter | None = None, study:
     collected = collect(root, study or load_study(), reporter)
     compared = compare(collected)
     try:
-        render(collected, compared, out, reporter)
+        out.mkdir(parents=True, exist_ok=True)
+        # Two at once would remove each other's files, and leave pages that link tables of other runs.
+        with hold_lock(out / ".lock", "writes the same report", reporter):
+            render(collected, compared, out, reporter)
     except OSError as error:
         raise UserError.for_key("--out", out, f"cannot write there ({error.strerror})") from None
     print_report(collected, out)
