@@ -6,13 +6,16 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pandas as pd
 import pytest
+from filelock import FileLock
 
 from cxr_runner.artifacts.metrics import METRICS
 from cxr_runner.base.errors import UserError
+from cxr_runner.base.progress import LineReporter
 from cxr_runner.report.write import write_report
 from run_trees import CONFIG, HOSPITAL, PHANTOM, run_metrics, write_run
 from study_trees import write_study
@@ -238,7 +241,39 @@ def test_the_manifest_names_all_that_a_report_wrote(tmp_path: Path) -> None:
     write_run(tmp_path)
     out = Report(tmp_path).out
     files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
-    assert set(json.loads((out / "manifest.json").read_text())["files"]) == files - {"manifest.json"}
+    assert set(json.loads((out / "manifest.json").read_text())["files"]) == files - {"manifest.json", ".lock"}
+
+
+def test_what_killed_reports_left_is_removed_and_what_others_left_is_not(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    out = Report(tmp_path).out
+    ours = ["figures/.curves.0123abcd.tmp.svg", "tables/.runs.0123abcd.tmp.csv", ".index.0123abcd.tmp.html"]
+    ours.append(".manifest.0123abcd.tmp.json")
+    others = ["figures/.notes.0123abcd.tmp.svg", "tables/.runs.tmp.csv", ".tmp", "tables/.index.0123abcd.tmp.html"]
+    for name in (*ours, *others):
+        (out / name).touch()
+    Report(tmp_path)
+    assert [name for name in ours if (out / name).exists()] == []
+    assert [name for name in others if (out / name).exists()] == others
+
+
+def test_a_report_waits_for_another_into_the_same_folder_and_says_so_once(tmp_path: Path, capsys: Any) -> None:
+    write_run(tmp_path)
+    report = Report(tmp_path)
+    before = (report.out / "index.html").stat().st_mtime_ns
+    said: list[str] = []
+
+    class Waiting(LineReporter):
+        def line(self, text: str) -> None:
+            said.append(text)
+            assert (report.out / "index.html").stat().st_mtime_ns == before
+            Timer(0.2, lock.release).start()
+
+    lock = FileLock(report.out / ".lock", thread_local=False)
+    lock.acquire()
+    write_report(tmp_path, report.out, Waiting())
+    assert said == [f"waiting for another process, which writes the same report ({report.out / '.lock'})"]
+    assert (report.out / "index.html").stat().st_mtime_ns > before
 
 
 def test_every_file_of_a_run_is_opened_once_and_none_while_rendering(tmp_path: Path) -> None:
