@@ -21,7 +21,7 @@ Examples:
   cxr-run data=folder data.root=~/xrays epochs=50 seeds=10
   cxr-run -m model=linear,linear_relu loss.pos_weight=null,balanced seeds=5
 
-Results: OUTPUTS/runs/NAME-ID/seed=SEED; tables and pictures of all runs: cxr-report
+Results: OUTPUTS/runs/NAME-ID/seed=SEED; tables and figures of all runs: cxr-report
 """
 _GROUPS = ("data", "model", "optimizer")  # whose choices have different keys
 
