@@ -2,7 +2,7 @@
 
 import pytest
 
-from cxr_runner.base.numbers import format_difference, format_interval, format_number
+from cxr_runner.base.numbers import format_bytes, format_difference, format_interval, format_number
 
 NAN = float("nan")
 
@@ -34,3 +34,21 @@ def test_intervals_of_shares_end_at_0_and_1() -> None:
     assert format_interval(0.962, 1.002) == "0.962 to 1.000"
     assert format_interval(-0.03, 0.4) == "0.000 to 0.400"
     assert format_interval(NAN, NAN) == ""
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (9_949, "9.9 kB"),
+        (9_951, "10 kB"),
+        (999_499, "999 kB"),
+        (999_500, "1.0 MB"),
+        (2_398_617_600, "2.4 GB"),
+        (25_000_000_000_000, "25 TB"),
+    ],
+)
+def test_a_size_has_the_unit_that_suits_it(number: int, shown: str) -> None:
+    assert format_bytes(number) == shown

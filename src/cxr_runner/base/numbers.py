@@ -42,6 +42,15 @@ def format_duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
+def format_bytes(number: int) -> str:
+    """Return a size in B, kB, MB, GB or TB, whichever suits it, with two digits at least."""
+    size, units = float(number), ["B", "kB", "MB", "GB"]
+    while units and size >= 999.5:
+        size, _ = size / 1000, units.pop(0)
+    unit = units[0] if units else "TB"
+    return f"{size:.1f} {unit}" if size < 9.95 and unit != "B" else f"{size:.0f} {unit}"
+
+
 def plural(count: int, noun: str) -> str:
     """Return a count with its noun, in the singular for 1."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
