@@ -1,15 +1,29 @@
 """Tables as files: CSV with all digits, Markdown and LaTeX (booktabs) for people."""
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from cxr_runner.base.files import write_csv, write_text
-from cxr_runner.base.markdown import markdown_table
+from cxr_runner.base.markdown import markdown_table, printable
 
 ENDINGS = ("csv", "md", "tex")  # of the files of a table
-_LATEX_NOTE = "% Needs \\usepackage{booktabs}. Not for clinical use.\n"
+_LATEX_NOTE = (
+    "% Needs \\usepackage{booktabs}, and XeLaTeX or LuaLaTeX for scripts other than Latin. Not for clinical use.\n"
+)
+_LATEX_TEXTS = str.maketrans(
+    {character: f"\\{character}" for character in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    # In the font encoding that LaTeX begins with, these are other characters.
+    | {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
+    # At the beginning of a row these would be taken for an argument of what ends the row before.
+    | {"[": "{[}", "*": "{*}"}
+    | {"±": r"$\pm$", "−": "$-$"}
+)
+# Where a spreadsheet finds a formula. Source: OWASP, "CSV Injection", which also names the apostrophe as the way out.
+_FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
 
 
 @dataclass(frozen=True)
@@ -54,8 +68,37 @@ class Table:
 
 def write_table(table: Table, folder: Path) -> None:
     """Write a table as CSV, Markdown and LaTeX."""
-    write_csv(folder / f"{table.name}.csv", table.data)
+    write_csv(folder / f"{table.name}.csv", _without_formulas(table.data))
     write_text(folder / f"{table.name}.md", table.markdown())
     alignment = "".join("r" if right else "l" for right in table.numeric)
-    latex = table.shown.to_latex(index=False, escape=True, column_format=alignment)
+    escaped = table.shown.map(latex_text).rename(columns=latex_text)
+    latex = escaped.to_latex(index=False, escape=False, column_format=alignment)
     write_text(folder / f"{table.name}.tex", _LATEX_NOTE + latex)
+
+
+def latex_text(text: object) -> str:
+    """Return a text, on one line, with everything escaped that LaTeX would interpret."""
+    return printable(text).translate(_LATEX_TEXTS)
+
+
+def _without_formulas(data: pd.DataFrame) -> pd.DataFrame:
+    """Put an apostrophe before texts that a spreadsheet would compute; numbers stay numbers, as texts too."""
+    texts = {
+        str(name): pd.Series(map(_without_formula, column), column.index, object)
+        for name, column in data.items()
+        if column.dtype.kind not in "biuf"
+    }
+    return data.assign(**texts).rename(columns=_without_formula)
+
+
+def _without_formula(cell: object) -> object:
+    if not isinstance(cell, str):
+        return cell
+    text = cell.replace("\r", " ")  # pandas writes it without quotes, and readers begin a row after it
+    if not _FORMULA.match(cell):
+        return text
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{text}"
+    return text
