@@ -1,4 +1,5 @@
 import hashlib
+import json
 import logging
 import os
 import shutil
@@ -13,14 +14,18 @@ from pathlib import Path
 
 import huggingface_hub
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, Features, Image, Value
 from PIL import Image as PILImage
 
 from cxr_runner.base.errors import BadImageError, UserError
+from cxr_runner.base.progress import Reporter
 from cxr_runner.data.decode import decode_grey
-from cxr_runner.data.sources import download, hub
+from cxr_runner.data.sources import download, hub, pinned
 from cxr_runner.data.sources.hub import FILES, REPO, REVISION, Expected, HubSource
+from cxr_runner.data.store import open_store
 from fake_hub import FakeHub
 
 CLASSES = ["NORMAL", "PNEUMONIA"]
@@ -259,6 +264,139 @@ def test_a_file_that_is_no_parquet_is_named(copy: Path, content: bytes) -> None:
     (copy / FILES["val"]).write_bytes(content)
     message = error_of(HubSource(copy, SMALL))
     assert f"{copy / FILES['val']} cannot be read as parquet" in message
+
+
+@pytest.mark.parametrize("name", ["two\nlines.jpg", "bell\x07.jpg"])
+def test_names_that_no_table_can_hold_are_refused_as_those_of_folders_are(copy: Path, name: str) -> None:
+    rows = table("val").cast_column("image", Image(decode=False)).to_dict()
+    rows["image_file_path"][1] = f"/cache/NORMAL/{name}"
+    write(Dataset.from_dict(rows, table("val").features), copy / FILES["val"])
+    message = error_of(HubSource(copy, SMALL))
+    shown = ascii(f"NORMAL/{name}")
+    assert message == f"data.path={copy}: names of images must be valid UTF-8 on one line, unlike {shown}"
+
+
+@pytest.mark.parametrize("path", [None, "", "/"])
+def test_a_row_without_a_file_name_is_refused(copy: Path, path: str | None) -> None:
+    rows = table("val").cast_column("image", Image(decode=False)).to_dict()
+    rows["image_file_path"][1] = path
+    write(Dataset.from_dict(rows, table("val").features), copy / FILES["val"])
+    assert "expected the path of a file in every row of column image_file_path" in error_of(HubSource(copy, SMALL))
+
+
+FOREIGN = {
+    "no JSON": b"{",
+    "a list": b"[]",
+    "null": b"null",
+    "no features": b'{"info": {"features": null}}',
+    "features of another kind": b'{"info": {"features": [1]}}',
+    "an unknown feature": b'{"info": {"features": {"image": {"_type": "Hologram"}}}}',
+    "features of other columns": b'{"info": {"features": {"a": {"dtype": "int64", "_type": "Value"}}}}',
+    "no text": b"\xff\xfe",
+    "nested for ever": b'{"info": {"features": ' + b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("metadata", FOREIGN.values(), ids=FOREIGN)
+def test_foreign_metadata_is_damage_and_one_line(copy: Path, metadata: bytes) -> None:
+    content = pq.read_table(copy / FILES["val"])
+    pq.write_table(content.replace_schema_metadata({b"huggingface": metadata}), copy / FILES["val"])
+    message = error_of(HubSource(copy, SMALL))
+    assert message.startswith(f"data.path={copy}: ")
+    assert str(copy / FILES["val"]) in message
+
+
+@pytest.mark.parametrize("column", ["image_file_path", "image", "labels"])
+@pytest.mark.parametrize("values", [[None, None], [{"bytes": 1}, {}], [1.5, 2.5], [b"\xff", b"\xfe"]])
+def test_columns_of_another_type_are_one_line_whatever_the_metadata_says(
+    copy: Path, column: str, values: list[object]
+) -> None:
+    content = pq.read_table(copy / FILES["val"])
+    number = content.column_names.index(column)
+    other = content.set_column(number, column, pa.array(values)).replace_schema_metadata(content.schema.metadata)
+    pq.write_table(other, copy / FILES["val"])
+    assert str(copy / FILES["val"]) in error_of(HubSource(copy, SMALL))
+
+
+# --- whose files they are
+
+
+@pytest.fixture
+def sums(parquet: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The SHA-256 of the files, known to the program for the time of a test."""
+    known = {split: hashlib.sha256((parquet / name).read_bytes()).hexdigest() for split, name in FILES.items()}
+    monkeypatch.setattr(hub, "SUMS", known)
+    return known
+
+
+def forge(file: Path) -> None:
+    """Swap the labels of a file, which stays a valid one in every other respect."""
+    rows = table("val").cast_column("image", Image(decode=False)).to_dict()
+    rows["labels"] = [1 - label for label in rows["labels"]]
+    write(Dataset.from_dict(rows, table("val").features), file)
+
+
+def test_files_with_the_sums_that_are_known_need_no_remark(sums: dict[str, str], parquet: Path) -> None:
+    assert HubSource(parquet, SMALL).scan().remarks == ()
+
+
+def test_a_forged_download_is_refused_with_both_sums(sums: dict[str, str], served: FakeHub, tmp_path: Path) -> None:
+    assert HubSource(None, SMALL).scan().remarks == ()
+    forge(tmp_path / "forged")
+    file = next((tmp_path / "cache").glob(f"**/snapshots/*/{FILES['val']}"))
+    file.write_bytes((tmp_path / "forged").read_bytes())
+    message = error_of(HubSource(None, SMALL))
+    actual = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert f"{file} has SHA-256 {actual[:12]}..., not {sums['val'][:12]}..." in message
+    assert message.startswith("data=chest_xray: ")
+    assert "delete it" in message
+
+
+def test_local_files_that_are_not_the_studys_are_used_with_a_warning(sums: dict[str, str], copy: Path) -> None:
+    forge(copy / FILES["val"])
+    (remark,) = HubSource(copy, SMALL).scan().remarks
+    assert remark.startswith(f"warning: data.path={copy}: these are not the study's files: {copy / FILES['val']} has")
+
+
+def test_files_whose_sums_are_not_known_are_said_not_to_be_verified(
+    parquet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "SUMS", dict.fromkeys(FILES))
+    (remark,) = HubSource(parquet, SMALL).scan().remarks
+    assert remark.startswith(f"data.path={parquet}: the files were not verified, their SHA-256 is not known")
+
+
+def test_whoever_opens_the_images_again_is_told_again(
+    sums: dict[str, str], copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forge(copy / FILES["val"])
+    said: list[list[str]] = []
+    for _ in range(2):
+        lines: list[str] = []
+        monkeypatch.setattr(Reporter, "line", lambda self, text, lines=lines: lines.append(text))
+        open_store(HubSource(copy, SMALL), 16, tmp_path / "stores", Reporter())
+        said.append(lines)
+    assert said[0] == said[1]
+    assert [line[:8] for line in said[0]] == ["warning:"]
+
+
+def test_sums_are_pinned_once_and_never_replaced(
+    parquet: Path, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blank = pinned.read_pinned()
+    for entry in blank["files"].values():
+        entry["sha256"] = None
+    monkeypatch.setattr(pinned, "PINNED", tmp_path / "pinned.json")
+    (tmp_path / "pinned.json").write_text(json.dumps(blank))
+    lines = pinned.pin(HubSource(parquet).files())
+    filled = pinned.read_pinned()
+    assert [line.split("  ")[0] for line in lines] == [entry["sha256"] for entry in filled["files"].values()]
+    assert filled["revision"] == REVISION
+    assert filled["files"]["val"]["sha256"] == hashlib.sha256((parquet / FILES["val"]).read_bytes()).hexdigest()
+    forge(copy / FILES["val"])
+    with pytest.raises(UserError, match="is not replaced"):
+        pinned.pin(HubSource(copy).files())
+    assert pinned.read_pinned() == filled
 
 
 # --- over HTTP

@@ -1,7 +1,8 @@
 """The images of the study, from the Hugging Face Hub or from a local copy of the same parquet files.
 
 The data set's main branch is a loading script, which ``datasets`` refuses since version 4; what is read
-instead is the parquet conversion that the Hub keeps beside it, pinned to one revision.
+instead is the parquet conversion that the Hub keeps beside it, pinned to one revision and, where they are known, to
+the checksums of its files (:mod:`cxr_runner.data.sources.pinned`).
 """
 
 from collections import Counter
@@ -12,21 +13,22 @@ from typing import TYPE_CHECKING
 
 from cxr_runner.base.checksums import digest
 from cxr_runner.base.errors import BadImageError, UserError
+from cxr_runner.base.files import regular
+from cxr_runner.base.markdown import printable
 from cxr_runner.data.decode import decode_grey
-from cxr_runner.data.sources import SPLITS, About, Listing, LoadedImage, Record
+from cxr_runner.data.sources import SPLITS, TIDY, About, Listing, LoadedImage, Record, untidy
 from cxr_runner.data.sources.download import fetch, reason
+from cxr_runner.data.sources.pinned import altered_files, read_pinned
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 
-REPO = "keremberke/chest-xray-classification"
-REVISION = "4f6a71e0aec175c8c6adbe579c5f4c5da67ae6fb"
-FILES = {
-    "train": "full/train/0000.parquet",
-    "val": "full/validation/0000.parquet",
-    "test": "full/test/0000.parquet",
-}
+_PINNED = read_pinned()
+REPO: str = _PINNED["repo"]
+REVISION: str = _PINNED["revision"]
+FILES: dict[str, str] = {split: _PINNED["files"][split]["path"] for split in SPLITS}
+SUMS: dict[str, str | None] = {split: _PINNED["files"][split]["sha256"] for split in SPLITS}
 COLUMNS = ("image_file_path", "image", "labels")
 
 
@@ -104,21 +106,44 @@ class HubSource:
         """List the images in the order of the files, after downloading those that are not in the cache.
 
         Raises:
-            UserError: a file is missing or unreadable, does not hold what it must, or cannot be downloaded.
+            UserError: a file is missing or unreadable, does not hold what it must, or cannot be downloaded; or the
+                Hub's has not the sum that is pinned. Of local files that have not, a remark of the listing tells.
         """
-        if self._path is None:
-            files = {split: fetch(REPO, REVISION, name) for split, name in FILES.items()}
-        else:
-            files = _local_files(self._path)
+        files = self.files()
+        remarks = self._verify(files)
         tables = [self._read(split, files[split]) for split in SPLITS]
 
         from datasets import concatenate_datasets
 
         self._rows = concatenate_datasets(tables)
         splits = [split for split, table in zip(SPLITS, tables, strict=True) for _ in range(len(table))]
-        names = _names(self._rows["image_file_path"])
+        names = list(_names(self._rows["image_file_path"]))
+        if refused := untidy(names):
+            raise self._error(f"{TIDY}, unlike {', '.join(refused[:5])}")
         records = map(Record, names, self._rows["labels"], splits)
-        return Listing(tuple(records), self._expected.class_names)
+        return Listing(tuple(records), self._expected.class_names, remarks)
+
+    def files(self) -> dict[str, Path]:
+        """Return the three files by split, after downloading those that are not in the cache.
+
+        Raises:
+            UserError: a file is missing, or cannot be downloaded.
+        """
+        if self._path is None:
+            return {split: fetch(REPO, REVISION, name) for split, name in FILES.items()}
+        return _local_files(self._path)
+
+    def _verify(self, files: dict[str, Path]) -> tuple[str, ...]:
+        """Compare the files with their pinned sums; return what has to be said wherever their images are used."""
+        altered = altered_files(files, SUMS)
+        if altered and self._path is None:
+            raise self._error(f"{'; '.join(altered)}: it is not the study's; delete it to download it anew")
+        where = "data=chest_xray" if self._path is None else f"data.path={printable(str(self._path))}"
+        if altered:
+            return (f"warning: {where}: these are not the study's files: {'; '.join(altered)}",)
+        if None in SUMS.values():
+            return (f"{where}: the files were not verified, their SHA-256 is not known (README, Data)",)
+        return ()
 
     def load(self, index: int) -> LoadedImage:
         """Decode one image; safe to call from several threads.
@@ -137,18 +162,25 @@ class HubSource:
         return LoadedImage(decode_grey(encoded), digest(encoded))
 
     def _read(self, split: str, file: Path) -> "Dataset":
-        import pyarrow as pa  # type: ignore[import-untyped]
         import pyarrow.parquet as pq  # type: ignore[import-untyped]
         from datasets import Dataset, Image
 
         try:
+            content = pq.read_table(regular(file))
+            content.validate(full=True)  # otherwise text that is no UTF-8 is noticed when a row is looked at
             # Without this fingerprint, datasets would hash every byte to make one.
-            table = Dataset(pq.read_table(file), fingerprint=f"{REVISION}-{split}")
-        except (OSError, ValueError, pa.ArrowException) as error:
-            raise self._error(f"{file} cannot be read as parquet ({reason(error)}); fetch it anew") from error
-        if problem := _mismatch(table, split, self._expected):
+            table = Dataset(content, fingerprint=f"{REVISION}-{split}")
+            problem = _mismatch(table, split, self._expected)
+            if problem is None:
+                table = table.select_columns(list(COLUMNS)).cast_column("image", Image(decode=False))
+        except MemoryError:
+            raise
+        except Exception as error:  # what the metadata says of the columns may raise anything
+            damaged = f"{file} cannot be read as parquet, it is damaged or foreign ({reason(error)})"
+            raise self._error(f"{damaged}; fetch it anew") from error
+        if problem:
             raise self._error(f"{problem} in {file}")
-        return table.select_columns(list(COLUMNS)).cast_column("image", Image(decode=False))
+        return table
 
     def _error(self, valid: str) -> UserError:
         if self._path is None:
@@ -181,6 +213,8 @@ def _mismatch(table: "Dataset", split: str, expected: Expected) -> str | None:
         return f"expected {count} {split} images, found {len(table)}"
     if strange := set(table["labels"]) - {0, 1}:
         return f"expected labels 0 and 1, found {', '.join(map(str, strange))}"
+    if not all(isinstance(path, str) and PurePosixPath(path).name for path in table["image_file_path"]):
+        return "expected the path of a file in every row of column image_file_path, found none in some"
     return None
 
 
