@@ -201,7 +201,7 @@ def test_processes_that_start_together_build_one_store(folder, cache):
 def test_too_little_disk_is_said_before_anything_is_decoded(folder, cache, monkeypatch):
     monkeypatch.setattr("cxr_runner.data.store.shutil.disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 1000))
     reporter = CountingReporter()
-    with pytest.raises(UserError, match=r"^CXR_CACHE=.*need 0\.00 GB and only 0\.00 GB are free"):
+    with pytest.raises(UserError, match=r"^CXR_CACHE=.*need 7\.7 kB and only 1\.0 kB are free"):
         open_store(FolderSource(folder), SIDE, cache, reporter)
     assert reporter.builds == 0
 

@@ -38,18 +38,25 @@ def read_study_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def read_data_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    """Read those of ``cxr-data``: ``task``, ``overrides``."""
+    """Read those of ``cxr-data``: ``task``, ``overrides``, ``clear``, ``unused_for``."""
     parser = argparse.ArgumentParser(
         prog="cxr-data",
-        usage="cxr-data {audit,describe,prepare} [KEY=VALUE ...]",
+        usage="cxr-data {audit,describe,prepare,pin} [KEY=VALUE ...]\n"
+        "       cxr-data cache [--clear [--unused-for TIME]]",
         description="Look at a data set before anything is trained on it. Keys are those of cxr-run, e.g. "
         "cxr-data audit data=folder data.root=~/xrays data.image_size=224; cxr-run --help lists them.",
         epilog="audit writes index.html and audit.json to OUTPUTS/audits/TITLE-FINGERPRINT/; cxr-report adds its "
         "baselines to the tables of runs on the same images.",
     )
     tasks = "audit: duplicates, patients across splits, shortcuts, on a page; describe: what it holds, at once; "
-    tasks += "prepare: decode all images and build the Gram matrix ahead of a sweep"
-    parser.add_argument("task", choices=("audit", "describe", "prepare"), help=tasks)
+    tasks += (
+        "prepare: decode all images and build the Gram matrix ahead of a sweep; pin: take the SHA-256 of the study's "
+    )
+    tasks += "files as those that they must have (in a checkout); cache: list decoded images, Gram matrices and starts"
+    parser.add_argument("task", choices=("audit", "describe", "prepare", "pin", "cache"), help=tasks)
+    parser.add_argument("--clear", action="store_true", help="cache: remove what no other process uses")
+    unused = "cache --clear: keep what was used in the last hours, days or weeks, e.g. 12h, 30d, 4w"
+    parser.add_argument("--unused-for", metavar="TIME", help=unused)
     return _with_overrides(parser, "settings of cxr-run").parse_args(arguments)
 
 

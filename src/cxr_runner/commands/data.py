@@ -1,28 +1,37 @@
-"""What ``cxr-data`` does with a data set: audit it, describe it, prepare it for a sweep."""
+"""What ``cxr-data`` does with a data set: audit it, describe it, prepare it for a sweep; and with the cache."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cxr_runner.base.errors import user_path
+from cxr_runner.base.errors import UserError, user_path
 from cxr_runner.base.markdown import printable
 from cxr_runner.base.progress import Reporter, make_reporter
 from cxr_runner.config.compose import compose
-from cxr_runner.config.schema import AnyDataConfig, RunConfig
-from cxr_runner.data.cache import cache_dir, read_description, store_path
+from cxr_runner.config.schema import AnyDataConfig, HubConfig, RunConfig
+from cxr_runner.data.cache import cache_dir, read_description, read_remarks, store_path
 from cxr_runner.data.sources.catalogue import open_source
 
 
-def perform(task: str, overrides: Sequence[str]) -> None:
+def perform(task: str, overrides: Sequence[str], *, clear: bool = False, unused_for: str | None = None) -> None:
     """Perform one task.
 
     Args:
-        task: ``audit``, ``describe`` or ``prepare``.
+        task: ``audit``, ``describe``, ``prepare``, ``pin`` or ``cache``.
         overrides: as one writes them after ``cxr-run``; no sweeps.
+        clear: whether ``cache`` removes what it would list.
+        unused_for: whether only what was not used for a time is removed, e.g. ``30d``.
 
     Raises:
         UserError: a mistake in them, or the data is not as it must be.
     """
+    if task == "cache":
+        from cxr_runner.commands.cache_task import perform_cache
+
+        perform_cache(overrides, clear=clear, unused_for=unused_for)
+        return
+    if clear or unused_for is not None:
+        raise UserError(f"{task}: --clear and --unused-for are flags of cxr-data cache")
     config = compose(overrides)[0]
     reporter = make_reporter(config.progress)
     if task == "audit":
@@ -31,6 +40,8 @@ def perform(task: str, overrides: Sequence[str]) -> None:
         write_audit(config.data, user_path("outputs", config.outputs), reporter)
     elif task == "prepare":
         _prepare(config, reporter)
+    elif task == "pin":
+        _pin(config.data)
     else:
         description, store = describe(config.data, reporter)
         for line in describing(description, store, config.data.image_size):
@@ -62,7 +73,7 @@ def describing(description: dict[str, Any], store: Path, image_size: int) -> lis
         "store": f"{store} ({image_size}x{image_size})",
         "Gram matrix": gram,
     }
-    return lines + [f"  {key:<12} {text}" for key, text in said.items() if text]
+    return lines + [f"  {key:<12} {text}" for key, text in said.items() if text] + read_remarks(store)
 
 
 def _prepare(config: RunConfig, reporter: Reporter) -> None:
@@ -82,6 +93,19 @@ def _prepare(config: RunConfig, reporter: Reporter) -> None:
         reporter.line(f"ready: store and Gram matrix in {dataset.store}")
     else:
         reporter.line(f"ready: store in {dataset.store}; no Gram matrix, runs take the pixels ({choice.reason})")
+
+
+def _pin(config: AnyDataConfig) -> None:
+    """Take the sums of the study's files as those that they must have from now on."""
+    if not isinstance(config, HubConfig):
+        raise UserError.for_key("data", config.name, "pin takes the SHA-256 of the files of data=chest_xray")
+    from cxr_runner.data.sources.hub import HubSource
+    from cxr_runner.data.sources.pinned import PINNED, pin
+
+    path = user_path("data.path", config.path) if config.path else None
+    for line in pin(HubSource(path).files()):
+        print(line)
+    print(f"pinned in {PINNED}")
 
 
 def describe(config: AnyDataConfig, reporter: Reporter) -> tuple[dict[str, Any], Path]:

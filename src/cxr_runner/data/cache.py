@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import version
@@ -14,6 +15,7 @@ from cxr_runner.base.checksums import digest
 from cxr_runner.base.errors import user_path
 from cxr_runner.base.files import read_json, write_json
 from cxr_runner.base.locks import locked_folder
+from cxr_runner.base.markdown import printable
 from cxr_runner.config.schema import AnyDataConfig
 from cxr_runner.data.sources import Source
 
@@ -39,6 +41,22 @@ def store_path(source: Source, image_size: int, cache: Path) -> Path:
     """
     key = json.dumps([FORMAT_VERSION, source.signature(), image_size])
     return cache / f"{digest(key, 16)}-{image_size}"
+
+
+def keep_origin(store: Path, remarks: Sequence[str]) -> None:
+    """Write what a store is made of, beside what its checksum covers: format and remarks of the source.
+
+    Args:
+        store: folder of the store.
+        remarks: see :class:`~cxr_runner.data.sources.Listing`.
+    """
+    write_json(store / "origin.json", {"format": FORMAT_VERSION, "remarks": list(remarks)})
+
+
+def read_remarks(store: Path) -> list[str]:
+    """Return the remarks that :func:`keep_origin` wrote; none where the store is older."""
+    remarks = (read_json(store / "origin.json") or {}).get("remarks")
+    return [printable(remark) for remark in remarks] if isinstance(remarks, list) else []
 
 
 def derived_path(store: Path, check: str) -> Path:

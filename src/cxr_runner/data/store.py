@@ -9,6 +9,7 @@ one.
 import json
 import os
 import shutil
+import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,15 +25,17 @@ from cxr_runner.base.errors import BadImageError, UnavailableImageError, UserErr
 from cxr_runner.base.files import MOST_CSV, MOST_JSON, regular
 from cxr_runner.base.locks import hold_lock
 from cxr_runner.base.machine import num_cores
+from cxr_runner.base.numbers import format_bytes
 from cxr_runner.base.progress import Reporter
-from cxr_runner.data.cache import derived_path, store_path
+from cxr_runner.data.cache import derived_path, keep_origin, read_remarks, store_path
 from cxr_runner.data.decode import resize_square
+from cxr_runner.data.in_use import hold_shared, note_use
 from cxr_runner.data.sources import Listing, Source
 
 
 @dataclass(frozen=True)
 class Store:
-    """An open store.
+    """An open store. As long as its images are in use anywhere in the process, ``cxr-data cache --clear`` leaves it.
 
     Attributes:
         images: uint8 [images, side, side], mapped into memory; changes never reach the file.
@@ -83,6 +86,9 @@ def open_store(source: Source, image_size: int, cache: Path, reporter: Reporter,
             valid = f"cannot write here ({error.strerror or error}); name another folder"
             raise UserError.for_key("CXR_CACHE", cache, valid) from error
     assert store is not None, "a store that was just built can be read"
+    note_use(path / "meta.json")
+    for remark in read_remarks(path):
+        reporter.line(remark)
     return store
 
 
@@ -105,8 +111,10 @@ def changed_images(images: NDArray[np.uint8], rows: NDArray[np.int64], checks: S
 def _read(path: Path, reporter: Reporter, *, every_image: bool = False, fresh: bool = False) -> Store | None:
     """Open a store; None where it is missing or damaged, or where an image was unavailable when it was built."""
     text = {column: str for column in ("name", "split", "patient", "digest", "pixels", "stored", "check", "error")}
+    descriptors: list[int] = []
     try:
-        meta = json.loads(regular(path / "meta.json", MOST_JSON).read_text("utf-8"))
+        descriptors.append(hold_shared(regular(path / "meta.json", MOST_JSON)))
+        meta = json.loads((path / "meta.json").read_text("utf-8"))
         content = regular(path / "table.csv", MOST_CSV).read_bytes()
         check = meta.pop("check")
         if check != _check_of_rest(meta, content):
@@ -118,6 +126,8 @@ def _read(path: Path, reporter: Reporter, *, every_image: bool = False, fresh: b
         _check_images(images, table, meta["shape"], every_image)
         if table["unavailable"].any() and not fresh:
             return None
+        # Whoever uses the images holds them or a view of them: the lock ends with the last.
+        weakref.finalize(images, os.close, descriptors.pop())
     except FileNotFoundError:
         return None
     except MemoryError:
@@ -125,6 +135,9 @@ def _read(path: Path, reporter: Reporter, *, every_image: bool = False, fresh: b
     except Exception as error:  # what a disk has changed may raise anything; the store holds what we wrote ourselves
         reporter.line(f"{path} is damaged and built anew ({error})")
         return None
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
     negative, positive = meta["class_names"]
     return Store(images, table, (negative, positive), path, derived_path(path, check))
 
@@ -170,6 +183,7 @@ def _build(source: Source, image_size: int, path: Path, reporter: Reporter) -> N
         meta = {"class_names": list(listing.class_names), "shape": shape, "about": source.about.title}
         meta["check"] = _check_of_rest(meta, table)
         derived_path(building, str(meta["check"])).mkdir()
+        keep_origin(building, listing.remarks)
         (building / "meta.json").write_text(json.dumps(meta), "utf-8")
         building.rename(path)
     except BaseException:
@@ -180,7 +194,7 @@ def _build(source: Source, image_size: int, path: Path, reporter: Reporter) -> N
 def _check_space(num_bytes: int, cache: Path) -> None:
     free = shutil.disk_usage(cache).free
     if free < num_bytes * 1.02:
-        valid = f"the decoded images need {num_bytes / 1e9:.2f} GB and only {free / 1e9:.2f} GB are free there"
+        valid = f"the decoded images need {format_bytes(num_bytes)} and only {format_bytes(free)} are free there"
         raise UserError.for_key("CXR_CACHE", cache, valid + "; name another folder or a smaller data.image_size")
 
 
