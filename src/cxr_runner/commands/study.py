@@ -15,6 +15,7 @@ from cxr_runner.base.numbers import format_duration
 from cxr_runner.base.progress import make_reporter
 from cxr_runner.commands.failures import Failures
 from cxr_runner.config.compose import compose
+from cxr_runner.config.schema import MOST_SEEDS
 from cxr_runner.experiment.sweep import run_sweep
 from cxr_runner.report.write import write_report
 from cxr_runner.study import Study, load_study
@@ -73,8 +74,9 @@ def run_study(order: Order, *, only_forecast: bool = False) -> None:
         UserError: the order cannot be carried out.
         RunFailedError: runs failed; the others and the report are there all the same.
     """
-    if order.seeds < 1:
-        raise UserError.for_key("--seeds", order.seeds, "must be at least 1")
+    if not 1 <= order.seeds <= MOST_SEEDS:
+        valid = f"must be at least 1 and at most {MOST_SEEDS}, as seeds of cxr-run"
+        raise UserError.for_key("--seeds", order.seeds, valid)
     study, data = load_study(), asdict(compose(order.arguments())[0].data)
     groups = plan(order.preset, order.seeds, order.image_size, study)
     done = finished(find_runs(order.outputs), data, study)

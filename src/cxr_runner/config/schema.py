@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, StringConstraints
 
 Count = Annotated[int, Field(ge=1, lt=2**31)]
+MOST_SEEDS = 10_000  # of one command: runs are planned before the first is trained
 Depth = Annotated[int, Field(ge=1, le=1000)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Positive = Annotated[float, Field(gt=0)]
@@ -193,7 +194,7 @@ class RunConfig(Strict):
     epochs: Count
     batch_size: Count
     seed: Seed
-    seeds: Annotated[int, Field(ge=1, le=10_000)]
+    seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)]
     schedule: ScheduleConfig
     early_stopping: EarlyStoppingConfig
     augment: AugmentConfig

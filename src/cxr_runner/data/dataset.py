@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cxr_runner.base.checksums import digest
-from cxr_runner.base.errors import RunFailedError, UserError
+from cxr_runner.base.errors import RunFailedError, UserError, list_few
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.schema import AnyDataConfig, Strategy
 from cxr_runner.data import splits
@@ -142,8 +142,8 @@ def open_dataset(config: AnyDataConfig, reporter: Reporter, *, every_image: bool
 def _set_aside_unreadable(table: pd.DataFrame, config: AnyDataConfig) -> tuple[pd.DataFrame, pd.DataFrame]:
     bad = table["error"] != ""
     if bad.any() and config.on_bad_image == "error":
-        listed = "; ".join(f"{name} ({error})" for name, error in table.loc[bad, ["name", "error"]].to_numpy())
-        valid = f"{bad.sum()} images cannot be read: {listed}. data.on_bad_image=skip leaves them out"
+        errors = [f"{name} ({error})" for name, error in table.loc[bad, ["name", "error"]].to_numpy()]
+        valid = f"{bad.sum()} images cannot be read: {list_few(errors, '; ')}. data.on_bad_image=skip leaves them out"
         raise UserError.for_key("data.on_bad_image", "error", valid)
     return table[~bad], table.loc[bad, ["name", "error"]]
 

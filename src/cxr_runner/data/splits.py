@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cxr_runner.base.errors import UserError
+from cxr_runner.base.errors import UserError, list_few
 from cxr_runner.data.sources import SPLITS
 
 FRACTIONS = (0.7, 0.2, 0.1)  # of train, val and test, as in the study
@@ -36,7 +36,7 @@ def find_duplicates(table: pd.DataFrame) -> pd.DataFrame:
     conflicts = table["name"][table["label"].to_numpy() != kept["label"].to_numpy()]
     if len(conflicts):
         pairs = [f"{name} = {kept['name'].iloc[table.index.get_loc(i)]}" for i, name in conflicts.items()]
-        valid = f"cannot tell which label is right where the same image is in both classes: {', '.join(pairs)}"
+        valid = f"cannot tell which label is right where the same image is in both classes: {list_few(pairs)}"
         raise UserError.for_key("data.duplicates", "drop", valid)
     same_as = pd.Series(kept["name"].to_numpy(), index=table.index)
     extra = same_as[same_as != table["name"]]

@@ -152,7 +152,7 @@ class Trainer:
         val_loss = bce_loss(logits, self.val.labels, self.settings.pos_weight)
         if not (math.isfinite(train_loss) and math.isfinite(val_loss)):
             self.failure = DivergedError(
-                f"the loss is not finite in epoch {number} (train {train_loss}, val {val_loss}); "
+                f"the loss is not finite in epoch {number} (train {train_loss:g}, val {val_loss:g}); "
                 f"try a smaller optimizer.lr (now {lr:g}) or optimizer.grad_clip=1"
             )
             return
