@@ -343,13 +343,15 @@ def test_files_with_the_sums_that_are_known_need_no_remark(sums: dict[str, str],
 def test_a_forged_download_is_refused_with_both_sums(sums: dict[str, str], served: FakeHub, tmp_path: Path) -> None:
     assert HubSource(None, SMALL).scan().remarks == ()
     forge(tmp_path / "forged")
-    file = next((tmp_path / "cache").glob(f"**/snapshots/*/{FILES['val']}"))
+    file = next((tmp_path / "cache").glob(f"**/snapshots/*/{FILES['val']}")).resolve()
     file.write_bytes((tmp_path / "forged").read_bytes())
     message = error_of(HubSource(None, SMALL))
     actual = hashlib.sha256(file.read_bytes()).hexdigest()
     assert f"{file} has SHA-256 {actual[:12]}..., not {sums['val'][:12]}..." in message
     assert message.startswith("data=chest_xray: ")
     assert "delete it" in message
+    file.unlink()
+    assert HubSource(None, SMALL).scan().remarks == ()
 
 
 def test_local_files_that_are_not_the_studys_are_used_with_a_warning(sums: dict[str, str], copy: Path) -> None:

@@ -135,9 +135,10 @@ class HubSource:
 
     def _verify(self, files: dict[str, Path]) -> tuple[str, ...]:
         """Compare the files with their pinned sums; return what has to be said wherever their images are used."""
-        altered = altered_files(files, SUMS)
+        # In the Hugging Face cache, a file is a link; what has to be deleted is the file that it leads to.
+        altered = altered_files({split: file.resolve() for split, file in files.items()}, SUMS)
         if altered and self._path is None:
-            raise self._error(f"{'; '.join(altered)}: it is not the study's; delete it to download it anew")
+            raise self._error(f"{'; '.join(altered)}: not the study's; delete it to download it anew")
         where = "data=chest_xray" if self._path is None else f"data.path={printable(str(self._path))}"
         if altered:
             return (f"warning: {where}: these are not the study's files: {'; '.join(altered)}",)
