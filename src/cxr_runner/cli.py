@@ -42,6 +42,11 @@ def run() -> NoReturn:
 
         failures = Failures("cxr-run")
         try:
+            if any(argument.startswith("-") for argument in sys.argv[1:]):
+                from cxr_runner.config.messages import check_options
+                from cxr_runner.config.validation import KEYS
+
+                check_options(sys.argv[1:], KEYS)
             if any("glob(" in argument for argument in sys.argv[1:]):
                 from cxr_runner.config.messages import check_globs
 

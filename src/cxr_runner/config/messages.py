@@ -4,7 +4,9 @@ import re
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from importlib.resources import files
+from typing import NoReturn
 
+from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob
 from hydra.errors import MissingConfigException, OverrideParseException
@@ -78,9 +80,15 @@ def unknown_key(key: str, keys: Collection[str]) -> str:
     if key in keys:
         group = key.split(".")[0]
         return f"not a key of the chosen {group}"
+    meant = _meant(key, keys)
+    return "no such key" + (f", did you mean {meant}?" if meant else "; cxr-run --help lists all keys")
+
+
+def _meant(name: str, keys: Collection[str]) -> str | None:
+    """Return the key that was probably meant by a name; None where none is near."""
     leaves = sorted(known for known in keys if not any(other.startswith(f"{known}.") for other in keys))
-    near = [known for known in leaves if known.rsplit(".", 1)[-1] == key] or get_close_matches(key, leaves, n=1)
-    return "no such key" + (f", did you mean {near[0]}?" if near else "; cxr-run --help lists all keys")
+    near = [known for known in leaves if known.rsplit(".", 1)[-1] == name] or get_close_matches(name, leaves, n=1)
+    return near[0] if near else None
 
 
 def explain_ending(error: Exception, arguments: Sequence[str], keys: Collection[str]) -> UserError | RunFailedError:
@@ -106,7 +114,7 @@ def explain_composition(error: Exception, arguments: Sequence[str], keys: Collec
         keys: all keys of the schema, in dotted form.
     """
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
-        group, _, option = error.missing_cfg_file.rpartition("/")
+        group, option = _missing_choice(error.missing_cfg_file, arguments)
         if group == "hydra/launcher" and (extra := _LAUNCHER_EXTRAS.get(option)):
             return UserError.for_key(group, option, f"is not installed, pip install 'cxr-runner[{extra}]' does it")
         return UserError.for_key(group, option, f"no such choice, {_nearest(option, error.options)}")
@@ -133,6 +141,47 @@ def explain_composition(error: Exception, arguments: Sequence[str], keys: Collec
     if "not in struct" in f"{error} {error.__cause__}":
         return UserError.for_key(key, _given(key, arguments), unknown_key(key, keys))
     return UserError.for_key(key, _given(key, arguments), _first_line(error))
+
+
+def _missing_choice(missing: str, arguments: Sequence[str]) -> tuple[str, str]:
+    """Return the group and the choice that made Hydra look for a file; a choice may have slashes of its own."""
+    for argument in arguments:
+        group, _, given = argument.lstrip("+").partition("=")
+        for option in given.split(","):
+            if f"{group}/{option}" == missing:
+                return group, option
+    group, _, option = missing.rpartition("/")
+    return group, option
+
+
+def check_options(arguments: Sequence[str], keys: Collection[str]) -> None:
+    """Refuse options that Hydra does not have, in one line and not with its usage.
+
+    Args:
+        arguments: command line.
+        keys: all keys of the schema, in dotted form.
+
+    Raises:
+        UserError: there is such an option, or one without its value.
+    """
+
+    def refuse(message: str) -> NoReturn:
+        raise UserError(f"{message}; cxr-run --help shows what is understood")
+
+    parser = get_args_parser()
+    parser.error = refuse  # type: ignore[method-assign]
+    _, unknown = parser.parse_known_args(list(arguments))
+    if not unknown:
+        return
+    if not unknown[0].startswith("-"):
+        raise UserError(f"{unknown[0]}: options such as -m stand before or behind all KEY=VALUE, not between them")
+    name, _, value = unknown[0].lstrip("-").partition("=")
+    following = arguments[list(arguments).index(unknown[0]) + 1 :][:1]
+    if not value and following and not re.search("^-|=", following[0]):
+        value = following[0]
+    key = name if name in keys else _meant(name, keys)
+    meant = f"write {key}={value or 'VALUE'}" if key else "keys are given as KEY=VALUE, cxr-run --help lists them"
+    raise UserError(f"{unknown[0]}: no such option, {meant}")
 
 
 def check_globs(arguments: Sequence[str]) -> None:

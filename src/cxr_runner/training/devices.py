@@ -29,17 +29,23 @@ def choose_device(name: str) -> torch.device:
         raise UserError.for_key("device", name, valid)
     if name == "auto":
         name = _first_device()
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    # By name, before torch reads it, which wraps large numbers around: cuda:256 would be the first device.
+    if name.startswith("cuda") and name not in _cuda_devices():
         valid = (
             f"this machine has {torch.cuda.device_count()} CUDA devices that torch can use; auto takes what there is"
         )
         raise UserError.for_key("device", name, valid)
+    device = torch.device(name)
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise UserError.for_key("device", name, "torch finds no MPS device here; auto takes what there is")
     if device.index is not None:
         torch.cuda.set_device(device)  # else whatever names no device would start CUDA on the first one too
     return device
+
+
+def _cuda_devices() -> set[str]:
+    numbered = {f"cuda:{number}" for number in range(torch.cuda.device_count())}
+    return {"cuda", *numbered} if numbered else set()
 
 
 def _first_device() -> str:
