@@ -128,7 +128,7 @@ def test_a_run_that_fails_does_not_stop_the_sweep(cxr_run: Command, elsewhere: P
     assert len(each) == 2
     assert heading == "cxr-run: 2 problems in the sweep:"
     for line, lr in ((first, "1e+30"), (second, "1e+29")):
-        assert "the loss is not finite" in line
+        assert re.search(r"the loss is not finite in epoch 1 \(train [\w.+-]{1,12}, val [\w.+-]{1,12}\)", line)
         assert f"now {lr}" in line
     for run in failed:
         assert str(run) in answer.err
@@ -326,6 +326,15 @@ def test_what_needs_no_training_imports_no_torch(elsewhere: Path, arguments: str
     assert process.returncode == code
     assert said in process.stdout + process.stderr
     assert len(complaint) == (code != 0)
+    assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.parametrize("seeds", ["0", "99999999999"])
+def test_the_study_has_as_many_seeds_as_cxr_run_allows(elsewhere: Path, seeds: str) -> None:
+    command = [sys.executable, "-c", IMPORTS, "study", "--seeds", seeds]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    said = f"cxr-study: --seeds={seeds}: must be at least 1 and at most 10000, as seeds of cxr-run"
+    assert (process.returncode, process.stderr.splitlines()[0]) == (2, said)
     assert list(elsewhere.iterdir()) == []
 
 

@@ -46,6 +46,15 @@ BAD_VALUES = [
     ("epochs=1,2", "epochs=1,2", "-m"),
     ("epochs==3", "epochs==3", "KEY=VALUE"),
     ("epochs", "epochs", "KEY=VALUE"),
+    ("model=linear -m seed=0,1", "seed=0,1", "-m"),
+    ("model=/etc/passwd", "model=/etc/passwd", f"valid are {', '.join(MODELS)}"),
+    ("-m model=linear,../x", "model=../x", f"valid are {', '.join(MODELS)}"),
+    # options that do not exist
+    ("--foo", "--foo", "KEY=VALUE"),
+    ("--lr 1e-4", "--lr", "write optimizer.lr=1e-4"),
+    ("--epochs=3 model=cnn", "--epochs=3", "write epochs=3"),
+    ("--model model=cnn", "--model", "write model=VALUE"),
+    ("--cfg zebra", "argument --cfg/-c", "'zebra'"),
     # types
     ("epochs=many", "epochs=many", "whole number"),
     ("epochs=1.5", "epochs=1.5", "whole number"),
@@ -82,6 +91,7 @@ BAD_VALUES = [
     # names
     ("device=gpu", "device=gpu", "valid are auto, cpu, cuda, cuda:N and mps"),
     ("device=cuda:99", "device=cuda:99", "CUDA devices"),
+    ("device=cuda:99999999999999999999", "device=cuda:99999999999999999999", "CUDA devices"),
     ("engine=steam", "engine=steam", "pixel"),
     ("precision=fp16", "precision=fp16", "bf16"),
     ("schedule.name=linear", "schedule.name=linear", "cosine"),

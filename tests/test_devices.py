@@ -42,7 +42,7 @@ def test_freed_memory_is_kept_unless_the_user_says_otherwise():
     assert _page_faults("keep") * 10 < _page_faults("system")
 
 
-@pytest.mark.parametrize("name", ["cuda:99", "mps"])
+@pytest.mark.parametrize("name", ["cuda:99", "cuda:256", "cuda:01", "cuda:99999999999999999999", "mps"])
 def test_a_device_that_is_not_there_is_named_with_what_is(name):
     with pytest.raises(UserError, match=rf"^device={name}: .*auto takes what there is$"):
         choose_device(name)
