@@ -129,6 +129,7 @@ def test_equal_images_with_different_labels_are_an_error():
 
 
 def test_of_many_equal_images_with_different_labels_five_are_named_and_the_others_counted():
-    images = [(f"{kind}{number}", label, "", f"{number}") for number in range(30) for kind, label in (("a", 1), ("b", 0))]
+    kinds = (("a", 1), ("b", 0))
+    images = [(f"{kind}{number}", label, "", f"{number}") for number in range(30) for kind, label in kinds]
     with pytest.raises(UserError, match=r"both classes: b0 = a0, .*, b4 = a4 and 25 more$"):
         find_duplicates(_table(images))

@@ -177,7 +177,7 @@ class GramSpace:
 
     def _keep_starts(self, keys: Iterable[str]) -> None:
         """Write starts beside the store; where that cannot be, the next process computes them again."""
-        with suppress(OSError), locked_folder(self.store / "starts"):
+        with suppress(OSError), locked_folder(self.store / "starts", self.reporter):
             for key in keys:
                 with replacing(self._path(key)) as temporary:
                     np.save(temporary, self._starts[key].numpy())
