@@ -182,6 +182,9 @@ def test_a_finished_run_that_lost_a_file_is_trained_anew(tmp_path, name):
     (run.path / name).unlink()
     assert _content(_run(tmp_path, *PHANTOM).path) == before
     (run.path / "metrics.json").write_text('{"val": null}')
+    with pytest.raises(RunFailedError, match=r"^altered: metrics\.json has changed since the run was finished"):
+        _run(tmp_path, *PHANTOM)
+    (run.path / "status.json").write_text('{"state": "done"}')  # as of runs from before there were checksums
     assert _content(_run(tmp_path, *PHANTOM).path) == before
 
 

@@ -4,15 +4,26 @@ A run directory is ``<outputs>/runs/<name>-<id>/seed=<k>/``. Every file is writt
 renamed, so that a reader only sees complete files.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cxr_runner.base.files import MOST_CSV, read_json, read_yaml, regular
+from cxr_runner.artifacts.altered import (
+    find_altered,
+    parse_json,
+    parse_yaml,
+    read_content,
+    read_status,
+    recorded_checksums,
+)
+from cxr_runner.base.checksums import checksum
+from cxr_runner.base.files import MOST_CSV, MOST_JSON, MOST_YAML, read_json, regular
 
 if TYPE_CHECKING:  # all but tables work without pandas, which takes long to import
     import pandas as pd
 
+CHANGED = "{name} has changed since the run was finished"
 AUDIT_FORMAT = 1  # raised when audit.json changes for its readers; reports ignore files of another format
 
 
@@ -29,7 +40,7 @@ class RunDir:
 
     @property
     def status(self) -> Path:
-        """State (running, done, failed, interrupted), times, and the error."""
+        """State (running, done, failed, interrupted), times, and the error or the checksums of the results."""
         return self.path / "status.json"
 
     @property
@@ -77,16 +88,33 @@ class RunDir:
         """Lock file, held by the process that trains this run."""
         return self.path.parent / f".{self.path.name}.lock"
 
+    @property
+    def results(self) -> tuple[Path, ...]:
+        """The files that have checksums once the run is done; all others beside them are free to come and change."""
+        return (self.config, self.data, self.history, self.predictions, self.metrics, self.model)
+
     def has_figures(self) -> bool:
         """Return whether both figures exist."""
         return self.curves.is_file() and self.confusion.is_file()
 
     def complete(self) -> bool:
-        """Return whether the run is done and all its results exist."""
+        """Return whether the run is done and all its results exist; :meth:`altered` says whether they are its own."""
         status, metrics = read_json(self.status) or {}, read_json(self.metrics) or {}
         files = (self.config, self.data, self.history, self.predictions, self.model)
         measured = isinstance(metrics.get("val"), dict) and isinstance(metrics.get("test"), dict)
         return status.get("state") == "done" and measured and all(file.is_file() for file in files)
+
+    def altered(self) -> str:
+        """Return the name of a file that has changed since the run became done; '' where there is none.
+
+        All results are read. Those of runs from before, which have no checksums, are taken as they are.
+        """
+        status, intact = read_status(self.status)
+        if status.get("state") != "done":
+            return ""
+        name = find_altered(self.results, recorded_checksums(status)) if intact else self.status.name
+        # Another process that has begun to train the run anew changes its status first.
+        return name if name and read_status(self.status) == (status, intact) else ""
 
 
 @dataclass(frozen=True)
@@ -98,12 +126,14 @@ class Run:
         name: name of the run, without its id.
         id: id of the configuration.
         seed: seed of the run; -1 where the directory's name holds none.
-        state: ``running``, ``done`` or ``failed``; ``unknown`` without a readable status.
+        state: ``running``, ``done`` or ``failed``; ``altered`` where a file has changed since the run was done;
+            ``unknown`` without a readable status.
         problem: why the run is not finished, in one line; '' for a finished run.
         diverged: whether it failed because its numbers left the range of floating point.
         config: configuration, nested.
         metrics: content of ``metrics.json``.
         data: content of ``data.json``.
+        checksums: checksums of its results, by the names of the files; empty for a run from before there were any.
     """
 
     path: Path
@@ -116,6 +146,7 @@ class Run:
     config: dict[str, Any]
     metrics: dict[str, Any]
     data: dict[str, Any]
+    checksums: Mapping[str, str] = field(default_factory=dict)
 
     def history(self) -> "pd.DataFrame":
         """Read the history, one row an epoch."""
@@ -128,7 +159,9 @@ class Run:
         import pandas as pd
 
         # Patients are text as written: 007 is no number, NA may be a name, and '' is nobody.
-        return pd.read_csv(regular(RunDir(self.path).predictions, MOST_CSV), converters={"patient": str})
+        return pd.read_csv(
+            regular(RunDir(self.path).predictions, MOST_CSV), dtype={"patient": "str"}, keep_default_na=False
+        )
 
 
 def run_dir(outputs: Path, name: str, run_id: str, seed: int) -> RunDir:
@@ -154,22 +187,37 @@ def find_run_dirs(root: Path) -> list[Path]:
 def read_run(path: Path) -> Run:
     """Read a run directory; damaged files are read as empty ones, never as an error."""
     files = RunDir(path)
-    status, metrics = read_json(files.status) or {}, read_json(files.metrics) or {}
+    status, intact = read_status(files.status)
+    recorded = recorded_checksums(status)
+    limits = {files.config: MOST_YAML, files.metrics: MOST_JSON, files.data: MOST_JSON}
+    contents = {file: read_content(file, most) for file, most in limits.items()}
+    metrics = parse_json(contents[files.metrics]) or {}
     name, _, run_id = path.parent.name.rpartition("-")
     seed = path.name.removeprefix("seed=")
     state = _state(status)
+    problem = _problem(state, status, metrics)
+    changed = [] if intact else [files.status.name]
+    changed += [file.name for file, content in contents.items() if differs(file.name, content, recorded)]
+    if state == "done" and changed:
+        state, problem = "altered", CHANGED.format(name=changed[0])
     return Run(
         path=path,
         name=name,
         id=run_id,
         seed=int(seed) if seed.isdecimal() else -1,
         state=state,
-        problem=_problem(state, status, metrics),
+        problem=problem,
         diverged=state == "failed" and status.get("diverged") is True,
-        config=read_yaml(files.config),
+        config=parse_yaml(contents[files.config]),
         metrics=metrics,
-        data=read_json(files.data) or {},
+        data=parse_json(contents[files.data]) or {},
+        checksums=recorded,
     )
+
+
+def differs(name: str, content: bytes | None, recorded: Mapping[str, str]) -> bool:
+    """Return whether the content of a file is not the recorded one; False where there is none or none is recorded."""
+    return content is not None and name in recorded and checksum(content) != recorded[name]
 
 
 def _state(status: dict[str, Any]) -> str:

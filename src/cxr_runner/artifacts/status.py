@@ -1,4 +1,4 @@
-"""The ``status.json`` of a run: written when it begins and when it ends."""
+"""The ``status.json`` of a run: written when it begins and when it ends, then with the checksums of its results."""
 
 import platform
 import time
@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from cxr_runner.artifacts.altered import checksums_of, write_status
 from cxr_runner.artifacts.rundir import RunDir
 from cxr_runner.base.errors import DivergedError, RunFailedError
 from cxr_runner.base.files import write_json, write_yaml
@@ -26,12 +27,12 @@ class Status:
             files.checkpoint.unlink(missing_ok=True)
         self.files, self.start, self.ended = files, time.perf_counter(), False
         self.content: dict[str, Any] = {"state": "running", "started": _now(), "host": platform.node()}
+        write_json(files.status, self.content)  # first: what changes from here on are no finished results
         write_yaml(files.config, config)
-        write_json(files.status, self.content)
 
     def done(self) -> None:
-        """Write that the run is finished, and remove its checkpoint."""
-        self._end({"state": "done"})
+        """Write that the run is finished, and what its results are; remove its checkpoint."""
+        write_status(self.files.status, self._ended({"state": "done", "checksums": checksums_of(self.files.results)}))
         self.files.checkpoint.unlink(missing_ok=True)
 
     def failed(self, error: BaseException) -> RunFailedError:
@@ -42,13 +43,14 @@ class Status:
         first_line, trace = reason.splitlines()[0], "".join(traceback.format_exception(error))
         with suppress(OSError):  # a full disk must not hide what went wrong
             diverged = isinstance(error, DivergedError)
-            self._end({"state": state, "error": first_line, "diverged": diverged, "traceback": trace})
+            outcome = {"state": state, "error": first_line, "diverged": diverged, "traceback": trace}
+            write_json(self.files.status, self._ended(outcome))
         return RunFailedError(f"{first_line} ({self.files.path})")
 
-    def _end(self, outcome: dict[str, Any]) -> None:
+    def _ended(self, outcome: dict[str, Any]) -> dict[str, Any]:
         self.ended = True
         seconds = time.perf_counter() - self.start
-        write_json(self.files.status, self.content | outcome | {"ended": _now(), "seconds": seconds})
+        return self.content | outcome | {"ended": _now(), "seconds": seconds}
 
 
 def _now() -> str:

@@ -33,6 +33,19 @@ def checksum(content: bytes | memoryview) -> str:
     return xxhash.xxh3_64_hexdigest(content)
 
 
+def checksum_of_file(path: Path) -> str:
+    """Return the :func:`checksum` of the content of a file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    digest = xxhash.xxh3_64()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
 def append_checksum(path: Path, about: str) -> None:
     """Append a checksum (XXH3, 128 bits) to a file.
 

@@ -1,13 +1,15 @@
 """All runs of a command: planned first, then trained stack by stack; a run that fails stops no other."""
 
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from cxr_runner.artifacts.rundir import CHANGED
+from cxr_runner.base.errors import RunFailedError
 from cxr_runner.base.files import read_json
 from cxr_runner.base.progress import Reporter, make_reporter
 from cxr_runner.config.schema import RunConfig
@@ -51,6 +53,10 @@ def run_sweep(configs: Sequence[RunConfig], on_failure: OnFailure = lambda error
     planner = Planner(reporter, on_failure)
     plans = [planner.plan(config) for config in configs]
     runs = list({plan.files.path: plan for plan in plans if isinstance(plan, PlannedRun)}.values())
+    for path, problem in _altered(runs, reporter):
+        errors[path] = problem
+        on_failure(problem)
+    runs = [run for run in runs if run.files.path not in errors]
     with drawing_figures(in_background=len(configs) > 1) as draw:
         waiting = _without_finished(runs, reporter, draw)
         stacks, spaces = form_stacks(waiting), _Spaces(reporter)
@@ -115,6 +121,23 @@ class _Spaces:
             alike = [one for one in waiting if one.choice.engine == "gram" and one.config.data == run.config.data]
             self.space.prepare_starts(first_weights(alike))
         self.current = self.space
+
+
+def _altered(runs: Sequence[PlannedRun], reporter: Reporter) -> Iterator[tuple[Path, RunFailedError]]:
+    """Yield the finished runs whose results are no longer those that they left, and what to say of each.
+
+    They are not trained again by themselves: whoever has changed something may want to look at it first.
+    """
+    left = [run.files for run in runs if not run.config.force and run.files.metrics.is_file()]
+    # Weights are read too: of a linear model at 640 pixels 16 MB, milliseconds a run.
+    with (
+        reporter.steps("verifying finished runs", len(left)) if len(left) > 1 else nullcontext(lambda: None) as advance
+    ):
+        for files in left:
+            if name := files.altered():
+                ways_out = "it is not trained again by itself: put that file back, or train it anew with force=true"
+                yield files.path, RunFailedError(f"altered: {CHANGED.format(name=name)}; {ways_out} ({files.path})")
+            advance()
 
 
 def _without_finished(
