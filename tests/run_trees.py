@@ -40,7 +40,7 @@ def split_metrics(tp: int, fp: int, fn: int, tn: int, auroc: float = 0.9) -> dic
     n = tp + fp + fn + tn
     return {
         "accuracy": (tp + tn) / n,
-        "accuracy_batch_mean": (tp + tn) / n + 0.001,
+        "accuracy_batch_mean": min(1.0, (tp + tn) / n + 0.001),
         "precision": tp / (tp + fp),
         "recall": tp / (tp + fn),
         "specificity": tn / (tn + fp),

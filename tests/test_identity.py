@@ -92,6 +92,7 @@ OLD_KEYS = {  # of the schema of 42a7ee7; those of data are left out, which ente
     "early_stopping": "metric patience min_delta restore_best",
     "augment": "flip degrees translate scale brightness contrast",
 }
+LOST: set[str] = set()  # keys that the schema has lost; ids of finished runs are computed anew from what they hold
 TREE = Path(__file__).parent / "tree_42a7ee7"
 TINY = ("data.num_images=60", "data.image_size=16")
 
@@ -158,8 +159,8 @@ def test_keys_that_were_there_from_the_beginning_enter_whatever_they_are() -> No
         assert LATER.keys().isdisjoint(f"{group}.{name}" if group else name for name in names.split())
 
 
-def test_the_keys_named_are_keys_of_the_schema() -> None:
-    assert LATER.keys() | NEVER <= KEYS
+def test_the_keys_named_are_keys_of_the_schema_or_were_once() -> None:
+    assert LATER.keys() | NEVER <= KEYS | LOST
 
 
 def test_a_later_key_enters_only_where_it_differs_from_what_was_always_done(monkeypatch: pytest.MonkeyPatch) -> None:

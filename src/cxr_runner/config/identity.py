@@ -29,7 +29,8 @@ NEVER = frozenset(
         "seeds",
     }
 )
-"""Keys and groups of keys whose text is no part of an id. Keys that matter only after training belong here."""
+"""Keys and groups of keys whose text is no part of an id. Keys that matter only after training belong here; one that
+the schema loses stays here, because the report computes ids anew from what finished runs say of themselves."""
 
 
 def to_dict(config: RunConfig) -> dict[str, Any]:
@@ -52,7 +53,12 @@ def run_id(config: RunConfig, data_fingerprint: str, device_type: str, engine: s
         engine: ``pixel`` or ``gram``, the one that ``auto`` stands for; they round differently.
         weights: digest of the file of initial weights, '' where there is none.
     """
-    identity = select_identity(to_dict(config))
+    return run_id_of_dict(to_dict(config), data_fingerprint, device_type, engine, weights)
+
+
+def run_id_of_dict(config: dict[str, Any], data_fingerprint: str, device_type: str, engine: str, weights: str) -> str:
+    """Return what :func:`run_id` returns, of a configuration as :func:`to_dict` gives it and ``config.yaml`` holds."""
+    identity = select_identity(config)
     if weights:
         identity["model"]["weights"] = weights
     identity |= {"data": data_fingerprint, "device": device_type, "engine": engine}

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cxr_runner.base.markdown import printable
 from cxr_runner.data.sources import About
@@ -17,6 +19,20 @@ class Histories(NamedTuple):
 
     trained: list[pd.DataFrame]
     collapsed: list[pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class ImageLogits:
+    """What a run answers to the images of val and test.
+
+    Attributes:
+        images: one row an image: ``split``, ``name``, ``label``, and ``patient`` where it was noted. Runs on the same
+            images may share the table.
+        logits: float [images].
+    """
+
+    images: pd.DataFrame
+    logits: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -33,8 +49,10 @@ class CollectedRun:
         config: configuration, nested.
         metrics: content of ``metrics.json``.
         data: content of ``data.json``.
+        has_checksums: whether its files were compared with checksums.
         history: one row an epoch; None where it cannot be drawn.
         history_problem: why it cannot, '' where it can.
+        predictions: predictions where they were read with the run, as those of runs with checksums are.
     """
 
     directory: Path
@@ -46,8 +64,10 @@ class CollectedRun:
     config: Mapping[str, Any]
     metrics: Mapping[str, Any]
     data: Mapping[str, Any]
+    has_checksums: bool = False
     history: pd.DataFrame | None = None
     history_problem: str = ""
+    predictions: ImageLogits | None = None
 
     @property
     def configuration(self) -> str:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -33,21 +35,23 @@ def add_histories(data_sets: Sequence[DataSetRuns], reporter: Reporter) -> list[
 
 
 def _with_history(run: CollectedRun) -> CollectedRun:
+    if run.history is not None or run.history_problem:  # read with the run, for its checksum
+        return run
     try:
-        return replace(run, history=read_history(RunDir(run.directory)))
+        return replace(run, history=parse_history(regular(RunDir(run.directory).history, MOST_CSV)))
     except (OSError, ValueError) as error:
         problem = f"history.csv: {getattr(error, 'strerror', None) or error}"
         return replace(run, history_problem=printable(problem))
 
 
-def read_history(files: RunDir) -> pd.DataFrame:
-    """Read a history.
+def parse_history(source: Path | BytesIO) -> pd.DataFrame:
+    """Parse a history.
 
     Raises:
         OSError: there is none.
         ValueError: it is not one that can be drawn.
     """
-    history = pd.read_csv(regular(files.history, MOST_CSV))
+    history = pd.read_csv(source)
     for column in COLUMNS:
         if column not in history or not pd.api.types.is_numeric_dtype(history[column]):
             raise ValueError(f"no column {column} of numbers")

@@ -1,6 +1,8 @@
 """Reads the predictions of the runs that repeat rows of the study, those on one data set on one and the same images."""
 
 from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,9 +60,10 @@ def _read(run: CollectedRun, images: pd.DataFrame | None) -> pd.DataFrame:
         OSError: there are none.
         ValueError: they are not what is expected, or of other images than those before.
     """
-    table = pd.read_csv(regular(RunDir(run.directory).predictions, MOST_CSV), converters={"patient": str})
-    if not {*_IMAGE, "logit"} <= set(table) or not pd.api.types.is_numeric_dtype(table["logit"]):
-        raise ValueError("no columns split, name, label and logit")
+    if run.predictions is not None:  # read with the run, for its checksum
+        table = run.predictions.images.assign(logit=run.predictions.logits)
+    else:
+        table = parse_predictions(regular(RunDir(run.directory).predictions, MOST_CSV))
     if not all(isinstance(name, str) for name in table["name"]):
         raise ValueError("images without a name")
     if not np.isfinite(table["logit"].to_numpy(np.float64)).all():
@@ -75,10 +78,26 @@ def _read(run: CollectedRun, images: pd.DataFrame | None) -> pd.DataFrame:
     return table
 
 
+def parse_predictions(source: Path | BytesIO) -> pd.DataFrame:
+    """Parse predictions, one row an image.
+
+    Raises:
+        OSError: there are none.
+        ValueError: they lack a column.
+    """
+    # A name such as NA is a name, and an empty patient is none.
+    table = pd.read_csv(
+        source, dtype={"patient": "str"}, keep_default_na=False, na_values={"logit": ["", "nan", "NaN"]}
+    )
+    if not {*_IMAGE, "logit"} <= set(table) or not pd.api.types.is_numeric_dtype(table["logit"]):
+        raise ValueError("no columns split, name, label and logit")
+    return table
+
+
 def _patients(images: pd.DataFrame, pattern: Any) -> tuple[str, ...] | None:
     """Return the patient of every image: as the run noted it, of an older run as its names tell; None if unknown."""
     if "patient" in images:
-        return tuple(images["patient"]) if images["patient"].all() else None
+        return tuple(images["patient"]) if (images["patient"] != "").all() else None
     try:
         return tuple(patient_keys(images["name"].tolist(), pattern)) if isinstance(pattern, str) else None
     except UserError:

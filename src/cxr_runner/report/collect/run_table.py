@@ -1,7 +1,7 @@
 """Finished runs as a table.
 
-A run enters the table whole or not at all: one whose files are damaged is left out, with the reason. A metric that an
-older run lacks is an empty cell.
+A run enters the table whole or not at all: one whose files are damaged or altered is left out, with the reason. A
+metric that an older run lacks is an empty cell.
 """
 
 import math
@@ -11,11 +11,12 @@ from typing import Any
 
 import pandas as pd
 
-from cxr_runner.artifacts.rundir import Run, find_run_dirs, read_run
+from cxr_runner.artifacts.rundir import Run, find_run_dirs
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.markdown import printable
 from cxr_runner.base.progress import Reporter
 from cxr_runner.data.sources import About
+from cxr_runner.report.collect.agreement import ReadRun, RunReader, find_disagreement
 from cxr_runner.report.collected_runs import CollectedRun, SizedRuns
 from cxr_runner.report.run_columns import COLUMNS, RUN_COLUMNS
 from cxr_runner.study import Study, match_row
@@ -44,15 +45,15 @@ def read_runs(root: Path, study: Study, reporter: Reporter) -> tuple[list[SizedR
     paths = find_run_dirs(resolved)
     if not paths:
         raise UserError.for_key("ROOT", root, "holds no runs yet; cxr-run makes them, e.g. cxr-run model=linear")
-    runs = []
+    runs, reader = [], RunReader()
     with reporter.steps("reading runs", len(paths)) as advance:
         for path in paths:
-            runs.append(read_run(path))
+            runs.append(reader.read(path))
             advance()
     return sort_runs(runs, resolved, study)
 
 
-def sort_runs(runs: Iterable[Run], root: Path, study: Study) -> tuple[list[SizedRuns], pd.DataFrame]:
+def sort_runs(runs: Iterable[ReadRun], root: Path, study: Study) -> tuple[list[SizedRuns], pd.DataFrame]:
     """Sort runs into those that count, by data set and image size, and those left out.
 
     Args:
@@ -65,17 +66,20 @@ def sort_runs(runs: Iterable[Run], root: Path, study: Study) -> tuple[list[Sized
     """
     counted: dict[tuple[Any, ...], tuple[CollectedRun, dict[str, Any]]] = {}
     left_out, diverged = [], []
-    for run in runs:
+    for read in runs:
+        run, state = read.run, read.run.state
         path = printable(run.path.relative_to(root).as_posix())
         row, problem = _read_row(run, study)
+        if not problem and (problem := find_disagreement(read)):
+            state = "altered"
         identity = (row["fingerprint"], run.name, run.id, run.seed)
         if not problem and identity in counted:
             problem = f"the same configuration and seed as {counted[identity][1]['path']}, counted once"
-        collected = _collected(run, path, row["row"])
+        collected = _collected(read, path, row["row"])
         if run.diverged:
             diverged.append(collected)
         if problem:
-            left_out.append({"path": path, "state": printable(run.state), "reason": printable(problem)})
+            left_out.append({"path": path, "state": printable(state), "reason": printable(problem)})
         else:
             counted[identity] = collected, row | {"path": path}
     groups: dict[str, list[tuple[CollectedRun, dict[str, Any]]]] = {}
@@ -88,8 +92,23 @@ def sort_runs(runs: Iterable[Run], root: Path, study: Study) -> tuple[list[Sized
     return ordered, pd.DataFrame(left_out, columns=["path", "state", "reason"])
 
 
-def _collected(run: Run, path: str, row: str | None) -> CollectedRun:
-    return CollectedRun(run.path, path, run.name, run.id, run.seed, row, run.config, run.metrics, run.data)
+def _collected(read: ReadRun, path: str, row: str | None) -> CollectedRun:
+    run = read.run
+    return CollectedRun(
+        directory=run.path,
+        path=path,
+        name=run.name,
+        id=run.id,
+        seed=run.seed,
+        row=row,
+        config=run.config,
+        metrics=run.metrics,
+        data=run.data,
+        has_checksums=bool(run.checksums),
+        history=read.history,
+        history_problem=printable(read.history_problem),
+        predictions=read.predictions,
+    )
 
 
 def _read_row(run: Run, study: Study) -> tuple[dict[str, Any], str]:

@@ -31,6 +31,7 @@ def gather_facts(runs: DataSetRuns, commands: Commands) -> dict[str, str]:
         "Duplicates dropped": _length(data.get("duplicates_dropped")),
         "Unreadable, skipped": _length(data.get("unreadable_skipped")),
         "Fingerprint": ", ".join(f"{sized.fingerprint} ({sized.image_size} px)" for sized in runs.sizes),
+        "Checksums": _checksums(runs),
         "Engine and device": _distinct(f"{e} on {d}" for e, d in zip(tables["engine"], tables["device"], strict=True)),
         "Machine": _machines(of_run.get("machine") for of_run in metrics),
         "Versions": _distinct(_versions(of_run.get("versions")) for of_run in metrics),
@@ -43,6 +44,12 @@ def gather_facts(runs: DataSetRuns, commands: Commands) -> dict[str, str]:
 
 def _length(listed: object) -> str:
     return str(len(listed)) if isinstance(listed, Sequence) and not isinstance(listed, str) else ""
+
+
+def _checksums(runs: DataSetRuns) -> str:
+    """Say how many runs are from before there were checksums; what is in them cannot be verified."""
+    num_runs, num_without = len(runs.runs), sum(not run.has_checksums for run in runs.runs.values())
+    return f"none for {num_without} of {plural(num_runs, 'run')}" if num_without else "verified for all runs"
 
 
 def _machines(machines: Iterable[object]) -> str:
