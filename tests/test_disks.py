@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Answer
+from conftest import Answer, call_inside
+from cxr_runner import cli
+from cxr_runner.data.in_use import hold_shared
 from killable import leftovers, results
 
 RUN = ("model=linear", "engine=pixel", "optimizer.momentum=0.9", "data.num_images=40", "data.image_size=64", "epochs=2")
@@ -69,7 +71,7 @@ def test_images_that_do_not_fit_into_the_cache_are_refused_before_they_are_decod
     answer = cxr_run(*RUN, "data.image_size=512")
     assert answer.code == 2
     assert "CXR_CACHE=" in _line(answer)
-    assert "the decoded images need 0.01 GB" in _line(answer)
+    assert "the decoded images need 10 MB" in _line(answer)
     assert leftovers(disk) == []
 
 
@@ -97,6 +99,24 @@ def test_a_cache_that_must_not_be_written_to_serves_what_is_in_it(
     answer = cxr_run(*RUN, "data.image_size=32")
     assert answer.code == 2
     assert "cannot write here (Read-only file system); name another folder" in _line(answer)
+
+
+def test_a_cache_that_must_not_be_written_to_is_listed_and_clearing_it_refused_in_one_line(
+    cxr_run: Command, disk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CXR_CACHE", str(disk))
+    assert cxr_run(*RUN).code == 0
+    (meta,) = disk.glob("*/meta.json")
+    os.utime(meta, (907200, 907200))
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    assert cxr_run(*RUN, "seed=1").code == 0  # its last use cannot be noted
+    os.close(hold_shared(meta))
+    assert "1970-01-1" in call_inside(cli.data, ["cxr-data", "cache"], monkeypatch, capsys).out
+    answer = call_inside(cli.data, ["cxr-data", "cache", "--clear"], monkeypatch, capsys)
+    assert answer.code == 2
+    assert f"CXR_CACHE={disk}: " in _line(answer)
+    assert "Read-only file system" in answer.err
+    assert meta.is_file()
 
 
 def test_outputs_that_must_not_be_written_to_are_refused_in_one_line(cxr_run: Command, disk: Path) -> None:
