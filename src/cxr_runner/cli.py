@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from cxr_runner.base.errors import RunFailedError, UserError, print_error
 from cxr_runner.base.output import OutputClosedError, OutputFullError, interrupting_output
-from cxr_runner.base.signals import interrupt_on_signals, leave_on_signals
+from cxr_runner.base.signals import interrupt_on_signals, leave_on_signals, was_interrupted
 
 _TEXT_KEYS = ("data.root", "data.path", "data.title", "data.citation", "model.weights", "outputs")
 DONE, RUN_FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
@@ -55,6 +55,8 @@ def run() -> NoReturn:
         except UserError as error:
             failures.add(error)
         except Exception as error:  # the task lets none through: the composition, or a launcher that lost a job
+            if was_interrupted(error):
+                raise KeyboardInterrupt from error
             from cxr_runner.config.messages import explain_ending
             from cxr_runner.config.validation import KEYS
 

@@ -1,8 +1,8 @@
 """SIGTERM, with which batch systems end a process, handled like Ctrl-C: the run saves its state before it ends."""
 
 import signal
-import threading
-from _thread import interrupt_main
+import time
+from _thread import interrupt_main, start_new_thread  # threading may be what is being imported
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -24,7 +24,7 @@ def leave_on_signals() -> None:
 
     An exception would be printed with its traceback by whatever the interpreter does last.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if not _in_main_thread():
         return
     if signal.getsignal(signal.SIGINT) in (signal.default_int_handler, _interrupt):
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -34,7 +34,7 @@ def leave_on_signals() -> None:
 @contextmanager
 def interrupting_on_sigterm() -> Iterator[None]:
     """Make SIGTERM raise KeyboardInterrupt inside the context; no effect outside the main thread."""
-    if threading.current_thread() is not threading.main_thread():  # Python sets signal handlers there only
+    if not _in_main_thread():  # Python sets signal handlers there only
         yield
         return
     before = signal.signal(signal.SIGTERM, _interrupt)
@@ -44,14 +44,27 @@ def interrupting_on_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
+def was_interrupted(error: BaseException | None) -> bool:
+    """Return whether an error came of an interruption, which a library has turned into one of its own."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _in_main_thread() -> bool:
+    from threading import current_thread, main_thread  # not before there are handlers: an import takes a while
+
+    return current_thread() is main_thread()
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
     # Libraries catch whatever ends their imports, or leave modules half imported, of which something else complains
     # later. The signal therefore comes again once the import has ended; a second one from outside does not wait.
     if _is_importing(frame) and number not in _deferred:
         _deferred.add(number)
-        timer = threading.Timer(_RETRY_SECONDS, _come_again, (number,))
-        timer.daemon = True
-        timer.start()
+        start_new_thread(_come_again, (number,))
         return
     _deferred.clear()
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second SIGTERM must not disturb the writing of checkpoints
@@ -59,6 +72,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _come_again(number: int) -> None:
+    time.sleep(_RETRY_SECONDS)
     if number in _deferred:  # otherwise a second one has been faster
         _deferred.discard(number)
         interrupt_main(signal.Signals(number))
