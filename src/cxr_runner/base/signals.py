@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 _IMPORTING = "<frozen importlib._bootstrap>"
-_RETRY_SECONDS = 0.02
+_RETRY_SECONDS = 0.005
 _deferred: set[int] = set()  # signals that wait for an import to end
 
 
