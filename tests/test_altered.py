@@ -268,6 +268,40 @@ def test_a_run_that_is_being_trained_anew_is_not_called_altered(first: RunDir, m
     assert first.altered() == ""
 
 
+@pytest.mark.parametrize("value", ["", "\ud800", "0" * 16, None, 3, [1], {"metrics.json": 3}])
+@pytest.mark.parametrize("key", ["checksum", "checksums"])
+def test_any_value_in_place_of_checksums_is_an_altered_run(first: RunDir, key: str, value: Any) -> None:
+    status = json.loads(first.status.read_text("utf-8"))
+    first.status.write_text(json.dumps(status | {key: value}), "utf-8")
+    assert first.altered() == "status.json"
+    assert RunReader().read(first.path).run.state == "altered"
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("metrics", '"precision": ', '"precision": 1' + 400 * "0" + ', "was": '),
+        ("metrics", '"tp": ', '"tp": 1' + 400 * "0" + ', "was": '),
+        ("metrics", '"recall": ', '"recall": "x", "was": '),
+        ("config", "batch_size: 32", "batch_size: 0"),
+        ("config", "batch_size: 32", "batch_size: -1"),
+        ("config", "batch_size: 32", "batch_size: 32\n1: 2000-01-01"),
+        ("predictions", "\ntest,", "\nval,"),
+        ("predictions", ",0,", ",zero,"),
+        ("predictions", ",0,", ",7,"),
+    ],
+)
+def test_whatever_stands_under_checksums_that_agree_the_run_is_left_out(
+    first: RunDir, outputs: Path, file: str, old: str, new: str
+) -> None:
+    path = getattr(first, file)
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), "utf-8")
+    record(first)
+    assert load_runs(outputs)["seed"].tolist() == [1, 2]
+
+
 def test_a_checksum_names_no_file_elsewhere(tmp_path: Path) -> None:
     files = run_dir(tmp_path, "a", "0123456789", 0)
     write_run(tmp_path, "a")

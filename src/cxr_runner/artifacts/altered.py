@@ -6,6 +6,7 @@ meets many finished runs hardly waits.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ def read_status(path: Path) -> tuple[dict[str, Any], bool]:
     if content is None or "checksum" not in status:
         return status, "checksums" not in status
     recorded = str(status["checksum"])
+    if not re.fullmatch("[0-9a-f]{16}", recorded):
+        return status, False
     before, _, behind = content.rpartition(recorded.encode())
     return status, checksum(before + _BLANK.encode() + behind) == recorded
 

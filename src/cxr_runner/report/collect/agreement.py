@@ -93,11 +93,9 @@ def find_disagreement(read: ReadRun) -> str:
         read: run whose files are all there and of the right types.
     """
     run = read.run
-    if problem := _impossible(run.metrics):
-        return problem
-    if not run.checksums:
-        return ""
     try:
+        if (problem := _impossible(run.metrics)) or not run.checksums:
+            return problem
         return _wrong_id(run) or (_wrong_metrics(run, read.predictions) if read.predictions is not None else "")
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         return f"its files do not belong together ({error})"
@@ -110,7 +108,12 @@ def recompute(labels: NDArray[np.int64], logits: NDArray[np.float64], batch_size
         labels: int [images], 0 or 1.
         logits: float [images].
         batch_size: batch size of the evaluation.
+
+    Raises:
+        ValueError: there is nothing to compute from.
     """
+    if batch_size < 1 or not len(labels):
+        raise ValueError("no images, or no batches")
     positive, truth = logits > 0, labels == 1
     right, starts = positive == truth, np.arange(0, len(labels), batch_size)
     means = np.add.reduceat(right, starts, dtype=np.float64) / np.diff([*starts, len(labels)])
