@@ -16,6 +16,7 @@ from conftest import Answer, call_inside
 from cxr_runner import cli
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.compose import compose
+from cxr_runner.data import in_use
 from cxr_runner.data.cache import FORMAT_VERSION, keep_origin, read_remarks
 from cxr_runner.data.dataset import Dataset, open_dataset
 from cxr_runner.data.upkeep import list_cache
@@ -35,6 +36,20 @@ del dataset  # a view is enough
 print("open", flush=True)
 sys.stdin.readline()
 print(int(images.sum()), flush=True)
+"""
+
+OPENER = """
+import sys
+from cxr_runner.base.progress import Reporter
+from cxr_runner.config.compose import compose
+from cxr_runner.data.dataset import open_dataset
+
+for _ in range(4):
+    print("open", flush=True)
+    dataset = open_dataset(compose(sys.argv[1:])[0].data, Reporter())
+    assert dataset.intact() and dataset.store.is_dir()
+    print(dataset.fingerprint, flush=True)
+    del dataset
 """
 
 
@@ -248,8 +263,6 @@ def test_what_cxr_runner_did_not_write_is_left_alone(stores: dict[int, Path], cx
 def test_a_store_that_is_removed_while_it_is_opened_is_built_anew(
     stores: dict[int, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cxr_runner.data import in_use
-
     flock, removed = in_use.fcntl.flock, []
 
     def remove_first(descriptor: int, operation: int) -> None:
@@ -262,6 +275,33 @@ def test_a_store_that_is_removed_while_it_is_opened_is_built_anew(
     assert removed
     assert dataset.store.is_dir()
     assert dataset.intact()
+
+
+def test_a_lock_on_a_store_that_was_replaced_meanwhile_protects_nothing_and_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meta, other = tmp_path / "meta.json", tmp_path / "other.json"
+    for path in (meta, other):
+        path.write_text("{}")
+    monkeypatch.setattr(in_use.fcntl, "flock", lambda *_: other.replace(meta))
+    with pytest.raises(FileNotFoundError):
+        in_use.hold_shared(meta)
+
+
+def test_clearing_again_and_again_disturbs_no_process_that_opens_and_builds(
+    stores: dict[int, Path], cxr_data: Callable[..., Answer]
+) -> None:
+    fingerprint, num_removed = opened(16).fingerprint, 0
+    command = [sys.executable, "-c", OPENER, *overrides(16)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as opener:
+        while opener.poll() is None:
+            num_removed += cxr_data("cache", "--clear").out.count(f"removed {stores[16].name} ")
+            time.sleep(0.05)
+        assert opener.stdout is not None
+        assert opener.stderr is not None
+        assert (opener.returncode, opener.stderr.read()) == (0, "")
+        assert opener.stdout.read().split() == ["open", fingerprint] * 4
+    assert num_removed > 1
 
 
 def test_no_descriptor_stays_open_where_a_store_is_damaged(stores: dict[int, Path]) -> None:
