@@ -11,12 +11,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cxr_runner.base.checksums import checksum, checksum_of_file
-
-# The readers of a path check the same; the bytes are needed here, for a checksum of what is read.
-from cxr_runner.base.files import _LOADER, MOST_JSON, _check_events, _without_duplicates, regular, write_text
+from cxr_runner.base.files import MOST_JSON, parse_json, read_content, write_text
 
 _BLANK = "0" * 16  # stands for the checksum of status.json itself while that is taken
 
@@ -69,35 +65,3 @@ def find_altered(paths: Iterable[Path], recorded: Mapping[str, str]) -> str:
         except OSError:  # a disk that fails
             return path.name
     return ""
-
-
-def read_content(path: Path, most_bytes: int) -> bytes | None:
-    """Read a file; None where it is missing, no regular file, or larger than any of ours."""
-    try:
-        return regular(path, most_bytes).read_bytes()
-    except OSError:
-        return None
-
-
-def parse_json(content: bytes | None) -> dict[str, Any] | None:
-    """Parse a JSON object as :func:`cxr_runner.base.files.read_json` does; None where it is none."""
-    if content is None:
-        return None
-    try:
-        parsed = json.loads(content.decode("utf-8"), object_pairs_hook=_without_duplicates)
-    except (ValueError, RecursionError):
-        return None
-    return parsed if isinstance(parsed, dict) else None
-
-
-def parse_yaml(content: bytes | None) -> dict[str, Any]:
-    """Parse a YAML mapping as :func:`cxr_runner.base.files.read_yaml` does; empty where it is none."""
-    if content is None:
-        return {}
-    try:
-        text = content.decode("utf-8")
-        _check_events(text)
-        parsed = yaml.load(text, _LOADER)
-    except (ValueError, RecursionError, yaml.YAMLError):
-        return {}
-    return parsed if isinstance(parsed, dict) else {}

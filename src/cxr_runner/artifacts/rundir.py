@@ -9,16 +9,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cxr_runner.artifacts.altered import (
-    find_altered,
+from cxr_runner.artifacts.altered import find_altered, read_status, recorded_checksums
+from cxr_runner.base.checksums import checksum
+from cxr_runner.base.files import (
+    MOST_CSV,
+    MOST_JSON,
+    MOST_YAML,
     parse_json,
     parse_yaml,
     read_content,
-    read_status,
-    recorded_checksums,
+    read_json,
+    regular,
 )
-from cxr_runner.base.checksums import checksum
-from cxr_runner.base.files import MOST_CSV, MOST_JSON, MOST_YAML, read_json, regular
 
 if TYPE_CHECKING:  # all but tables work without pandas, which takes long to import
     import pandas as pd

@@ -61,13 +61,26 @@ def regular(path: Path, most_bytes: int | None = None) -> Path:
     return path
 
 
+def read_content(path: Path, most_bytes: int) -> bytes | None:
+    """Read a file; None where it is missing, no regular file, or larger than any of ours."""
+    try:
+        return regular(path, most_bytes).read_bytes()
+    except OSError:
+        return None
+
+
 def read_json(path: Path) -> dict[str, Any] | None:
     """Read a JSON object; None where the file is missing, damaged or something else. No key may stand twice."""
+    return parse_json(read_content(path, MOST_JSON))
+
+
+def parse_json(content: bytes | None) -> dict[str, Any] | None:
+    """Parse what :func:`read_content` has read, as :func:`read_json` does."""
     try:
-        content = json.loads(regular(path, MOST_JSON).read_text("utf-8"), object_pairs_hook=_without_duplicates)
-    except (OSError, ValueError, RecursionError):
+        parsed = None if content is None else json.loads(content.decode("utf-8"), object_pairs_hook=_without_duplicates)
+    except (ValueError, RecursionError):
         return None
-    return content if isinstance(content, dict) else None
+    return parsed if isinstance(parsed, dict) else None
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -75,13 +88,20 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
     Aliases, anchors and tags are refused: with a few of them a small file stands for a content without end.
     """
-    try:
-        text = regular(path, MOST_YAML).read_text("utf-8")
-        _check_events(text)
-        content = yaml.load(text, _LOADER)
-    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+    return parse_yaml(read_content(path, MOST_YAML))
+
+
+def parse_yaml(content: bytes | None) -> dict[str, Any]:
+    """Parse what :func:`read_content` has read, as :func:`read_yaml` does."""
+    if content is None:
         return {}
-    return content if isinstance(content, dict) else {}
+    try:
+        text = content.decode("utf-8")
+        _check_events(text)
+        parsed = yaml.load(text, _LOADER)
+    except (ValueError, RecursionError, yaml.YAMLError):
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -15,10 +15,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cxr_runner import stats
-from cxr_runner.artifacts.altered import read_content
 from cxr_runner.artifacts.metrics import COUNTS
 from cxr_runner.artifacts.rundir import CHANGED, Run, RunDir, differs, read_run
-from cxr_runner.base.files import MOST_CSV
+from cxr_runner.base.files import MOST_CSV, read_content
 from cxr_runner.config.identity import run_id_of_dict
 from cxr_runner.report.collect.histories import parse_history
 from cxr_runner.report.collect.predictions import parse_predictions
