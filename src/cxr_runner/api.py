@@ -59,8 +59,8 @@ def load_runs(root: Path | str = "outputs") -> pd.DataFrame:
         One row a run with :data:`cxr_runner.report.run_columns.RUN_COLUMNS`: ``row`` is the study's number of the model
         (missing where the run is none of the study's), ``data`` and ``fingerprint`` name the images, metrics without a
         prefix are those of the test split, ``path`` is relative to ``root``. Runs on different images are not
-        comparable: group by ``fingerprint``. Unfinished, damaged and altered runs are left out; ``cxr-report`` lists them with
-        the reason.
+        comparable: group by ``fingerprint``. Unfinished, damaged and altered runs are left out; ``cxr-report`` lists
+        them with the reason.
 
     Raises:
         UserError: there is no such folder, or no run in it.
