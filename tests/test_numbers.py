@@ -1,8 +1,8 @@
-"""Numbers as tables for people show them: minus signs, zeros, intervals, what is missing."""
+"""Numbers as tables for people show them: minus signs, zeros, intervals, lists, what is missing."""
 
 import pytest
 
-from cxr_runner.base.numbers import format_bytes, format_difference, format_interval, format_number
+from cxr_runner.base.numbers import format_bytes, format_difference, format_interval, format_number, list_few
 
 NAN = float("nan")
 
@@ -52,3 +52,11 @@ def test_intervals_of_shares_end_at_0_and_1() -> None:
 )
 def test_a_size_has_the_unit_that_suits_it(number: int, shown: str) -> None:
     assert format_bytes(number) == shown
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [(0, ""), (1, "a"), (2, "a, a"), (3, "a, a and 1 more"), (1_002, "a, a and 1,000 more")],
+)
+def test_a_long_list_is_cut_off_and_says_how_much_is_left_out(count: int, shown: str) -> None:
+    assert list_few(["a"] * count, most=2) == shown

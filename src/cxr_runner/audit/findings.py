@@ -10,7 +10,7 @@ from cxr_runner.audit.images import AuditedData, conflicting_labels
 from cxr_runner.audit.patients import Patients
 from cxr_runner.audit.shortcuts import Baseline, Shortcuts
 from cxr_runner.audit.sizes import Sizes
-from cxr_runner.base.numbers import plural
+from cxr_runner.base.numbers import list_few, plural
 
 Level = Literal["act", "look", "fine"]
 _LEVELS: tuple[Level, ...] = ("act", "look", "fine")  # in the order in which findings are listed
@@ -55,7 +55,7 @@ def _files(audited: AuditedData) -> Iterator[Finding]:
     if audited.obstacle:
         yield Finding("act", f"No run can be trained on these images as configured: {audited.obstacle}.")
     if len(audited.unreadable):
-        names = _names(audited.unreadable["name"].tolist())
+        names = list_few(audited.unreadable["name"].tolist(), most=_FEW)
         text = f"{plural(len(audited.unreadable), 'image')} cannot be read: {names}."
         yield Finding("act", text, "repair or remove them, or set data.on_bad_image=skip")
     else:
@@ -64,7 +64,7 @@ def _files(audited: AuditedData) -> Iterator[Finding]:
 
 def _identical(audited: AuditedData, duplicates: Duplicates) -> Iterator[Finding]:
     if conflicts := conflicting_labels(audited.readable):
-        names = _names([" = ".join(group) for group in conflicts])
+        names = list_few([" = ".join(group) for group in conflicts], most=_FEW)
         text = f"{plural(len(conflicts), 'group')} of identical images lie in both classes: {names}."
         yield Finding("act", text, "find out which label is right and remove the other copy")
     if not duplicates.groups:
@@ -159,8 +159,3 @@ def _is_telling(baseline: Baseline) -> bool:
 
 def _metrics(baseline: Baseline) -> str:
     return f"{baseline.score.accuracy:.1%}, AUROC {baseline.score.auroc:.3f}"
-
-
-def _names(names: list[str]) -> str:
-    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
-    return ", ".join(names[:_FEW]) + more

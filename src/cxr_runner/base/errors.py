@@ -1,7 +1,6 @@
 """Errors that are not the program's fault: mistakes of the user, unreadable images, runs that cannot be finished."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -44,12 +43,6 @@ class RunFailedError(Exception):
 
 class DivergedError(RunFailedError):
     """A run whose numbers left the range of floating point: the learning rate is too high."""
-
-
-def list_few(texts: Sequence[str], separator: str = ", ", most: int = 5) -> str:
-    """Return the first of some texts, and how many more there are: an error is a line that people read."""
-    more = f" and {len(texts) - most:,} more" if len(texts) > most else ""
-    return separator.join(texts[:most]) + more
 
 
 def user_path(key: str, value: str) -> Path:

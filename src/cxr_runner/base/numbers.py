@@ -1,6 +1,7 @@
-"""Numbers, intervals and durations as people read them; what is missing is ''."""
+"""Numbers, intervals, durations and lists as people read them; what is missing is ''."""
 
 import math
+from collections.abc import Sequence
 from numbers import Real
 
 
@@ -54,6 +55,12 @@ def format_bytes(number: int) -> str:
 def plural(count: int, noun: str) -> str:
     """Return a count with its noun, in the singular for 1."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def list_few(texts: Sequence[str], separator: str = ", ", most: int = 5) -> str:
+    """Return the first of some texts, and how many more there are: people read a line, not a list."""
+    more = f" and {len(texts) - most:,} more" if len(texts) > most else ""
+    return separator.join(texts[:most]) + more
 
 
 def _is_missing(value: object) -> bool:

@@ -9,7 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cxr_runner.base.checksums import digest
-from cxr_runner.base.errors import RunFailedError, UserError, list_few
+from cxr_runner.base.errors import RunFailedError, UserError
+from cxr_runner.base.numbers import list_few
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.schema import AnyDataConfig, Strategy
 from cxr_runner.data import splits

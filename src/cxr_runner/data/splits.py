@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cxr_runner.base.errors import UserError, list_few
+from cxr_runner.base.errors import UserError
+from cxr_runner.base.numbers import list_few
 from cxr_runner.data.sources import SPLITS
 
 FRACTIONS = (0.7, 0.2, 0.1)  # of train, val and test, as in the study

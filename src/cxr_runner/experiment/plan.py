@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cxr_runner.artifacts.rundir import RunDir, run_dir
 from cxr_runner.base.errors import BadImageError, UserError, user_path
+from cxr_runner.base.numbers import list_few
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.identity import run_id
 from cxr_runner.config.schema import AnyDataConfig, AnyModelConfig, LinearConfig, LinearReLUConfig, RunConfig, SGDConfig
@@ -129,9 +130,9 @@ def name_stack(stack: Sequence[PlannedRun]) -> str:
     """Name the runs of a stack in one line."""
     seeds = sorted({run.config.seed for run in stack})
     names = list(dict.fromkeys(run.files.path.parent.name for run in stack))
-    listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     consecutive = len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1))
-    return f"{listed}, seed {f'{seeds[0]} to {seeds[-1]}' if consecutive else ', '.join(map(str, seeds))}"
+    listed = f"{seeds[0]} to {seeds[-1]}" if consecutive else ", ".join(map(str, seeds))
+    return f"{list_few(names, most=3)}, seed {listed}"
 
 
 def first_weights(runs: Sequence[PlannedRun]) -> Iterator[Tensor]:

@@ -3,7 +3,7 @@
 import heapq
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from cxr_runner.base.checksums import digest
 from cxr_runner.base.errors import BadImageError, UnavailableImageError, UserError
+from cxr_runner.base.numbers import list_few
 from cxr_runner.data.sources import SPLITS, TIDY, About, Listing, LoadedImage, Record, untidy
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".bmp", ".webp")
@@ -143,7 +144,7 @@ class FolderSource:
                 raise self._error(f"{missing}; give one laid out as {_LAYOUT}") from error
             raise self._error(f"{error.filename} cannot be read: {error.strerror}") from error
         if names := untidy(file.name for file in files):
-            raise self._error(f"{TIDY}; rename {_few(names)}")
+            raise self._error(f"{TIDY}; rename {list_few(sorted(names))}")
         return files, repeated
 
     def _images(self, files: list[_File]) -> list[_Image]:
@@ -155,9 +156,8 @@ class FolderSource:
         # Some copies of the study's images come with a second copy of the whole tree beside the splits.
         copies = {file.folders[0] for file in inside if len(file.folders) > 1 and _split(file.folders[1])}
         if stray := {file.folders[0] for file in inside} - splits - copies:
-            raise self._error(
-                f"images lie both inside and outside the split folders {_few(splits)}; move away {_few(stray)}"
-            )
+            both = f"images lie both inside and outside the split folders {list_few(sorted(splits))}"
+            raise self._error(f"{both}; move away {list_few(sorted(stray))}")
         return [
             _Image(file, split, file.folders[1])
             for file in inside
@@ -190,7 +190,7 @@ class FolderSource:
             raise self._error(self._why_not_two(list(spelled.values()), files))
         wanted = (self.positive or "pneumonia").casefold()
         if wanted not in spelled:
-            valid = f"the class coded 1 must be one of {_few(spelled.values())}"
+            valid = f"the class coded 1 must be one of {list_few(sorted(spelled.values()))}"
             raise UserError.for_key("data.positive", self.positive, valid)
         positive = spelled.pop(wanted)
         return next(iter(spelled.values())), positive
@@ -200,7 +200,8 @@ class FolderSource:
             return "holds DICOM files and no images; convert them to PNG first"
         if not classes:
             return f"no images in class folders; it must be laid out as {_LAYOUT} ({', '.join(SUFFIXES)})"
-        why = f"two classes with images are needed, found {len(classes)} ({_few(classes)}); lay it out as {_LAYOUT}"
+        found = f"{len(classes)} ({list_few(sorted(classes))})"
+        why = f"two classes with images are needed, found {found}; lay it out as {_LAYOUT}"
         inner = {file.folders[1] for file in files if len(file.folders) > 1}
         if len(classes) == 1 and len(inner) > 1 and not any(_split(file.folders[0]) for file in files):
             why += f"; perhaps data.root={self.root / classes[0]}"
@@ -266,10 +267,3 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 def _split(folder: str) -> str | None:
     return SPLIT_FOLDERS.get(folder.casefold())
-
-
-def _few(names: Iterable[str]) -> str:
-    """Join names for an error message, the first five only."""
-    ordered = sorted(names)
-    more = f" and {len(ordered) - 5} more" if len(ordered) > 5 else ""
-    return ", ".join(ordered[:5]) + more

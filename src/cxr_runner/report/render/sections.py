@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from cxr_runner.base.numbers import format_mean_sd, format_number, plural
+from cxr_runner.base.numbers import format_mean_sd, format_number, list_few, plural
 from cxr_runner.base.tables import Table
 from cxr_runner.report.collected import DataSetRuns
 from cxr_runner.report.compare.comparison import DataSetComparison
@@ -224,10 +224,9 @@ def _sentences(runs: DataSetRuns, published: Mapping[int, pd.DataFrame]) -> list
 def _collapsed(runs: DataSetRuns) -> str:
     names = [run.configuration for run in runs.runs.values() if run.metrics["collapsed"]]
     distinct = list(dict.fromkeys(names))
-    more = f" and {len(distinct) - _NUM_NAMED} more" if len(distinct) > _NUM_NAMED else ""
-    listed = ", ".join(distinct[:_NUM_NAMED]) + more
     verb = "gives" if len(distinct) == 1 else "give"
     share = f"{len(names)} of {plural(len(runs.runs), 'run')} collapsed"
+    listed = list_few(distinct, most=_NUM_NAMED)
     return f"{share}: {listed} {verb} one output for all images, which says nothing about the model."
 
 
