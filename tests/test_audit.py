@@ -18,16 +18,21 @@ from sklearn.metrics import f1_score, roc_auc_score
 
 from conftest import Answer, call_inside
 from cxr_runner import cli
-from cxr_runner.audit.duplicates import THRESHOLD, exact_groups, near_pairs
+from cxr_runner.audit.duplicates import exact_groups
 from cxr_runner.audit.images import conflicting_labels
 from cxr_runner.audit.measurements import border, measure
-from cxr_runner.audit.patients import find_patients, keys_with_kind, shared
+from cxr_runner.audit.overlaps import find_overlaps
 from cxr_runner.audit.scoring import score
-from cxr_runner.audit.shortcuts import build_features, fit_baseline, intensity_statistics, usable
+from cxr_runner.audit.shortcuts import build_features, intensity_statistics
 from cxr_runner.audit.sizes import compare_sizes
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.compose import compose
 from cxr_runner.data.dataset import open_dataset
+from cxr_runner.data.patients import find_patients
+from cxr_runner.data.quality.baseline import fit_baseline, usable
+from cxr_runner.data.quality.near_duplicates import THRESHOLD, near_pairs
+from cxr_runner.data.quality.shared_patients import share_shared
+from cxr_runner.data.quality.thumbnails import make_thumbnails
 from cxr_runner.stats.intervals import resample
 
 CxrData = Callable[..., Answer]
@@ -86,10 +91,11 @@ def test_near_pairs_are_those_that_counting_bits_gives_each_once() -> None:
     hashes[129] = hashes[128] ^ np.array([0, 2**20 - 1, 0, 0], np.uint64)
     hashes[40] = hashes[30] ^ np.array([2**25 - 1, 0, 0, 0], np.uint64)
     splits = np.array(["train"] * 129 + ["test"] * 171)
-    count, num_crossing, closest, nearest = near_pairs(hashes, splits)
+    near = near_pairs(hashes, splits)
     assert THRESHOLD == 24
-    assert num_crossing == 2
-    assert (count, closest, nearest) == (2, [(7, 250, 4), (128, 129, 20)], (7, 250, 4))
+    assert (near.num_pairs, near.num_crossing) == (2, 2)
+    assert (near.closest, near.nearest) == ([(7, 250, 4), (128, 129, 20)], (7, 250, 4))
+    assert near.num_in_train == {"val": 0, "test": 2}
 
 
 def test_near_pairs_that_are_not_kept_are_counted_all_the_same() -> None:
@@ -104,28 +110,15 @@ def test_an_image_encoded_again_is_a_near_duplicate_and_another_one_is_not() -> 
     image, other = rng.integers(0, 256, (2, 64, 64), dtype=np.uint8)
     again = np.asarray(Image.open(io.BytesIO(encode(image, "JPEG", quality=40))))
     images = np.stack([image, again, other])
-    hashes = measure(images, np.arange(3), Reporter()).hashes
-    count, _, closest, _ = near_pairs(hashes, np.array(["train"] * len(hashes)))
-    assert (count, closest[0][:2]) == (1, (0, 1))
-
-
-@pytest.mark.parametrize(
-    ("name", "pattern", "patient", "key"),
-    [
-        ("PNEUMONIA/person12_bacteria_46.jpeg", r"person\d+|IM-\d+", "person12", "person12_bacteria"),
-        ("PNEUMONIA/person12_virus_47_jpeg.rf.3fff.jpg", r"person\d+|IM-\d+", "person12", "person12_virus"),
-        ("NORMAL/IM-0003-0001_jpeg.rf.3fff.jpg", r"person\d+|IM-\d+", "IM-0003", "IM-0003"),
-        ("a/scan-7-left.png", r"scan-(\d+)", "7", "7"),
-    ],
-)
-def test_the_kind_is_the_word_after_the_patient(name: str, pattern: str, patient: str, key: str) -> None:
-    assert keys_with_kind([name], [patient], pattern) == [key]
+    hashes = make_thumbnails(images, np.arange(3), Reporter()).hashes
+    near = near_pairs(hashes, np.array(["train"] * len(hashes)))
+    assert (near.num_pairs, near.closest[0][:2]) == (1, (0, 1))
 
 
 def test_the_overlap_is_the_share_of_images_whose_patient_is_in_train() -> None:
     split = np.array(["train", "train", "val", "test", "test", "test", "test"])
-    assert shared(split, ["a", "b", "c", "a", "a", "c", "d"], "test") == 0.5
-    assert shared(split, ["a", "b", "c", "a", "a", "c", "d"], "val") == 0.0
+    assert share_shared(split, ["a", "b", "c", "a", "a", "c", "d"], "test") == 0.5
+    assert share_shared(split, ["a", "b", "c", "a", "a", "c", "d"], "val") == 0.0
 
 
 def test_patients_that_the_source_knows_need_no_names(elsewhere: Path) -> None:
@@ -133,11 +126,11 @@ def test_patients_that_the_source_knows_need_no_names(elsewhere: Path) -> None:
     dataset = open_dataset(config, Reporter())
     patients = [f"p{number // 3}" for number in range(len(dataset.table))]
     names = [f"{number}.png" for number in range(len(dataset.table))]
-    known = replace(dataset, table=dataset.table.assign(name=names, patient=patients))
-    (overlap,) = find_patients(known, config.patient_pattern, seed=0).overlaps
+    known = replace(dataset, known_patients=find_patients(names, patients, config.patient_pattern))
+    (overlap,) = find_overlaps(known, seed=0).overlaps
     assert (overlap.num_patients, overlap.most_images, overlap.grouped) == (20, 3, 0.0)
-    nameless = replace(dataset, table=dataset.table.assign(name=names, patient=""))
-    assert "data.patient_pattern" in find_patients(nameless, config.patient_pattern, seed=0).unknown
+    nameless = replace(dataset, known_patients=find_patients(names, [""] * len(names), config.patient_pattern))
+    assert "data.patient_pattern" in find_overlaps(nameless, seed=0).unknown
 
 
 def test_intensity_statistics_are_numpys() -> None:
@@ -227,7 +220,7 @@ def test_the_audit_finds_what_is_wrong_with_a_folder(tmp_path: Path, cxr_data: C
     audit, page = read(Path("outputs"))
     assert "1 group of identical files hold 1 extra copies" in texts(audit)
     assert "1 image cannot be read: PNEUMONIA/person9_bacteria_bad.png" in texts(audit, "act")
-    assert re.search(r"Of the test images \d+% \(patient alone, 30 patients\)", texts(audit, "act"))
+    assert re.search(r"Of the test images \d+% \(number and kind, 30 patients\)", texts(audit, "act"))
     assert "All images are 40x40" in texts(audit)
     assert "data.split.strategy=patient" in answer.out
     assert audit["counts"]["test"] == {"NORMAL": 3, "PNEUMONIA": 3}
@@ -300,7 +293,7 @@ def test_phantoms_are_audited_and_called_synthetic(cxr_data: CxrData) -> None:
     audit, page = read(Path("outputs"))
     assert "synthetic phantom data" in texts(audit)
     assert "synthetic phantom data" in page
-    assert [overlap["key"] for overlap in audit["patients"]["overlaps"]] == ["patient alone"]
+    assert [overlap["key"] for overlap in audit["patients"]["overlaps"]] == ["patient"]
     assert audit["patients"]["overlaps"][0]["grouped"] == 0.0
 
 
@@ -342,10 +335,11 @@ def test_the_audit_of_the_real_images_finds_what_is_known_of_them(cxr_data: CxrD
     arguments = ("data=folder", f"data.root={root}", "data.image_size=224", "progress=none")
     assert cxr_data("audit", *arguments).code == 0
     audit, _ = read(Path("outputs"))
-    duplicates, (alone, with_kind) = audit["duplicates"], audit["patients"]["overlaps"]
+    duplicates, (with_kind, alone) = audit["duplicates"], audit["patients"]["overlaps"]
     assert (len(duplicates["groups"]), duplicates["num_extra"], duplicates["num_near"]) == (30, 32, 0)
     assert (alone["random"][0], with_kind["random"][0]) == pytest.approx((0.58, 0.38), abs=0.02)
-    assert (alone["grouped"], with_kind["grouped"]) == (0.0, 0.0)
+    assert with_kind["grouped"] == 0.0 < alone["grouped"]
+    assert audit["inverted"] == audit["differences"] == []
     baselines = {entry["name"]: entry for entry in audit["shortcuts"]["baselines"]}
     random = {name: np.mean(entry["random"], axis=0) for name, entry in baselines.items()}
     expected = {"majority": 0.729, "intensity": 0.83, "ring": 0.85, "frame": 0.90, "pixels8": 0.93, "pixels32": 0.945}

@@ -145,7 +145,9 @@ def test_what_is_derived_lies_where_only_the_same_images_look_for_it(
     config = _config("unused", *RUN).data
     before = open_dataset(config, Reporter()).store
     shutil.rmtree(before.parent)
-    monkeypatch.setattr("cxr_runner.data.store.resize_square", lambda grey, size: np.full((size, size), 7, np.uint8))
+    monkeypatch.setattr(
+        "cxr_runner.data.decode_all.resize_square", lambda grey, size: np.full((size, size), 7, np.uint8)
+    )
     config = replace(config, duplicates="keep")
     after = open_dataset(config, Reporter()).store
     assert before.parent == after.parent

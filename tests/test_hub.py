@@ -22,7 +22,7 @@ from PIL import Image as PILImage
 
 from cxr_runner.base.errors import BadImageError, UserError
 from cxr_runner.base.progress import Reporter
-from cxr_runner.data.decode import decode_grey
+from cxr_runner.data.decode import decode
 from cxr_runner.data.sources import download, hub, pinned
 from cxr_runner.data.sources.hub import FILES, REPO, REVISION, Expected, HubSource
 from cxr_runner.data.store import open_store
@@ -145,7 +145,7 @@ def test_images_come_from_their_own_row_in_every_thread(parquet: Path) -> None:
         loaded = list(pool.map(source.load, order))
     for index, image in zip(order, loaded, strict=True):
         assert image.digest == hashlib.sha256(encoded[index]).hexdigest()
-        np.testing.assert_array_equal(image.grey, decode_grey(encoded[index]))
+        np.testing.assert_array_equal(image.decoded.values, decode(encoded[index]).grey(8))
 
 
 def test_a_row_without_an_image_is_a_bad_image_and_no_crash(copy: Path) -> None:
@@ -156,7 +156,7 @@ def test_a_row_without_an_image_is_a_bad_image_and_no_crash(copy: Path) -> None:
     source.scan()
     with pytest.raises(BadImageError, match="empty"):
         source.load(3)
-    assert source.load(4).grey.shape == (16, 16)
+    assert source.load(4).decoded.values.shape == (16, 16)
 
 
 def test_a_local_copy_may_leave_out_the_folder_full(parquet: Path) -> None:

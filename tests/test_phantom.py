@@ -26,7 +26,7 @@ def load_small(source: PhantomSource) -> NDArray[np.float64]:
     """Return all images of a source as (n, 64, 64), from 0 to 1."""
 
     def load(index: int) -> NDArray[np.uint8]:
-        image = Image.fromarray(source.load(index).grey)
+        image = Image.fromarray(source.load(index).decoded.values)
         return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BOX))
 
     with ThreadPoolExecutor(2) as pool:
@@ -81,18 +81,18 @@ def test_the_order_of_the_images_says_nothing_about_the_label() -> None:
 def test_images_are_grey_squares_that_use_the_range() -> None:
     image = PhantomSource(20).load(0)
     assert image.digest == ""
-    assert image.grey.shape == (640, 640)
-    assert image.grey.dtype == np.uint8
-    assert np.quantile(image.grey, 0.01) < 30
-    assert np.quantile(image.grey, 0.99) > 160
+    assert image.decoded.values.shape == (640, 640)
+    assert image.decoded.values.dtype == np.uint8
+    assert np.quantile(image.decoded.values, 0.01) < 30
+    assert np.quantile(image.decoded.values, 0.99) > 160
 
 
 def test_the_same_bytes_come_back_in_any_order_and_from_threads() -> None:
-    forwards = [PhantomSource(20).load(index).grey.tobytes() for index in range(8)]
+    forwards = [PhantomSource(20).load(index).decoded.values.tobytes() for index in range(8)]
     source = PhantomSource(20)
-    backwards = [source.load(index).grey.tobytes() for index in reversed(range(8))]
+    backwards = [source.load(index).decoded.values.tobytes() for index in reversed(range(8))]
     with ThreadPoolExecutor(4) as pool:
-        threaded = [image.grey.tobytes() for image in pool.map(PhantomSource(20).load, range(8))]
+        threaded = [image.decoded.values.tobytes() for image in pool.map(PhantomSource(20).load, range(8))]
     assert forwards == backwards[::-1] == threaded
     assert len(set(forwards)) == 8
 
@@ -101,7 +101,7 @@ def test_another_seed_or_difficulty_is_another_data_set() -> None:
     sources = [PhantomSource(20), PhantomSource(20, seed=1), PhantomSource(20, difficulty=0.6), PhantomSource(21)]
     assert len({source.signature() for source in sources}) == 4
     assert PhantomSource(20).signature() == sources[0].signature()
-    assert len({source.load(0).grey.tobytes() for source in sources[:3]}) == 3
+    assert len({source.load(0).decoded.values.tobytes() for source in sources[:3]}) == 3
 
 
 def test_images_of_one_patient_resemble_each_other_more_than_those_of_others() -> None:

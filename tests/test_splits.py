@@ -7,9 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxr_runner.base.errors import UserError
-from cxr_runner.data.splits import find_duplicates, patient_keys, split_by_patient, split_randomly
-
-STUDY_PATTERN = r"person\d+|NORMAL2-IM-\d+|IM-\d+"
+from cxr_runner.data.splits import find_duplicates, split_by_patient, split_randomly
 
 
 def _sizes(assigned):
@@ -69,38 +67,6 @@ def test_patient_splits_balance_classes():
         assert labels[assigned == split].mean() == pytest.approx(labels.mean(), abs=0.02)
 
 
-@pytest.mark.parametrize(
-    ("name", "patient"),
-    [
-        ("PNEUMONIA/person12_bacteria_46.jpeg", "person12"),
-        ("PNEUMONIA/person12_virus_47_jpeg.rf.3fffcf9c.jpg", "person12"),
-        ("NORMAL/IM-0003-0001_jpeg.rf.3fffcf9c33575f8f.jpg", "IM-0003"),
-        ("NORMAL/NORMAL2-IM-0003-0001.jpeg", "NORMAL2-IM-0003"),
-    ],
-)
-def test_the_default_pattern_reads_the_patients_of_the_study(name, patient):
-    assert patient_keys([name], STUDY_PATTERN) == [patient]
-
-
-def test_a_pattern_may_name_its_group():
-    assert patient_keys(["a/scan-7-left.png"], r"scan-(?P<patient>\d+)-(left|right)") == ["7"]
-    assert patient_keys(["a/scan-7-left.png"], r"scan-(\d+)") == ["7"]
-
-
-@pytest.mark.parametrize(
-    ("pattern", "message"),
-    [
-        ("(", "not a regular expression"),
-        (r"patient\d+", "1 of 2"),
-        (r"p(atient)?", "matches no patient"),
-        (r"\d*", "2 of 2"),
-    ],
-)
-def test_useless_patterns_are_refused(pattern, message):
-    with pytest.raises(UserError, match=message):
-        patient_keys(["patient1.png", "other.png"], pattern)
-
-
 def _table(rows):
     table = pd.DataFrame(rows, columns=["name", "label", "split", "pixels"])
     return table.assign(digest="")
@@ -128,8 +94,25 @@ def test_equal_images_with_different_labels_are_an_error():
         find_duplicates(_table([("a", 1, "", "x"), ("b", 0, "", "x")]))
 
 
+def test_equal_images_with_different_labels_are_all_dropped_on_demand():
+    table = _table([("a", 1, "", "x"), ("b", 0, "", "x"), ("c", 1, "", "y"), ("d", 1, "", "y")])
+    assert find_duplicates(table, drop_conflicts=True)["name"].tolist() == ["a", "b", "d"]
+
+
+@given(st.lists(st.integers(0, 1), min_size=12, max_size=40), st.integers(0, 99), st.integers(1, 4))
+def test_every_split_has_both_classes_where_there_are_three_patients_of_each(labels, seed, images):
+    labels = np.array([0, 1] * 3 + labels).repeat(images)
+    patients = [str(i) for i in np.arange(len(labels)) // images]
+    assigned = split_by_patient(labels, patients, seed)
+    for split in ("train", "val", "test"):
+        assert set(labels[assigned == split]) == {0, 1}
+    assert all(len(set(assigned[np.array(patients) == patient])) == 1 for patient in set(patients))
+
+
 def test_of_many_equal_images_with_different_labels_five_are_named_and_the_others_counted():
     kinds = (("a", 1), ("b", 0))
     images = [(f"{kind}{number}", label, "", f"{number}") for number in range(30) for kind, label in kinds]
-    with pytest.raises(UserError, match=r"both classes: b0 = a0, .*, b4 = a4 and 25 more$"):
+    with pytest.raises(
+        UserError, match=r"both classes: b0 = a0, .*, b4 = a4 and 25 more; drop_conflicts leaves all of them out$"
+    ):
         find_duplicates(_table(images))

@@ -58,10 +58,15 @@ def _config(folder, strategy=None, **changes):
         duplicates="drop",
         on_bad_image="error",
         patient_pattern=STUDY_PATTERN,
-        split=SplitConfig(strategy, 0),
+        split=SplitConfig(strategy, 0, 0.125, False),
         name="folder",
         root=str(folder),
         positive=None,
+        negative=None,
+        ignore=None,
+        subfolders="same",
+        allow_unused=0.05,
+        bits="auto",
         title="",
         citation="",
     )
@@ -109,7 +114,7 @@ def test_writing_to_the_open_images_never_reaches_the_file(folder, cache):
 def test_a_build_that_dies_leaves_nothing_that_counts_as_a_store(folder, cache, monkeypatch):
     source = FolderSource(folder)
     with monkeypatch.context() as patch:
-        patch.setattr("cxr_runner.data.store.resize_square", lambda *_: 1 / 0)
+        patch.setattr("cxr_runner.data.decode_all.resize_square", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             open_store(source, SIDE, cache, Reporter())
     assert not [path for path in cache.iterdir() if path.is_dir()]
@@ -273,8 +278,9 @@ def test_given_splits_are_kept(folder, tmp_path, cache):
     assert all(name.startswith("val/") for name in dataset.names("val"))
     assert dataset.labels("test").tolist() == [0] * 4 + [1] * 4
     shutil.rmtree(tmp_path / "given" / "val")
-    with pytest.raises(UserError, match=r"val split without .* random makes splits"):
-        open_dataset(_config(tmp_path / "given"), Reporter())
+    cut = open_dataset(_config(tmp_path / "given"), Reporter())
+    assert cut.names("test") == dataset.names("test")
+    assert [len(cut.rows(split)) for split in ("train", "val", "test")] == [20, 4, 8]
     remade = open_dataset(_config(tmp_path / "given", "random"), Reporter())
     assert len(remade.table) == 32
 
@@ -300,7 +306,9 @@ def test_the_fingerprint_is_of_the_content_not_of_the_place(folder, tmp_path, ca
 
 
 def test_describe_is_ready_for_json(cache):
-    config = PhantomConfig(SIDE, "drop", "error", r"patient\d+", SplitConfig("patient", 0), "phantom", 60, 0.5, 0)
+    config = PhantomConfig(
+        SIDE, "drop", "error", r"patient\d+", SplitConfig("patient", 0, 0.125, False), "phantom", 60, 0.5, 0
+    )
     described = json.loads(json.dumps(open_dataset(config, Reporter()).describe()))
     assert described["synthetic"] is True
     assert described["num_images"] == 60

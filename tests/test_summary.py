@@ -25,7 +25,7 @@ WARD = About("Ward 7")
 
 def printed(about: About = WARD, **changes: object) -> list[str]:
     recorder = Recorder()
-    print_results(run_metrics(70, 5, 4, 21, **changes), about, RUN, recorder)
+    print_results(run_metrics(70, 5, 4, 21, **changes), about, ["it leaks"], RUN, recorder)
     return recorder.lines
 
 
@@ -53,6 +53,10 @@ def test_a_collapsed_run_is_warned_about(collapsed: bool) -> None:
     assert any("warning: collapsed" in line for line in printed(collapsed=collapsed)) is collapsed
 
 
+def test_what_is_wrong_with_the_data_is_said_where_the_accuracy_is_said() -> None:
+    assert "warning: it leaks" in printed()
+
+
 @pytest.mark.parametrize("synthetic", [True, False])
 def test_synthetic_data_are_called_so(synthetic: bool) -> None:
     lines = printed(About("Phantom", synthetic=synthetic))
@@ -65,7 +69,7 @@ def test_every_line_is_one_line() -> None:
 
 def test_progress_none_stays_silent() -> None:
     with redirect_stdout(StringIO()) as out:
-        print_results(run_metrics(), About("Phantom", synthetic=True), RUN, make_reporter("none"))
+        print_results(run_metrics(), About("Phantom", synthetic=True), ["it leaks"], RUN, make_reporter("none"))
     assert out.getvalue() == ""
 
 
@@ -85,7 +89,7 @@ def test_a_metric_that_an_older_run_lacks_is_an_empty_cell() -> None:
     recorder, metrics = Recorder(), run_metrics(70, 5, 4, 21)
     for split in ("val", "test"):
         del metrics[split]["precision"]
-    print_results(metrics, WARD, RUN, recorder)
+    print_results(metrics, WARD, (), RUN, recorder)
     head, val, test = recorder.lines[:3]
     assert val.split() == ["val", "0.8000", "0.8010", "0.8571", "0.8571", "0.8000"]
     assert len(head) == len(val) == len(test)

@@ -54,7 +54,7 @@ def lay_out(folder: Path, num_images: int) -> str:
     for index, record in enumerate(listing.records):
         place = folder / listing.class_names[record.label] / f"{index}.jpeg"
         place.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(source.load(index).grey).resize((224, 224)).convert("RGB").save(place, quality=75)
+        Image.fromarray(source.load(index).decoded.values).resize((224, 224)).convert("RGB").save(place, quality=75)
     return f"synthetic phantom data, {num_images} JPEG files of 224x224"
 
 

@@ -8,13 +8,15 @@ from numpy.typing import NDArray
 
 from cxr_runner.artifacts.rundir import AUDIT_FORMAT
 from cxr_runner.audit.duplicates import Duplicates, collect_duplicates
-from cxr_runner.audit.findings import Finding, list_findings
+from cxr_runner.audit.findings import Finding, Stored, list_findings
 from cxr_runner.audit.images import AuditedData
 from cxr_runner.audit.measurements import Measurements, measure
-from cxr_runner.audit.patients import Patients, find_patients
+from cxr_runner.audit.overlaps import Overlaps, find_overlaps
 from cxr_runner.audit.shortcuts import Shortcuts, train_baselines
 from cxr_runner.audit.sizes import Sizes, compare_sizes
 from cxr_runner.base.progress import Reporter
+from cxr_runner.data.quality.class_differences import differing_attributes
+from cxr_runner.data.quality.polarity import find_inverted
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,10 @@ class Audit:
         duplicates: identical and nearly identical images.
         patients: patients across splits; None where there are no splits.
         shortcuts: shortcut baselines; None where there are no splits.
+        inventory: what was read and passed over, see :mod:`cxr_runner.data.inventory`; without splits, all images
+            count as ``train``.
+        inverted: names of the images that are inverted against the rest; None where that cannot be told.
+        differences: attributes by which the classes differ, each a phrase.
         findings: what to know and what to do.
         format: version of the file's format.
     """
@@ -42,8 +48,11 @@ class Audit:
     unreadable: dict[str, str]
     sizes: Sizes
     duplicates: Duplicates
-    patients: Patients | None
+    patients: Overlaps | None
     shortcuts: Shortcuts | None
+    inventory: dict[str, Any]
+    inverted: tuple[str, ...] | None
+    differences: tuple[str, ...]
     findings: tuple[Finding, ...]
     format: int = AUDIT_FORMAT
 
@@ -59,11 +68,16 @@ def audit_images(audited: AuditedData, reporter: Reporter) -> Audit:
     rows = (dataset.table if dataset else audited.readable).index.to_numpy(np.int64)
     measured = measure(audited.store.images, rows, reporter)
     sizes = compare_sizes(audited.readable, audited.class_names)
-    duplicates = collect_duplicates(audited, rows, measured.hashes)
+    duplicates = collect_duplicates(audited, rows, measured.thumbnails.hashes)
     patients = shortcuts = None
     if dataset:
-        patients = find_patients(dataset, audited.config.patient_pattern, audited.config.split.seed)
+        patients = find_overlaps(dataset, audited.config.split.seed)
         shortcuts = _shortcuts(audited, rows, measured, patients, reporter)
+    seen = audited.readable.loc[rows]
+    mask = find_inverted(measured.thumbnails.small)
+    inverted = None if mask is None else tuple(seen["name"][mask])
+    differences = tuple(differing_attributes(seen, audited.class_names, mask))
+    stored = Stored(differences, inverted)
     return Audit(
         fingerprint=dataset.fingerprint if dataset else audited.store.path.name.split("-")[0],
         data=dataset.describe() if dataset else {},
@@ -74,12 +88,15 @@ def audit_images(audited: AuditedData, reporter: Reporter) -> Audit:
         duplicates=duplicates,
         patients=patients,
         shortcuts=shortcuts,
-        findings=tuple(list_findings(audited, sizes, duplicates, patients, shortcuts)),
+        inventory=dataset.inventory if dataset else audited.inventory(),
+        inverted=inverted,
+        differences=differences,
+        findings=tuple(list_findings(audited, stored, sizes, duplicates, patients, shortcuts)),
     )
 
 
 def _shortcuts(
-    audited: AuditedData, rows: NDArray[np.int64], measured: Measurements, patients: Patients, reporter: Reporter
+    audited: AuditedData, rows: NDArray[np.int64], measured: Measurements, patients: Overlaps, reporter: Reporter
 ) -> Shortcuts:
     dataset = audited.dataset
     assert dataset is not None

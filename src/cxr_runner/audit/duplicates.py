@@ -2,17 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from cxr_runner.audit.images import AuditedData
-
-THRESHOLD = 24  # of 256 bits; see near_pairs
-_ROWS_AT_ONCE = 128
-_MOST_PAIRS = 1000  # pairs that are kept; the count says how many there are
+from cxr_runner.data.quality.near_duplicates import THRESHOLD, near_pairs
 
 
 @dataclass(frozen=True)
@@ -105,52 +101,6 @@ def exact_groups(table: pd.DataFrame, class_names: Sequence[str]) -> list[Group]
         )
         for _, group in repeated.groupby("pixels", sort=False)
     ]
-
-
-class NearPairs(NamedTuple):
-    """Pairs of hashes that differ little, each as (index, index, distance in bits).
-
-    Attributes:
-        num_pairs: number of all such pairs.
-        num_crossing: number of them that lie in different splits.
-        closest: the pairs that are kept, closest first.
-        nearest: the closest two of all hashes; None for fewer than two.
-    """
-
-    num_pairs: int
-    num_crossing: int
-    closest: list[tuple[int, int, int]]
-    nearest: tuple[int, int, int] | None
-
-
-def near_pairs(hashes: NDArray[np.uint64], splits: NDArray[np.str_], threshold: int = THRESHOLD) -> NearPairs:
-    """Compare all hashes with each other.
-
-    The threshold was set on 60 images of the study's data: encoded again (JPEG, quality 30), halved in size, made
-    brighter by a fifth or flatter in contrast, an image keeps all but 14 of the 256 bits; cropped by 1 % on each side
-    all but 26. Different images of the data differ in at least 36.
-
-    Args:
-        hashes: uint64 [images, words].
-        splits: str [images], split of each image.
-        threshold: number of bits that may differ.
-    """
-    num_pairs, num_crossing, nearest = 0, 0, None
-    closest: list[tuple[int, int, int]] = []
-    for start in range(0, len(hashes) - 1, _ROWS_AT_ONCE):
-        block = hashes[start : start + _ROWS_AT_ONCE, None]
-        distances = np.bitwise_count(block ^ hashes[None, start:]).sum(axis=2, dtype=np.int64)
-        distances[np.tril_indices(len(block), 0, distances.shape[1])] = 10**6  # each pair once, none with itself
-        one, other = np.unravel_index(distances.argmin(), distances.shape)
-        least = int(distances[one, other])
-        if nearest is None or least < nearest[2]:
-            nearest = (start + int(one), start + int(other), least)
-        near = np.argwhere(distances <= threshold)
-        num_pairs += len(near)
-        num_crossing += int((splits[start + near[:, 0]] != splits[start + near[:, 1]]).sum())
-        closest += [(start + int(one), start + int(other), int(distances[one, other])) for one, other in near]
-        closest = sorted(closest, key=lambda pair: pair[2])[:_MOST_PAIRS]
-    return NearPairs(num_pairs, num_crossing, closest, nearest)
 
 
 def _pair(table: pd.DataFrame, one: int, other: int, distance: int, class_names: tuple[str, str]) -> Pair:

@@ -7,10 +7,11 @@ from typing import Literal
 
 from cxr_runner.audit.duplicates import Duplicates
 from cxr_runner.audit.images import AuditedData, conflicting_labels
-from cxr_runner.audit.patients import Patients
+from cxr_runner.audit.overlaps import Overlaps
 from cxr_runner.audit.shortcuts import Baseline, Shortcuts
 from cxr_runner.audit.sizes import Sizes
 from cxr_runner.base.numbers import list_few, plural
+from cxr_runner.data.quality.unlike_test import UnlikeTest
 
 Level = Literal["act", "look", "fine"]
 _LEVELS: tuple[Level, ...] = ("act", "look", "fine")  # in the order in which findings are listed
@@ -33,12 +34,32 @@ class Finding:
     action: str = ""
 
 
+@dataclass(frozen=True)
+class Stored:
+    """How the images are stored, apart from their size.
+
+    Attributes:
+        differences: attributes by which the classes differ, each a phrase.
+        inverted: names of the images that are inverted against the rest; None where that cannot be told.
+    """
+
+    differences: tuple[str, ...]
+    inverted: tuple[str, ...] | None
+
+
 def list_findings(
-    audited: AuditedData, sizes: Sizes, duplicates: Duplicates, patients: Patients | None, shortcuts: Shortcuts | None
+    audited: AuditedData,
+    stored: Stored,
+    sizes: Sizes,
+    duplicates: Duplicates,
+    patients: Overlaps | None,
+    shortcuts: Shortcuts | None,
 ) -> list[Finding]:
     """Return all findings, those to act upon first."""
     findings = [
         *_files(audited),
+        *_stored(stored),
+        *(_unlike(audited.dataset.checks.unlike) if audited.dataset else ()),
         *_identical(audited, duplicates),
         *_near(duplicates),
         *_sizes(sizes),
@@ -60,6 +81,37 @@ def _files(audited: AuditedData) -> Iterator[Finding]:
         yield Finding("act", text, "repair or remove them, or set data.on_bad_image=skip")
     else:
         yield Finding("fine", f"All {len(audited.readable):,} images can be read.")
+
+
+def _stored(stored: Stored) -> Iterator[Finding]:
+    if stored.differences:
+        text = f"The classes differ in how their images are stored: {'; '.join(stored.differences)}."
+        yield Finding("act", text, "find out why; a model may learn that and nothing else")
+    else:
+        yield Finding("fine", "Bits, modes, sizes and polarity do not tell the classes apart.")
+    if stored.inverted is None:
+        yield Finding("look", "The images have no picture in common, so that inverted ones cannot be told from others.")
+    elif stored.inverted:
+        names = list_few(stored.inverted, most=_FEW)
+        text = f"{plural(len(stored.inverted), 'image')} seem to be inverted against the rest: {names}."
+        yield Finding("act", text, "look at them, audit.json names all; invert them or leave them out")
+    else:
+        yield Finding("fine", "No image is inverted against the rest.")
+
+
+def _unlike(unlike: UnlikeTest | None) -> Iterator[Finding]:
+    if unlike is None:
+        return
+    drawn = mean(unlike.drawn)
+    text = (
+        f"A linear model on 32x32 pixels is right for {unlike.given:.1%} of the given test set, for {drawn:.1%} of test"
+    )
+    text += " sets that are drawn from all images"
+    if unlike.unlike:
+        action = "read results on it as results on other images; data.split.strategy=patient draws another test set"
+        yield Finding("act", f"The given test set is unlike the training set. {text}.", action)
+    else:
+        yield Finding("fine", f"The given test set is like the training set. {text}.")
 
 
 def _identical(audited: AuditedData, duplicates: Duplicates) -> Iterator[Finding]:
@@ -107,7 +159,7 @@ def _sizes(sizes: Sizes) -> Iterator[Finding]:
         yield Finding("fine", f"Aspect ratios hardly tell the classes apart ({sizes.num_sizes:,} sizes{area}).")
 
 
-def _patients(patients: Patients) -> Iterator[Finding]:
+def _patients(patients: Overlaps) -> Iterator[Finding]:
     if patients.unknown:
         text = f"Patients are unknown, and so is whether train and test share any ({patients.unknown})."
         yield Finding("look", text, "set data.patient_pattern, if the names of the files tell patients apart")
@@ -116,7 +168,11 @@ def _patients(patients: Patients) -> Iterator[Finding]:
     chance = " and ".join(f"{overlap.random[0]:.0%}" for overlap in patients.overlaps)
     if any(overlap.test > 0 for overlap in patients.overlaps):
         text = f"Of the test images {' or '.join(shares)} are of a patient who is in train too"
-        yield Finding("act", f"{text}; of random splits {chance} on average.", "set data.split.strategy=patient")
+        yield Finding(
+            "act" if patients.overlaps[0].test > 0 else "look",
+            f"{text}; of random splits {chance} on average.",
+            "set data.split.strategy=patient",
+        )
     else:
         yield Finding("fine", f"No patient is in both train and test; random splits would have {chance}.")
     if patients.in_both_classes:
@@ -143,7 +199,7 @@ def _shortcuts(shortcuts: Shortcuts) -> Iterator[Finding]:
         yield Finding("look", text, "test a model on images of another hospital before you believe it")
 
 
-def _patients_apart(shortcuts: Shortcuts, patients: Patients) -> Iterator[Finding]:
+def _patients_apart(shortcuts: Shortcuts, patients: Overlaps) -> Iterator[Finding]:
     large = next(baseline for baseline in shortcuts.baselines if baseline.name == "pixels32")
     if large.patient and large.random and not patients.unknown:
         random, apart = (mean(accuracy for accuracy, _ in pairs) for pairs in (large.random, large.patient))

@@ -1,14 +1,16 @@
 """The images of an audit: those that a run sees, and those that it never sees."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.progress import Reporter
-from cxr_runner.config.schema import AnyDataConfig
+from cxr_runner.config.schema import AnyDataConfig, bits_of
 from cxr_runner.data.cache import cache_dir
 from cxr_runner.data.dataset import Dataset, open_dataset
+from cxr_runner.data.inventory import take_inventory
 from cxr_runner.data.sources import About
 from cxr_runner.data.sources.catalogue import open_source
 from cxr_runner.data.store import Store, open_store
@@ -42,6 +44,11 @@ class AuditedData:
         """The negative and the positive class."""
         return self.store.class_names
 
+    def inventory(self) -> dict[str, Any]:
+        """Return the inventory of all readable images, where there are no splits."""
+        table = self.readable.assign(split="train")
+        return take_inventory(table, self.class_names, self.store.passed_over, self.store.bits)
+
 
 def open_for_audit(config: AnyDataConfig, reporter: Reporter) -> AuditedData:
     """Open a data set for an audit, which goes on where a run would have to stop.
@@ -54,7 +61,7 @@ def open_for_audit(config: AnyDataConfig, reporter: Reporter) -> AuditedData:
         UserError: the source is not valid, or none of its images can be read.
     """
     source = open_source(config)
-    store = open_store(source, config.image_size, cache_dir(), reporter, every_image=True)
+    store = open_store(source, config.image_size, cache_dir(), reporter, bits=bits_of(config), every_image=True)
     bad = store.table["error"] != ""
     if bad.all():
         valid = f"not one of {len(bad):,} images can be read: {store.table['name'][0]} ({store.table['error'][0]}) ..."

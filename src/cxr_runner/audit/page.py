@@ -20,6 +20,7 @@ from cxr_runner.audit.images import AuditedData
 from cxr_runner.audit.scoring import Ends
 from cxr_runner.audit.shortcuts import Baseline
 from cxr_runner.base.html import template_environment
+from cxr_runner.data.inventory import list_inventory
 from cxr_runner.data.sources import data_heading
 
 if TYPE_CHECKING:  # matplotlib is imported when there is something to draw
@@ -56,6 +57,7 @@ def audit_page(audit: Audit, audited: AuditedData) -> str:
         heading=data_heading(audited.about),
         about=audited.about,
         balance=_balance(audit),
+        inventory=list_inventory(audit.inventory),
         samples=_samples(audited),
         groups=_groups(audit, audited),
         pairs=[_pair(pair, audited) for pair in audit.duplicates.near[:_NUM_PAIRS]],

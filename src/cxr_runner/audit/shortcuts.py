@@ -1,6 +1,6 @@
 """Shortcut baselines: how far a linear model gets without anatomy, on the splits that runs are tested on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -8,16 +8,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cxr_runner.audit.measurements import SMALL, Measurements
+from cxr_runner.audit.measurements import Measurements
 from cxr_runner.audit.scoring import Score, score
 from cxr_runner.base.progress import Reporter
 from cxr_runner.data.dataset import Dataset
-from cxr_runner.data.sources import SPLITS
+from cxr_runner.data.quality.baseline import fit_baseline, usable
+from cxr_runner.data.quality.thumbnails import SMALL
 from cxr_runner.data.splits import split_by_patient, split_randomly
 from cxr_runner.stats.intervals import resample
 
 NUM_SEEDS = 3  # number of random and of patient-grouped splits
-STRENGTHS = (0.01, 1.0)  # C of scikit-learn's LogisticRegression; the validation split chooses
 BLANKED = SMALL * 3 // 4  # side of the blanked centre of the reduced images
 METHOD = (
     "scikit-learn: StandardScaler, then LogisticRegression with C = 0.01 or 1, whichever has the larger AUROC on val; "
@@ -135,9 +135,9 @@ def build_features(measured: Measurements, sizes: pd.DataFrame) -> Features:
         measured: measurements of the images.
         sizes: their ``width`` and ``height``, in the same order.
     """
-    num_images = len(measured.small)
+    num_images = len(measured.thumbnails.small)
     width, height = sizes["width"].to_numpy(float), sizes["height"].to_numpy(float)
-    small = measured.small.astype(np.float32) / 255
+    small = measured.thumbnails.small.astype(np.float32) / 255
     tiny = small.reshape(num_images, 8, SMALL // 8, 8, SMALL // 8).mean(axis=(2, 4))
     outside = np.ones((SMALL, SMALL), dtype=bool)
     edge = (SMALL - BLANKED) // 2
@@ -174,11 +174,6 @@ def intensity_statistics(histograms: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.column_stack([mean, deviation, least, largest, *percentiles]).astype(np.float64)
 
 
-def usable(split: NDArray[np.str_], labels: NDArray[np.int64]) -> bool:
-    """Return whether train, val and test each have both classes; in a tiny data set one may not."""
-    return all(len(set(labels[split == name].tolist())) == 2 for name in SPLITS)
-
-
 def _test(
     values: NDArray[Any], labels: NDArray[np.int64], splits: _Splits, drawn: NDArray[np.float64]
 ) -> tuple[Score, tuple[tuple[float, float], ...], tuple[tuple[float, float], ...]]:
@@ -196,37 +191,3 @@ def _test(
         return tuple((each.accuracy, each.auroc) for each in scores)
 
     return score(*labels_and_logits(splits.configured), drawn), pairs(splits.random), pairs(splits.patient)
-
-
-def fit_baseline(values: NDArray[Any], labels: NDArray[np.int64], split: NDArray[np.str_]) -> NDArray[np.float64]:
-    """Train a baseline on train and val; return its logits on test.
-
-    Args:
-        values: float [images, features].
-        labels: int64 [images].
-        split: str [images].
-
-    Returns:
-        float64 [test images], the logits; where no feature varies, the log odds of the classes in train.
-    """
-    train, test = split == "train", split == "test"
-    if not np.ptp(values[train], axis=0).any():
-        share = labels[train].mean()
-        return np.full(int(test.sum()), np.log(share / (1 - share)))
-    return max(_candidates(values, labels, split), key=lambda candidate: candidate[0])[1]
-
-
-def _candidates(
-    values: NDArray[Any], labels: NDArray[np.int64], split: NDArray[np.str_]
-) -> Iterator[tuple[float, NDArray[np.float64]]]:
-    """Yield, for every strength of regularisation, the AUROC on val and the logits on test."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.metrics import roc_auc_score
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    for strength in STRENGTHS:
-        model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=5000))
-        model.fit(values[split == "train"], labels[split == "train"])
-        on_val = roc_auc_score(labels[split == "val"], model.decision_function(values[split == "val"]))
-        yield float(on_val), model.decision_function(values[split == "test"]).astype(np.float64)

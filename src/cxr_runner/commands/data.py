@@ -8,8 +8,10 @@ from cxr_runner.base.errors import UserError, user_path
 from cxr_runner.base.markdown import printable
 from cxr_runner.base.progress import Reporter, make_reporter
 from cxr_runner.config.compose import compose
-from cxr_runner.config.schema import AnyDataConfig, HubConfig, RunConfig
+from cxr_runner.config.schema import AnyDataConfig, HubConfig, RunConfig, bits_of
 from cxr_runner.data.cache import cache_dir, read_description, read_remarks, store_path
+from cxr_runner.data.inventory import list_inventory, passed_over_as_dicts
+from cxr_runner.data.sources import Source
 from cxr_runner.data.sources.catalogue import open_source
 
 
@@ -61,6 +63,7 @@ def describing(description: dict[str, Any], store: Path, image_size: int) -> lis
     for split, classes in counts.items():
         listed = ", ".join(f"{number:,} {printable(name)}" for name, number in classes.items())
         lines.append(f"  {split:<12} {sum(classes.values()):,}: {listed}")
+    lines += [f"  {'':<12} {printable(line)}" for line in list_inventory(description["inventory"])]
     gram = "there" if any(store.glob("derived-*/gram.npy")) else "not built (cxr-data prepare builds it)"
     said = {
         "positive": printable(description["positive_class"]),
@@ -73,7 +76,10 @@ def describing(description: dict[str, Any], store: Path, image_size: int) -> lis
         "store": f"{store} ({image_size}x{image_size})",
         "Gram matrix": gram,
     }
-    return lines + [f"  {key:<12} {text}" for key, text in said.items() if text] + read_remarks(store)
+    lines += [f"  {key:<12} {text}" for key, text in said.items() if text]
+    lines += [f"  {'note':<12} {printable(note)}" for note in description["notes"]]
+    lines += [f"  {'warning':<12} {printable(warning)}" for warning in description["warnings"]]
+    return lines + read_remarks(store)
 
 
 def _prepare(config: RunConfig, reporter: Reporter) -> None:
@@ -85,7 +91,8 @@ def _prepare(config: RunConfig, reporter: Reporter) -> None:
     from cxr_runner.training.gram.matrix import open_gram_matrix
 
     dataset = open_dataset(config.data, reporter, every_image=True)
-    reporter.line(describe_data(dataset))
+    for line in describe_data(dataset):
+        reporter.line(line)
     device = choose_device(config.device)
     choice = choose_engine(config, dataset, device)
     if choice.engine == "gram":
@@ -121,10 +128,17 @@ def describe(config: AnyDataConfig, reporter: Reporter) -> tuple[dict[str, Any],
     Raises:
         UserError: anything about the data is not as it must be.
     """
-    store = store_path(open_source(config), config.image_size, cache_dir())
+    source = open_source(config)
+    store = store_path(source, config.image_size, cache_dir(), bits_of(config))
     description = read_description(store, config)
-    if description is None:
+    if description is None or not _is_current(description, source):
         from cxr_runner.data.dataset import open_dataset  # pandas
 
         description = open_dataset(config, reporter).describe()
     return description, store
+
+
+def _is_current(description: dict[str, Any], source: Source) -> bool:
+    """Return whether a description counts what is passed over now: such files come and go without a trace in stores."""
+    now = source.passed_over()
+    return now is None or description["inventory"]["passed_over"] == passed_over_as_dicts(now)

@@ -16,6 +16,8 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Strategy = Literal["given", "random", "patient"]
+Bits = Literal["auto", 8, 10, 12, 14, 15, 16]
+Names = str | tuple[str, ...] | None  # one name, or several
 
 
 class Strict:
@@ -30,6 +32,8 @@ class SplitConfig(Strict):
 
     strategy: Strategy | None
     seed: Seed
+    val_share: Annotated[float, Field(gt=0, lt=1)]
+    keep_test: bool
 
 
 @dataclass(frozen=True)
@@ -37,9 +41,9 @@ class DataConfig(Strict):
     """What every source of images has."""
 
     image_size: Annotated[int, Field(ge=8, le=4096)]
-    duplicates: Literal["drop", "keep"]
+    duplicates: Literal["drop", "keep", "drop_conflicts"]
     on_bad_image: Literal["error", "skip"]
-    patient_pattern: Annotated[str, StringConstraints(min_length=1)]
+    patient_pattern: Annotated[str, StringConstraints(min_length=1)] | None
     split: SplitConfig
 
 
@@ -67,12 +71,22 @@ class FolderConfig(DataConfig):
 
     name: Literal["folder"]
     root: Annotated[str, StringConstraints(min_length=1)]
-    positive: str | None
+    positive: Names
+    negative: Names
+    ignore: Names
+    subfolders: Literal["same", "any"]
+    allow_unused: Share
+    bits: Bits
     title: str
     citation: str
 
 
 AnyDataConfig = PhantomConfig | HubConfig | FolderConfig
+
+
+def bits_of(data: AnyDataConfig) -> Bits:
+    """Return ``data.bits``; images of a source without the key have 8 bits."""
+    return data.bits if isinstance(data, FolderConfig) else "auto"
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from cxr_runner.base.errors import user_path
 from cxr_runner.base.files import read_json, write_json
 from cxr_runner.base.locks import locked_folder
 from cxr_runner.base.markdown import printable
-from cxr_runner.config.schema import AnyDataConfig
+from cxr_runner.config.schema import AnyDataConfig, Bits
 from cxr_runner.data.sources import Source
 
 FORMAT_VERSION = 3  # counts changes of decoding, resizing or layout: older stores are then built anew
@@ -28,18 +28,19 @@ def cache_dir() -> Path:
     return user_path("CXR_CACHE", chosen) if chosen else user_cache_path("cxr_runner")
 
 
-def store_path(source: Source, image_size: int, cache: Path) -> Path:
+def store_path(source: Source, image_size: int, cache: Path, bits: Bits = "auto") -> Path:
     """Return the folder of the store of a source, which need not exist.
 
     Args:
         source: source of the images.
         image_size: side of the stored squares, in pixels.
         cache: folder of all stores.
+        bits: ``data.bits``, where the images were scaled by another number than they need.
 
     Raises:
         UserError: the source is not valid.
     """
-    key = json.dumps([FORMAT_VERSION, source.signature(), image_size])
+    key = json.dumps([FORMAT_VERSION, source.signature(), image_size, *([] if bits == "auto" else [bits])])
     return cache / f"{digest(key, 16)}-{image_size}"
 
 

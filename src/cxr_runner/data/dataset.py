@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,11 +12,15 @@ from cxr_runner.base.checksums import digest
 from cxr_runner.base.errors import RunFailedError, UserError
 from cxr_runner.base.numbers import list_few
 from cxr_runner.base.progress import Reporter
-from cxr_runner.config.schema import AnyDataConfig, Strategy
-from cxr_runner.data import splits
+from cxr_runner.config.schema import AnyDataConfig, bits_of
 from cxr_runner.data.cache import cache_dir, keep_description
-from cxr_runner.data.sources import SPLITS, About
+from cxr_runner.data.inventory import take_inventory
+from cxr_runner.data.patients import Patients, find_patients
+from cxr_runner.data.quality.checks import Checks, check_images, checks_path
+from cxr_runner.data.sources import SPLITS, About, PassedOver, Source
 from cxr_runner.data.sources.catalogue import open_source
+from cxr_runner.data.split_assignment import assign_splits
+from cxr_runner.data.splits import find_duplicates
 from cxr_runner.data.store import Store, changed_images, open_store
 
 
@@ -35,6 +39,12 @@ class Dataset:
         store: folder in the store for what is derived from all its images.
         fingerprint: 16 hex digits over names, labels, splits and stored pixels, in order. Patients are not part of it:
             they decide nothing but the splits.
+        fingerprints: of its parts: ``source`` over labels and pixels of the images in their source's size, whatever
+            their names and order, ``split`` over names and splits, ``size`` the side of the stored squares.
+        known_patients: what is known of the patients.
+        inventory: what was read and what was passed over, see :mod:`~cxr_runner.data.inventory`.
+        checks: what is proven to be wrong or doubtful.
+        notes: lines on what was made of the source without being asked for.
     """
 
     images: NDArray[np.uint8]
@@ -45,6 +55,11 @@ class Dataset:
     unreadable: pd.DataFrame
     store: Path
     fingerprint: str
+    fingerprints: dict[str, Any]
+    known_patients: Patients
+    inventory: dict[str, Any]
+    checks: Checks
+    notes: tuple[str, ...]
 
     def rows(self, split: str) -> NDArray[np.int64]:
         """Return the rows of ``images`` that belong to a split, in order."""
@@ -81,6 +96,11 @@ class Dataset:
             "counts": counts,
             "duplicates_dropped": self.duplicates.to_dict("records"),
             "unreadable_skipped": self.unreadable.to_dict("records"),
+            "fingerprints": self.fingerprints,
+            "inventory": self.inventory,
+            "notes": list(self.notes),
+            "checks": self.checks.as_dict(),
+            "warnings": self.checks.warnings(),
         }
 
 
@@ -118,14 +138,26 @@ def open_dataset(config: AnyDataConfig, reporter: Reporter, *, every_image: bool
         UserError: the source, its images, their splits or their patients are not as the configuration asks for.
     """
     source = open_source(config)
-    store = open_store(source, config.image_size, cache_dir(), reporter, every_image=every_image)
+    bits = bits_of(config)
+    store = open_store(source, config.image_size, cache_dir(), reporter, bits=bits, every_image=every_image)
     readable, unreadable = _set_aside_unreadable(store.table, config)
-    duplicates = splits.find_duplicates(readable) if config.duplicates == "drop" else readable.iloc[:0]
+    duplicates = _duplicates(readable, config)
     clean = readable.drop(duplicates.index)
-    clean = clean.assign(patient=_patients(clean, config))
-    strategy = _strategy(clean, config)
-    clean = clean.assign(split=_assign_splits(clean, config, strategy))
-    _check_splits(clean, store.class_names, strategy)
+    patients = find_patients(clean["name"].tolist(), clean["patient"].tolist(), config.patient_pattern)
+    assignment = assign_splits(clean, patients, config, store.class_names)
+    clean = clean.assign(patient=patients.keys, split=assignment.splits)
+    fingerprint = _fingerprint(clean, store)
+    given = bool(assignment.given_test) and not source.about.synthetic
+    checks = check_images(
+        store.images,
+        clean,
+        store.class_names,
+        patients,
+        reporter,
+        synthetic=source.about.synthetic,
+        given=given,
+        kept=checks_path(store.derived, fingerprint, patients, given=given),
+    )
     dataset = Dataset(
         images=store.images,
         table=clean[["name", "label", "split", "patient", "check"]],
@@ -134,10 +166,26 @@ def open_dataset(config: AnyDataConfig, reporter: Reporter, *, every_image: bool
         duplicates=duplicates.reindex(columns=["name", "same_as"]),
         unreadable=unreadable,
         store=store.derived,
-        fingerprint=_fingerprint(clean, store),
+        fingerprint=fingerprint,
+        fingerprints=_fingerprints(clean, config),
+        known_patients=patients,
+        inventory=take_inventory(clean, store.class_names, _passed_over(source, store), store.bits),
+        checks=checks,
+        notes=tuple(filter(None, [*assignment.notes, patients.said()])),
     )
     keep_description(store.path, config, dataset.describe())
     return dataset
+
+
+def _passed_over(source: Source, store: Store) -> tuple[PassedOver, ...]:
+    now = source.passed_over()
+    return store.passed_over if now is None else now
+
+
+def _duplicates(table: pd.DataFrame, config: AnyDataConfig) -> pd.DataFrame:
+    if config.duplicates == "keep":
+        return table.iloc[:0]
+    return find_duplicates(table, drop_conflicts=config.duplicates == "drop_conflicts")
 
 
 def _set_aside_unreadable(table: pd.DataFrame, config: AnyDataConfig) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -149,44 +197,6 @@ def _set_aside_unreadable(table: pd.DataFrame, config: AnyDataConfig) -> tuple[p
     return table[~bad], table.loc[bad, ["name", "error"]]
 
 
-def _patients(table: pd.DataFrame, config: AnyDataConfig) -> list[str]:
-    """Return the patients, as the source knows them, else as the names tell; '' where neither does."""
-    from_names = splits.read_patients(table["name"].tolist(), config.patient_pattern)
-    return [known or read for known, read in zip(table["patient"], from_names, strict=True)]
-
-
-def _strategy(table: pd.DataFrame, config: AnyDataConfig) -> Strategy:
-    """Return the strategy of the configuration, else that of a source that brings splits, else random."""
-    return config.split.strategy or ("given" if (table["split"] != "").any() else "random")
-
-
-def _assign_splits(table: pd.DataFrame, config: AnyDataConfig, strategy: Strategy) -> NDArray[Any]:
-    labels = table["label"].to_numpy(np.int64)
-    match strategy:
-        case "random":
-            return splits.split_randomly(labels, config.split.seed)
-        case "patient":
-            patients = table["patient"].tolist()
-            splits.check_patients(table["name"].tolist(), patients, config.patient_pattern)
-            return splits.split_by_patient(labels, patients, config.split.seed)
-        case "given":
-            if (table["split"] == "").any():
-                valid = "some images of the data are in no split; valid are random and patient"
-                raise UserError.for_key("data.split.strategy", strategy, valid)
-            return table["split"].to_numpy()
-        case _:
-            assert_never(strategy)
-
-
-def _check_splits(table: pd.DataFrame, class_names: tuple[str, str], strategy: str) -> None:
-    for split in SPLITS:
-        for label, name in enumerate(class_names):
-            if not ((table["split"] == split) & (table["label"] == label)).any():
-                valid = f"leaves the {split} split without a single {name} image"
-                remedy = "random makes splits instead" if strategy == "given" else "more images are needed"
-                raise UserError.for_key("data.split.strategy", strategy, f"{valid}; {remedy}")
-
-
 def _fingerprint(table: pd.DataFrame, store: Store) -> str:
     stored = store.table["stored"][table.index]
     lines = [
@@ -194,3 +204,10 @@ def _fingerprint(table: pd.DataFrame, store: Store) -> str:
         *map(repr, zip(table["name"], table["label"], table["split"], stored, strict=True)),
     ]
     return digest("\n".join(lines), 16)
+
+
+def _fingerprints(table: pd.DataFrame, config: AnyDataConfig) -> dict[str, Any]:
+    """Return the fingerprints of the parts of a data set: which of two differ tells what can be compared."""
+    source = sorted(zip(table["pixels"], table["label"].astype(int), strict=True))
+    split = sorted(zip(table["name"], table["split"], strict=True))
+    return {"source": digest(repr(source), 16), "split": digest(repr(split), 16), "size": config.image_size}

@@ -37,7 +37,8 @@ def leave_samples(outputs: Path, dataset: Dataset, config: AnyDataConfig) -> Non
         train = dataset.table[(dataset.table["split"] == "train") & (dataset.table["label"] == label)]
         chosen = train.head(_NUM_EACH)
         for row, name in zip(chosen.index.to_numpy(int), chosen["name"], strict=True):
-            grey, stored = source.load(positions[name]).grey, np.asarray(dataset.images[row])
+            grey = source.load(positions[name]).decoded.grey(dataset.inventory["bits"] or 8)
+            stored = np.asarray(dataset.images[row])
             size = (grey.shape[1], grey.shape[0])
             kept = (_shrink(grey), _shrink(stored), size, stored.shape[0])
             samples.append(Sample(name, dataset.class_names[label], *kept))

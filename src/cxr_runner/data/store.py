@@ -12,7 +12,7 @@ import shutil
 import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
 
@@ -20,17 +20,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cxr_runner.base.checksums import checksum, digest
-from cxr_runner.base.errors import BadImageError, UnavailableImageError, UserError
+from cxr_runner.base.checksums import checksum
+from cxr_runner.base.errors import UserError
 from cxr_runner.base.files import MOST_CSV, MOST_JSON, regular
 from cxr_runner.base.locks import hold_lock
 from cxr_runner.base.machine import num_cores
 from cxr_runner.base.numbers import format_bytes
 from cxr_runner.base.progress import Reporter
+from cxr_runner.config.schema import Bits
 from cxr_runner.data.cache import derived_path, keep_origin, read_remarks, store_path
-from cxr_runner.data.decode import resize_square
+from cxr_runner.data.decode_all import decode_all
 from cxr_runner.data.in_use import hold_shared, note_use
-from cxr_runner.data.sources import Listing, Source
+from cxr_runner.data.sources import PassedOver, Source
+
+_TEXT = ("name", "split", "patient", "digest", "pixels", "stored", "check", "format", "mode", "error")
+# What a store says that is older than these columns: it holds phantoms, or images of a kind that is decoded anew now.
+_BEFORE: dict[str, str | int] = {"patient": "", "format": "drawn", "mode": "L", "bits": 8}
 
 
 @dataclass(frozen=True)
@@ -41,10 +46,12 @@ class Store:
         images: uint8 [images, side, side], mapped into memory; changes never reach the file.
         table: one row an image: ``name``, ``label``, ``split`` and ``patient`` ('' where the source gives none),
             ``digest`` (of the encoded bytes), ``pixels`` (digest in the size of the source), ``stored`` (digest as
-            stored), ``check`` (checksum as stored), ``height``, ``width``, ``error`` ('' for a good image; the row of a
-            bad one is black) and ``unavailable`` (whether a bad one may be good another time; the next start then
-            builds anew).
+            stored), ``check`` (checksum as stored), ``height``, ``width``, ``format``, ``mode`` and ``bits`` (see
+            :class:`~cxr_runner.data.decode.Decoded`), ``error`` ('' for a good image; the row of a bad one is black)
+            and ``unavailable`` (whether a bad one may be good another time; the next start then builds anew).
         class_names: names of the negative and the positive class.
+        bits: bits that black to white takes in images with more than 8; None where there is none.
+        passed_over: what the source left out when the images were decoded.
         path: folder of the store.
         derived: folder in it for what is computed from the images; other images never share it.
     """
@@ -52,11 +59,21 @@ class Store:
     images: NDArray[np.uint8]
     table: pd.DataFrame
     class_names: tuple[str, str]
+    bits: int | None
+    passed_over: tuple[PassedOver, ...]
     path: Path
     derived: Path
 
 
-def open_store(source: Source, image_size: int, cache: Path, reporter: Reporter, *, every_image: bool = False) -> Store:
+def open_store(
+    source: Source,
+    image_size: int,
+    cache: Path,
+    reporter: Reporter,
+    *,
+    bits: Bits = "auto",
+    every_image: bool = False,
+) -> Store:
     """Open the store of a source, building it first where it is missing, out of date or damaged.
 
     Args:
@@ -64,13 +81,14 @@ def open_store(source: Source, image_size: int, cache: Path, reporter: Reporter,
         image_size: side of the stored squares, in pixels.
         cache: folder of all stores.
         reporter: shows the progress of a build.
+        bits: bits that black to white takes in images with more than 8; ``auto`` takes the most that any of them needs.
         every_image: whether every image is compared with its checksum, which takes as long as reading all of them;
             otherwise 16 are, to notice a store that is not whole.
 
     Raises:
         UserError: the source is not valid, or the cache directory cannot hold the store.
     """
-    path = store_path(source, image_size, cache)
+    path = store_path(source, image_size, cache, bits)
     store = _read(path, reporter, every_image=every_image)
     if store is None:
         try:
@@ -80,7 +98,7 @@ def open_store(source: Source, image_size: int, cache: Path, reporter: Reporter,
                 store = _read(path, Reporter(), every_image=every_image)
                 if store is None:
                     shutil.rmtree(path, ignore_errors=True)
-                    _build(source, image_size, path, reporter)
+                    _build(source, image_size, bits, path, reporter)
                     store = _read(path, reporter, fresh=True)
         except OSError as error:
             valid = f"cannot write here ({error.strerror or error}); name another folder"
@@ -110,7 +128,7 @@ def changed_images(images: NDArray[np.uint8], rows: NDArray[np.int64], checks: S
 
 def _read(path: Path, reporter: Reporter, *, every_image: bool = False, fresh: bool = False) -> Store | None:
     """Open a store; None where it is missing or damaged, or where an image was unavailable when it was built."""
-    text = {column: str for column in ("name", "split", "patient", "digest", "pixels", "stored", "check", "error")}
+    text = {column: str for column in _TEXT}
     descriptors: list[int] = []
     try:
         descriptors.append(hold_shared(regular(path / "meta.json", MOST_JSON)))
@@ -121,8 +139,9 @@ def _read(path: Path, reporter: Reporter, *, every_image: bool = False, fresh: b
             raise ValueError("its table has changed")
         images = _map_images(path / "images.npy")
         table = pd.read_csv(BytesIO(content), dtype=text, keep_default_na=False)
-        if "patient" not in table:  # the store is older than the column: no source knew patients then
-            table["patient"] = ""
+        for column, value in _BEFORE.items():
+            if column not in table:
+                table[column] = value
         _check_images(images, table, meta["shape"], every_image)
         if table["unavailable"].any() and not fresh:
             return None
@@ -139,7 +158,8 @@ def _read(path: Path, reporter: Reporter, *, every_image: bool = False, fresh: b
         for descriptor in descriptors:
             os.close(descriptor)
     negative, positive = meta["class_names"]
-    return Store(images, table, (negative, positive), path, derived_path(path, check))
+    left_out = tuple(PassedOver(**one) for one in meta.get("passed_over", ()))
+    return Store(images, table, (negative, positive), meta.get("bits"), left_out, path, derived_path(path, check))
 
 
 def _map_images(path: Path) -> NDArray[np.uint8]:
@@ -169,18 +189,22 @@ def _check_of_rest(meta: dict[str, object], table: bytes) -> str:
     return checksum(json.dumps(meta).encode() + table)
 
 
-def _build(source: Source, image_size: int, path: Path, reporter: Reporter) -> None:
+def _build(source: Source, image_size: int, bits: Bits, path: Path, reporter: Reporter) -> None:
     listing = source.scan()
     _check_space(len(listing.records) * image_size**2, path.parent)
     building = path.with_name(f"{path.name}.building")
     shutil.rmtree(building, ignore_errors=True)  # left by a process that died: whoever builds holds the lock
     building.mkdir()
     try:
-        rows = _decode_all(source, listing, image_size, building / "images.npy", reporter)
+        rows, depth = decode_all(source, listing, image_size, bits, building / "images.npy", reporter)
         table = pd.DataFrame(rows).to_csv(index=False).encode()
         (building / "table.csv").write_bytes(table)
         shape = [len(rows), image_size, image_size]
         meta = {"class_names": list(listing.class_names), "shape": shape, "about": source.about.title}
+        if depth is not None:
+            meta["bits"] = depth
+        if listing.passed_over:
+            meta["passed_over"] = [asdict(one) for one in listing.passed_over]
         meta["check"] = _check_of_rest(meta, table)
         derived_path(building, str(meta["check"])).mkdir()
         keep_origin(building, listing.remarks)
@@ -196,63 +220,3 @@ def _check_space(num_bytes: int, cache: Path) -> None:
     if free < num_bytes * 1.02:
         valid = f"the decoded images need {format_bytes(num_bytes)} and only {format_bytes(free)} are free there"
         raise UserError.for_key("CXR_CACHE", cache, valid + "; name another folder or a smaller data.image_size")
-
-
-def _decode_all(
-    source: Source, listing: Listing, image_size: int, path: Path, reporter: Reporter
-) -> list[dict[str, object]]:
-    shape = (len(listing.records), image_size, image_size)
-    images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-    with path.open("r+b") as file:
-        if hasattr(os, "posix_fallocate"):  # not on macOS
-            # Reserved now, so that a full disk is an error here: met later through the mapping, it is a bus error,
-            # which ends the process without a word.
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-
-    def decode(index: int) -> dict[str, object]:
-        record = listing.records[index]
-        row: dict[str, object] = {"name": record.name, "label": record.label, "split": record.split or ""}
-        row["patient"] = record.patient or ""
-        return row | _store_one(source, index, images[index])
-
-    # Threads are enough: Pillow and NumPy let go of the interpreter lock while they work.
-    with (
-        ThreadPoolExecutor(num_cores()) as pool,
-        reporter.steps("decoding images", len(listing.records)) as advance,
-    ):
-        rows = []
-        try:
-            for row in pool.map(decode, range(len(listing.records))):
-                rows.append(row)
-                advance()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    images.flush()
-    return rows
-
-
-def _store_one(source: Source, index: int, target: NDArray[np.uint8]) -> dict[str, object]:
-    empty = {"digest": "", "pixels": "", "stored": "", "height": 0, "width": 0, "unavailable": False}
-    try:
-        loaded = source.load(index)
-    except BadImageError as error:
-        unavailable = isinstance(error, UnavailableImageError)
-        return empty | {"check": checksum(target.data), "error": str(error), "unavailable": unavailable}
-    square = np.ascontiguousarray(resize_square(loaded.grey, target.shape[0]))
-    target[:] = square
-    return empty | {
-        "digest": loaded.digest,
-        "pixels": _digest(loaded.grey),
-        # Of what was decoded, not of what now lies in the file.
-        "stored": _digest(square),
-        "check": checksum(square.data),
-        "height": loaded.grey.shape[0],
-        "width": loaded.grey.shape[1],
-        "error": "",
-    }
-
-
-def _digest(grey: NDArray[np.uint8]) -> str:
-    shape = repr(grey.shape).encode()  # 2x8 and 4x4 pixels may hold the same bytes
-    return digest(shape + np.ascontiguousarray(grey).tobytes())

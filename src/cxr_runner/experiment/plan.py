@@ -102,7 +102,8 @@ class Planner:
                 self.on_failure(error)
                 return error
             self.datasets[config] = dataset
-            self.reporter.line(describe_data(dataset))
+            for line in describe_data(dataset):
+                self.reporter.line(line)
             self._leave_samples(outputs, dataset, config)
         return self.datasets[config]
 

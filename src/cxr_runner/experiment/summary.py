@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxr_runner.artifacts.metrics import METRICS
+from cxr_runner.base.numbers import plural
 from cxr_runner.base.progress import Reporter
+from cxr_runner.data.inventory import summarize_inventory
 from cxr_runner.data.sources import SPLITS, SYNTHETIC, About
 
 if TYPE_CHECKING:
@@ -14,12 +16,15 @@ if TYPE_CHECKING:
 _COLUMNS = {metric.words: metric.key for metric in METRICS if metric.headline}
 
 
-def print_results(metrics: dict[str, Any], about: About, run_path: Path, reporter: Reporter) -> None:
+def print_results(
+    metrics: dict[str, Any], about: About, warnings: Sequence[str], run_path: Path, reporter: Reporter
+) -> None:
     """Show the results of a finished run.
 
     Args:
         metrics: the content of ``metrics.json``.
         about: the data that the run was trained on.
+        warnings: what has to be known of these data.
         run_path: the run directory, printed last.
         reporter: where the lines go.
     """
@@ -38,19 +43,26 @@ def print_results(metrics: dict[str, Any], about: About, run_path: Path, reporte
         reporter.line("warning: collapsed, all images get one and the same output: this says nothing about the model")
         if metrics.get("collapse_reason"):
             reporter.line(f"  {metrics['collapse_reason']}")
+    for warning in warnings:
+        reporter.line(f"warning: {warning}")
     if about.synthetic:
         reporter.line(f"{SYNTHETIC}: these figures say nothing about real X-rays")
     reporter.line(f"run directory: {run_path}")
 
 
 def print_results_of_many(
-    metrics: Sequence[dict[str, Any]], about: About, run_paths: Sequence[Path], reporter: Reporter
+    metrics: Sequence[dict[str, Any]],
+    about: About,
+    warnings: Sequence[str],
+    run_paths: Sequence[Path],
+    reporter: Reporter,
 ) -> None:
     """Show the results of runs that were trained together, one line each.
 
     Args:
         metrics: content of the ``metrics.json`` of each run.
         about: the data that the runs were trained on.
+        warnings: what has to be known of these data; counted here, since each stack of a sweep would repeat them.
         run_paths: the run directories.
         reporter: where the lines go.
     """
@@ -62,6 +74,8 @@ def print_results_of_many(
         reporter.line(f"{name:{width}}{_cells(values['test'])}{collapsed}")
     if any(values["collapsed"] for values in metrics):
         reporter.line("collapsed: all images get one and the same output, which says nothing about the model")
+    if warnings:
+        reporter.line(f"{plural(len(warnings), 'warning')} about these data: above, and in data.json of each run")
     if about.synthetic:
         reporter.line(f"{SYNTHETIC}: these figures say nothing about real X-rays")
     reporter.line(f"run directories: {run_paths[0].parent.parent}")
@@ -72,8 +86,8 @@ def _cells(values: Mapping[str, float]) -> str:
     return "".join(f"{values[key]:>12.4f}" if key in values else " " * 12 for key in _COLUMNS.values())
 
 
-def describe_data(dataset: "Dataset") -> str:
-    """Say in one line which data a run uses."""
+def describe_data(dataset: "Dataset") -> list[str]:
+    """Say in one line which data a run uses, and in further ones what has to be known of them."""
     labels = dataset.table["label"]
     negative, positive = dataset.class_names
     counts = f"{(labels == 1).sum():,} {positive} / {(labels == 0).sum():,} {negative} ({labels.mean():.1%} positive)"
@@ -83,5 +97,8 @@ def describe_data(dataset: "Dataset") -> str:
         for table, what in ((dataset.duplicates, "duplicates dropped"), (dataset.unreadable, "unreadable skipped"))
         if len(table)
     ]
-    parts = [f"{len(labels):,} images", counts, splits, *dropped, f"fingerprint {dataset.fingerprint}"]
-    return f"data: {dataset.about.title}: " + "; ".join(parts)
+    parts = [f"{len(labels):,} images", counts, splits, *dropped]
+    parts += [summarize_inventory(dataset.inventory), f"fingerprint {dataset.fingerprint}"]
+    line = f"data: {dataset.about.title}: " + "; ".join(parts)
+    notes, warnings = dataset.notes, dataset.checks.warnings()
+    return [line, *(f"data: {note}" for note in notes), *(f"warning: {warning}" for warning in warnings)]

@@ -161,11 +161,13 @@ def _without_finished(
 
 def _show(runs: Sequence[PlannedRun], reporter: Reporter, draw: Callable[[PlannedRun], None]) -> None:
     """Print and draw the results of finished runs."""
-    metrics = [read_json(run.files.metrics) or {} for run in runs]
-    if len(runs) == 1:
-        print_results(metrics[0], runs[0].dataset.about, runs[0].files.path, reporter)
-    elif runs:
-        print_results_of_many(metrics, runs[0].dataset.about, [run.files.path for run in runs], reporter)
+    if runs:
+        metrics, dataset = [read_json(run.files.metrics) or {} for run in runs], runs[0].dataset
+        about, warnings = dataset.about, dataset.checks.warnings()
+        if len(runs) == 1:
+            print_results(metrics[0], about, warnings, runs[0].files.path, reporter)
+        else:
+            print_results_of_many(metrics, about, warnings, [run.files.path for run in runs], reporter)
     for run in runs:
         draw(run)
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # to list images takes no arrays
-    import numpy as np
-    from numpy.typing import NDArray
+    from cxr_runner.data.decode import Decoded
 
 SPLITS = ("train", "val", "test")
 SYNTHETIC = "synthetic phantom data"
@@ -67,6 +66,21 @@ class Record:
 
 
 @dataclass(frozen=True)
+class PassedOver:
+    """Files, or rows of a table, that a source leaves out for one reason.
+
+    Attributes:
+        what: suffix of the files, e.g. ``.dcm``, or what else tells them apart; '' for files without a suffix.
+        reason: why they are left out, in a few words.
+        number: how many there are.
+    """
+
+    what: str
+    reason: str
+    number: int
+
+
+@dataclass(frozen=True)
 class Listing:
     """All images of a source, in an order that is the same every time.
 
@@ -74,12 +88,14 @@ class Listing:
         records: one record an image.
         class_names: names of the negative and the positive class in the source.
         remarks: lines that whoever uses the images has to be told, each time; kept with the decoded images.
+        passed_over: what is left out.
     """
 
     records: tuple[Record, ...]
     class_names: tuple[str, str]
     # Not printed, for the same reason as a patient.
     remarks: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    passed_over: tuple[PassedOver, ...] = field(default=(), repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -87,11 +103,11 @@ class LoadedImage:
     """One decoded image.
 
     Attributes:
-        grey: uint8 array of shape (height, width), 0 black to 255 white, in the size that the source has.
+        decoded: the image, in the size that the source has.
         digest: hex SHA-256 of the encoded bytes, empty where the image never was a file.
     """
 
-    grey: "NDArray[np.uint8]"
+    decoded: "Decoded"
     digest: str
 
 
@@ -117,6 +133,12 @@ class Source(Protocol):
 
         Raises:
             UserError: the data is missing or its layout is not valid.
+        """
+
+    def passed_over(self) -> tuple[PassedOver, ...] | None:
+        """Return what is left out now; None where the listing that the store was built from tells it for good.
+
+        Files that are left out may come and go without a change of the signature.
         """
 
     def load(self, index: int) -> LoadedImage:

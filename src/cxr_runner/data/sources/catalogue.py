@@ -26,14 +26,13 @@ def open_source(config: AnyDataConfig) -> Source:
 
             return HubSource(user_path("data.path", config.path) if config.path else None)
         case FolderConfig():
-            from cxr_runner.data.sources.folder import FolderSource
+            from cxr_runner.data.sources.folder import FolderOptions, FolderSource
 
             return FolderSource(
                 user_path("data.root", config.root),
-                positive=config.positive,
+                FolderOptions(config.positive, config.negative, config.ignore, config.subfolders, config.allow_unused),
                 title=config.title,
                 citation=config.citation,
-                require_splits=config.split.strategy == "given",
             )
         case _:
             assert_never(config)

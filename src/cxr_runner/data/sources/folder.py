@@ -1,78 +1,69 @@
-"""Images in folders: ``DIR/<class>/*`` or ``DIR/<split>/<class>/*``."""
+"""Images in folders: ``DIR/<class>/*``, ``DIR/<split>/<class>/*`` or ``DIR/<class>/<split>/*``."""
 
-import heapq
-import os
-import stat
-from collections.abc import Iterator
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 from cxr_runner.base.checksums import digest
 from cxr_runner.base.errors import BadImageError, UnavailableImageError, UserError
 from cxr_runner.base.numbers import list_few
-from cxr_runner.data.sources import SPLITS, TIDY, About, Listing, LoadedImage, Record, untidy
-
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".bmp", ".webp")
-"""Endings, in any case, of the files that count as images."""
+from cxr_runner.data.sources import TIDY, About, Listing, LoadedImage, PassedOver, Record, untidy
+from cxr_runner.data.sources.classes import Classes, Names, choose_classes, read_names
+from cxr_runner.data.sources.layout import LAYOUTS, OUTSIDE, Layout, LayoutError, Placed, read_layout, split_of
+from cxr_runner.data.sources.names import fold
+from cxr_runner.data.sources.walk import (
+    SUFFIXES,
+    File,
+    Kind,
+    TooManyEntriesError,
+    Tree,
+    read_tree,
+    suffix_of,
+)
 
 MAX_BYTES = 10**9
 """Larger files are refused unread: as many pixels as are allowed take less, uncompressed and with 16 bits a channel."""
 
-MOST_ENTRIES = 2_000_000
-"""Files and folders that are looked at; a root that leads to more is a whole disk, as ``/proc/self``, and no data."""
+_MASKS = ("mask", "masks")
+# Folders whose names say what they hold, not of which class it is.
+_NO_CLASSES = ("images", "image", "imgs", "img", "pictures", "docs", "doc", "documentation", "annotations", "labels")
+_SIGNATURE = "folder of images, with depths"  # differs from that of stores that knew no depths
 
-SPLIT_FOLDERS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
-"""The split that a folder's name stands for, in lower case."""
-
-_LAYOUT = "DIR/<class>/* or DIR/<split>/<class>/*"
-# Copies and thumbnails that archive tools and network drives leave beside the images.
-_JUNK_FOLDERS = ("__macosx", "@eadir")
+Stray = list[tuple[File, str]]
 
 
-class _File(NamedTuple):
-    name: str
-    size: int
-    mtime_ns: int
-    ctime_ns: int  # changes with the content even where copying tools set the other back
+@dataclass(frozen=True)
+class FolderOptions:
+    """What is to be made of the folders; as in :class:`~cxr_runner.config.schema.FolderConfig`."""
 
-    @property
-    def folders(self) -> list[str]:
-        return self.name.split("/")[:-1]
-
-
-class _Image(NamedTuple):
-    file: _File
-    split: str | None
-    class_folder: str
+    positive: Names = None
+    negative: Names = None
+    ignore: Names = None
+    subfolders: str = "same"
+    allow_unused: float = 0.05
 
 
 @dataclass(frozen=True)
 class FolderSource:
     """Two classes of images in a tree of folders.
 
-    Class and split folders may be spelled in any case, and images may lie at any depth below a class folder.
-    Passed over: images outside class folders, hidden files and folders, and files that are no images. Links are
-    followed; a folder that several paths lead to counts once, by the path with the fewest links, of these the first.
+    Class and split folders may be spelled in any case, and images may lie at any depth below a class folder. Images
+    outside class folders, in left-out classes and in formats that are not read are passed over and counted.
 
     Args:
         root: top of the tree.
-        positive: class coded 1, in any case; None takes the one called pneumonia.
+        options: what is to be made of it.
         title: short name for people; the folder's name where empty.
         citation: reference to cite.
-        require_splits: whether a tree is refused unless its train, val and test folders each hold both classes.
     """
 
     root: Path
-    positive: str | None = None
+    options: FolderOptions = FolderOptions()
     title: str = ""
     citation: str = ""
-    require_splits: bool = False
 
     @property
     def about(self) -> About:
@@ -91,10 +82,14 @@ class FolderSource:
         """List the images, sorted by name; the tree is walked once in the life of the object.
 
         Raises:
-            UserError: there is no such folder, it cannot be read, or its layout is not valid; or
-                ``data.positive`` is needed, or names neither class.
+            UserError: there is no such folder, it cannot be read, or its layout is not valid; the classes are not
+                clear; or more is passed over than is allowed.
         """
         return self._scanned[0]
+
+    def passed_over(self) -> tuple[PassedOver, ...]:
+        """Return the files that are left out now, by suffix and reason."""
+        return self.scan().passed_over
 
     def load(self, index: int) -> LoadedImage:
         """Read and decode one image.
@@ -113,157 +108,157 @@ class FolderSource:
             raise UnavailableImageError(f"cannot be read: {error.strerror}") from error
         if len(data) > MAX_BYTES:
             raise BadImageError(f"more than {MAX_BYTES:,} bytes")
-        from cxr_runner.data.decode import decode_grey  # NumPy and Pillow, which a look at the listing does without
+        from cxr_runner.data.decode import decode  # NumPy and Pillow, which a look at the listing does without
 
-        return LoadedImage(grey=decode_grey(data), digest=digest(data))
+        return LoadedImage(decode(data), digest(data))
 
     @cached_property
     def _scanned(self) -> tuple[Listing, str]:
-        files, repeated = self._files()
-        images = self._images(files)
-        self._check_repeated(images, repeated)
-        negative, positive = self._class_names(images, files)
-        records = tuple(
-            Record(image.file.name, int(image.class_folder.casefold() == positive.casefold()), image.split)
-            for image in images
-        )
-        listing = Listing(records, (negative, positive))
-        if self.require_splits:
-            self._check_splits(listing)
-        changes = [image.file[1:] for image in images]
-        return listing, digest(repr((listing, changes)))
-
-    def _files(self) -> tuple[list[_File], dict[str, str]]:
-        """List the images anywhere below the root, and the paths that were passed over with those that counted."""
-        repeated: dict[str, str] = {}
+        tree, stray = self._without_ignored(self._read_tree())
+        self._check_masks(tree.files[Kind.IMAGE])
         try:
-            files = sorted(self._walk(SUFFIXES, repeated))
+            layout = read_layout(tree.files[Kind.IMAGE])
+        except LayoutError as error:
+            raise self._error(str(error)) from None
+        self._check_repeated(layout, tree)
+        classes = self._choose_classes(layout, tree)
+        images = [image for image in layout.images if fold(image.class_folder) in classes.labels]
+        stray += layout.stray
+        chosen = set(images)
+        stray += [(image.file, "of another class") for image in layout.images if image not in chosen]
+        self._check_subfolders(images, classes)
+        self._check_unused(images, tree, [file for file, reason in layout.stray if reason == OUTSIDE])
+        records = tuple(Record(one.file.name, classes.labels[fold(one.class_folder)], one.split) for one in images)
+        listing = Listing(records, classes.names, passed_over=_count_passed_over(stray, tree))
+        changes = [image.file[1:] for image in images]
+        return listing, digest(repr((_SIGNATURE, listing, changes)))
+
+    def _read_tree(self) -> Tree:
+        try:
+            tree = read_tree(self.root)
+        except TooManyEntriesError as error:
+            raise self._error(f"leads to {error}; name a folder that holds the images and little else") from None
         except OSError as error:
             if not self.root.is_dir():
                 missing = "not a folder" if self.root.exists() else "no such folder"
-                raise self._error(f"{missing}; give one laid out as {_LAYOUT}") from error
+                raise self._error(f"{missing}; give one laid out as {LAYOUTS}") from error
             raise self._error(f"{error.filename} cannot be read: {error.strerror}") from error
-        if names := untidy(file.name for file in files):
+        if names := untidy(file.name for file in tree.files[Kind.IMAGE]):
             raise self._error(f"{TIDY}; rename {list_few(sorted(names))}")
-        return files, repeated
+        return tree
 
-    def _images(self, files: list[_File]) -> list[_Image]:
-        """Read split and class off the folders of each image; the names of the top folders decide the layout."""
-        inside = [file for file in files if file.folders]
-        splits = {name for file in inside if _split(name := file.folders[0])}
-        if not splits:
-            return [_Image(file, None, file.folders[0]) for file in inside]
-        # Some copies of the study's images come with a second copy of the whole tree beside the splits.
-        copies = {file.folders[0] for file in inside if len(file.folders) > 1 and _split(file.folders[1])}
-        if stray := {file.folders[0] for file in inside} - splits - copies:
-            both = f"images lie both inside and outside the split folders {list_few(sorted(splits))}"
-            raise self._error(f"{both}; move away {list_few(sorted(stray))}")
-        return [
-            _Image(file, split, file.folders[1])
-            for file in inside
-            if (split := _split(file.folders[0])) and len(file.folders) > 1
-        ]
+    def _without_ignored(self, tree: Tree) -> tuple[Tree, Stray]:
+        """Leave out what lies in a folder of ``data.ignore``, a class or any other."""
+        known = dict.fromkeys(name for files in tree.files.values() for file in files for name in file.folders)
+        ignored = set(map(fold, read_names("data.ignore", self.options.ignore, known)))
+        if not ignored:
+            return tree, []
+        kept: dict[Kind, list[File]] = {kind: [] for kind in Kind}
+        stray: Stray = []
+        for kind, files in tree.files.items():
+            for file in files:
+                if ignored.isdisjoint(map(fold, file.folders)):
+                    kept[kind].append(file)
+                elif kind is Kind.IMAGE:
+                    stray.append((file, "in a folder of data.ignore"))
+        return Tree(kept, tree.repeated), stray
 
-    def _check_repeated(self, images: list[_Image], repeated: dict[str, str]) -> None:
+    def _check_masks(self, files: Sequence[File]) -> None:
+        masks = {name for file in files for name in file.folders if fold(name) in _MASKS}
+        if masks:
+            name = sorted(masks)[0]
+            example = next(file.name for file in files if name in file.folders)
+            valid = f"a folder called {name} holds masks and no X-rays ({example})"
+            raise self._error(f"{valid}; leave it out with data.ignore={name}")
+
+    def _check_repeated(self, layout: Layout, tree: Tree) -> None:
         """Refuse a folder of images that links place in both classes: which label is right cannot be told."""
-        with_splits = any(image.split for image in images)
+        class_of = {image.class_folder for image in layout.images}
 
-        def class_of(prefix: str) -> str:
-            folders = prefix.split("/")[:-1]
-            if with_splits:
-                folders = folders[1:] if _split(folders[0]) else []
-            return folders[0].casefold() if folders else ""
+        def classes(prefix: str) -> set[str]:
+            return {fold(name) for name in prefix.split("/")[:-1] if name in class_of}
 
-        for passed_over, counted in repeated.items():
-            one, other = class_of(counted) if counted else "", class_of(passed_over)
-            if one and other and one != other and any(image.file.name.startswith(counted) for image in images):
+        for passed_over, counted in tree.repeated.items():
+            one, other = classes(counted), classes(passed_over)
+            if one and other and one != other and any(image.file.name.startswith(counted) for image in layout.images):
                 raise self._error(
                     f"{counted} and {passed_over} are one folder, which lies in two classes; remove a link"
                 )
 
-    def _class_names(self, images: list[_Image], files: list[_File]) -> tuple[str, str]:
+    def _choose_classes(self, layout: Layout, tree: Tree) -> Classes:
         """Return the negative and the positive class, each as it is first spelled."""
         spelled: dict[str, str] = {}
-        for image in images:
-            spelled.setdefault(image.class_folder.casefold(), image.class_folder)
-        if len(spelled) != 2:
-            raise self._error(self._why_not_two(list(spelled.values()), files))
-        wanted = (self.positive or "pneumonia").casefold()
-        if wanted not in spelled:
-            valid = f"the class coded 1 must be one of {list_few(sorted(spelled.values()))}"
-            raise UserError.for_key("data.positive", self.positive, valid)
-        positive = spelled.pop(wanted)
-        return next(iter(spelled.values())), positive
+        for image in layout.images:
+            spelled.setdefault(fold(image.class_folder), image.class_folder)
+        options, present = self.options, list(spelled.values())
+        if options.positive is None and options.negative is None:
+            holders = [name for name in present if fold(name) in _NO_CLASSES]
+            if tree.files[Kind.TABLE] and (holders or len(present) != 2):
+                table = tree.files[Kind.TABLE][0].name
+                images = f" (images lie in {list_few(sorted(holders))})" if holders else ""
+                raise self._error(f"{table} is a table of labels beside images{images}; folders name no classes here")
+            if len(present) != 2:
+                raise self._error(self._why_not_two(present, tree))
+        return choose_classes(present, options.positive, options.negative)
 
-    def _why_not_two(self, classes: list[str], files: list[_File]) -> str:
-        if not files and any(self._walk((".dcm", ".dicom"), {})):
-            return "holds DICOM files and no images; convert them to PNG first"
+    def _why_not_two(self, classes: list[str], tree: Tree) -> str:
+        files = tree.files[Kind.IMAGE]
+        if not files and any(file.name.lower().endswith((".dcm", ".dicom")) for file in tree.files[Kind.LIKE_IMAGE]):
+            return "holds DICOM files and no images; save them as PNG with all their bits first"
         if not classes:
-            return f"no images in class folders; it must be laid out as {_LAYOUT} ({', '.join(SUFFIXES)})"
+            return f"no images in class folders; it must be laid out as {LAYOUTS} ({', '.join(SUFFIXES)})"
         found = f"{len(classes)} ({list_few(sorted(classes))})"
-        why = f"two classes with images are needed, found {found}; lay it out as {_LAYOUT}"
+        why = f"two classes with images are needed, found {found}; lay it out as {LAYOUTS}"
+        if len(classes) > 2:
+            return f"{why}, or choose with data.positive, data.negative and data.ignore, each a name or a list [A,B]"
         inner = {file.folders[1] for file in files if len(file.folders) > 1}
-        if len(classes) == 1 and len(inner) > 1 and not any(_split(file.folders[0]) for file in files):
+        if len(inner) > 1 and not any(split_of(file.folders[0]) for file in files if file.folders):
             why += f"; perhaps data.root={self.root / classes[0]}"
         return why
 
-    def _check_splits(self, listing: Listing) -> None:
-        present = {(record.split, record.label) for record in listing.records}
-        lacking = [
-            f"{split} has no {name}"
-            for split in SPLITS
-            for label, name in enumerate(listing.class_names)
-            if (split, label) not in present
+    def _check_subfolders(self, images: Sequence[Placed], classes: Classes) -> None:
+        """Refuse classes whose folders are divided differently: what lies there may be no images of that class."""
+        inner: dict[int, set[str]] = {0: set(), 1: set()}
+        for image in images:
+            inner[classes.labels[fold(image.class_folder)]].add(_without_numbers(image.inner))
+        if inner[0] == inner[1] or self.options.subfolders == "any":
+            return
+        listed = [
+            f"{name} has {list_few(sorted(folder or 'images outside sub-folders' for folder in some), most=3)}"
+            for name, some in zip(classes.names, (inner[0] - inner[1], inner[1] - inner[0]), strict=True)
+            if some
         ]
-        if lacking:
-            splits = [split for split in SPLITS if any(split == known for known, _ in present)]
-            raise self._error(
-                f"{', '.join(lacking)} images (splits found: {', '.join(splits) or 'none'}); each of the folders "
-                "train, val and test must hold both classes, or data.split.strategy=random makes splits instead"
-            )
+        valid = f"the classes have different sub-folders: {', '.join(listed)}"
+        raise self._error(f"{valid}; leave some out with data.ignore=NAME, or take all with data.subfolders=any")
 
-    def _walk(self, suffixes: tuple[str, ...], repeated: dict[str, str]) -> Iterator[_File]:
-        """Yield the files below the root that end with one of ``suffixes``; note folders that are passed over."""
-        num_entries = 0
-        visited: dict[tuple[int, int], str] = {}
-        # By the number of links on the path, then by name: which of several paths to a folder is taken must not depend
-        # on the order in which the file system lists them.
-        pending = [(0, "")]
-        while pending:
-            num_links, prefix = heapq.heappop(pending)
-            # With n folders that link to each other, each lies behind more than (n - 1)! paths.
-            if (counted := visited.setdefault(_identity(self.root / prefix), prefix)) != prefix:
-                repeated[prefix] = counted
-                continue
-            with os.scandir(self.root / prefix) as entries:
-                for entry in entries:
-                    num_entries += 1
-                    if num_entries > MOST_ENTRIES:
-                        valid = f"leads to more than {MOST_ENTRIES:,} files and folders"
-                        raise self._error(f"{valid}; name a folder that holds the images and little else")
-                    if entry.name.startswith(".") or entry.name.casefold() in _JUNK_FOLDERS:
-                        continue
-                    name = prefix + entry.name
-                    try:
-                        status = entry.stat()
-                    except OSError:
-                        # A dangling link is still an image that the user has listed: loading it says what is wrong.
-                        if name.lower().endswith(suffixes):
-                            yield _File(name, 0, 0, 0)
-                        continue
-                    if stat.S_ISDIR(status.st_mode):
-                        heapq.heappush(pending, (num_links + entry.is_symlink(), f"{name}/"))
-                    elif stat.S_ISREG(status.st_mode) and name.lower().endswith(suffixes):
-                        yield _File(name, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    def _check_unused(self, images: Sequence[Placed], tree: Tree, stray: Sequence[File]) -> None:
+        """Refuse a tree of which too large a share is passed over."""
+        unused = [*tree.files[Kind.LIKE_IMAGE], *stray]
+        total = len(unused) + len(images)
+        if not unused or len(unused) <= self.options.allow_unused * total:
+            return
+        suffixes = Counter(suffix_of(file.name) or "no suffix" for file in unused)
+        listed = list_few([f"{number:,} {suffix}" for suffix, number in suffixes.most_common()])
+        where = f", {list_few([file.name for file in stray], most=1)} outside class folders" if stray else ""
+        valid = f"{len(unused):,} of {total:,} files that look like images would be passed over ({listed}{where})"
+        raise UserError.for_key(
+            "data.allow_unused", self.options.allow_unused, f"{valid}; convert or move them, or allow more"
+        )
 
     def _error(self, valid: str) -> UserError:
         return UserError.for_key("data.root", self.root, valid)
 
 
-def _identity(folder: Path) -> tuple[int, int]:
-    status = folder.stat()
-    return status.st_dev, status.st_ino
+def _without_numbers(folders: str) -> str:
+    """Return folders without what numbers patients, studies and years, as classes differ in these."""
+    return re.sub(r"\d+", "#", fold(folders))
 
 
-def _split(folder: str) -> str | None:
-    return SPLIT_FOLDERS.get(folder.casefold())
+def _count_passed_over(stray: Stray, tree: Tree) -> tuple[PassedOver, ...]:
+    """Count files by suffix and reason."""
+    reasons: Iterable[tuple[File, str]] = [
+        *stray,
+        *((file, kind.value) for kind in Kind if kind is not Kind.IMAGE for file in tree.files[kind]),
+    ]
+    counted = Counter((suffix_of(file.name), reason) for file, reason in reasons)
+    return tuple(PassedOver(suffix, reason, number) for (suffix, reason), number in sorted(counted.items()))

@@ -15,8 +15,8 @@ from cxr_runner.base.checksums import digest
 from cxr_runner.base.errors import BadImageError, UserError
 from cxr_runner.base.files import regular
 from cxr_runner.base.markdown import printable
-from cxr_runner.data.decode import decode_grey
-from cxr_runner.data.sources import SPLITS, TIDY, About, Listing, LoadedImage, Record, untidy
+from cxr_runner.data.decode import decode
+from cxr_runner.data.sources import SPLITS, TIDY, About, Listing, LoadedImage, PassedOver, Record, untidy
 from cxr_runner.data.sources.download import fetch, reason
 from cxr_runner.data.sources.pinned import altered_files, read_pinned
 
@@ -123,6 +123,10 @@ class HubSource:
         records = map(Record, names, self._rows["labels"], splits)
         return Listing(tuple(records), self._expected.class_names, remarks)
 
+    def passed_over(self) -> tuple[PassedOver, ...]:
+        """Return nothing: the files must hold what they are known to hold."""
+        return ()
+
     def files(self) -> dict[str, Path]:
         """Return the three files by split, after downloading those that are not in the cache.
 
@@ -160,7 +164,7 @@ class HubSource:
         if not image or not image["bytes"]:
             raise BadImageError("its row in the parquet file is empty")
         encoded: bytes = image["bytes"]
-        return LoadedImage(decode_grey(encoded), digest(encoded))
+        return LoadedImage(decode(encoded), digest(encoded))
 
     def _read(self, split: str, file: Path) -> "Dataset":
         import pyarrow.parquet as pq  # type: ignore[import-untyped]

@@ -13,7 +13,7 @@ from cxr_runner.base.errors import UserError
 from cxr_runner.base.files import MOST_CSV, regular
 from cxr_runner.base.markdown import printable
 from cxr_runner.base.progress import Reporter
-from cxr_runner.data.splits import patient_keys
+from cxr_runner.data.patients import find_patients
 from cxr_runner.report.collected import NO_PREDICTIONS, DataSetRuns, Logits, Predictions
 from cxr_runner.report.collected_runs import CollectedRun, Repetition
 
@@ -98,7 +98,10 @@ def _patients(images: pd.DataFrame, pattern: Any) -> tuple[str, ...] | None:
     """Return the patient of every image: as the run noted it, of an older run as its names tell; None if unknown."""
     if "patient" in images:
         return tuple(images["patient"]) if (images["patient"] != "").all() else None
+    if not isinstance(pattern, str):
+        return None
     try:
-        return tuple(patient_keys(images["name"].tolist(), pattern)) if isinstance(pattern, str) else None
+        patients = find_patients(images["name"].tolist(), [""] * len(images), pattern)
     except UserError:
         return None
+    return None if patients.problem or patients.strangers else patients.keys

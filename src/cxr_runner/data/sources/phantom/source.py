@@ -6,7 +6,8 @@ from functools import cached_property
 
 import numpy as np
 
-from cxr_runner.data.sources import About, Listing, LoadedImage, Record
+from cxr_runner.data.decode import Decoded
+from cxr_runner.data.sources import About, Listing, LoadedImage, PassedOver, Record
 from cxr_runner.data.sources.phantom.anatomy import Opacities, draw_anatomy
 from cxr_runner.data.sources.phantom.film import Exposure, expose
 
@@ -61,6 +62,10 @@ class PhantomSource:
         )
         return Listing(records, CLASS_NAMES)
 
+    def passed_over(self) -> tuple[PassedOver, ...]:
+        """Return nothing: all phantoms are there."""
+        return ()
+
     def load(self, index: int) -> LoadedImage:
         """Draw one image; the same bytes whatever was loaded before, in any thread.
 
@@ -75,7 +80,7 @@ class PhantomSource:
         opacities = draw_opacities(self._rng(_OPACITIES, patient), self.difficulty) if label else None
         rng = self._rng(_IMAGE, patient, image)
         exposure = draw_exposure(rng, self.difficulty)
-        return LoadedImage(expose(anatomy, opacities, exposure, rng), digest="")
+        return LoadedImage(Decoded(expose(anatomy, opacities, exposure, rng), "drawn"), digest="")
 
     @cached_property
     def _images(self) -> list[tuple[int, int, int]]:

@@ -1,0 +1,229 @@
+"""The checks of a data set, made once for a store and its splits and kept beside it."""
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cxr_runner.base.checked_json import read_checked_json, write_checked_json
+from cxr_runner.base.checksums import digest
+from cxr_runner.base.locks import locked_folder
+from cxr_runner.base.progress import Reporter
+from cxr_runner.data.patients import Patients
+from cxr_runner.data.quality.class_differences import differing_attributes
+from cxr_runner.data.quality.near_duplicates import near_pairs
+from cxr_runner.data.quality.polarity import find_inverted
+from cxr_runner.data.quality.shared_patients import num_shared
+from cxr_runner.data.quality.thumbnails import make_thumbnails
+from cxr_runner.data.quality.unlike_test import UnlikeTest, compare_test
+
+_VERSION = 1  # counts changes of what is checked: older results are then computed anew
+
+
+@dataclass(frozen=True)
+class SharedPatients:
+    """Images whose patient is in train too, by one definition of a patient.
+
+    Attributes:
+        key: what a patient is known by.
+        val: number of such images in val.
+        test: number of such images in test.
+    """
+
+    key: str
+    val: int
+    test: int
+
+
+@dataclass(frozen=True)
+class NearDuplicates:
+    """Images that are nearly the same as others, by perceptual hashes.
+
+    Attributes:
+        pairs: number of pairs.
+        crossing: number of these that lie in different splits.
+        val: number of the images of val with one in train.
+        test: number of the images of test with one in train.
+        compared: number of images that were compared.
+        images: number of all images.
+    """
+
+    pairs: int
+    crossing: int
+    val: int
+    test: int
+    compared: int
+    images: int
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What was found out about a data set with its splits.
+
+    Attributes:
+        sizes: number of images of each split.
+        patients: images whose patient is in train too; empty where patients are not known.
+        near_duplicates: None for synthetic images, which are all drawn anew.
+        inverted: number of images of each class that are inverted against the rest; None where that cannot be told.
+        differences: attributes by which the classes differ, each a phrase.
+        unlike: comparison of the test set that the data bring with others; None where they bring none.
+    """
+
+    sizes: dict[str, int]
+    patients: tuple[SharedPatients, ...]
+    near_duplicates: NearDuplicates | None
+    inverted: dict[str, int] | None
+    differences: tuple[str, ...]
+    unlike: UnlikeTest | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the checks ready for JSON."""
+        content: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return content
+
+    def warnings(self) -> list[str]:
+        """Return a sentence for each finding that whoever reads an accuracy has to know; no names of images."""
+        return [*self._leaks(), *self._doubts()]
+
+    def _leaks(self) -> list[str]:
+        sentences = []
+        if self.patients and (self.patients[0].test or self.patients[0].val):
+            first, *others = self.patients
+            known = f", known by {first.key}" if first.key != "patient" else ""
+            beside = "".join(f"; {self._share(other.test)} by {other.key}" for other in others)
+            sentences.append(
+                f"{self._share(first.test)} of the test images are of a patient who is in train too{known}{beside}: "
+                "data.split.strategy=patient keeps patients apart"
+            )
+        near = self.near_duplicates
+        if near and (near.test or near.val):
+            of = "" if near.compared == near.images else f" ({near.compared:,} of {near.images:,} images were compared)"
+            sentences.append(
+                f"{near.test:,} of {self.sizes['test']:,} test images and {near.val:,} of {self.sizes['val']:,} val "
+                f"images are nearly the same as one of train{of}: cxr-data audit shows them"
+            )
+        if self.unlike and self.unlike.unlike:
+            drawn = float(np.mean(self.unlike.drawn))
+            sentences.append(
+                f"the given test set is unlike the training set: a linear model on 32x32 pixels is right for "
+                f"{self.unlike.given:.1%} of it, for {drawn:.1%} of test sets that are drawn from all images"
+            )
+        return sentences
+
+    def _doubts(self) -> list[str]:
+        sentences = []
+        if self.differences:
+            listed = "; ".join(self.differences)
+            sentences.append(f"the classes differ in how their images are stored: {listed}; a model may learn that")
+        if self.inverted and (number := sum(self.inverted.values())):
+            by_class = ", ".join(f"{count:,} {name}" for name, count in self.inverted.items())
+            images = "image is" if number == 1 else "images are"
+            sentences.append(f"{number:,} {images} inverted against the rest ({by_class}); cxr-data audit names them")
+        return sentences
+
+    def _share(self, number: int) -> str:
+        total = self.sizes["test"]
+        return f"{number / total:.0%} ({number:,} of {total:,})"
+
+
+def check_images(
+    images: NDArray[np.uint8],
+    table: pd.DataFrame,
+    class_names: Sequence[str],
+    patients: Patients,
+    reporter: Reporter,
+    *,
+    synthetic: bool,
+    given: bool,
+    kept: Path,
+) -> Checks:
+    """Check the images of a data set and their splits, or read what an earlier check gave.
+
+    Args:
+        images: uint8 [stored images, side, side].
+        table: images, indexed by their rows, with columns ``label``, ``split``, ``mode``, ``bits``, ``width`` and
+            ``height``.
+        class_names: names of labels 0 and 1.
+        patients: the patients of the images in ``table``.
+        reporter: shows the progress.
+        synthetic: whether the images are drawn: they are not compared with each other then.
+        given: whether the data bring the test set.
+        kept: file that holds the result, or will where it can be written.
+    """
+    content, intact = read_checked_json(kept)
+    if intact:
+        with suppress(TypeError, KeyError):  # of another version
+            return _from_dict(content)
+    checks = _check(images, table, class_names, patients, reporter, synthetic, given)
+    with suppress(OSError), locked_folder(kept.parent):  # a read-only cache: they are made each time
+        write_checked_json(kept, checks.as_dict())
+    return checks
+
+
+def checks_path(derived: Path, fingerprint: str, patients: Patients, *, given: bool) -> Path:
+    """Return the path of the result of :func:`check_images`, by all that it depends on."""
+    key = json.dumps([_VERSION, fingerprint, patients.keys, patients.key, patients.coarser, given])
+    return derived / "checks" / f"{digest(key, 16)}.json"
+
+
+def _check(
+    images: NDArray[np.uint8],
+    table: pd.DataFrame,
+    class_names: Sequence[str],
+    patients: Patients,
+    reporter: Reporter,
+    synthetic: bool,
+    given: bool,
+) -> Checks:
+    assigned, labels = table["split"].to_numpy(str), table["label"].to_numpy(np.int64)
+    near = inverted = unlike = None
+    if not synthetic:
+        thumbnails = make_thumbnails(images, table.index.to_numpy(np.int64), reporter)
+        pairs = near_pairs(thumbnails.hashes, assigned)
+        in_train = pairs.num_in_train
+        near = NearDuplicates(
+            pairs.num_pairs, pairs.num_crossing, in_train["val"], in_train["test"], pairs.num_compared, len(table)
+        )
+        inverted = find_inverted(thumbnails.small)
+        known = None if patients.problem else patients.keys
+        unlike = compare_test(thumbnails.small, labels, assigned, known) if given else None
+    by_class = None
+    if inverted is not None:
+        by_class = {name: int(inverted[labels == label].sum()) for label, name in enumerate(class_names)}
+    return Checks(
+        sizes={split: int((assigned == split).sum()) for split in ("train", "val", "test")},
+        patients=tuple(_shared_patients(assigned, patients)),
+        near_duplicates=near,
+        inverted=by_class,
+        differences=tuple(differing_attributes(table, class_names, inverted)),
+        unlike=unlike,
+    )
+
+
+def _shared_patients(assigned: NDArray[np.str_], patients: Patients) -> list[SharedPatients]:
+    if patients.problem:
+        return []
+    definitions = [(patients.key, patients.keys)]
+    definitions += [(patients.coarser_key, patients.coarser)] if patients.coarser else []
+    return [
+        SharedPatients(key, *(num_shared(assigned, of, split) for split in ("val", "test"))) for key, of in definitions
+    ]
+
+
+def _from_dict(content: dict[str, Any]) -> Checks:
+    """Return checks from what ``asdict`` made of them."""
+    near, unlike = content["near_duplicates"], content["unlike"]
+    return Checks(
+        content["sizes"],
+        tuple(SharedPatients(**one) for one in content["patients"]),
+        None if near is None else NearDuplicates(**near),
+        content["inverted"],
+        tuple(content["differences"]),
+        None if unlike is None else UnlikeTest(unlike["given"], tuple(unlike["drawn"]), unlike["unlike"]),
+    )

@@ -1,0 +1,61 @@
+"""Small copies and perceptual hashes of images, from which they are compared with each other."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cxr_runner.base.machine import num_cores
+from cxr_runner.base.progress import Reporter
+
+SMALL = 32  # side of the reduced images, in pixels
+HASH_SIDE = 16  # side of the perceptual hash: 16 x 16 bits
+_ENOUGH_TO_HASH = 160  # pixels to a side
+
+
+@dataclass(frozen=True)
+class Thumbnails:
+    """Small copies and hashes of images, in one order.
+
+    Attributes:
+        small: uint8 [images, 32, 32], the reduced images; each pixel is the mean of those that it covers.
+        hashes: uint64 [images, 4], the 256 bits of the perceptual hash.
+    """
+
+    small: NDArray[np.uint8]
+    hashes: NDArray[np.uint64]
+
+
+def make_thumbnails(images: NDArray[np.uint8], rows: NDArray[np.int64], reporter: Reporter) -> Thumbnails:
+    """Reduce and hash images.
+
+    Args:
+        images: uint8 [stored images, side, side].
+        rows: int64 [images], rows of ``images`` to look at.
+        reporter: shows the progress.
+
+    Source:
+        The hash is pHash's, by the discrete cosine transform, as ``imagehash.phash`` computes it.
+    """
+    from imagehash import phash  # imports scipy and wavelets, which takes a second
+
+    def look_at(row: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        image = Image.fromarray(np.array(images[row]))
+        reduced = image.resize((SMALL, SMALL), Image.Resampling.BOX)
+        # The hash is computed from 64 x 64 pixels: reducing a large image first gives the same bits in less time.
+        hashed = image.reduce(max(1, image.width // _ENOUGH_TO_HASH))
+        return np.asarray(reduced), phash(hashed, HASH_SIDE).hash.ravel()
+
+    small, hashes = [], []
+    with (
+        ThreadPoolExecutor(num_cores()) as pool,  # Pillow and NumPy release the interpreter lock
+        reporter.steps("comparing images", len(rows)) as advance,
+    ):
+        for reduced, bits in pool.map(look_at, rows.tolist()):
+            small.append(reduced)
+            hashes.append(bits)
+            advance()
+    packed = np.packbits(np.array(hashes), axis=1)
+    return Thumbnails(np.array(small), packed.view(np.uint64))

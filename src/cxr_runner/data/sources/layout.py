@@ -1,0 +1,137 @@
+"""Which split and which class the folders around an image name."""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from cxr_runner.base.numbers import list_few
+from cxr_runner.data.sources.names import fold
+from cxr_runner.data.sources.walk import File
+
+OUTSIDE = "outside class folders"
+LAYOUTS = "DIR/<class>/*, DIR/<split>/<class>/* or DIR/<class>/<split>/*"
+
+_SPLITS = {"train": "train", "test": "test"} | dict.fromkeys(("val", "valid", "validate", "validation", "dev"), "val")
+_SPLITS |= {"training": "train", "testing": "test"}
+# train, Train_Images, training-set, "test set"
+_SPLIT = re.compile(rf"({'|'.join(sorted(_SPLITS, key=len, reverse=True))})[ _-]?(?:set|images?|imgs?|data)?")
+
+
+class LayoutError(Exception):
+    """Folders that cannot be read as classes, or as splits and classes; the message says why."""
+
+
+class Placed(NamedTuple):
+    """An image with the split and the class that its folders name."""
+
+    file: File
+    split: str | None
+    class_folder: str
+    inner: str  # the folders below that of the class
+
+
+class Layout(NamedTuple):
+    """How a tree of images is laid out.
+
+    Attributes:
+        images: the images in class folders.
+        stray: the others, each with the reason why it has no class.
+    """
+
+    images: list[Placed]
+    stray: list[tuple[File, str]]
+
+
+def split_of(folder: str) -> str | None:
+    """Return the split that a folder is named after, None where it is named after none."""
+    match = _SPLIT.fullmatch(fold(folder))
+    return _SPLITS[match[1]] if match else None
+
+
+def read_layout(files: Sequence[File]) -> Layout:
+    """Read split and class off the folders of each image.
+
+    Args:
+        files: images, sorted by name.
+
+    Raises:
+        LayoutError: a folder may be a split or a class.
+    """
+    outer = _num_outer_folders(files)
+    stray = [(file, OUTSIDE) for file in files if len(file.folders) <= outer]
+    inside = [file for file in files if len(file.folders) > outer]
+    splits = {name for file in inside if split_of(name := file.folders[outer])}
+    if splits:
+        layout = _splits_first(inside, outer, splits)
+    elif any(len(file.folders) > outer + 1 and split_of(file.folders[outer + 1]) for file in inside):
+        layout = _classes_first(inside, outer)
+    else:
+        layout = Layout([_place(file, None, outer) for file in inside], [])
+    return Layout(layout.images, stray + layout.stray)
+
+
+def _num_outer_folders(files: Sequence[File]) -> int:
+    """Count the folders around all splits: DIR/chest_xray/train/... and DIR/chest_xray/chest_xray/train/..."""
+    outer = 0
+    while True:
+        tops = {tuple(file.folders[outer : outer + 1]) for file in files} - {()}
+        if len(tops) != 1:
+            return outer
+        ((top,),) = tops
+        below = {file.folders[outer + 1] for file in files if len(file.folders) > outer + 1}
+        doubled = {fold(name) for name in below} == {fold(top)}
+        if split_of(top) or not (doubled or any(map(split_of, below))) or _are_classes_first(below, files, outer):
+            return outer
+        outer += 1
+
+
+def _are_classes_first(below: set[str], files: Sequence[File], outer: int) -> bool:
+    """Return whether the images lie directly in the split folders below the only folder: it is a class then."""
+    return any(map(split_of, below)) and all(len(file.folders) == outer + 2 for file in files)
+
+
+def _splits_first(inside: Sequence[File], outer: int, splits: set[str]) -> Layout:
+    """Read DIR/<split>/<class>/*."""
+    # Some copies of the study's images come with a second copy of the whole tree beside the splits.
+    copies = {
+        file.folders[outer] for file in inside if len(file.folders) > outer + 1 and split_of(file.folders[outer + 1])
+    }
+    copies -= splits
+    if others := {file.folders[outer] for file in inside} - splits - copies:
+        both = f"images lie both inside and outside the split folders {list_few(sorted(splits))}"
+        raise LayoutError(f"{both}; move away {list_few(sorted(others))}")
+    images, stray = [], []
+    for file in inside:
+        split, below = split_of(file.folders[outer]), outer + 1
+        if split is None:
+            stray.append((file, "in a second copy of the whole tree"))
+            continue
+        while file.folders[below : below + 1] and fold(file.folders[below]) == fold(file.folders[outer]):
+            below += 1  # train/train/...
+        if len(file.folders) <= below:
+            stray.append((file, OUTSIDE))
+        elif split_of(name := file.folders[below]):
+            raise LayoutError(f"{name} in {file.folders[outer]} may be a split or a class; rename it")
+        else:
+            images.append(_place(file, split, below))
+    if not images:
+        names = list_few(sorted(splits))
+        raise LayoutError(f"{names}: named as splits are, but images lie directly in them; a split needs class folders")
+    return Layout(images, stray)
+
+
+def _classes_first(inside: Sequence[File], outer: int) -> Layout:
+    """Read DIR/<class>/<split>/*."""
+    images = []
+    for file in inside:
+        split = split_of(file.folders[outer + 1]) if len(file.folders) > outer + 1 else None
+        if split is None:
+            name = file.folders[outer]
+            raise LayoutError(f"images of {name} lie both inside and outside split folders, as {file.name} does")
+        placed = _place(file, split, outer)
+        images.append(placed._replace(inner="/".join(file.folders[outer + 2 :])))
+    return Layout(images, [])
+
+
+def _place(file: File, split: str | None, position: int) -> Placed:
+    return Placed(file, split, file.folders[position], "/".join(file.folders[position + 1 :]))
