@@ -147,21 +147,40 @@ def _is_deep_colour(image: ImageFile) -> bool:
 
 
 def _decode_deep_colour(image: ImageFile, data: bytes) -> Decoded:
-    """Decode a PNG file with 16 bits in each of several channels, which torchvision can and PIL cannot."""
+    """Decode a PNG file with 16 bits in each of several channels."""
     if image.format != "PNG":
         raise BadImageError(f"16 bits in each of several channels of a {image.format} file; save it as grey or as PNG")
-    import torch
-    from torchvision.io import ImageReadMode, decode_png
-
-    encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-    channels = decode_png(encoded, ImageReadMode.UNCHANGED).permute(1, 2, 0).numpy()
-    colours = 1 if channels.shape[-1] < 3 else 3
-    values = _luminance(channels[..., :colours])
-    if channels.shape[-1] > colours:
+    channels = _deep_channels(data, str(image.tile[0].args))
+    num_colours = 1 if channels.shape[-1] < 3 else 3
+    values = _luminance(channels[..., :num_colours])
+    if channels.shape[-1] > num_colours:
         values = values * (channels[..., -1] * np.float32(1 / _FULL_16_BIT))
+    if "transparency" in image.info:
+        values[(channels == np.array(image.info["transparency"], np.uint16)).all(axis=-1)] = 0
     upright = _turn(np.rint(values).astype(np.uint16), image)
-    mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels.shape[-1]]
+    mode = {2: "LA", 3: "RGB", 4: "RGBA"}[channels.shape[-1]]
     return Decoded(upright, "PNG", f"{mode};16", _bits_needed(upright))
+
+
+def _deep_channels(data: bytes, raw_mode: str) -> NDArray[np.uint16]:
+    """Return the channels of a PNG file with 16 bits in each, uint16 [height, width, channels].
+
+    Pillow has no such images, but it has unpackers for either byte of big- and of little-endian ones: a file, which is
+    big-endian, is read with both. Grey with opacity has as many bits as four channels of 8.
+    """
+    if raw_mode.startswith("LA"):
+        pairs = _load_as(data, "RGBA")
+        high, low = pairs[..., 0::2], pairs[..., 1::2]
+    else:
+        high, low = _load_as(data, raw_mode), _load_as(data, raw_mode.replace("16B", "16L"))
+    return high * np.uint16(256) + low
+
+
+def _load_as(data: bytes, raw_mode: str) -> NDArray[np.uint8]:
+    image = _open(data)
+    image.tile = [tile._replace(args=raw_mode) for tile in image.tile]
+    image.load()
+    return np.asarray(image)
 
 
 def _turn(values: NDArray[np.uint16], image: ImageFile) -> NDArray[np.uint16]:

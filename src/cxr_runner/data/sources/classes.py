@@ -41,7 +41,8 @@ def read_names(key: str, given: Names, known: Iterable[str]) -> list[str]:
         return []
     if isinstance(given, str):
         in_brackets = given.startswith("[") and given.endswith("]") and fold(given) not in spelled
-        given = tuple(name.strip() for name in given[1:-1].split(",")) if in_brackets else (given,)
+        inside = given[1:-1].strip()
+        given = tuple(name.strip() for name in inside.split(",") if inside) if in_brackets else (given,)
     for name in given:
         if fold(name) not in spelled:
             near = get_close_matches(fold(name), spelled, n=1)
