@@ -38,6 +38,7 @@ def gather_facts(runs: DataSetRuns, commands: Commands) -> dict[str, str]:
         "Machine": _machines(of_run.get("machine") for of_run in metrics),
         "Versions": _distinct(_versions(of_run.get("versions")) for of_run in metrics),
         "Commit": _distinct(str(of_run.get("git_commit") or "") for of_run in metrics),
+        "Left out on request": runs.withheld.words,
     }
     facts = {term: printable(text) for term, text in said.items() if text}
     trained = commands.that_trained()
