@@ -19,6 +19,7 @@ from cxr_runner.base.errors import BadImageError, RunFailedError, UserError
 from cxr_runner.config.validation import from_hydra
 from cxr_runner.data.sources.folder import MAX_BYTES, FolderSource
 from cxr_runner.experiment.sweep import train
+from cxr_runner.report.collected import NOTHING_WITHHELD, Withheld
 from cxr_runner.report.write import write_report
 from killable import results
 from run_trees import PHANTOM, write_run
@@ -112,6 +113,16 @@ JSON = st.recursive(
     lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(max_size=9), values, max_size=3),
     max_leaves=6,
 )
+DESCRIBED = PHANTOM | {
+    "counts": {split: {"NORMAL": 3, "PNEUMONIA": 3} for split in ("train", "val", "test")},
+    "duplicates_dropped": [{"name": "a.png", "same_as": "b.png"}],
+    "warnings": ["24 test images are copies of training images"],
+    "inventory": {
+        "classes": [{"class": "NORMAL", "split": "train", "images": 3, "formats": {"PNG": 3}, "bits": {"8": 3}}],
+        "passed_over": [{"suffix": ".dcm", "reason": "DICOM is not read", "files": 12}],
+        "bits": None,
+    },
+}
 FILES = ("config.yaml", "status.json", "data.json", "metrics.json", "history.csv", "predictions.csv")
 
 
@@ -159,13 +170,14 @@ def _with_value(content: bytes, position: float, value: object) -> str:
 def _report_on(tmp_path: Path, harms: list[tuple[str, Callable[[Path], None]]]) -> None:
     shutil.rmtree(tmp_path / "outputs", ignore_errors=True)
     for seed in (0, 1):
-        files = write_run(tmp_path / "outputs", seed=seed)
+        files = write_run(tmp_path / "outputs", seed=seed, data=DESCRIBED)
     for name, harm in harms:
         harm(files.path / name)
-    write_report(tmp_path / "outputs", tmp_path / "report")
-    page = (tmp_path / "report" / "index.html").read_text("utf-8")
-    assert "<script>alert" not in page
-    assert not any(character in page for character in "\x1b\u202e")
+    for withheld in (NOTHING_WITHHELD, Withheld(names=True, images=True)):
+        write_report(tmp_path / "outputs", tmp_path / "report", withheld=withheld)
+        page = (tmp_path / "report" / "index.html").read_text("utf-8")
+        assert "<script>alert" not in page
+        assert not any(character in page for character in "\x1b\u202e")
 
 
 HARMS = st.lists(st.tuples(st.sampled_from(FILES), _harm()), min_size=1, max_size=3)

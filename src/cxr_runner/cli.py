@@ -78,7 +78,7 @@ def report() -> NoReturn:
         given = read_report_arguments(sys.argv[1:])
         from cxr_runner.commands.report import write
 
-        write(given.root, given.out)
+        write(given.root, given.out, hide_names=given.hide_names, no_images=given.no_images)
     sys.exit(DONE)
 
 

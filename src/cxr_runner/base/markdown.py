@@ -33,6 +33,11 @@ def markdown_facts(facts: Mapping[str, str]) -> str:
     return "\n".join(items)
 
 
+def markdown_list(texts: Iterable[str]) -> str:
+    """Return a list of texts, each on one line; '' for none."""
+    return "\n".join(f"- {markdown_text(text)}" for text in texts)
+
+
 def printable(value: object) -> str:
     """Return a value as text on one line, without characters that no terminal or file should be sent."""
     return " ".join("".join(c if c.isprintable() else " " for c in str(value)).split())

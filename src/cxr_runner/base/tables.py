@@ -1,13 +1,14 @@
 """Tables as files: CSV with all digits, Markdown and LaTeX (booktabs) for people."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from cxr_runner.base.files import write_csv, write_text
-from cxr_runner.base.markdown import markdown_table, printable
+from cxr_runner.base.markdown import markdown_list, markdown_table, printable
 
 ENDINGS = ("csv", "md", "tex")  # of the files of a table
 _LATEX_NOTE = (
@@ -37,6 +38,7 @@ class Table:
         shown: texts under headings for people, with the rows in the same order.
         texts: headings of those columns of ``shown`` that hold words; all others hold numbers.
         title: heading above the table; '' for none.
+        notes: what whoever passes the table on has to say with it; below the table in its Markdown and LaTeX files.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Table:
     shown: pd.DataFrame
     texts: tuple[str, ...]
     title: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def rows(self) -> list[list[str]]:
@@ -61,6 +64,10 @@ class Table:
         """Return the same table with a suffix to its name."""
         return replace(self, name=self.name + suffix)
 
+    def noted(self, notes: Sequence[str]) -> "Table":
+        """Return the same table with further notes."""
+        return replace(self, notes=(*self.notes, *notes))
+
     def markdown(self) -> str:
         """Return ``shown`` as a Markdown table."""
         return markdown_table(list(self.shown.columns), self.rows, self.numeric)
@@ -69,11 +76,17 @@ class Table:
 def write_table(table: Table, folder: Path) -> None:
     """Write a table as CSV, Markdown and LaTeX."""
     write_csv(folder / f"{table.name}.csv", _without_formulas(table.data))
-    write_text(folder / f"{table.name}.md", table.markdown())
+    notes = f"\n{markdown_list(table.notes)}\n" if table.notes else ""
+    write_text(folder / f"{table.name}.md", table.markdown() + notes)
     alignment = "".join("r" if right else "l" for right in table.numeric)
     escaped = table.shown.map(latex_text).rename(columns=latex_text)
     latex = escaped.to_latex(index=False, escape=False, column_format=alignment)
-    write_text(folder / f"{table.name}.tex", _LATEX_NOTE + latex)
+    write_text(folder / f"{table.name}.tex", _LATEX_NOTE + latex + _latex_notes(table.notes))
+
+
+def _latex_notes(notes: Sequence[str]) -> str:
+    """Return notes as lines of their own below a table, small as those of printed tables are."""
+    return "".join(f"{{\\par\\footnotesize {latex_text(note)}\\par}}\n" for note in notes)
 
 
 def latex_text(text: object) -> str:

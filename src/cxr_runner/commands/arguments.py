@@ -9,11 +9,14 @@ from pathlib import Path
 
 
 def read_report_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    """Read those of ``cxr-report``: ``root``, ``out``."""
+    """Read those of ``cxr-report``: ``root``, ``out``, ``hide_names``, ``no_images``."""
     description = "The study's tables and figures, from all finished runs below a folder, on a page."
     parser = argparse.ArgumentParser(prog="cxr-report", description=description)
     parser.add_argument("root", nargs="?", default="outputs", type=Path, help="where the runs are (default: outputs)")
     parser.add_argument("--out", type=Path, help="where the report goes (default: ROOT/report)")
+    hide = "name no image and no patient in what is written and printed; runs and their files stay as they are"
+    parser.add_argument("--hide-names", action="store_true", help=hide)
+    parser.add_argument("--no-images", action="store_true", help="show no sample images, the only pixels in a report")
     return parser.parse_args(arguments)
 
 

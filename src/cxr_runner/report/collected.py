@@ -59,6 +59,27 @@ NO_PREDICTIONS = Predictions(np.zeros(0, np.int64), np.zeros(0, np.int64), None,
 
 
 @dataclass(frozen=True)
+class Withheld:
+    """What a report leaves out on request.
+
+    Attributes:
+        names: names of images and of patients.
+        images: the images themselves.
+    """
+
+    names: bool = False
+    images: bool = False
+
+    @property
+    def words(self) -> str:
+        """What is left out, in words; '' for nothing."""
+        return "; ".join(["names of images and patients"] * self.names + ["sample images"] * self.images)
+
+
+NOTHING_WITHHELD = Withheld()
+
+
+@dataclass(frozen=True)
 class DataSetRuns:
     """The runs on one data set, at one or several image sizes.
 
@@ -69,12 +90,14 @@ class DataSetRuns:
         sizes: runs of every image size, the largest first.
         samples: a few of the images; may be none.
         predictions: predictions of the runs that repeat rows of the study.
+        withheld: what was left out of all this on request.
     """
 
     study: Study
     sizes: tuple[SizedRuns, ...]
     samples: tuple[Sample, ...] = ()
     predictions: Predictions = NO_PREDICTIONS
+    withheld: Withheld = NOTHING_WITHHELD
 
     @property
     def about(self) -> About:

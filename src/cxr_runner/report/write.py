@@ -6,13 +6,21 @@ from cxr_runner.base.errors import UserError
 from cxr_runner.base.locks import hold_lock
 from cxr_runner.base.progress import Reporter
 from cxr_runner.report.collect.tree import collect
+from cxr_runner.report.collected import NOTHING_WITHHELD, Withheld
 from cxr_runner.report.compare.comparison import compare
 from cxr_runner.report.render.pages import render
 from cxr_runner.report.render.terminal import print_report
+from cxr_runner.report.withholding import withhold
 from cxr_runner.study import Study, load_study
 
 
-def write_report(root: Path, out: Path, reporter: Reporter | None = None, study: Study | None = None) -> None:
+def write_report(
+    root: Path,
+    out: Path,
+    reporter: Reporter | None = None,
+    study: Study | None = None,
+    withheld: Withheld = NOTHING_WITHHELD,
+) -> None:
     """Write ``index.html``, ``report.md``, ``claims.md``, ``tables/`` and ``figures/``, and print the results.
 
     Args:
@@ -20,6 +28,7 @@ def write_report(root: Path, out: Path, reporter: Reporter | None = None, study:
         out: folder to write to; made where it does not exist.
         reporter: shown the progress.
         study: study that the runs are compared with; the one that comes with the package by default.
+        withheld: what no file of the report may hold, nor what is printed; runs and their samples stay as they are.
 
     Raises:
         UserError: ``root`` does not exist or holds no run, or ``out`` cannot be written to.
@@ -27,6 +36,8 @@ def write_report(root: Path, out: Path, reporter: Reporter | None = None, study:
     reporter = reporter or Reporter()
     collected = collect(root, study or load_study(), reporter)
     compared = compare(collected)
+    if withheld != NOTHING_WITHHELD:
+        collected, compared = withhold(collected, compared, withheld)
     try:
         out.mkdir(parents=True, exist_ok=True)
         # Two at once would remove each other's files, and leave pages that link tables of other runs.

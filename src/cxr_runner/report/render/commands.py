@@ -92,11 +92,17 @@ def _arguments(setup: TrainingSetup, data: dict[str, Any]) -> list[str]:
 def _data_overrides(config: dict[str, Any]) -> list[str]:
     """Return what to write after ``cxr-run`` to get these images: only what differs from the defaults."""
     name = config.get("name")
+    usual = data_defaults(name)
+    return [f"data={name}", *_differing(config, usual, "data.")] if usual else []
+
+
+def data_defaults(name: object) -> dict[str, Any]:
+    """Return the defaults of the images of ``data=NAME``; empty where there is no such choice."""
     defaults = files("cxr_runner.conf").joinpath("data").joinpath(f"{name}.yaml") if isinstance(name, str) else None
     if defaults is None or "/" in str(name) or not defaults.is_file():
-        return []
-    usual = yaml.safe_load(defaults.read_text("utf-8"))
-    return [f"data={name}", *_differing(config, usual, "data.")]
+        return {}
+    usual: dict[str, Any] = yaml.safe_load(defaults.read_text("utf-8"))
+    return usual
 
 
 def _differing(config: dict[str, Any], usual: dict[str, Any], prefix: str) -> Iterable[str]:

@@ -1,5 +1,6 @@
-"""What stands below tables on both pages."""
+"""What stands above and below tables on both pages."""
 
+WARNINGS_HEADING = "Read the test metrics with this in mind:"
 COMPARISON_LEGEND = (
     "Ours: mean ± sample standard deviation over the seeds that did not collapse; where some collapsed (one output for "
     "all images) the mean of all stands below. Inside: the published value, which is that of one run on one split, "

@@ -1,12 +1,12 @@
 """The page in Markdown, for a repository or a terminal."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from textwrap import indent
 
-from cxr_runner.base.markdown import markdown_facts, markdown_text
+from cxr_runner.base.markdown import markdown_facts, markdown_list, markdown_text
 from cxr_runner.base.tables import Table
 from cxr_runner.report.render.commands import Commands
-from cxr_runner.report.render.legends import BASELINES_LEGEND, COMPARISON_LEGEND
+from cxr_runner.report.render.legends import BASELINES_LEGEND, COMPARISON_LEGEND, WARNINGS_HEADING
 from cxr_runner.report.render.picture import Picture
 from cxr_runner.report.render.sections import Page, Section
 
@@ -25,7 +25,8 @@ def markdown_page(page: Page) -> str:
     blocks += ["## The study's models"]
     for table in page.study_tables:
         blocks += [f"### {markdown_text(table.caption)}", table.markdown()]
-    blocks += ["## Configurations", *_captioned(tables["configurations"])]
+    configurations = tables["configurations"]
+    blocks += ["## Configurations", *_warnings(configurations.notes), *_captioned(configurations)]
     if tables["collapsed"].rows:
         blocks += ["## Runs that collapsed", *_captioned(tables["collapsed"])]
     if tables["left_out"].rows:
@@ -37,7 +38,7 @@ def markdown_page(page: Page) -> str:
 def _section(section: Section, page: Page) -> list[str]:
     blocks = [f"## {markdown_text(section.heading)}", *_list(section.sentences)]
     blocks += [_picture(section.overview, page, section.commands), *_claims(section)]
-    blocks += [markdown_facts(section.facts)]
+    blocks += [markdown_facts(section.facts), *_warnings(section.warnings)]
     for table in section.tables:
         blocks += [f"### {markdown_text(table.caption)}", table.markdown()]
     blocks += [COMPARISON_LEGEND, BASELINES_LEGEND]
@@ -51,6 +52,11 @@ def _section(section: Section, page: Page) -> list[str]:
         lines = [f"- {markdown_text(path)}: {markdown_text(why)}" for path, why in section.not_drawn.items()]
         blocks += ["Without curves:", "\n".join(lines)]
     return blocks
+
+
+def _warnings(sentences: Sequence[str]) -> list[str]:
+    """Say what every metric of the table below has to be read with."""
+    return [f"**{WARNINGS_HEADING}**", markdown_list(sentences)] if sentences else []
 
 
 def _claims(section: Section) -> list[str]:
@@ -88,4 +94,4 @@ def _captioned(table: Table) -> list[str]:
 
 
 def _list(sentences: Iterable[str]) -> list[str]:
-    return ["\n".join(f"- {markdown_text(sentence)}" for sentence in sentences)]
+    return [markdown_list(sentences)]

@@ -11,6 +11,7 @@ from cxr_runner.base.numbers import plural
 from cxr_runner.report.collected import DataSetRuns
 from cxr_runner.report.compare.class_counts import class_counts
 from cxr_runner.report.render.commands import Commands
+from cxr_runner.report.render.inventory_line import inventory_line
 
 _VERSIONS = ("python", "cxr-runner", "torch", "torchvision", "numpy")
 _NOT_RECORDED = "not recorded"
@@ -28,6 +29,7 @@ def gather_facts(runs: DataSetRuns, commands: Commands) -> dict[str, str]:
         "Counts": "; ".join(
             f"{split} " + ", ".join(f"{n:,} {name}" for name, n in classes.items()) for split, classes in counts.items()
         ),
+        "Inventory": _inventory(runs),
         "Duplicates dropped": _length(data.get("duplicates_dropped")),
         "Unreadable, skipped": _length(data.get("unreadable_skipped")),
         "Fingerprint": ", ".join(f"{sized.fingerprint} ({sized.image_size} px)" for sized in runs.sizes),
@@ -36,6 +38,7 @@ def gather_facts(runs: DataSetRuns, commands: Commands) -> dict[str, str]:
         "Machine": _machines(of_run.get("machine") for of_run in metrics),
         "Versions": _distinct(_versions(of_run.get("versions")) for of_run in metrics),
         "Commit": _distinct(str(of_run.get("git_commit") or "") for of_run in metrics),
+        "Left out on request": runs.withheld.words,
     }
     facts = {term: printable(text) for term, text in said.items() if text}
     trained = commands.that_trained()
@@ -44,6 +47,12 @@ def gather_facts(runs: DataSetRuns, commands: Commands) -> dict[str, str]:
 
 def _length(listed: object) -> str:
     return str(len(listed)) if isinstance(listed, Sequence) and not isinstance(listed, str) else ""
+
+
+def _inventory(runs: DataSetRuns) -> str:
+    """Return what the first of the runs that say so found in the source; older ones do not."""
+    lines = (inventory_line(run.data.get("inventory")) for run in runs.runs.values())
+    return next(filter(None, lines), "")
 
 
 def _checksums(runs: DataSetRuns) -> str:

@@ -12,6 +12,7 @@ from cxr_runner.base.tables import Table
 from cxr_runner.report.collected import Collected, DataSetRuns
 from cxr_runner.report.collected_runs import SizedRuns
 from cxr_runner.report.compare.configurations import SUMMARY_COLUMNS, summarize
+from cxr_runner.report.compare.data_warnings import data_warnings
 from cxr_runner.report.render.cells import without_mean, yes_no
 from cxr_runner.report.run_columns import RUN_COLUMNS
 from cxr_runner.study import Study, StudyFigure
@@ -116,7 +117,8 @@ def configurations(collected: Collected) -> Table:
         rows.append(row)
     columns = ["configuration", "differs in", "model", "data", "px", "seeds"]
     columns += [*(one.words for one in HEADLINE), "collapsed", "train s"]
-    return Table("configurations", LEGEND, data, pd.DataFrame(rows, columns=columns), tuple(columns[:4]))
+    shown = pd.DataFrame(rows, columns=columns)
+    return Table("configurations", LEGEND, data, shown, tuple(columns[:4]), notes=_warnings(collected))
 
 
 def _without_mean(entry: Mapping[Any, Any]) -> str:
@@ -134,7 +136,8 @@ def all_runs(collected: Collected) -> Table:
         }
     )
     texts = tuple(words for column, words in _RUN_WORDS.items() if not _holds_numbers(data[column]))
-    return Table("runs", "All finished runs; metrics of the test split.", data, shown, texts)
+    caption = "All finished runs; metrics of the test split."
+    return Table("runs", caption, data, shown, texts, notes=_warnings(collected))
 
 
 def left_out_table(left_out: pd.DataFrame) -> Table:
@@ -173,6 +176,11 @@ def collapsed_table(collected: Collected) -> Table:
         {words: [cell(value) for value in data[column].astype(object)] for column, words in _COLLAPSED_WORDS.items()}
     )
     return Table("collapsed", _COLLAPSED_LEGEND, data, shown, _COLLAPSED_TEXTS)
+
+
+def _warnings(collected: Collected) -> tuple[str, ...]:
+    """Return what is wrong or doubtful with the images, of one data set after the other."""
+    return tuple(f"{runs.heading}: {said}" for runs in collected.data_sets for said in data_warnings(runs))
 
 
 def _all_sizes(collected: Collected) -> list[SizedRuns]:

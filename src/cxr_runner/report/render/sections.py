@@ -11,6 +11,7 @@ from cxr_runner.base.numbers import format_mean_sd, format_number, list_few, plu
 from cxr_runner.base.tables import Table
 from cxr_runner.report.collected import DataSetRuns
 from cxr_runner.report.compare.comparison import DataSetComparison
+from cxr_runner.report.compare.data_warnings import data_warnings
 from cxr_runner.report.compare.trivial_baselines import Baselines
 from cxr_runner.report.missing import Missing
 from cxr_runner.report.render.cells import without_mean
@@ -80,6 +81,7 @@ class Section:
         commands: the commands for these runs.
         overview: our accuracies beside the published ones.
         sentences: the same in words.
+        warnings: what is wrong or doubtful with the images, and so with every metric; to be said beside these.
         views: runs beside the published metrics.
         more_baselines: command that makes the trivial baselines that are missing, '' where they are there.
         figures: all other pictures.
@@ -94,6 +96,7 @@ class Section:
     commands: Commands
     overview: Picture
     sentences: list[str]
+    warnings: tuple[str, ...]
     views: list[MetricsView]
     more_baselines: str
     figures: list[Picture]
@@ -111,7 +114,8 @@ class Section:
     @property
     def all_tables(self) -> list[Table]:
         """All that is to be written as files."""
-        return [*self.claims.tables, *self.tables, *self.uncertainty.tables]
+        of_metrics = [*self.tables, *self.uncertainty.tables]
+        return [*self.claims.tables, *(table.noted(self.warnings) for table in of_metrics)]
 
 
 @dataclass(frozen=True)
@@ -148,11 +152,14 @@ def make_section(compared: DataSetComparison, suffix: str) -> Section:
     figures = [*study_pictures(runs), *further_pictures(runs, compared)]
     published = [(figure, compared.published[figure.number]) for figure in study.metric_figures]
     tables = [published_table(baselines.extend(table, study.metrics), figure, runs) for figure, table in published]
+    warnings = data_warnings(runs)
+    said = [_warned(warnings), *_sentences(runs, compared.published), _baseline_sentence(baselines)]
     return Section(
         heading=runs.heading,
         commands=commands,
         overview=_overview(runs, compared.published).suffixed(suffix),
-        sentences=[*_sentences(runs, compared.published), *filter(None, [_baseline_sentence(baselines)])],
+        sentences=[sentence for sentence in said if sentence],
+        warnings=warnings,
         views=[_metrics_view(figure, table, runs, baselines) for figure, table in published],
         more_baselines="" if baselines.complete else commands.that_audits(),
         figures=[picture.suffixed(suffix) for picture in figures],
@@ -162,6 +169,11 @@ def make_section(compared: DataSetComparison, suffix: str) -> Section:
         not_drawn={run.path: run.history_problem for run in runs.runs.values() if run.history is None},
         uncertainty=uncertainty_section(runs, compared.uncertainty, suffix),
     )
+
+
+def _warned(warnings: Sequence[str]) -> str:
+    """Say on the first screen that there are warnings at the tables; '' where there are none."""
+    return f"{plural(len(warnings), 'warning')} about these images: see the tables of test metrics." if warnings else ""
 
 
 def _baseline_sentence(baselines: Baselines) -> str:

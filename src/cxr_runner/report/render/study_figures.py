@@ -61,6 +61,8 @@ def other_curves(runs: DataSetRuns) -> Picture | None:
 def _samples(figure: StudyFigure, runs: DataSetRuns) -> Picture:
     view = figure.samples
     assert view is not None
+    if runs.withheld.images:
+        return _picture(figure, view.text, notes=["The images were left out of this report on request (--no-images)."])
     samples = list(runs.samples)[: view.most]
     if not samples:
         note = "There are no samples of these images beside the runs; the next run on them leaves some."

@@ -11,10 +11,12 @@ from rich.text import Text
 
 from cxr_runner.artifacts.metrics import metric
 from cxr_runner.base.numbers import format_mean_sd, plural
-from cxr_runner.report.collected import Collected
+from cxr_runner.report.collected import Collected, DataSetRuns
 from cxr_runner.report.compare.configurations import summarize
+from cxr_runner.report.compare.data_warnings import data_warnings
 
 _NUM_SHOWN = 5  # runs left out that are named on the terminal; the page names all
+_MOST_WARNINGS = 10  # about the images of a data set; there are fewer, unless a file is damaged
 _SHOWN = ("accuracy", "f1", "auroc")
 _PLAIN_WIDTH = 100  # of the table where there is no terminal to ask
 
@@ -28,6 +30,8 @@ def print_report(collected: Collected, out: Path) -> None:
         for sized in runs.sizes:
             console.print(Text(f"{runs.heading}, {sized.image_size} px", style="bold"))
             console.print(_table(summarize(sized)))
+        for line in _warnings(runs):
+            console.print(Text(line), soft_wrap=True)
     left_out = collected.left_out
     lines = [count(collected)]
     lines += [f"  {row.path}: {row.reason}" for row in left_out.head(_NUM_SHOWN).itertuples()]
@@ -36,6 +40,15 @@ def print_report(collected: Collected, out: Path) -> None:
     lines.append(f"report: {out / 'index.html'}")
     for line in lines:
         console.print(Text(line), soft_wrap=True)
+
+
+def _warnings(runs: DataSetRuns) -> list[str]:
+    """Return what is wrong or doubtful with the images of the tables above, and an empty line behind it."""
+    said = data_warnings(runs)
+    lines = [f"warning: {sentence}" for sentence in said[:_MOST_WARNINGS]]
+    if len(said) > _MOST_WARNINGS:
+        lines.append(f"and {plural(len(said) - _MOST_WARNINGS, 'more warning')}, in the report")
+    return [*lines, ""] if lines else []
 
 
 def count(collected: Collected) -> str:
