@@ -1,0 +1,105 @@
+"""Every command of docs/data.md, on images as its row describes them."""
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import Answer
+from odd_sets import CLASSES, both, drawn, plant, save, with_bits
+
+PAGE = Path(__file__).parents[1] / "docs" / "data.md"
+ROWS = re.findall(r"^\| (?!my images)([^|]+?) \| `(cxr-run [^`]*)` \|$", PAGE.read_text("utf-8"), re.MULTILINE)
+SMALL = ("data.image_size=16", "epochs=1", "progress=lines")
+
+
+def _partly_damaged(root: Path) -> None:
+    plant(root, CLASSES)
+    (root / "NORMAL" / "bad.png").write_bytes(b"no image")
+
+
+def _partly_gif(root: Path) -> None:
+    plant(root, CLASSES)
+    for number in range(4):
+        Image.fromarray(np.rint(drawn(number) * 255).astype(np.uint8)).save(root / "NORMAL" / f"{number}.gif")
+
+
+def _conflicting(root: Path) -> None:
+    plant(root, CLASSES)
+    (root / "PNEUMONIA" / "copy.png").write_bytes((root / "NORMAL" / "0001.png").read_bytes())
+
+
+def _patients_in_folders(root: Path) -> None:
+    plant(root, [f"{name}/case{number}" for number in range(6) for name in CLASSES], each=3)
+
+
+def _dark_twelve_bits(root: Path) -> None:
+    for label, name in enumerate(CLASSES):
+        for number in range(20):
+            save(root / name / f"{number}.png", drawn(100 * label + number, label) / 4, 12)
+
+
+# What the first words of a row describe.
+SETS: dict[str, Callable[[Path], object]] = {
+    "in two class folders, `XRAYS": lambda root: plant(root, CLASSES),
+    "in two class folders, neither": lambda root: plant(root, ["normal", "sick"]),
+    "in split folders": lambda root: plant(
+        root, both("around/Training_Set", "around/validate", "around/Test Images"), 8
+    ),
+    "in class folders with split": lambda root: plant(
+        root, [f"{n}/{s}" for n in CLASSES for s in ("train", "val", "test")], 8
+    ),
+    "in train and test alone": lambda root: plant(root, both("train", "test")),
+    "already split": lambda root: plant(root, both("train", "val", "test"), 8, "person{n}_virus_1.png"),
+    "of three classes": lambda root: plant(root, ["BACTERIA", "NORMAL", "VIRUS"]),
+    "beside masks": lambda root: plant(
+        root, [f"{n}/{kind}" for n in ("COVID", "NORMAL") for kind in ("images", "masks")]
+    ),
+    "in sub-folders that differ": lambda root: plant(root, ["NORMAL", "PNEUMONIA/ap", "PNEUMONIA/pa"]),
+    "PNG or TIFF with 16 bits": lambda root: with_bits(root, (12, 12)),
+    "of 12 bits": _dark_twelve_bits,
+    "partly damaged": _partly_damaged,
+    "partly in a format": _partly_gif,
+    "named after patients": lambda root: plant(root, CLASSES, name="p{n:03d}_2.png"),
+    "in folders of patients": _patients_in_folders,
+    "named as those of Kermany": lambda root: plant(root, CLASSES, name="{n:08d}_000.png"),
+    "the same ones in both": _conflicting,
+    "in folders with names in another": lambda root: plant(root, ["NORMAL", "肺炎"]),
+}
+
+
+@pytest.mark.parametrize(("words", "command"), ROWS, ids=[words[:40] for words, _ in ROWS])
+def test_each_command_reads_the_images_of_its_row(
+    words: str, command: str, tmp_path: Path, cxr_run: Callable[..., Answer]
+) -> None:
+    (build,) = (build for begin, build in SETS.items() if words.startswith(begin))
+    build(tmp_path / "XRAYS")
+    arguments = shlex.split(command.replace("XRAYS", str(tmp_path / "XRAYS")))[1:]
+    answer = cxr_run(*arguments, *SMALL)
+    assert (answer.code, answer.err) == (0, "")
+
+
+@pytest.mark.parametrize(("words", "command"), ROWS, ids=[words[:40] for words, _ in ROWS])
+def test_each_key_of_a_command_is_needed(
+    words: str, command: str, tmp_path: Path, cxr_run: Callable[..., Answer]
+) -> None:
+    (build,) = (build for begin, build in SETS.items() if words.startswith(begin))
+    needed = [
+        one for one in shlex.split(command) if re.match(r"data\.(positive|ignore|subfolders|on_bad|allow|dupl)", one)
+    ]
+    if not needed:
+        pytest.skip("the row has no key without which the images are refused")
+    build(tmp_path / "XRAYS")
+    given = shlex.split(command.replace("XRAYS", str(tmp_path / "XRAYS")))[1:]
+    answer = cxr_run(*(one for one in given if one not in needed), *SMALL)
+    assert answer.code == 2
+    assert len(answer.err.splitlines()) == 1
+
+
+def test_the_page_has_a_row_for_each_set() -> None:
+    assert len(ROWS) >= 20
+    assert {begin for begin in SETS if not any(words.startswith(begin) for words, _ in ROWS)} == set()
