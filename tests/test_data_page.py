@@ -14,6 +14,8 @@ from odd_sets import CLASSES, both, drawn, plant, save, with_bits
 
 PAGE = Path(__file__).parents[1] / "docs" / "data.md"
 ROWS = re.findall(r"^\| (?!my images)([^|]+?) \| `(cxr-run [^`]*)` \|$", PAGE.read_text("utf-8"), re.MULTILINE)
+NEEDED = r"data\.(positive|ignore|subfolders|on_bad|allow|dupl)"
+KINDS = ("images", "masks")
 SMALL = ("data.image_size=16", "epochs=1", "progress=lines")
 
 

@@ -77,11 +77,21 @@ class FolderConfig(DataConfig):
     subfolders: Literal["same", "any"]
     allow_unused: Share
     bits: Bits
+    subgroups: Names
     title: str
     citation: str
 
 
 AnyDataConfig = PhantomConfig | HubConfig | FolderConfig
+
+
+def subgroups_of(data: AnyDataConfig) -> tuple[str, ...]:
+    """Return ``data.subgroups`` as names of columns; text in brackets is a list."""
+    given = data.subgroups if isinstance(data, FolderConfig) else None
+    if given is None or isinstance(given, tuple):
+        return given or ()
+    inside = given[1:-1] if given.startswith("[") and given.endswith("]") else given
+    return tuple(name for part in inside.split(",") if (name := part.strip()))
 
 
 def bits_of(data: AnyDataConfig) -> Bits:

@@ -1,5 +1,7 @@
 """A data set as a run sees it: a store without unreadable images and duplicates, every image in a split."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from cxr_runner.base.checksums import digest
 from cxr_runner.base.errors import RunFailedError, UserError
 from cxr_runner.base.numbers import list_few
 from cxr_runner.base.progress import Reporter
-from cxr_runner.config.schema import AnyDataConfig, bits_of
+from cxr_runner.config.schema import AnyDataConfig, bits_of, subgroups_of
 from cxr_runner.data.cache import cache_dir, keep_description
 from cxr_runner.data.inventory import take_inventory
 from cxr_runner.data.patients import Patients, find_patients
@@ -32,6 +34,7 @@ class Dataset:
         images: uint8 [stored images, side, side]; only the rows named by ``table`` belong to the data set.
         table: one row an image, indexed by its row in ``images``: ``name``, ``label``, ``split``, ``patient`` ('' where
             it is not known), ``check`` (checksum of its pixels).
+        subgroups: one column for each of ``data.subgroups``, text ('' where it is not known), indexed as ``table``.
         class_names: names of the negative and the positive class.
         about: title, citation, licence.
         duplicates: dropped images: ``name``, ``same_as``.
@@ -49,6 +52,7 @@ class Dataset:
 
     images: NDArray[np.uint8]
     table: pd.DataFrame
+    subgroups: pd.DataFrame
     class_names: tuple[str, str]
     about: About
     duplicates: pd.DataFrame
@@ -76,6 +80,10 @@ class Dataset:
     def patients(self, split: str) -> list[str]:
         """Return the patients of a split, '' where they are not known, in the order of :meth:`rows`."""
         return self.table["patient"][self.table["split"] == split].tolist()
+
+    def columns(self, split: str) -> pd.DataFrame:
+        """Return the subgroups of a split, in the order of :meth:`rows`."""
+        return self.subgroups[self.table["split"] == split]
 
     def intact(self) -> bool:
         """Return whether no image has changed since it was decoded; reads all of them."""
@@ -161,6 +169,7 @@ def open_dataset(config: AnyDataConfig, reporter: Reporter, *, every_image: bool
     dataset = Dataset(
         images=store.images,
         table=clean[["name", "label", "split", "patient", "check"]],
+        subgroups=_subgroups(clean, subgroups_of(config)),
         class_names=store.class_names,
         about=source.about,
         duplicates=duplicates.reindex(columns=["name", "same_as"]),
@@ -175,6 +184,25 @@ def open_dataset(config: AnyDataConfig, reporter: Reporter, *, every_image: bool
     )
     keep_description(store.path, config, dataset.describe())
     return dataset
+
+
+def _subgroups(table: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
+    """Return the columns that subgroups are made of.
+
+    Raises:
+        UserError: no image has such a column.
+    """
+    known = [json.loads(columns) if columns else {} for columns in table["columns"]]
+    present = sorted({name for one in known for name in one})
+    for name in wanted:
+        if name not in present:
+            valid = (
+                f"the data have no column {name}, valid are {list_few(present)}"
+                if present
+                else "the data have no columns"
+            )
+            raise UserError.for_key("data.subgroups", name, valid)
+    return pd.DataFrame({name: [one.get(name, "") for one in known] for name in wanted}, table.index, dtype=str)
 
 
 def _passed_over(source: Source, store: Store) -> tuple[PassedOver, ...]:

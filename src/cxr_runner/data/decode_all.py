@@ -1,9 +1,11 @@
 """Decodes all images of a source into one file, on all cores."""
 
+import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,7 @@ from cxr_runner.base.machine import num_cores
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.schema import Bits
 from cxr_runner.data.decode import resize_square
-from cxr_runner.data.sources import Listing, Source
+from cxr_runner.data.sources import Listing, Record, Source
 
 
 def decode_all(
@@ -43,26 +45,32 @@ def decode_all(
             # which ends the process without a word.
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     given = None if bits == "auto" else bits
-    every = range(len(listing.records))
-    rows: list[dict[str, object]] = []
-    deep: list[int] = []
-    for row, is_deep in _in_threads(lambda index: _store_one(source, index, images[index], given), every, reporter):
-        record = listing.records[len(rows)]
-        described = {"name": record.name, "label": record.label, "split": record.split or ""}
-        deep += [len(rows)] if is_deep else []
-        rows.append(described | {"patient": record.patient or ""} | row)
-    used = given or max((int(str(rows[index]["bits"])) for index in deep), default=None)
+
+    def store(index: int) -> Stored:
+        return _store_one(source, index, listing.records[index], images[index], given)
+
+    stored = list(_in_threads(store, range(len(listing.records)), reporter))
+    deep = [index for index, one in enumerate(stored) if one.deep]
+    used = given or max((int(str(stored[index].row["bits"])) for index in deep), default=None)
     if deep and given is None:
-        again = _in_threads(lambda index: _store_one(source, index, images[index], used), deep, reporter)
-        for index, (row, _) in zip(deep, again, strict=True):
-            rows[index] |= row
+
+        def store_scaled(index: int) -> Stored:
+            return _store_one(source, index, listing.records[index], images[index], used)
+
+        for index, again in zip(deep, _in_threads(store_scaled, deep, reporter), strict=True):
+            stored[index] = again
     images.flush()
-    return rows, used if deep else None
+    return [one.row for one in stored], used if deep else None
 
 
-def _in_threads(
-    work: Callable[[int], tuple[dict[str, object], bool]], indices: Sequence[int], reporter: Reporter
-) -> Iterator[tuple[dict[str, object], bool]]:
+class Stored(NamedTuple):
+    """What became of an image: its row of the store's table, and whether it has more than 8 bits."""
+
+    row: dict[str, object]
+    deep: bool
+
+
+def _in_threads(work: Callable[[int], Stored], indices: Sequence[int], reporter: Reporter) -> Iterator[Stored]:
     """Yield what is made of each image, in order; Pillow and NumPy let go of the interpreter lock while they work."""
     with ThreadPoolExecutor(num_cores()) as pool, reporter.steps("decoding images", len(indices)) as advance:
         try:
@@ -74,14 +82,12 @@ def _in_threads(
             raise
 
 
-def _store_one(
-    source: Source, index: int, target: NDArray[np.uint8], bits: int | None
-) -> tuple[dict[str, object], bool]:
-    """Decode one image into its place; return its row of the table, and whether it has more than 8 bits.
+def _store_one(source: Source, index: int, record: Record, target: NDArray[np.uint8], bits: int | None) -> Stored:
+    """Decode one image into its place.
 
-    Such an image is scaled by ``bits``, and where these are None for the time being by what it needs itself.
+    One with more than 8 bits is scaled by ``bits``, and where these are None for the time being by what it needs.
     """
-    row = {"digest": "", "pixels": "", "stored": "", "height": 0, "width": 0, "format": "", "mode": "", "bits": 0}
+    row = _row_of(record)
     deep = False
     try:
         loaded = source.load(index)
@@ -90,10 +96,12 @@ def _store_one(
         grey = decoded.grey(bits or decoded.bits)
     except BadImageError as error:
         unavailable = isinstance(error, UnavailableImageError)
-        return row | {"check": checksum(target.data), "error": str(error), "unavailable": unavailable}, deep
+        return Stored(row | {"check": checksum(target.data), "error": str(error), "unavailable": unavailable}, deep)
     square = np.ascontiguousarray(resize_square(grey, target.shape[0]))
     target[:] = square
-    return row | {
+    row |= {
+        "patient": record.patient or loaded.patient,
+        "columns": _as_json({**loaded.columns, **record.columns}),
         "digest": loaded.digest,
         "pixels": _digest(grey),
         # Of what was decoded, not of what now lies in the file.
@@ -101,9 +109,20 @@ def _store_one(
         "check": checksum(square.data),
         "height": grey.shape[0],
         "width": grey.shape[1],
-        "error": "",
-        "unavailable": False,
-    }, deep
+    }
+    return Stored(row, deep)
+
+
+def _row_of(record: Record) -> dict[str, object]:
+    """Return the row of an image that was not read yet."""
+    known = {"name": record.name, "label": record.label, "split": record.split or "", "patient": record.patient or ""}
+    unread = dict.fromkeys(("digest", "pixels", "stored", "check", "format", "mode", "error"), "")
+    numbers = {"height": 0, "width": 0, "bits": 0, "unavailable": False}
+    return {**known, "columns": _as_json(record.columns), **unread, **numbers}
+
+
+def _as_json(columns: Mapping[str, str]) -> str:
+    return json.dumps(dict(columns), ensure_ascii=False) if columns else ""
 
 
 def _digest(grey: NDArray[np.uint8]) -> str:

@@ -33,9 +33,9 @@ from cxr_runner.data.decode_all import decode_all
 from cxr_runner.data.in_use import hold_shared, note_use
 from cxr_runner.data.sources import PassedOver, Source
 
-_TEXT = ("name", "split", "patient", "digest", "pixels", "stored", "check", "format", "mode", "error")
+_TEXT = ("name", "split", "patient", "digest", "pixels", "stored", "check", "format", "mode", "error", "columns")
 # What a store says that is older than these columns: it holds phantoms, or images of a kind that is decoded anew now.
-_BEFORE: dict[str, str | int] = {"patient": "", "format": "drawn", "mode": "L", "bits": 8}
+_BEFORE: dict[str, str | int] = {"patient": "", "columns": "", "format": "drawn", "mode": "L", "bits": 8}
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,9 @@ class Store:
     Attributes:
         images: uint8 [images, side, side], mapped into memory; changes never reach the file.
         table: one row an image: ``name``, ``label``, ``split`` and ``patient`` ('' where the source gives none),
-            ``digest`` (of the encoded bytes), ``pixels`` (digest in the size of the source), ``stored`` (digest as
-            stored), ``check`` (checksum as stored), ``height``, ``width``, ``format``, ``mode`` and ``bits`` (see
+            ``columns`` (JSON object of what else the source knows; '' for nothing), ``digest`` (of the encoded bytes),
+            ``pixels`` (digest in the size of the source), ``stored`` (digest as stored), ``check`` (checksum as
+            stored), ``height``, ``width``, ``format``, ``mode`` and ``bits`` (see
             :class:`~cxr_runner.data.decode.Decoded`), ``error`` ('' for a good image; the row of a bad one is black)
             and ``unavailable`` (whether a bad one may be good another time; the next start then builds anew).
         class_names: names of the negative and the positive class.

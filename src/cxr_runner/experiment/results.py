@@ -63,7 +63,8 @@ def write_results(
 
 def _predictions(split: str, dataset: Dataset, logits: Tensor) -> pd.DataFrame:
     probabilities = logits.double().sigmoid()
-    return pd.DataFrame(
+    columns = dataset.columns(split).reset_index(drop=True)
+    predictions = pd.DataFrame(
         {
             "split": split,
             "name": dataset.names(split),
@@ -73,6 +74,7 @@ def _predictions(split: str, dataset: Dataset, logits: Tensor) -> pd.DataFrame:
             "probability": probabilities.numpy(),
         }
     )
+    return pd.concat([predictions, columns], axis=1)
 
 
 def describe_origin() -> dict[str, Any]:

@@ -5,7 +5,7 @@ program, or training.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -56,6 +56,7 @@ class Record:
         label: 1 for the positive class, 0 for the negative.
         split: ``train``, ``val`` or ``test`` where the source brings splits, else None.
         patient: patient of the image where the source knows; None leaves it to ``data.patient_pattern`` and the name.
+        columns: what else the source knows, by name; subgroups are made of these.
     """
 
     name: str
@@ -63,6 +64,8 @@ class Record:
     split: str | None
     # Not printed: the text of a record is part of the signature of a folder, and thereby of stores that are in use.
     patient: str | None = field(default=None, repr=False)
+    # What else the source knows of the image, by name, as text: view, sex, age ... Not printed, for the same reason.
+    columns: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -105,10 +108,14 @@ class LoadedImage:
     Attributes:
         decoded: the image, in the size that the source has.
         digest: hex SHA-256 of the encoded bytes, empty where the image never was a file.
+        patient: patient of the image where the file itself tells, as DICOM files do; '' where it does not.
+        columns: what else the file tells, by name, as text.
     """
 
     decoded: "Decoded"
     digest: str
+    patient: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 class Source(Protocol):
