@@ -119,7 +119,7 @@ def test_any_text_comes_through_the_command_line(text: str) -> None:
 @with_examples(HARD)
 @given(text=ANY_TEXT)
 def test_any_text_comes_through_python(text: str) -> None:
-    (run,) = compose({"data": "folder", "data.root": "xrays", "data.title": text}, {"outputs": f"x{text}"})
+    (run,) = compose({"data": "folder", "data.root": "xrays", "data.title": text}, {"++outputs": f"x{text}"})
     assert (run.data.title, run.outputs) == (text, f"x{text}")
 
 

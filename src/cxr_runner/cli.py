@@ -4,11 +4,14 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from cxr_runner.base.errors import RunFailedError, UserError, print_error
 from cxr_runner.base.output import OutputClosedError, OutputFullError, interrupting_output
 from cxr_runner.base.signals import interrupt_on_signals, leave_on_signals, was_interrupted
+
+if TYPE_CHECKING:
+    from cxr_runner.commands.failures import Failures
 
 DONE, RUN_FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
@@ -33,7 +36,24 @@ def run() -> NoReturn:
             except KeyboardInterrupt:  # the leader says so
                 sys.exit(INTERRUPTED)
             leave()
-        problems = _carry_out(given)
+        from cxr_runner.commands.failures import Failures
+
+        failures = Failures("cxr-run")
+        with _adding(failures, given):
+            from cxr_runner.config.options import read_command_line
+            from cxr_runner.config.validation import KEYS
+
+            line = read_command_line(given, KEYS)
+            if line.help:
+                from cxr_runner.config.choices import explain_choices
+
+                print(explain_choices(line), end="")
+            else:
+                from cxr_runner.commands.run import Task
+                from cxr_runner.config.loading import call_hydra
+
+                call_hydra(Task(failures), line)
+        problems = failures.collect()
         if started_together and not problems:  # otherwise torchrun ends the helpers
             from cxr_runner.training.distributed import dismiss_helpers, leave
 
@@ -42,33 +62,20 @@ def run() -> NoReturn:
     _exit_with(problems)
 
 
-def _carry_out(given: Sequence[str]) -> list[Exception]:
-    """Do what the arguments of ``cxr-run`` ask for; return what went wrong."""
-    from cxr_runner.commands.failures import Failures
-    from cxr_runner.commands.run import Task
-    from cxr_runner.config.loading import call_hydra
-    from cxr_runner.config.options import read_command_line
-    from cxr_runner.config.text import disguise_arguments
-    from cxr_runner.config.validation import KEYS
-
-    failures = Failures("cxr-run")
+@contextmanager
+def _adding(failures: "Failures", arguments: Sequence[str]) -> Iterator[None]:
+    """Add what goes wrong to the failures of ``cxr-run``, in words of the command line."""
     try:
-        line = read_command_line(given, KEYS)
-        if line.help:
-            from cxr_runner.config.choices import explain_choices
-
-            print(explain_choices(line), end="")
-        else:
-            call_hydra(Task(failures), line.options, disguise_arguments(line.overrides))
+        yield
     except UserError as error:
         failures.add(error)
     except Exception as error:  # the task lets none through: the composition, or a launcher that lost a job
         if was_interrupted(error):
             raise KeyboardInterrupt from error
         from cxr_runner.config.messages import explain_ending
+        from cxr_runner.config.validation import KEYS
 
-        failures.add(explain_ending(error, given, KEYS))
-    return failures.collect()
+        failures.add(explain_ending(error, arguments, KEYS))
 
 
 def report() -> NoReturn:

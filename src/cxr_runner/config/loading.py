@@ -17,25 +17,25 @@ from hydra.types import RunMode
 from omegaconf import AnyNode, DictConfig, ListConfig, OmegaConf, ValueNode, open_dict, read_write
 
 from cxr_runner.base.errors import UserError
-from cxr_runner.config.text import disguise, is_text_key, reveal
+from cxr_runner.config.options import CommandLine
+from cxr_runner.config.text import disguise, disguise_arguments, is_text_key, reveal
 from cxr_runner.config.yaml_files import VerbatimFiles
 
 CONF = "pkg://cxr_runner.conf"
 _VERSION_BASE = "1.3"
 
 
-def call_hydra(task: Callable[..., Any], options: Sequence[str], arguments: Sequence[str]) -> None:
+def call_hydra(task: Callable[..., Any], line: CommandLine) -> None:
     """Have Hydra do what a command line asks for.
 
     Args:
         task: what it calls, see :class:`cxr_runner.commands.run.Task`.
-        options: its options.
-        arguments: every KEY=VALUE, text disguised.
+        line: the command line.
     """
-    sys.argv[1:] = [*options, *arguments]
+    sys.argv[1:] = [*line.options, *disguise_arguments(line.overrides)]
     # Hydra offers no way to choose its loader. This name, from which it is built, is all that is replaced, and for the
     # time of the command only.
-    vars(internal)["ConfigLoaderImpl"] = partial(VerbatimLoader, shown="--cfg" in options)
+    vars(internal)["ConfigLoaderImpl"] = partial(VerbatimLoader, shown="--cfg" in line.options)
     try:
         hydra.main(version_base=_VERSION_BASE, config_path=CONF, config_name="config")(task)()
     finally:

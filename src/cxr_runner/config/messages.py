@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Sequence
 
 from hydra.errors import MissingConfigException, OverrideParseException
+from omegaconf.errors import GrammarParseError
 from pydantic_core import ErrorDetails
 
 from cxr_runner.base.errors import RunFailedError, UserError
@@ -89,6 +90,18 @@ def explain_composition(error: Exception, arguments: Sequence[str], keys: Collec
     """
     if isinstance(error, UserError):  # of a configuration file
         return error
+    explained = _explain_choice(error, arguments) or _explain_line(error, arguments, keys)
+    if explained is not None:
+        return explained
+    key = _named_key(error)
+    if key is None:
+        return UserError(_first_line(error))
+    unknown = "not in struct" in f"{error} {error.__cause__}"
+    return UserError.for_key(key, _given(key, arguments), unknown_key(key, keys) if unknown else _first_line(error))
+
+
+def _explain_choice(error: Exception, arguments: Sequence[str]) -> UserError | None:
+    """Say which choice of a group does not exist; None where it is not that."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         return _no_such_choice(*_missing_choice(error.missing_cfg_file, arguments), error.options)
     if "Config group override must be" in str(error):  # experiment=20
@@ -96,8 +109,14 @@ def explain_composition(error: Exception, arguments: Sequence[str], keys: Collec
             option = given.split(",")[0]
             if re.fullmatch(r"[\d.]+|true|false|null", option) and (choices := list_choices(group)):
                 return UserError.for_key(group, option, f"no such choice, {name_choices(option, choices)}")
-    ambiguous = re.match(r"Ambiguous value for argument '(.*)'", str(error))
-    if ambiguous:
+    if deleted := _deleted_group(error):
+        return UserError(f"{deleted}: needs a choice, {name_choices('', list_choices(deleted))}")
+    return None
+
+
+def _explain_line(error: Exception, arguments: Sequence[str], keys: Collection[str]) -> UserError | None:
+    """Say what is wrong with the form of a command line; None where it is not that."""
+    if ambiguous := re.match(r"Ambiguous value for argument '(.*)'", str(error)):
         return UserError(f"{ambiguous.group(1)}: several values make a sweep, which needs -m")
     if "requires --multirun" in str(error):
         return UserError("a range, choice or list of values makes a sweep, which needs -m")
@@ -105,14 +124,9 @@ def explain_composition(error: Exception, arguments: Sequence[str], keys: Collec
         return _unreadable(error.override, keys)
     if isinstance(error, OSError):  # all that is written before a job begins is the folder of a sweep
         return UserError.for_key("outputs", error.filename, f"cannot be written to ({error.strerror})")
-    if deleted := _deleted_group(error):
-        return UserError(f"{deleted}: needs a choice, {name_choices('', list_choices(deleted))}")
-    key = _named_key(error)
-    if key is None:
-        return UserError(_first_line(error))
-    if "not in struct" in f"{error} {error.__cause__}":
-        return UserError.for_key(key, _given(key, arguments), unknown_key(key, keys))
-    return UserError.for_key(key, _given(key, arguments), _first_line(error))
+    if isinstance(error, GrammarParseError) and "${" in (outputs := _given("outputs", arguments)):
+        return UserError.for_key("outputs", outputs, "this launcher of Hydra cannot take ${ in it, others can")
+    return None
 
 
 def _no_such_choice(group: str, option: str, options: Sequence[str]) -> UserError:

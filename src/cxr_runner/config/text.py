@@ -91,4 +91,4 @@ def _write(key: str, value: object) -> str:
     if not isinstance(value, str | PurePath | Integral | Real):
         raise UserError.for_key(key, value, "must be text, a number, true, false, None or a list of these")
     text = repr(float(value)) if isinstance(value, Real) and not isinstance(value, Integral) else str(value)
-    return f"'{disguise(text)}'" if is_text_key(key) else text
+    return f"'{disguise(text)}'" if is_text_key(key.lstrip("+")) else text
