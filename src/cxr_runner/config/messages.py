@@ -96,6 +96,8 @@ def explain_composition(error: Exception, arguments: Sequence[str], keys: Collec
     key = _named_key(error)
     if key is None:
         return UserError(_first_line(error))
+    if "Could not delete" in str(error) and (given := _given(key, arguments)):
+        return UserError.for_key(f"~{key}", given, f"is not its value; ~{key} takes it away, whatever it is")
     unknown = "not in struct" in f"{error} {error.__cause__}"
     return UserError.for_key(key, _given(key, arguments), unknown_key(key, keys) if unknown else _first_line(error))
 
@@ -121,7 +123,7 @@ def _explain_line(error: Exception, arguments: Sequence[str], keys: Collection[s
     if "requires --multirun" in str(error):
         return UserError("a range, choice or list of values makes a sweep, which needs -m")
     if isinstance(error, OverrideParseException):
-        return _unreadable(error.override, keys)
+        return _unreadable(error.override, arguments, keys)
     if isinstance(error, OSError):  # all that is written before a job begins is the folder of a sweep
         return UserError.for_key("outputs", error.filename, f"cannot be written to ({error.strerror})")
     if isinstance(error, GrammarParseError) and "${" in (outputs := _given("outputs", arguments)):
@@ -136,15 +138,16 @@ def _no_such_choice(group: str, option: str, options: Sequence[str]) -> UserErro
     return UserError.for_key(group, option, meant or f"no such choice, {name_choices(option, options)}")
 
 
-def _unreadable(override: str, keys: Collection[str]) -> UserError:
+def _unreadable(override: str, arguments: Sequence[str], keys: Collection[str]) -> UserError:
     """Say what is wrong with a KEY=VALUE that the grammar of Hydra refuses, as it does letters outside ASCII."""
     key, equals, value = override.lstrip("+~").partition("=")
+    value = _given(key, arguments) or value  # as typed
     if key == "data" and (meant := keys_for_data(value)):
         return UserError.for_key(key, value, meant)
-    if equals and key not in keys:
-        return UserError.for_key(key, value, unknown_key(key, keys))
     if choices := list_choices(key) if equals else []:
         return UserError.for_key(key, value, f"no such choice, {name_choices(value, choices)}")
+    if equals and key not in keys:
+        return UserError.for_key(key, value, unknown_key(key, keys))
     return UserError(f"{override}: cannot be read as KEY=VALUE; text that a key takes needs no quotes but the shell's")
 
 
