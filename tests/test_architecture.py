@@ -191,9 +191,9 @@ def test_one_module_of_the_report_writes_commands() -> None:
     assert {name for name in writers if room(name) == "report"} == {"report.render.commands"}
 
 
-def test_only_the_configuration_and_its_entry_point_import_hydra() -> None:
+def test_only_the_configuration_imports_hydra() -> None:
     users = {name for name, found in IMPORTS.items() if any(imported.belongs_to(HYDRA) for imported in found)}
-    assert {room(name) for name in users} == {"cli", "config"}
+    assert {room(name) for name in users} == {"config"}
 
 
 @pytest.mark.parametrize("name", sorted(LIGHT))

@@ -215,7 +215,7 @@ def test_the_audit_finds_what_is_wrong_with_a_folder(tmp_path: Path, cxr_data: C
     first = root / "NORMAL" / "person0_virus_0.png"
     (root / "NORMAL" / "person0_virus_<img src=x>.png").write_bytes(first.read_bytes())
     (root / "PNEUMONIA" / "person9_bacteria_bad.png").write_bytes(b"no image")
-    answer = cxr_data("audit", "data=folder", f"data.root='{root}'", "data.image_size=32", "progress=lines")
+    answer = cxr_data("audit", "data=folder", f"data.root={root}", "data.image_size=32", "progress=lines")
     assert (answer.code, answer.err) == (0, "")
     audit, page = read(Path("outputs"))
     assert "1 group of identical files hold 1 extra copies" in texts(audit)

@@ -22,6 +22,8 @@ from cxr_runner.config.validation import KEYS
 TINY = ("data.num_images=40", "data.image_size=16", "epochs=1", "progress=none")
 CARD = ("model=cnn", "optimizer=sgd", "loss.pos_weight=0.37")  # the first command of the README
 
+CONF = Path(__file__).parents[1] / "conf"
+
 FILES = {
     *("config.yaml", "status.json", "data.json", "history.csv", "predictions.csv", "metrics.json"),
     *("model.safetensors", "curves.png", "confusion.png"),
@@ -304,6 +306,9 @@ finally:
     [
         ("run --help", 0, "model: cnn, linear, linear_relu, resnet18"),
         ("run --cfg job model=cnn", 0, "lr: 0.01"),
+        ("run model=cnn --cfg job epochs=3", 0, "lr: 0.01"),
+        ("run model=cnn --help", 0, "kernel_size: 3"),
+        ("run data.title=胸片 epochs=0", 2, "cxr-run: data.title=胸片: not a key of the chosen data"),
         ("run -sc install=bash", 0, "complete -o nospace -o default -F hydra_bash_completion cxr-run"),
         ("run -sc query=bash", 0, "model=cnn model=linear model=linear_relu model=resnet18"),
         ("run epochs=0", 2, "cxr-run: epochs=0: must be at least 1"),
@@ -363,6 +368,71 @@ def test_the_configuration_is_shown_with_its_overrides_and_nothing_is_run(cxr_ru
     assert list(elsewhere.iterdir()) == []
 
 
+@pytest.mark.parametrize("line", ["-m model=linear,cnn {}", "model=linear,cnn -m {}", "model=linear,cnn {} --multirun"])
+def test_options_stand_anywhere(cxr_run: Command, elsewhere: Path, line: str) -> None:
+    assert cxr_run(*line.format(" ".join(TINY)).split()).code == 0
+    assert states(elsewhere / "outputs") == ["done", "done"]
+
+
+@pytest.mark.parametrize(
+    "line", ["--cfg job {}", "{} --cfg=job", "model=cnn -c job optimizer=sgd loss.pos_weight=0.37"]
+)
+def test_the_configuration_is_shown_wherever_that_is_asked_for(cxr_run: Command, line: str) -> None:
+    answer = cxr_run(*line.format(" ".join(CARD)).split())
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out == cxr_run("--cfg", "job", *CARD).out
+
+
+@pytest.mark.parametrize(
+    "line", ["model=cnn --help", "--help model=cnn", "model=cnn epochs=3 -h", "-h -m model=cnn,linear"]
+)
+def test_help_shows_a_choice_in_full(cxr_run: Command, line: str) -> None:
+    answer = cxr_run(*line.split())
+    assert (answer.code, answer.err) == (0, "")
+    for written in (CONF / "model" / "cnn.yaml").read_text("utf-8").splitlines():
+        assert f"  {written}\n" in answer.out
+    if "-m" not in line:
+        shown = cxr_run("--cfg", "job", *(word for word in line.split() if "=" in word)).out
+        assert "  lr: 0.01\n" in shown
+        assert answer.out.endswith("".join(f"  {row}\n" for row in shown.splitlines()))
+
+
+def test_help_shows_an_experiment_with_all_that_it_sets(cxr_run: Command) -> None:
+    answer = cxr_run("experiment=table1_20", "--help")
+    assert "# Published (Fig. 20): accuracy 93.4 %" in answer.out
+    assert "  epochs: 50\n" in answer.out
+    assert "    lr: 0.0001\n" in answer.out
+
+
+def test_help_shows_a_file_of_the_users_own(cxr_run: Command, elsewhere: Path) -> None:
+    path = elsewhere / "mine" / "model" / "wide.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text("defaults: [linear]\nhidden: 99  # many\n")
+    answer = cxr_run("model=wide", "--help", "--config-dir", "mine")
+    assert "  hidden: 99  # many\n" in answer.out
+    assert "    layers: 2\n" in answer.out
+
+
+def test_help_without_a_choice_is_the_whole(cxr_run: Command) -> None:
+    assert cxr_run("epochs=3", "--help").out == cxr_run("--help").out
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("model=zebra --help", "model=zebra: no such choice, valid are cnn, "),
+        ("-m model=cnn,zebra --help", "model=zebra: no such choice, valid are cnn, "),
+        ("model=cnn --help zebra=1", "zebra=1: no such key"),
+        ("--lr 3 --help", "--lr: no such option, write optimizer.lr=3"),
+        ("model=cnn --help --config-dir nowhere", "--config-dir=nowhere: no such folder"),
+    ],
+)
+def test_a_mistake_beside_help_is_named(cxr_run: Command, line: str, said: str) -> None:
+    answer = cxr_run(*line.split())
+    assert (answer.code, answer.out, len(answer.err.splitlines())) == (2, "", 1)
+    assert answer.err.startswith(f"cxr-run: {said}")
+
+
 def test_the_report_gathers_the_runs_of_a_sweep(
     cxr_run: Command, elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -375,22 +445,3 @@ def test_the_report_gathers_the_runs_of_a_sweep(
     assert "linear" in page
     assert "cnn" in page
     assert capsys.readouterr().err == ""
-
-
-@pytest.mark.parametrize(
-    ("typed", "read"),
-    [
-        ("data.root=~/xrays", "data.root='~/xrays'"),
-        (
-            "model.weights=outputs/runs/a/seed=0/model.safetensors",
-            "model.weights='outputs/runs/a/seed=0/model.safetensors'",
-        ),
-        ("data.title=Ward 7 (2020)", "data.title='Ward 7 (2020)'"),
-        ("data.root=/plain/path", "data.root=/plain/path"),
-        ("data.root='~/quoted already'", "data.root='~/quoted already'"),
-        ("data.root=~/a,~/b", "data.root=~/a,~/b"),
-        ("epochs==3", "epochs==3"),
-    ],
-)
-def test_paths_and_titles_may_hold_what_hydra_would_refuse(typed: str, read: str) -> None:
-    assert cli._quote_text(typed) == read

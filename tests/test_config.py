@@ -30,6 +30,8 @@ BAD_VALUES = [
     ("epoch=3", "epoch=3", "did you mean epochs?"),
     ("model.hiden=3", "model.hiden=3", "did you mean model.hidden?"),
     ("lr=0.1", "lr=0.1", "did you mean optimizer.lr?"),
+    ("optimizer.learning_rate=0.1", "optimizer.learning_rate=0.1", "did you mean optimizer.lr?"),
+    ("learning_rate=0.1", "learning_rate=0.1", "did you mean optimizer.lr?"),
     ("zebra=1", "zebra=1", "--help lists all keys"),
     ("+zebra=1", "zebra=1", "--help lists all keys"),
     ("+experiment=zebra", "experiment=zebra", ""),
@@ -39,6 +41,11 @@ BAD_VALUES = [
     # choices of a group
     ("model=cn", "model=cn", f"valid are {', '.join(MODELS)}"),
     ("data=mnist", "data=mnist", f"valid are {', '.join(DATA)}"),
+    ("data=/some/path", "data=/some/path", "data=folder data.root=/some/path"),
+    ("data=~/some/path", "data=~/some/path", "data=folder data.root=~/some/path"),
+    ("data=/some/(胸片)", "data=/some/(胸片)", "data=folder data.root=/some/(胸片)"),
+    ("data=./xrays", "data=./xrays", "data=folder data.root=./xrays"),
+    ("data=some/hub-name", "data=some/hub-name", "data=hub data.repo=some/hub-name"),
     ("optimizer=rms", "optimizer=rms", f"valid are {', '.join(OPTIMIZERS)}"),
     ("model.name=zebra", "model.name=zebra", "linear"),
     # the form of the command line
@@ -46,7 +53,11 @@ BAD_VALUES = [
     ("epochs=1,2", "epochs=1,2", "-m"),
     ("epochs==3", "epochs==3", "KEY=VALUE"),
     ("epochs", "epochs", "KEY=VALUE"),
-    ("model=linear -m seed=0,1", "seed=0,1", "-m"),
+    ("data.titel=胸", "data.titel=胸", "did you mean data.title?"),
+    ("experiment=胸", "experiment=胸", "table1_00"),
+    ("data=folder data.columns.患者=胸", "data.columns.患者=胸", "no such key"),
+    ("data=folder data.root=x ~data.title=胸", "~data.title=胸", "is not its value"),
+    ("model=胸", "model=胸", f"valid are {', '.join(MODELS)}"),
     ("model=/etc/passwd", "model=/etc/passwd", f"valid are {', '.join(MODELS)}"),
     ("model=../x", "model=../x", f"valid are {', '.join(MODELS)}"),
     # options that do not exist
@@ -67,6 +78,9 @@ BAD_VALUES = [
     ("force=1", "force=1", "true or false"),
     ("outputs=null", "outputs=null", "text"),
     ("loss=3", "loss=3", "group of keys"),
+    ("loss=balanced", "loss=balanced", "write loss.pos_weight=balanced"),
+    ("schedule=cosine", "schedule=cosine", "write schedule.name=cosine"),
+    ("early_stopping=3", "early_stopping=3", "early_stopping.patience"),
     # ranges
     ("epochs=0", "epochs=0", "at least 1"),
     ("batch_size=0", "batch_size=0", "at least 1"),
@@ -119,7 +133,6 @@ BAD_VALUES = [
     ("~optimizer", "optimizer", "needs a choice, valid are adam"),
     ("model.sgd_lr=1", "model.sgd_lr=1", "no such key"),
     ("optimizer.lr=${zebra}", "optimizer.lr", "zebra"),
-    ("outputs=${oc.env:ZEBRA}", "outputs", "ZEBRA"),
 ]
 
 

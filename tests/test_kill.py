@@ -84,7 +84,7 @@ def test_a_command_may_be_killed_at_any_of_twenty_five_moments(tmp_path: Path, c
         folder = tmp_path / f"round {rounds}"
         folder.mkdir()
         while True:  # until one run of the command comes to its end
-            process = start(*command, f"outputs='{folder}/outputs'", cache=folder / "cache", log=folder / "log.txt")
+            process = start(*command, f"outputs={folder}/outputs", cache=folder / "cache", log=folder / "log.txt")
             delay = moments.uniform(0, length)
             process.join(delay)
             process.kill()

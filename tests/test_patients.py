@@ -88,7 +88,7 @@ def test_patients_that_do_not_decide_the_splits_leave_the_fingerprint_as_it_is()
 
 def test_a_pattern_that_is_no_expression_is_refused_whatever_the_strategy() -> None:
     with pytest.raises(UserError, match=r"data.patient_pattern=\(: not a regular expression"):
-        opened("data.patient_pattern='('")
+        opened("data.patient_pattern=(")
 
 
 def test_a_store_keeps_patients_and_one_from_before_has_none(ward: Source, tmp_path: Path) -> None:

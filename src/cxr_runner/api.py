@@ -1,6 +1,6 @@
 """What notebooks and scripts call: train as ``cxr-run`` does, and read, compare and draw what was trained."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,13 +26,15 @@ if TYPE_CHECKING:  # matplotlib is imported when there is something to draw
     from matplotlib.figure import Figure
 
 
-def run(overrides: Sequence[str] = (), **settings: object) -> Path:
+def run(overrides: Sequence[str] | Mapping[str, object] = (), **settings: object) -> Path:
     """Train one configuration, as the command ``cxr-run`` does; what is finished is not trained again.
 
     Args:
         overrides: settings as one writes them after ``cxr-run``, e.g.
-            ``["experiment=table1_00", "data.image_size=64"]``.
-        settings: further ones by keyword, with ``__`` for the dot, e.g. ``model="cnn", data__image_size=64``.
+            ``["experiment=table1_00", "data.image_size=64"]``; or values by their keys, e.g.
+            ``{"data": "folder", "data.root": path, "data.positive": "1", "loss.pos_weight": None}``. Text is taken
+            verbatim.
+        settings: further values by keyword, with ``__`` for the dot, e.g. ``model="cnn", data__image_size=64``.
 
     Returns:
         The run directory; the folder above it where ``seeds`` asks for several runs.
@@ -44,8 +46,7 @@ def run(overrides: Sequence[str] = (), **settings: object) -> Path:
     from cxr_runner.config.compose import compose
     from cxr_runner.experiment.sweep import train
 
-    given = [f"{key.replace('__', '.')}={_value(value)}" for key, value in settings.items()]
-    paths = train(compose([*overrides, *given]))
+    paths = train(compose(overrides, {key.replace("__", "."): value for key, value in settings.items()}))
     return paths[0] if len(paths) == 1 else paths[0].parent
 
 
@@ -131,9 +132,3 @@ def _only_data_set(root: Path, study: Study) -> DataSetRuns:
         present = "; ".join(runs.heading for runs in data_sets) or "no finished run"
         raise UserError.for_key("root", root, f"runs on one data set are needed, here are: {present}")
     return data_sets[0]
-
-
-def _value(value: object) -> str:
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)

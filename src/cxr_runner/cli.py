@@ -1,17 +1,18 @@
 """The entry points of the commands; nothing heavy is imported before there is work to do."""
 
 import os
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from cxr_runner.base.errors import RunFailedError, UserError, print_error
 from cxr_runner.base.output import OutputClosedError, OutputFullError, interrupting_output
 from cxr_runner.base.signals import interrupt_on_signals, leave_on_signals, was_interrupted
 
-_TEXT_KEYS = ("data.root", "data.path", "data.title", "data.citation", "model.weights", "outputs")
+if TYPE_CHECKING:
+    from cxr_runner.commands.failures import Failures
+
 DONE, RUN_FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -19,9 +20,9 @@ def run() -> NoReturn:
     """Compose the configuration from the command line and train: the command ``cxr-run``."""
     # Hydra would print tracebacks of its own and exit; this makes it raise instead.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv[1:] = map(_quote_text, sys.argv[1:])
+    given = sys.argv[1:]
     with _ending("cxr-run", "; the same command goes on from the last checkpoint"):
-        if sys.argv[1:] in (["--help"], ["-h"]):
+        if given in (["--help"], ["-h"]):
             from cxr_runner.config.help import usage
 
             print(usage(), end="")
@@ -35,32 +36,23 @@ def run() -> NoReturn:
             except KeyboardInterrupt:  # the leader says so
                 sys.exit(INTERRUPTED)
             leave()
-        import hydra
-
         from cxr_runner.commands.failures import Failures
-        from cxr_runner.commands.run import Task
 
         failures = Failures("cxr-run")
-        try:
-            if any(argument.startswith("-") for argument in sys.argv[1:]):
-                from cxr_runner.config.messages import check_options
-                from cxr_runner.config.validation import KEYS
-
-                check_options(sys.argv[1:], KEYS)
-            if any("glob(" in argument for argument in sys.argv[1:]):
-                from cxr_runner.config.messages import check_globs
-
-                check_globs(sys.argv[1:])
-            hydra.main(version_base="1.3", config_path="pkg://cxr_runner.conf", config_name="config")(Task(failures))()
-        except UserError as error:
-            failures.add(error)
-        except Exception as error:  # the task lets none through: the composition, or a launcher that lost a job
-            if was_interrupted(error):
-                raise KeyboardInterrupt from error
-            from cxr_runner.config.messages import explain_ending
+        with _adding(failures, given):
+            from cxr_runner.config.options import read_command_line
             from cxr_runner.config.validation import KEYS
 
-            failures.add(explain_ending(error, sys.argv[1:], KEYS))
+            line = read_command_line(given, KEYS)
+            if line.help:
+                from cxr_runner.config.choices import explain_choices
+
+                print(explain_choices(line), end="")
+            else:
+                from cxr_runner.commands.run import Task
+                from cxr_runner.config.loading import call_hydra
+
+                call_hydra(Task(failures), line)
         problems = failures.collect()
         if started_together and not problems:  # otherwise torchrun ends the helpers
             from cxr_runner.training.distributed import dismiss_helpers, leave
@@ -68,6 +60,22 @@ def run() -> NoReturn:
             dismiss_helpers()
             leave()
     _exit_with(problems)
+
+
+@contextmanager
+def _adding(failures: "Failures", arguments: Sequence[str]) -> Iterator[None]:
+    """Add what goes wrong to the failures of ``cxr-run``, in words of the command line."""
+    try:
+        yield
+    except UserError as error:
+        failures.add(error)
+    except Exception as error:  # the task lets none through: the composition, or a launcher that lost a job
+        if was_interrupted(error):
+            raise KeyboardInterrupt from error
+        from cxr_runner.config.messages import explain_ending
+        from cxr_runner.config.validation import KEYS
+
+        failures.add(explain_ending(error, arguments, KEYS))
 
 
 def report() -> NoReturn:
@@ -90,8 +98,7 @@ def study() -> NoReturn:
         given = read_study_arguments(sys.argv[1:])
         from cxr_runner.commands.study import Order, run_study
 
-        overrides = tuple(_quote_text(argument) for argument in given.overrides)
-        order = Order(given.preset, given.data, given.seeds, given.size, given.outputs, overrides)
+        order = Order(given.preset, given.data, given.seeds, given.size, given.outputs, tuple(given.overrides))
         run_study(order, only_forecast=given.forecast)
     sys.exit(DONE)
 
@@ -104,8 +111,7 @@ def data() -> NoReturn:
         given = read_data_arguments(sys.argv[1:])
         from cxr_runner.commands.data import perform
 
-        overrides = [_quote_text(argument) for argument in given.overrides]
-        perform(given.task, overrides, clear=given.clear, unused_for=given.unused_for)
+        perform(given.task, given.overrides, clear=given.clear, unused_for=given.unused_for)
     sys.exit(DONE)
 
 
@@ -142,10 +148,3 @@ def _exit_with(problems: Sequence[Exception]) -> NoReturn:
     if any(isinstance(problem, RunFailedError) for problem in problems):
         sys.exit(RUN_FAILED)
     sys.exit(USER_ERROR if problems else DONE)
-
-
-def _quote_text(argument: str) -> str:
-    """Quote a path or title that Hydra's grammar would refuse for its ``~``, ``=``, brackets or spaces."""
-    key, _, value = argument.partition("=")
-    plain = key in _TEXT_KEYS and re.search(r"[~=()\s]", value) and not re.search(r"['\",$\[\]{}\\\n]", value)
-    return f"{key}='{value}'" if plain else argument

@@ -17,6 +17,16 @@ if TYPE_CHECKING:  # all but write_csv work without pandas, which takes long to 
 
 MOST_JSON, MOST_YAML, MOST_CSV = 2**26, 2**20, 2**30  # bytes that a file of ours never has
 _MOST_DEPTH = 50  # of nested YAML; ours has four
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text so that it reads back the same: PyYAML leaves the control character 0x85 to be read as a space."""
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style='"' if "\x85" in data else None)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where PyYAML has it
 
 
@@ -137,7 +147,7 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 def write_yaml(path: Path, content: dict[str, Any]) -> None:
     """Write a YAML mapping, its keys in the order given."""
     with replacing(path) as temporary:
-        temporary.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), "utf-8")
+        temporary.write_text(yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True), "utf-8")
 
 
 def write_csv(path: Path, table: "pd.DataFrame") -> None:

@@ -37,7 +37,7 @@ def read_study_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--preset", default="laptop", choices=("laptop", "full"), help=presets)
     parser.add_argument("--outputs", default="outputs/study", type=Path, help="where runs go (default: outputs/study)")
     parser.add_argument("--forecast", action="store_true", help="only say how long it will take")
-    return _with_overrides(parser, "further settings of cxr-run").parse_args(arguments)
+    return _with_overrides(parser, "further settings of cxr-run").parse_intermixed_args(arguments)
 
 
 def read_data_arguments(arguments: Sequence[str]) -> argparse.Namespace:
@@ -60,7 +60,7 @@ def read_data_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--clear", action="store_true", help="cache: remove what no other process uses")
     unused = "cache --clear: keep what was used in the last hours, days or weeks, e.g. 12h, 30d, 4w"
     parser.add_argument("--unused-for", metavar="TIME", help=unused)
-    return _with_overrides(parser, "settings of cxr-run").parse_args(arguments)
+    return _with_overrides(parser, "settings of cxr-run").parse_intermixed_args(arguments)
 
 
 def _with_overrides(parser: argparse.ArgumentParser, meaning: str) -> argparse.ArgumentParser:

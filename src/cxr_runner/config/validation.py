@@ -1,6 +1,8 @@
 """Turns what Hydra composes into checked configurations, and says which values contradict each other."""
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -51,6 +53,7 @@ def from_hydra(config: DictConfig) -> RunConfig:
     except OmegaConfBaseException as error:
         raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}") from None
     assert isinstance(values, dict)
+    _check_encoding(values)
     try:
         # As JSON, because in strict mode Python dictionaries are no dataclasses.
         run = _RUN_CONFIG.validate_json(json.dumps(values))
@@ -58,6 +61,18 @@ def from_hydra(config: DictConfig) -> RunConfig:
         raise explain_values(error.errors(), KEYS) from None
     _check_contradictions(run)
     return run
+
+
+def _check_encoding(values: Mapping[Any, Any], prefix: str = "") -> None:
+    """Refuse bytes of a command line that are no UTF-8: Python has surrogates for them, which no file can hold."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            _check_encoding(value, f"{prefix}{name}.")
+        elif re.search(
+            "[\ud800-\udfff]", text := ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        ):
+            shown = text.encode("utf-8", "backslashreplace").decode("utf-8")
+            raise UserError.for_key(f"{prefix}{name}", shown, "is not text in UTF-8")
 
 
 def split_seeds(run: RunConfig) -> list[RunConfig]:
