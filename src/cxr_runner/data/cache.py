@@ -60,7 +60,7 @@ def read_remarks(store: Path) -> list[str]:
 
 
 def has_its_origin(store: Path) -> bool:
-    """Return whether what :func:`keep_origin` wrote is unchanged, as far as can be told: older ones have no checksum."""
+    """Return whether what :func:`keep_origin` wrote is unchanged; an older one without a checksum is taken as it is."""
     return read_checked_json(store / "origin.json")[1] is not False
 
 
