@@ -1,12 +1,10 @@
 """Any value of any key on the command line of ``cxr-run``: it runs, or one line says why not."""
 
-import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conftest import Answer
@@ -23,20 +21,160 @@ FOREIGN = ("", ".", "x", "model.x", "model.hidden.x", "data.split.x.y", "seed.0"
 FOREIGN += ("hydra.verbose", "hydra.job.name", "hydra.x", "model@other", "a b", "-", "$", "1", "epochs ", "Epochs")
 NUMBERS = ("0", "1", "2", "-1", "3.5", "1e3", "1e-3", "1e400", "nan", "inf", "-inf", "0x10", "1_000", "010", "+1")
 NUMBERS += (str(2**31), str(2**32), str(2**63), str(2**64), str(-(2**64)), "9" * 400, "9" * 5000, "1." + "1" * 400)
-WORDS = ("true", "false", "null", "None", "True", "yes", "''", '""', "' '", "???", "x", "auto", "linear", "é", "病院", "\u202e")
-WORDS += ("", " ", "\t", "a\nb", "'a\nb'", "\\", "'", '"', "\x1b[31m", "a'b", "a b", "a=b", "a:b", "#", "%", "~nobody-there")
-WORDS += ("\udcff", "'\udcff'", "'\x1b[31m'", "\x00", "@", "/dev/null", "/dev/zero", "../x", "x" * 300, "é" * 200, "x/" * 3000, "<b>", "*", "!!int 3")
+WORDS = (
+    "true",
+    "false",
+    "null",
+    "None",
+    "True",
+    "yes",
+    "''",
+    '""',
+    "' '",
+    "???",
+    "x",
+    "auto",
+    "linear",
+    "é",
+    "病院",
+    "\u202e",
+)
+WORDS += (
+    "",
+    " ",
+    "\t",
+    "a\nb",
+    "'a\nb'",
+    "\\",
+    "'",
+    '"',
+    "\x1b[31m",
+    "a'b",
+    "a b",
+    "a=b",
+    "a:b",
+    "#",
+    "%",
+    "~nobody-there",
+)
+WORDS += (
+    "\udcff",
+    "'\udcff'",
+    "'\x1b[31m'",
+    "\x00",
+    "@",
+    "/dev/null",
+    "/dev/zero",
+    "../x",
+    "x" * 300,
+    "é" * 200,
+    "x/" * 3000,
+    "<b>",
+    "*",
+    "!!int 3",
+)
 NESTED = ("[]", "[1]", "[1,2]", "[[[1]]]", "[null]", "[nan]", "{}", "{a:1}", "{a:{b:[1,{c:2}]}}", "{name:linear}")
-NESTED += ("{name:3}", "{name:null}", "{name:[1]}", "{1:2}", "{null:1}", "[", "{", "]", "{a:", "[" * 200, "[" * 200 + "]" * 200)
+NESTED += (
+    "{name:3}",
+    "{name:null}",
+    "{name:[1]}",
+    "{1:2}",
+    "{null:1}",
+    "[",
+    "{",
+    "]",
+    "{a:",
+    "[" * 200,
+    "[" * 200 + "]" * 200,
+)
 NESTED += ("{name:linear,layers:2,hidden:1,x:1}", "{a:${a}}", '{"":1}', "{a:1,a:2}")
 NESTED += ("{name:phantom}", "{strategy:random}", "{pos_weight:[1]}", "{name:sgd,lr:[1]}")
-RESOLVED = ("${epochs}", "${nothing}", "${", "${}", "${oc.env:NOTHING}", "${oc.env:HOME,x}", "${model}", "${seed}", "${x.y}")
-RESOLVED += ("${now:%Y}", "${hydra:job.name}", "${oc.decode:'['}", "${oc.create:{a:1}}", "${.name}", "${..x}", "$x", "${unknown:1}")
-SWEEPS = ("1,2", "a,b", "range(0,3)", "range(3)", "choice(1,2)", "glob(*)", "glob(x*)", "interval(0,1)", "shuffle(1,2)", "sort(2,1)")
-SWEEPS += ("range(0)", "choice()", "tag(a,choice(1,2))", "str(1)", "int(x)", "float(1)", "bool(2)", "json_str(1)", "f(x)", ",", "1,")
-CHOICES = ("linear", "cnn", "adam", "folder", "phantom", "chest_xray", "joblib", "basic", "table1_00", "[linear,cnn]", "3", "x/y")
-OPTIONS = ("-m", "--multirun", "--cfg=job", "--cfg", "--info", "--x", "--epochs", "-x", "--package=_global_", "--resolve", "-", "--")
-OPTIONS += ("--config-name=x", "--config-name=", "--experimental-rerun=x", "--run", "-p", "--epochs=3", "epochs", "model", "=", "~")
+RESOLVED = (
+    "${epochs}",
+    "${nothing}",
+    "${",
+    "${}",
+    "${oc.env:NOTHING}",
+    "${oc.env:HOME,x}",
+    "${model}",
+    "${seed}",
+    "${x.y}",
+)
+RESOLVED += (
+    "${now:%Y}",
+    "${hydra:job.name}",
+    "${oc.decode:'['}",
+    "${oc.create:{a:1}}",
+    "${.name}",
+    "${..x}",
+    "$x",
+    "${unknown:1}",
+)
+SWEEPS = (
+    "1,2",
+    "a,b",
+    "range(0,3)",
+    "range(3)",
+    "choice(1,2)",
+    "glob(*)",
+    "glob(x*)",
+    "interval(0,1)",
+    "shuffle(1,2)",
+    "sort(2,1)",
+)
+SWEEPS += (
+    "range(0)",
+    "choice()",
+    "tag(a,choice(1,2))",
+    "str(1)",
+    "int(x)",
+    "float(1)",
+    "bool(2)",
+    "json_str(1)",
+    "f(x)",
+    ",",
+    "1,",
+)
+CHOICES = (
+    "linear",
+    "cnn",
+    "adam",
+    "folder",
+    "phantom",
+    "chest_xray",
+    "joblib",
+    "basic",
+    "table1_00",
+    "[linear,cnn]",
+    "3",
+    "x/y",
+)
+OPTIONS = (
+    "-m",
+    "--multirun",
+    "--cfg=job",
+    "--cfg",
+    "--info",
+    "--x",
+    "--epochs",
+    "-x",
+    "--package=_global_",
+    "--resolve",
+    "-",
+    "--",
+)
+OPTIONS += (
+    "--config-name=x",
+    "--config-name=",
+    "--experimental-rerun=x",
+    "--run",
+    "-p",
+    "--epochs=3",
+    "epochs",
+    "model",
+    "=",
+    "~",
+)
 
 KEYS_DRAWN = st.sampled_from((*sorted(KEYS), *GROUPS, *CHOSEN, *FOREIGN)) | st.text(max_size=4)
 VALUES = st.one_of(
@@ -46,7 +184,9 @@ VALUES = st.one_of(
     st.text(max_size=12).filter(lambda text: not text.startswith(("/", "~"))),
 )
 PAIRS = st.builds("{}{}={}".format, st.sampled_from(("", "", "", "", "", "", "+", "++", "~")), KEYS_DRAWN, VALUES)
-ARGUMENTS = st.lists(PAIRS | PAIRS | PAIRS | st.builds("~{}".format, KEYS_DRAWN) | st.sampled_from(OPTIONS), min_size=1, max_size=3)
+ARGUMENTS = st.lists(
+    PAIRS | PAIRS | PAIRS | st.builds("~{}".format, KEYS_DRAWN) | st.sampled_from(OPTIONS), min_size=1, max_size=3
+)
 
 
 def _is_tiny(run: RunConfig) -> bool:

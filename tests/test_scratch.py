@@ -29,10 +29,14 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_scratch_folder_is_empty_and_gone_at_the_end_whatever_happens(temporary: Path) -> None:
-    with pytest.raises(ValueError, match="mine"), scratch_folder(PREFIX) as folder:
-        assert list(folder.iterdir()) == []
-        (folder / "file").touch()
-        raise ValueError("mine")
+    def fail() -> None:
+        with scratch_folder(PREFIX) as folder:
+            assert list(folder.iterdir()) == []
+            (folder / "file").touch()
+            raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        fail()
     assert list(temporary.iterdir()) == []
 
 

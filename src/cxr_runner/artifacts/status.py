@@ -12,6 +12,7 @@ from cxr_runner.artifacts.rundir import RunDir
 from cxr_runner.base.checked_json import write_checked_json
 from cxr_runner.base.errors import DivergedError, RunFailedError
 from cxr_runner.base.files import write_yaml
+from cxr_runner.base.signals import was_interrupted
 
 
 class Status:
@@ -39,7 +40,7 @@ class Status:
 
     def failed(self, error: BaseException) -> RunFailedError:
         """Write why the run ended; return the error to show to people."""
-        interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
+        interrupted = isinstance(error, SystemExit) or was_interrupted(error)
         state = "interrupted" if interrupted else "failed"
         reason = "interrupted" if interrupted else str(error) or type(error).__name__
         first_line, trace = reason.splitlines()[0], "".join(traceback.format_exception(error))
