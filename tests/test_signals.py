@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-TINY = ("model=linear", "data.num_images=40", "data.image_size=16", "epochs=1", "progress=none")
+TINY = ("model=linear", "data.num_images=40", "data.image_size=16", "epochs=2", "progress=none")
 
 # Runs a command, in which a function gets a signal and ends as a library may make it end.
 SWALLOWED = """
@@ -20,7 +20,7 @@ class Noisy:
         os.kill(os.getpid(), signal.SIGINT)
         for _ in range(100):
             pass
-def interrupted(*_, **__):
+def interrupted(*positional, **named):
     if way == "in __del__":
         Noisy()
         for _ in range(100):
@@ -32,21 +32,28 @@ def interrupted(*_, **__):
     except KeyboardInterrupt as error:
         if way == "chained":
             raise ValueError("what a library says") from error
+    if way == "passed over":
+        return original(*positional, **named)
     raise ValueError("what a library says")
 *owners, function = function.split(".")
-setattr(functools.reduce(getattr, owners, importlib.import_module(module)), function, interrupted)
+owner = functools.reduce(getattr, owners, importlib.import_module(module))
+original = getattr(owner, function)
+setattr(owner, function, interrupted)
 getattr(cli, name.removeprefix("cxr-"))()
 """
 
 
-@pytest.mark.parametrize("way", ["chained", "without a cause", "in __del__"])
+COMPOSITION = ("cxr-run", "hydra._internal.config_loader_impl", "ConfigLoaderImpl.load_configuration", TINY)
+
+
 @pytest.mark.parametrize(
-    ("command", "module", "function", "arguments"),
+    ("command", "module", "function", "arguments", "way"),
     [
-        ("cxr-run", "hydra._internal.config_loader_impl", "ConfigLoaderImpl.load_configuration", TINY),
-        ("cxr-run", "cxr_runner.experiment.stack", "fit", TINY),
-        ("cxr-data", "cxr_runner.config.compose", "compose_with_hydra", ("describe", *TINY[1:3])),
-        ("cxr-report", "cxr_runner.report.collect.tree", "read_runs", (".",)),
+        *((*COMPOSITION, way) for way in ("chained", "without a cause", "in __del__", "passed over")),
+        ("cxr-run", "cxr_runner.experiment.stack", "fit", TINY, "without a cause"),
+        ("cxr-run", "cxr_runner.experiment.stack", "train_epoch", TINY, "passed over"),
+        ("cxr-data", "cxr_runner.config.compose", "compose_with_hydra", ("describe", *TINY[1:3]), "chained"),
+        ("cxr-report", "cxr_runner.report.collect.tree", "read_runs", (".",), "without a cause"),
     ],
 )
 def test_whatever_a_library_makes_of_an_interruption_it_is_one(

@@ -66,6 +66,16 @@ def was_interrupted(error: BaseException | None) -> bool:
     return False
 
 
+def raise_if_interrupted() -> None:
+    """Raise an interruption once more that a library has passed over.
+
+    Raises:
+        KeyboardInterrupt: there was one.
+    """
+    if _raised:
+        raise KeyboardInterrupt
+
+
 def _in_main_thread() -> bool:
     from threading import current_thread, main_thread  # not before there are handlers: an import takes a while
 
