@@ -10,6 +10,7 @@ from typing import NoReturn
 import pytest
 
 from cxr_runner import cli
+from cxr_runner.base import signals as signals_of_commands
 
 # Before torch is imported, here and in the processes that tests start: on tiny tensors, threads only wait for each
 # other, for seconds where a machine is busy.
@@ -51,7 +52,10 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def signals() -> Iterator[None]:
     """Put back what a command that a test calls inside this process has made of signals."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    hook = sys.unraisablehook
     yield
+    sys.unraisablehook = hook
+    signals_of_commands._raised.clear()
     for number, handler in before.items():
         signal.signal(number, handler)
 

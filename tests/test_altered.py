@@ -15,8 +15,8 @@ import pytest
 
 from conftest import Answer
 from cxr_runner import load_runs
-from cxr_runner.artifacts.altered import write_status
 from cxr_runner.artifacts.rundir import RunDir, find_run_dirs, run_dir
+from cxr_runner.base.checked_json import write_checked_json
 from cxr_runner.base.checksums import checksum
 from cxr_runner.config.compose import compose
 from cxr_runner.experiment.sweep import train
@@ -80,7 +80,7 @@ def record(files: RunDir) -> None:
     """Write checksums anew, as somebody may who changes a result on purpose."""
     status = json.loads(files.status.read_text("utf-8"))
     status["checksums"] = {path.name: checksum(path.read_bytes()) for path in files.results}
-    write_status(files.status, {key: value for key, value in status.items() if key != "checksum"})
+    write_checked_json(files.status, {key: value for key, value in status.items() if key != "checksum"})
 
 
 def test_a_finished_run_notes_the_checksums_of_its_results_and_of_nothing_else(first: RunDir) -> None:
@@ -305,5 +305,5 @@ def test_whatever_stands_under_checksums_that_agree_the_run_is_left_out(
 def test_a_checksum_names_no_file_elsewhere(tmp_path: Path) -> None:
     files = run_dir(tmp_path, "a", "0123456789", 0)
     write_run(tmp_path, "a")
-    write_status(files.status, {"state": "done", "checksums": {"../../secret": "0" * 16, "/dev/zero": "0" * 16}})
+    write_checked_json(files.status, {"state": "done", "checksums": {"../../secret": "0" * 16, "/dev/zero": "0" * 16}})
     assert files.altered() == ""

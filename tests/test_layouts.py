@@ -77,8 +77,9 @@ def test_what_may_be_a_split_or_a_class_is_refused_by_name(tmp_path: Path) -> No
 
 
 def test_names_in_either_composition_of_unicode_are_one(tmp_path: Path) -> None:
-    for split, form in (("train", "NFC"), ("val", "NFD"), ("test", "NFC")):
-        plant(tmp_path, [f"{split}/{unicodedata.normalize(form, 'Neumonía')}", f"{split}/NORMAL"], each=4)
+    for number, (split, form) in enumerate((("train", "NFC"), ("val", "NFD"), ("test", "NFC"))):
+        names = (unicodedata.normalize(form, "Neumonía"), "NORMAL")
+        plant(tmp_path, [f"{split}/{name}" for name in names], each=4, first=10_000 * number)
     dataset = opened(tmp_path, f"data.positive={unicodedata.normalize('NFD', 'neumonía')}")
     assert sizes(dataset) == {"train": 8, "val": 8, "test": 8}
     assert set(dataset.labels("val")) == {0, 1}

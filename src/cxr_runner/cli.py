@@ -133,10 +133,12 @@ def _ending(command: str, hint: str = "") -> Iterator[None]:
     except OutputFullError as error:
         print_error(command, error)
         sys.exit(RUN_FAILED)
-    except KeyboardInterrupt:
-        print(f"{command}: interrupted{hint}", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    except (UserError, RunFailedError) as error:
+    except (KeyboardInterrupt, Exception) as error:
+        if was_interrupted(error):
+            print(f"{command}: interrupted{hint}", file=sys.stderr)
+            sys.exit(INTERRUPTED)
+        if not isinstance(error, UserError | RunFailedError):
+            raise
         print_error(command, error)
         sys.exit(USER_ERROR if isinstance(error, UserError) else RUN_FAILED)
 

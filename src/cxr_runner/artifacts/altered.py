@@ -5,16 +5,12 @@ changes a result on purpose can change ``status.json`` as well. XXH3 reads weigh
 meets many finished runs hardly waits.
 """
 
-import json
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cxr_runner.base.checksums import checksum, checksum_of_file
-from cxr_runner.base.files import MOST_JSON, parse_json, read_content, write_text
-
-_BLANK = "0" * 16  # stands for the checksum of status.json itself while that is taken
+from cxr_runner.base.checked_json import read_checked_json
+from cxr_runner.base.checksums import checksum_of_file
 
 
 def checksums_of(paths: Iterable[Path]) -> dict[str, str]:
@@ -22,29 +18,15 @@ def checksums_of(paths: Iterable[Path]) -> dict[str, str]:
     return {path.name: checksum_of_file(path) for path in paths if path.is_file()}
 
 
-def write_status(path: Path, content: Mapping[str, Any]) -> None:
-    """Write the ``status.json`` of a finished run, which ends with the checksum of itself."""
-    blank = json.dumps({**content, "checksum": _BLANK}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    before, _, behind = blank.rpartition(_BLANK)
-    write_text(path, before + checksum(blank.encode()) + behind)
-
-
 def read_status(path: Path) -> tuple[dict[str, Any], bool]:
     """Read a ``status.json``.
 
     Returns:
-        Its content, empty where it cannot be read; and whether it is as it was written. One without any checksum, of a
-        run that is not finished or from before there were any, is taken as it is.
+        Its content, empty where it cannot be read; and whether it is as it was written. One without a checksum, of a
+        run from before there were any, is taken as it is.
     """
-    content = read_content(path, MOST_JSON)
-    status = parse_json(content) or {}
-    if content is None or "checksum" not in status:
-        return status, "checksums" not in status
-    recorded = str(status["checksum"])
-    if not re.fullmatch("[0-9a-f]{16}", recorded):
-        return status, False
-    before, _, behind = content.rpartition(recorded.encode())
-    return status, checksum(before + _BLANK.encode() + behind) == recorded
+    status, intact = read_checked_json(path)
+    return status, "checksums" not in status if intact is None else intact
 
 
 def recorded_checksums(status: Mapping[str, Any]) -> dict[str, str]:

@@ -128,8 +128,8 @@ class Run:
         name: name of the run, without its id.
         id: id of the configuration.
         seed: seed of the run; -1 where the directory's name holds none.
-        state: ``running``, ``done`` or ``failed``; ``altered`` where a file has changed since the run was done;
-            ``unknown`` without a readable status.
+        state: ``running``, ``done`` or ``failed``; ``altered`` where a file has changed since the run was done,
+            or ``status.json`` since it was written; ``unknown`` without a readable status.
         problem: why the run is not finished, in one line; '' for a finished run.
         diverged: whether it failed because its numbers left the range of floating point.
         config: configuration, nested.
@@ -202,6 +202,8 @@ def read_run(path: Path) -> Run:
     changed += [file.name for file, content in contents.items() if differs(file.name, content, recorded)]
     if state == "done" and changed:
         state, problem = "altered", CHANGED.format(name=changed[0])
+    elif status and not intact:
+        state, problem = "altered", f"{files.status.name} has changed since it was written"
     return Run(
         path=path,
         name=name,

@@ -7,10 +7,12 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from cxr_runner.artifacts.altered import checksums_of, write_status
+from cxr_runner.artifacts.altered import checksums_of
 from cxr_runner.artifacts.rundir import RunDir
+from cxr_runner.base.checked_json import write_checked_json
 from cxr_runner.base.errors import DivergedError, RunFailedError
-from cxr_runner.base.files import write_json, write_yaml
+from cxr_runner.base.files import write_yaml
+from cxr_runner.base.signals import was_interrupted
 
 
 class Status:
@@ -27,24 +29,25 @@ class Status:
             files.checkpoint.unlink(missing_ok=True)
         self.files, self.start, self.ended = files, time.perf_counter(), False
         self.content: dict[str, Any] = {"state": "running", "started": _now(), "host": platform.node()}
-        write_json(files.status, self.content)  # first: what changes from here on are no finished results
+        write_checked_json(files.status, self.content)  # first: what changes from here on are no finished results
         write_yaml(files.config, config)
 
     def done(self) -> None:
         """Write that the run is finished, and what its results are; remove its checkpoint."""
-        write_status(self.files.status, self._ended({"state": "done", "checksums": checksums_of(self.files.results)}))
+        outcome = {"state": "done", "checksums": checksums_of(self.files.results)}
+        write_checked_json(self.files.status, self._ended(outcome))
         self.files.checkpoint.unlink(missing_ok=True)
 
     def failed(self, error: BaseException) -> RunFailedError:
         """Write why the run ended; return the error to show to people."""
-        interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
+        interrupted = isinstance(error, SystemExit) or was_interrupted(error)
         state = "interrupted" if interrupted else "failed"
         reason = "interrupted" if interrupted else str(error) or type(error).__name__
         first_line, trace = reason.splitlines()[0], "".join(traceback.format_exception(error))
         with suppress(OSError):  # a full disk must not hide what went wrong
             diverged = isinstance(error, DivergedError)
             outcome = {"state": state, "error": first_line, "diverged": diverged, "traceback": trace}
-            write_json(self.files.status, self._ended(outcome))
+            write_checked_json(self.files.status, self._ended(outcome))
         return RunFailedError(f"{first_line} ({self.files.path})")
 
     def _ended(self, outcome: dict[str, Any]) -> dict[str, Any]:

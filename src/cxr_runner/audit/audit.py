@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from cxr_runner.artifacts.rundir import AUDIT_FORMAT
 from cxr_runner.audit.duplicates import Duplicates, collect_duplicates
-from cxr_runner.audit.findings import Finding, Stored, list_findings
+from cxr_runner.audit.findings import Finding, Storage, list_findings
 from cxr_runner.audit.images import AuditedData
 from cxr_runner.audit.measurements import Measurements, measure
 from cxr_runner.audit.overlaps import Overlaps, find_overlaps
@@ -77,7 +77,7 @@ def audit_images(audited: AuditedData, reporter: Reporter) -> Audit:
     mask = find_inverted(measured.thumbnails.small)
     inverted = None if mask is None else tuple(seen["name"][mask])
     differences = tuple(differing_attributes(seen, audited.class_names, mask))
-    stored = Stored(differences, inverted)
+    stored = Storage(differences, inverted)
     return Audit(
         fingerprint=dataset.fingerprint if dataset else audited.store.path.name.split("-")[0],
         data=dataset.describe() if dataset else {},

@@ -35,7 +35,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Stored:
+class Storage:
     """How the images are stored, apart from their size.
 
     Attributes:
@@ -49,7 +49,7 @@ class Stored:
 
 def list_findings(
     audited: AuditedData,
-    stored: Stored,
+    stored: Storage,
     sizes: Sizes,
     duplicates: Duplicates,
     patients: Overlaps | None,
@@ -83,7 +83,7 @@ def _files(audited: AuditedData) -> Iterator[Finding]:
         yield Finding("fine", f"All {len(audited.readable):,} images can be read.")
 
 
-def _stored(stored: Stored) -> Iterator[Finding]:
+def _stored(stored: Storage) -> Iterator[Finding]:
     if stored.differences:
         text = f"The classes differ in how their images are stored: {'; '.join(stored.differences)}."
         yield Finding("act", text, "find out why; a model may learn that and nothing else")

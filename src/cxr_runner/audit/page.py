@@ -4,9 +4,7 @@ import base64
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import mean
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +18,7 @@ from cxr_runner.audit.images import AuditedData
 from cxr_runner.audit.scoring import Ends
 from cxr_runner.audit.shortcuts import Baseline
 from cxr_runner.base.html import template_environment
+from cxr_runner.base.scratch import scratch_folder
 from cxr_runner.data.inventory import list_inventory
 from cxr_runner.data.sources import data_heading
 
@@ -161,7 +160,7 @@ def svg_uri(figure: "Figure") -> str:
     """Return a figure as an SVG in a data URI."""
     from cxr_runner.plots.style import save_figure
 
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "figure.svg"
+    with scratch_folder("cxr-audit-") as folder:
+        path = folder / "figure.svg"
         save_figure(figure, path)
         return f"data:image/svg+xml;base64,{base64.b64encode(path.read_bytes()).decode()}"

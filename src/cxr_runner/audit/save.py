@@ -8,8 +8,9 @@ from typing import Any
 from cxr_runner.audit.audit import Audit, audit_images
 from cxr_runner.audit.images import open_for_audit
 from cxr_runner.audit.page import audit_page
+from cxr_runner.base.checked_json import write_checked_json
 from cxr_runner.base.errors import UserError
-from cxr_runner.base.files import write_json, write_text
+from cxr_runner.base.files import write_text
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.schema import AnyDataConfig
 from cxr_runner.data.sources import data_heading
@@ -36,7 +37,7 @@ def write_audit(config: AnyDataConfig, outputs: Path, reporter: Reporter) -> Pat
     folder = outputs / "audits" / f"{_slug(audited.about.title)}-{audit.fingerprint}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "audit.json", asdict(audit, dict_factory=_as_in_file))
+        write_checked_json(folder / "audit.json", asdict(audit, dict_factory=_as_in_file))
         write_text(folder / "index.html", audit_page(audit, audited))
     except OSError as error:
         raise UserError.for_key("outputs", outputs, f"cannot write there ({error.strerror})") from None

@@ -4,16 +4,25 @@ import sys
 from pathlib import Path
 
 
-class UserError(Exception):
-    """A mistake that the user can correct: the command prints its one line and exits with code 2.
+class _OneLineError(Exception):
+    """An error whose message a command prints.
 
     Args:
-        message: one line that names the key, the given value and what is valid.
+        message: text; lines are joined, since a value that it quotes may have several, and what a terminal would
+            interpret becomes an escape sequence.
     """
 
     def __init__(self, message: str) -> None:
-        """Join the message to one line: a value that it quotes may have several."""
-        super().__init__(" ".join(message.splitlines()))
+        joined = " ".join(message.splitlines())
+        shown = (char if char.isprintable() else char.encode("unicode_escape").decode() for char in joined)
+        super().__init__("".join(shown))
+
+
+class UserError(_OneLineError):
+    """A mistake that the user can correct: the command prints its one line and exits with code 2.
+
+    The message names the key, the given value and what is valid.
+    """
 
     @classmethod
     def for_key(cls, key: str, value: object, valid: str) -> "UserError":
@@ -37,7 +46,7 @@ class UnavailableImageError(BadImageError):
     """An image that cannot be read now, and perhaps can be later: permissions, a network drive."""
 
 
-class RunFailedError(Exception):
+class RunFailedError(_OneLineError):
     """A run that could not be finished; its ``status.json`` says why, and the command exits with code 1."""
 
 

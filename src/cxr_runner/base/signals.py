@@ -1,19 +1,27 @@
 """SIGTERM, with which batch systems end a process, handled like Ctrl-C: the run saves its state before it ends."""
 
 import signal
+import sys
 import time
 from _thread import interrupt_main, start_new_thread  # threading may be what is being imported
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 _IMPORTING = "<frozen importlib._bootstrap>"
 _RETRY_SECONDS = 0.005
 _deferred: set[int] = set()  # signals that wait for an import to end
+_raised: set[int] = set()  # signals that were raised as KeyboardInterrupt
 
 
 def interrupt_on_signals() -> None:
     """Make SIGTERM and SIGINT raise KeyboardInterrupt in this process from now on, but not in the middle of imports."""
+    _raised.clear()
+    sys.unraisablehook = _raise_again
     signal.signal(signal.SIGTERM, _interrupt)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # shells have background jobs ignore it
         signal.signal(signal.SIGINT, _interrupt)
@@ -45,12 +53,27 @@ def interrupting_on_sigterm() -> Iterator[None]:
 
 
 def was_interrupted(error: BaseException | None) -> bool:
-    """Return whether an error came of an interruption, which a library has turned into one of its own."""
+    """Return whether an error came of an interruption, which a library has turned into one of its own.
+
+    Not all of them say what theirs came of: after an interruption, whatever goes wrong is taken for its consequence.
+    """
+    if _raised:
+        return True
     while error is not None:
         if isinstance(error, KeyboardInterrupt):
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def raise_if_interrupted() -> None:
+    """Raise an interruption once more that a library has passed over.
+
+    Raises:
+        KeyboardInterrupt: there was one.
+    """
+    if _raised:
+        raise KeyboardInterrupt
 
 
 def _in_main_thread() -> bool:
@@ -67,6 +90,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
         start_new_thread(_come_again, (number,))
         return
     _deferred.clear()
+    _raised.add(number)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second SIGTERM must not disturb the writing of checkpoints
     raise KeyboardInterrupt
 
@@ -76,6 +100,15 @@ def _come_again(number: int) -> None:
     if number in _deferred:  # otherwise a second one has been faster
         _deferred.discard(number)
         interrupt_main(signal.Signals(number))
+
+
+def _raise_again(what: "UnraisableHookArgs") -> None:
+    """Have an interruption that Python cannot raise where it came, as in ``__del__``, come again, and not be lost."""
+    if issubclass(what.exc_type, KeyboardInterrupt):
+        _deferred.add(signal.SIGINT)
+        start_new_thread(_come_again, (signal.SIGINT,))  # at once, it would be raised in here
+    else:
+        sys.__unraisablehook__(what)
 
 
 def _is_importing(frame: FrameType | None) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from cxr_runner.base.errors import RunFailedError, UserError, print_error
+from cxr_runner.base.signals import was_interrupted
 
 _KINDS: dict[str, type[UserError | RunFailedError]] = {kind.__name__: kind for kind in (UserError, RunFailedError)}
 
@@ -42,7 +43,12 @@ class Failures:
         """Print an error as soon as it is known, and remember it; one that nobody foresaw with its traceback.
 
         A mistake of the user's is one line, however many runs it is in.
+
+        Raises:
+            KeyboardInterrupt: the error came of an interruption, which ends the command.
         """
+        if was_interrupted(error):
+            raise KeyboardInterrupt from error
         if _is_known(error, self._errors):
             return
         if not isinstance(error, UserError | RunFailedError):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.output import OutputClosedError, interrupting_output
-from cxr_runner.base.signals import interrupting_on_sigterm
+from cxr_runner.base.signals import interrupting_on_sigterm, raise_if_interrupted
 from cxr_runner.commands.failures import Failures
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class Task:
             The validation accuracy, a mean over the seeds of a job; nan where it failed: a job that fails must not
             stop the sweep that it is part of, whatever the reason.
         """
+        raise_if_interrupted()  # while the configuration was composed
         try:
             # In another process too, whose libraries would pass over the signal.
             with interrupting_on_sigterm(), interrupting_output():

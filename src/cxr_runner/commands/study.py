@@ -1,7 +1,6 @@
 """What ``cxr-study`` does: both tables of the study, a forecast first, then one sweep after the other, and a report."""
 
 import contextlib
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ from cxr_runner.base.errors import RunFailedError, UserError, user_path
 from cxr_runner.base.files import read_json
 from cxr_runner.base.numbers import format_duration
 from cxr_runner.base.progress import make_reporter
+from cxr_runner.base.scratch import scratch_folder
 from cxr_runner.commands.failures import Failures
 from cxr_runner.config.compose import compose
 from cxr_runner.config.schema import MOST_SEEDS
@@ -163,10 +163,10 @@ def _measure(order: Order, groups: Sequence[RowGroup], done: set[Wanted], data: 
 @contextlib.contextmanager
 def _trial(order: Order, sample: RowGroup, arguments: Sequence[str]) -> Iterator[list[Run]]:
     """Train two epochs of a few rows somewhere else."""
-    with tempfile.TemporaryDirectory(prefix="cxr-forecast-") as folder:
+    with scratch_folder("cxr-forecast-") as folder:
         trial = [f"outputs={folder}", "epochs=2", "progress=none"]
         succeeded = _run_rows(sample, arguments, trial)
-        runs = find_runs(Path(folder))
+        runs = find_runs(folder)
         if not succeeded:
             raise UserError(f"the models of the group {sample.title} cannot be measured, for the reason above")
         yield runs

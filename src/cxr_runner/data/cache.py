@@ -11,9 +11,9 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
+from cxr_runner.base.checked_json import read_checked_json, write_checked_json
 from cxr_runner.base.checksums import digest
 from cxr_runner.base.errors import user_path
-from cxr_runner.base.files import read_json, write_json
 from cxr_runner.base.locks import locked_folder
 from cxr_runner.base.markdown import printable
 from cxr_runner.config.schema import AnyDataConfig, Bits
@@ -51,13 +51,18 @@ def keep_origin(store: Path, remarks: Sequence[str]) -> None:
         store: folder of the store.
         remarks: see :class:`~cxr_runner.data.sources.Listing`.
     """
-    write_json(store / "origin.json", {"format": FORMAT_VERSION, "remarks": list(remarks)})
+    write_checked_json(store / "origin.json", {"format": FORMAT_VERSION, "remarks": list(remarks)})
 
 
 def read_remarks(store: Path) -> list[str]:
     """Return the remarks that :func:`keep_origin` wrote; none where the store is older."""
-    remarks = (read_json(store / "origin.json") or {}).get("remarks")
+    remarks = read_checked_json(store / "origin.json")[0].get("remarks")
     return [printable(remark) for remark in remarks] if isinstance(remarks, list) else []
+
+
+def has_its_origin(store: Path) -> bool:
+    """Return whether what :func:`keep_origin` wrote is unchanged; an older one without a checksum is taken as it is."""
+    return read_checked_json(store / "origin.json")[1] is not False
 
 
 def derived_path(store: Path, check: str) -> Path:
@@ -71,13 +76,14 @@ def derived_path(store: Path, check: str) -> Path:
 
 
 def read_description(store: Path, config: AnyDataConfig) -> dict[str, Any] | None:
-    """Return the description of a data set that was opened before, else None.
+    """Return the description of a data set that was opened before, else None; None too where a file has changed.
 
     Args:
         store: folder of its store.
         config: configuration of the data set.
     """
-    return read_json(_description_path(store, config)) if (store / "meta.json").is_file() else None
+    description, intact = read_checked_json(_description_path(store, config))
+    return description if intact and has_its_origin(store) and (store / "meta.json").is_file() else None
 
 
 def keep_description(store: Path, config: AnyDataConfig, description: dict[str, Any]) -> None:
@@ -89,9 +95,9 @@ def keep_description(store: Path, config: AnyDataConfig, description: dict[str, 
         description: description of the data set, ready for JSON.
     """
     path = _description_path(store, config)
-    if read_json(path) != description:
+    if read_checked_json(path) != (description, True):
         with suppress(OSError), locked_folder(path.parent):
-            write_json(path, description)
+            write_checked_json(path, description)
 
 
 def _description_path(store: Path, config: AnyDataConfig) -> Path:

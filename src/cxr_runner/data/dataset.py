@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ from cxr_runner.base.progress import Reporter
 from cxr_runner.config.schema import AnyDataConfig, bits_of, subgroups_of
 from cxr_runner.data.cache import cache_dir, keep_description
 from cxr_runner.data.inventory import take_inventory
-from cxr_runner.data.patients import Patients, find_patients
-from cxr_runner.data.quality.checks import Checks, check_images, checks_path
+from cxr_runner.data.patients import NOBODY, Patients, find_patients
+from cxr_runner.data.quality.checks import NOTHING_CHECKED, Checks, check_images, checks_path
 from cxr_runner.data.sources import SPLITS, About, PassedOver, Source
 from cxr_runner.data.sources.catalogue import open_source
 from cxr_runner.data.split_assignment import assign_splits
@@ -34,7 +34,6 @@ class Dataset:
         images: uint8 [stored images, side, side]; only the rows named by ``table`` belong to the data set.
         table: one row an image, indexed by its row in ``images``: ``name``, ``label``, ``split``, ``patient`` ('' where
             it is not known), ``check`` (checksum of its pixels).
-        subgroups: one column for each of ``data.subgroups``, text ('' where it is not known), indexed as ``table``.
         class_names: names of the negative and the positive class.
         about: title, citation, licence.
         duplicates: dropped images: ``name``, ``same_as``.
@@ -42,6 +41,7 @@ class Dataset:
         store: folder in the store for what is derived from all its images.
         fingerprint: 16 hex digits over names, labels, splits and stored pixels, in order. Patients are not part of it:
             they decide nothing but the splits.
+        subgroups: one column for each of ``data.subgroups``, text ('' where it is not known), indexed as ``table``.
         fingerprints: of its parts: ``source`` over labels and pixels of the images in their source's size, whatever
             their names and order, ``split`` over names and splits, ``size`` the side of the stored squares.
         known_patients: what is known of the patients.
@@ -52,18 +52,18 @@ class Dataset:
 
     images: NDArray[np.uint8]
     table: pd.DataFrame
-    subgroups: pd.DataFrame
     class_names: tuple[str, str]
     about: About
     duplicates: pd.DataFrame
     unreadable: pd.DataFrame
     store: Path
     fingerprint: str
-    fingerprints: dict[str, Any]
-    known_patients: Patients
-    inventory: dict[str, Any]
-    checks: Checks
-    notes: tuple[str, ...]
+    subgroups: pd.DataFrame = field(default_factory=pd.DataFrame)
+    fingerprints: dict[str, Any] = field(default_factory=dict)
+    known_patients: Patients = NOBODY
+    inventory: dict[str, Any] = field(default_factory=dict)
+    checks: Checks = NOTHING_CHECKED
+    notes: tuple[str, ...] = ()
 
     def rows(self, split: str) -> NDArray[np.int64]:
         """Return the rows of ``images`` that belong to a split, in order."""

@@ -79,6 +79,10 @@ class Patients:
         return f"patients {self.origin}{by}{strangers}"
 
 
+NOBODY = Patients(())
+"""The patients of no images."""
+
+
 def find_patients(names: Sequence[str], known: Sequence[str], pattern: str | None) -> Patients:
     """Return the patients of images.
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cxr_runner.artifacts.samples import MAX_SIDE, Sample, samples_path, write_samples
+from cxr_runner.artifacts.samples import MAX_SIDE, Sample, read_samples, samples_path, write_samples
 from cxr_runner.base.locks import locked_folder
 from cxr_runner.config.schema import AnyDataConfig
 from cxr_runner.data.dataset import Dataset
@@ -16,7 +16,7 @@ _NUM_EACH = 2  # images of each class
 
 
 def leave_samples(outputs: Path, dataset: Dataset, config: AnyDataConfig) -> None:
-    """Write the samples of a data set, unless they are there: the first training images of each class.
+    """Write the samples of a data set, unless they are there and whole: the first training images of each class.
 
     Args:
         outputs: outputs tree.
@@ -28,7 +28,7 @@ def leave_samples(outputs: Path, dataset: Dataset, config: AnyDataConfig) -> Non
         OSError: the outputs tree cannot be written to.
     """
     path = samples_path(outputs, dataset.fingerprint)
-    if path.exists():
+    if read_samples(path):
         return
     source = open_source(config)
     positions = {record.name: index for index, record in enumerate(source.scan().records)}

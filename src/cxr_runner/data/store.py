@@ -28,7 +28,7 @@ from cxr_runner.base.machine import num_cores
 from cxr_runner.base.numbers import format_bytes
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.schema import Bits
-from cxr_runner.data.cache import derived_path, keep_origin, read_remarks, store_path
+from cxr_runner.data.cache import derived_path, has_its_origin, keep_origin, read_remarks, store_path
 from cxr_runner.data.decode_all import decode_all
 from cxr_runner.data.in_use import hold_shared, note_use
 from cxr_runner.data.sources import PassedOver, Source
@@ -138,6 +138,8 @@ def _read(path: Path, reporter: Reporter, *, every_image: bool = False, fresh: b
         check = meta.pop("check")
         if check != _check_of_rest(meta, content):
             raise ValueError("its table has changed")
+        if not has_its_origin(path):
+            raise ValueError("its origin has changed")
         images = _map_images(path / "images.npy")
         table = pd.read_csv(BytesIO(content), dtype=text, keep_default_na=False)
         for column, value in _BEFORE.items():

@@ -12,6 +12,7 @@ from cxr_runner.artifacts.status import Status
 from cxr_runner.base.errors import RunFailedError
 from cxr_runner.base.files import clear_temporaries, write_json
 from cxr_runner.base.progress import Reporter
+from cxr_runner.base.signals import raise_if_interrupted
 from cxr_runner.config.identity import to_dict
 from cxr_runner.experiment.evaluation import leave_results, subset
 from cxr_runner.experiment.member import (
@@ -87,6 +88,7 @@ def fit(members: Sequence[Member], reporter: Reporter) -> None:
     saved, cost = time.perf_counter(), 0.0
     with reporter.training(trainer.settings.epochs, trainer.num_batches, first_epoch, len(active)) as shown:
         while active:
+            raise_if_interrupted()
             train_epoch([member.trainer for member in active], shown.batch)
             for member in active:
                 if member.trainer.failure is not None:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path, PurePosixPath
 
-from cxr_runner.base.files import read_json, write_json
+from cxr_runner.base.checked_json import read_checked_json, write_checked_json
 
 FOLDERS = ("figures", "tables")
 _NAME = "manifest.json"
@@ -30,7 +30,7 @@ def replace_files(out: Path, names: Iterable[str]) -> None:
     _remove_unfinished(out, earlier.union(wanted, [_NAME]))
     for folder in FOLDERS:
         (out / folder).mkdir(parents=True, exist_ok=True)
-    write_json(out / _NAME, {"files": wanted})
+    write_checked_json(out / _NAME, {"files": wanted})
 
 
 def _is_ours(name: str) -> bool:
@@ -48,9 +48,9 @@ def _remove_unfinished(out: Path, names: Collection[str]) -> None:
 
 
 def _earlier(out: Path) -> Iterator[str]:
-    """Yield the files of an earlier report; one that left no manifest links all of them on its page."""
-    content = read_json(out / _NAME)
-    if content is not None:
+    """Yield the files of an earlier report; one that left no manifest, or a damaged one, links all on its page."""
+    content, intact = read_checked_json(out / _NAME)
+    if content and intact is not False:
         files = content.get("files")
         yield from (name for name in files if isinstance(name, str)) if isinstance(files, list) else ()
         return

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -75,12 +75,12 @@ class Checks:
         unlike: comparison of the test set that the data bring with others; None where they bring none.
     """
 
-    sizes: dict[str, int]
-    patients: tuple[SharedPatients, ...]
-    near_duplicates: NearDuplicates | None
-    inverted: dict[str, int] | None
-    differences: tuple[str, ...]
-    unlike: UnlikeTest | None
+    sizes: dict[str, int] = field(default_factory=dict)
+    patients: tuple[SharedPatients, ...] = ()
+    near_duplicates: NearDuplicates | None = None
+    inverted: dict[str, int] | None = None
+    differences: tuple[str, ...] = ()
+    unlike: UnlikeTest | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the checks ready for JSON."""
@@ -130,6 +130,9 @@ class Checks:
     def _share(self, number: int) -> str:
         total = self.sizes["test"]
         return f"{number / total:.0%} ({number:,} of {total:,})"
+
+
+NOTHING_CHECKED = Checks()
 
 
 def check_images(

@@ -1,12 +1,12 @@
 """Collects an outputs tree: runs sorted by the images they are on, histories, predictions, samples, audits."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from cxr_runner.artifacts.samples import Sample, read_samples, samples_path
-from cxr_runner.base.files import read_json
+from cxr_runner.base.checked_json import read_checked_json
 from cxr_runner.base.progress import Reporter
 from cxr_runner.report.collect.histories import add_histories
 from cxr_runner.report.collect.predictions import add_predictions
@@ -30,8 +30,7 @@ def collect(root: Path, study: Study, reporter: Reporter) -> Collected:
     data_sets, left_out = collect_runs(root, study, reporter)
     with_histories = add_histories(data_sets, reporter)
     whole = [replace(add_predictions(runs, reporter), samples=tuple(collect_samples(runs))) for runs in with_histories]
-    audits = [content for path in sorted(root.rglob("audits/*/audit.json")) if (content := read_json(path))]
-    return Collected(study, tuple(whole), left_out, tuple(audits))
+    return Collected(study, tuple(whole), left_out, tuple(_collect_audits(root)))
 
 
 def collect_runs(root: Path, study: Study, reporter: Reporter) -> tuple[list[DataSetRuns], Any]:
@@ -61,6 +60,14 @@ def collect_samples(runs: DataSetRuns) -> list[Sample]:
             if sized.fingerprint.isalnum() and (samples := read_samples(path)):
                 return samples
     return []
+
+
+def _collect_audits(root: Path) -> Iterator[dict[str, Any]]:
+    """Yield the audits that can be read and have not changed since they were written, as far as can be told."""
+    for path in sorted(root.rglob("audits/*/audit.json")):
+        content, intact = read_checked_json(path)
+        if content and intact is not False:
+            yield content
 
 
 def group_by_images(sizes: Sequence[SizedRuns], study: Study) -> list[DataSetRuns]:
