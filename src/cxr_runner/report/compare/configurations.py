@@ -54,6 +54,8 @@ def override(key: str, value: Any) -> str:
     """Return a setting as one would write it for ``cxr-run``."""
     if value is None:
         return f"{key}=null"
+    if isinstance(value, list | tuple):
+        value = f"[{','.join(map(str, value))}]"
     return printable(f"{key}={str(value).lower() if isinstance(value, bool) else value}")
 
 
