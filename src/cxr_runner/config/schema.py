@@ -82,12 +82,60 @@ class FolderConfig(DataConfig):
     citation: str
 
 
-AnyDataConfig = PhantomConfig | HubConfig | FolderConfig
+@dataclass(frozen=True)
+class ColumnsConfig(Strict):
+    """Headers of the columns that filters and subgroups know by a short name."""
+
+    view: str | None
+    sex: str | None
+    age: str | None
+
+
+@dataclass(frozen=True)
+class SplitFilesConfig(Strict):
+    """Files that list the images of a split."""
+
+    train: str | None
+    val: str | None
+    test: str | None
+
+
+@dataclass(frozen=True)
+class TableConfig(DataConfig):
+    """Images beside a table of labels."""
+
+    name: Literal["table"]
+    file: Annotated[str, StringConstraints(min_length=1)]
+    root: Annotated[str, StringConstraints(min_length=1)]
+    image_column: str | None
+    label_column: str | None
+    patient_column: str | None
+    split_column: str | None
+    columns: ColumnsConfig
+    split_files: SplitFilesConfig
+    where: str | None
+    positive: Names
+    negative: Names
+    ignore: Names
+    label_separator: str | None
+    label_match: Literal["contains", "equals"]
+    uncertain: Literal["positive", "negative", "drop"] | None
+    empty: Literal["negative", "drop"]
+    rows: Literal["refuse", "any", "all", "majority"]
+    allow_unmatched: Share
+    allow_unused: Share
+    bits: Bits
+    subgroups: Names
+    title: str
+    citation: str
+
+
+AnyDataConfig = PhantomConfig | HubConfig | FolderConfig | TableConfig
 
 
 def subgroups_of(data: AnyDataConfig) -> tuple[str, ...]:
     """Return ``data.subgroups`` as names of columns; text in brackets is a list."""
-    given = data.subgroups if isinstance(data, FolderConfig) else None
+    given = data.subgroups if isinstance(data, FolderConfig | TableConfig) else None
     if given is None or isinstance(given, tuple):
         return given or ()
     inside = given[1:-1] if given.startswith("[") and given.endswith("]") else given
@@ -96,7 +144,7 @@ def subgroups_of(data: AnyDataConfig) -> tuple[str, ...]:
 
 def bits_of(data: AnyDataConfig) -> Bits:
     """Return ``data.bits``; images of a source without the key have 8 bits."""
-    return data.bits if isinstance(data, FolderConfig) else "auto"
+    return data.bits if isinstance(data, FolderConfig | TableConfig) else "auto"
 
 
 @dataclass(frozen=True)

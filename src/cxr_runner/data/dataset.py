@@ -1,7 +1,7 @@
 """A data set as a run sees it: a store without unreadable images and duplicates, every image in a split."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -169,7 +169,7 @@ def open_dataset(config: AnyDataConfig, reporter: Reporter, *, every_image: bool
     dataset = Dataset(
         images=store.images,
         table=clean[["name", "label", "split", "patient", "check"]],
-        subgroups=_subgroups(clean, subgroups_of(config)),
+        subgroups=_subgroups(clean, source.columns(), subgroups_of(config)),
         class_names=store.class_names,
         about=source.about,
         duplicates=duplicates.reindex(columns=["name", "same_as"]),
@@ -180,19 +180,20 @@ def open_dataset(config: AnyDataConfig, reporter: Reporter, *, every_image: bool
         known_patients=patients,
         inventory=take_inventory(clean, store.class_names, _passed_over(source, store), store.bits),
         checks=checks,
-        notes=tuple(filter(None, [*assignment.notes, patients.said()])),
+        notes=tuple(filter(None, [*source.notes(), *assignment.notes, patients.said()])),
     )
     keep_description(store.path, config, dataset.describe())
     return dataset
 
 
-def _subgroups(table: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
-    """Return the columns that subgroups are made of.
+def _subgroups(table: pd.DataFrame, of_source: Mapping[str, Mapping[str, str]], wanted: Sequence[str]) -> pd.DataFrame:
+    """Return the columns that subgroups are made of: what files tell of themselves, and what the source says of them.
 
     Raises:
         UserError: no image has such a column.
     """
-    known = [json.loads(columns) if columns else {} for columns in table["columns"]]
+    told = [json.loads(columns) if columns else {} for columns in table["columns"]]
+    known = [of_file | dict(of_source.get(name, {})) for name, of_file in zip(table["name"], told, strict=True)]
     present = sorted({name for one in known for name in one})
     for name in wanted:
         if name not in present:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.numbers import list_few, plural
 
+_BY_DATA = "as the data name them"
 ENOUGH = 0.5  # share of the names that a pattern has to match
 
 
@@ -68,6 +69,11 @@ class Patients:
     strangers: int = 0
     problem: str = ""
 
+    @property
+    def named(self) -> bool:
+        """Whether the data themselves name the patients."""
+        return self.origin == _BY_DATA
+
     def said(self) -> str:
         """Return one phrase on where patients are known from; '' where they are not known."""
         if self.problem:
@@ -100,7 +106,7 @@ def find_patients(names: Sequence[str], known: Sequence[str], pattern: str | Non
     if any(known):
         read = ["" if compiled is None else _read(compiled, name) for name in names]
         keys = [one or other for one, other in zip(known, read, strict=True)]
-        return _with_strangers(names, keys, "as the data name them")
+        return _with_strangers(names, keys, _BY_DATA)
     if compiled is not None and pattern is not None:
         keys = [_read(compiled, name) for name in names]
         origin = "by data.patient_pattern"

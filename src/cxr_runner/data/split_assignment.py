@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cxr_runner.base.errors import UserError
-from cxr_runner.config.schema import AnyDataConfig, Strategy
+from cxr_runner.config.schema import AnyDataConfig, Strategy, TableConfig
 from cxr_runner.data.patients import Patients
 from cxr_runner.data.sources import SPLITS
 from cxr_runner.data.splits import split_by_patient, split_randomly
@@ -43,7 +43,7 @@ def assign_splits(
     """
     given = table["split"].to_numpy(str)
     present = [split for split in SPLITS if (given == split).any()]
-    strategy = config.split.strategy or ("given" if present else "random")
+    strategy = config.split.strategy or ("given" if present else _usual(table, config))
     if config.split.keep_test and "test" not in present:
         raise UserError.for_key("data.split.keep_test", True, "the data bring no test split")
     match strategy:
@@ -57,6 +57,11 @@ def assign_splits(
             assert_never(strategy)
     _check_classes(table, assignment.splits, class_names, config, bool(present))
     return assignment
+
+
+def _usual(table: pd.DataFrame, config: AnyDataConfig) -> Strategy:
+    """Return how images without splits are split: at random as in the study, those of a table with patients apart."""
+    return "patient" if isinstance(config, TableConfig) and (table["patient"] != "").any() else "random"
 
 
 def _given(table: pd.DataFrame, patients: Patients, config: AnyDataConfig, present: list[str]) -> Assignment:
@@ -87,7 +92,10 @@ def _made(
         else split_randomly(labels, config.split.seed)
     )
     if not present:
-        return Assignment(splits, False)
+        unasked = by_patient and config.split.strategy is None
+        return Assignment(
+            splits, False, ("split by patient (data.split.strategy=random is by image)",) if unasked else ()
+        )
     sizes = ", ".join(f"{split} {int((given == split).sum()):,}" for split in present)
     ways_out = (
         "data.split.keep_test=true keeps its test split" if "test" in present else "data.split.strategy=null keeps them"

@@ -7,18 +7,20 @@ cannot revive. Where the last one is dead, or a whole layer, the model answers e
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from cxr_runner.config.schema import LinearConfig, LinearReLUConfig, RunConfig
-from cxr_runner.data.dataset import Dataset
 from cxr_runner.models.build import rectified_layers
 from cxr_runner.training.devices import moved
 from cxr_runner.training.loop import Subset
 from cxr_runner.training.pixel import PixelFeed, images_at_once
+
+if TYPE_CHECKING:  # a backend is handed images, it opens none
+    from cxr_runner.data.dataset import Dataset
 
 NUM_SAMPLE = 64  # images, of those that are looked at to check a model
 _DIAGNOSED_AT_ONCE = 8
@@ -29,7 +31,7 @@ def diagnose_all(
     pos_weights: Sequence[float | None],
     train: Subset,
     config: RunConfig,
-    dataset: Dataset,
+    dataset: "Dataset",
     device: torch.device,
 ) -> list[dict[str, Any]]:
     """Diagnose models of one shape on a few training images, as :func:`diagnose` does; they stay as they are.
@@ -141,14 +143,14 @@ def spread_out(num_images: int) -> Tensor:
     return torch.linspace(0, num_images - 1, min(NUM_SAMPLE, num_images)).long()
 
 
-def sample_images(dataset: Dataset, rows: Tensor, device: torch.device) -> Tensor:
+def sample_images(dataset: "Dataset", rows: Tensor, device: torch.device) -> Tensor:
     """Return a few images as float32 [rows, 1, side, side] on the device, without moving all the others there."""
     return PixelFeed(dataset.images, torch.device("cpu")).batch(rows).to(device)
 
 
 @torch.no_grad()
 def largest_disagreements(
-    models: Sequence[nn.Module], dataset: Dataset, rows: Tensor, logits: Tensor, device: torch.device
+    models: Sequence[nn.Module], dataset: "Dataset", rows: Tensor, logits: Tensor, device: torch.device
 ) -> list[float]:
     """Return for each model the largest difference between logits and those that it computes from the pixels.
 

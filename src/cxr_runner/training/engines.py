@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import nn
@@ -11,7 +11,6 @@ from cxr_runner.base.errors import UserError
 from cxr_runner.base.machine import memory_bytes
 from cxr_runner.config.schema import RunConfig, SGDConfig
 from cxr_runner.config.validation import gram_obstacle
-from cxr_runner.data.dataset import Dataset
 from cxr_runner.models.linear import Linear
 from cxr_runner.models.linear_relu import LinearReLU
 from cxr_runner.training.augment import Augment
@@ -20,6 +19,9 @@ from cxr_runner.training.devices import num_processes
 from cxr_runner.training.gram.space import GramSpace
 from cxr_runner.training.gram.steps import GramBackend
 from cxr_runner.training.pixel import PixelBackend, PixelFeed, images_at_once
+
+if TYPE_CHECKING:  # a backend is handed images, it opens none
+    from cxr_runner.data.dataset import Dataset
 
 _MEMORY_SHARE = 0.25  # of the memory there is that the Gram matrix may take; of what is free would vary
 
@@ -37,7 +39,7 @@ class Choice:
     reason: str
 
 
-def choose_engine(config: RunConfig, dataset: Dataset, device: torch.device) -> Choice:
+def choose_engine(config: RunConfig, dataset: "Dataset", device: torch.device) -> Choice:
     """Choose the backend; the same configuration and data give the same choice on machines of enough memory.
 
     Args:
@@ -78,7 +80,7 @@ def _lack_of_memory(num_bytes: int, device: torch.device) -> str | None:
 
 def build_backend(
     configs: Sequence[RunConfig],
-    dataset: Dataset,
+    dataset: "Dataset",
     models: Sequence[nn.Module],
     pos_weights: Sequence[float | None],
     device: torch.device,

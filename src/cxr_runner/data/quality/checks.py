@@ -73,6 +73,7 @@ class Checks:
         inverted: number of images of each class that are inverted against the rest; None where that cannot be told.
         differences: attributes by which the classes differ, each a phrase.
         unlike: comparison of the test set that the data bring with others; None where they bring none.
+        one_image_each: whether the patients that the data name have one image each, so that they group nothing.
     """
 
     sizes: dict[str, int] = field(default_factory=dict)
@@ -81,6 +82,7 @@ class Checks:
     inverted: dict[str, int] | None = None
     differences: tuple[str, ...] = ()
     unlike: UnlikeTest | None = None
+    one_image_each: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return the checks ready for JSON."""
@@ -118,6 +120,10 @@ class Checks:
 
     def _doubts(self) -> list[str]:
         sentences = []
+        if self.one_image_each:
+            sentences.append(
+                "every patient has one image: what the data call a patient may be an image, and groups nothing"
+            )
         if self.differences:
             listed = "; ".join(self.differences)
             sentences.append(f"the classes differ in how their images are stored: {listed}; a model may learn that")
@@ -206,6 +212,7 @@ def _check(
         inverted=by_class,
         differences=tuple(differing_attributes(table, class_names, inverted)),
         unlike=unlike,
+        one_image_each=patients.named and len(set(patients.keys)) == len(table),
     )
 
 
@@ -229,4 +236,5 @@ def _from_dict(content: dict[str, Any]) -> Checks:
         content["inverted"],
         tuple(content["differences"]),
         None if unlike is None else UnlikeTest(unlike["given"], tuple(unlike["drawn"]), unlike["unlike"]),
+        content["one_image_each"],
     )

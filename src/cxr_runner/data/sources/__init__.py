@@ -148,6 +148,12 @@ class Source(Protocol):
         Files that are left out may come and go without a change of the signature.
         """
 
+    def notes(self) -> tuple[str, ...]:
+        """Return lines on what had to be guessed this time."""
+
+    def columns(self) -> Mapping[str, Mapping[str, str]]:
+        """Return what the source knows of the images now, by name; empty where it knows nothing beside their files."""
+
     def load(self, index: int) -> LoadedImage:
         """Load one image; called from several threads at once, always after :meth:`scan`.
 

@@ -6,7 +6,7 @@ A new source is one case here; its libraries are imported only where it is used.
 from typing import assert_never
 
 from cxr_runner.base.errors import user_path
-from cxr_runner.config.schema import AnyDataConfig, FolderConfig, HubConfig, PhantomConfig
+from cxr_runner.config.schema import AnyDataConfig, FolderConfig, HubConfig, PhantomConfig, TableConfig
 from cxr_runner.data.sources import Source
 
 
@@ -34,5 +34,9 @@ def open_source(config: AnyDataConfig) -> Source:
                 title=config.title,
                 citation=config.citation,
             )
+        case TableConfig():
+            from cxr_runner.data.sources.table.table_source import TableSource
+
+            return TableSource(user_path("data.file", config.file), user_path("data.root", config.root), config)
         case _:
             assert_never(config)

@@ -2,16 +2,17 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from cxr_runner.base.checksums import digest
-from cxr_runner.base.errors import BadImageError, UnavailableImageError, UserError
+from cxr_runner.base.errors import UserError
 from cxr_runner.base.numbers import list_few
 from cxr_runner.data.sources import TIDY, About, Listing, LoadedImage, PassedOver, Record, untidy
 from cxr_runner.data.sources.classes import Classes, Names, choose_classes, read_names
+from cxr_runner.data.sources.image_file import load_file
 from cxr_runner.data.sources.layout import LAYOUTS, OUTSIDE, Layout, LayoutError, Placed, read_layout, split_of
 from cxr_runner.data.sources.names import fold
 from cxr_runner.data.sources.walk import (
@@ -23,9 +24,6 @@ from cxr_runner.data.sources.walk import (
     read_tree,
     suffix_of,
 )
-
-MAX_BYTES = 10**9
-"""Larger files are refused unread: as many pixels as are allowed take less, uncompressed and with 16 bits a channel."""
 
 _MASKS = ("mask", "masks")
 # Folders whose names say what they hold, not of which class it is.
@@ -91,6 +89,14 @@ class FolderSource:
         """Return the files that are left out now, by suffix and reason."""
         return self.scan().passed_over
 
+    def notes(self) -> tuple[str, ...]:
+        """Return nothing: nothing has to be guessed."""
+        return ()
+
+    def columns(self) -> Mapping[str, Mapping[str, str]]:
+        """Return nothing: what is known of the images is in their files."""
+        return {}
+
     def load(self, index: int) -> LoadedImage:
         """Read and decode one image.
 
@@ -99,18 +105,9 @@ class FolderSource:
 
         Raises:
             UnavailableImageError: the file cannot be read now.
-            BadImageError: the file cannot be decoded, or is larger than :data:`MAX_BYTES`.
+            BadImageError: the file cannot be decoded, or is too large.
         """
-        try:
-            with (self.root / self.scan().records[index].name).open("rb") as file:
-                data = file.read(MAX_BYTES + 1)
-        except OSError as error:
-            raise UnavailableImageError(f"cannot be read: {error.strerror}") from error
-        if len(data) > MAX_BYTES:
-            raise BadImageError(f"more than {MAX_BYTES:,} bytes")
-        from cxr_runner.data.decode import decode  # NumPy and Pillow, which a look at the listing does without
-
-        return LoadedImage(decode(data), digest(data))
+        return load_file(self.root / self.scan().records[index].name)
 
     @cached_property
     def _scanned(self) -> tuple[Listing, str]:

@@ -6,7 +6,7 @@ the checksums of its files (:mod:`cxr_runner.data.sources.pinned`).
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -149,6 +149,14 @@ class HubSource:
         if None in SUMS.values():
             return (f"{where}: the files were not verified, their SHA-256 is not known (README, Data)",)
         return ()
+
+    def notes(self) -> tuple[str, ...]:
+        """Return nothing: nothing has to be guessed."""
+        return ()
+
+    def columns(self) -> Mapping[str, Mapping[str, str]]:
+        """Return nothing: what is known of the images is in their files."""
+        return {}
 
     def load(self, index: int) -> LoadedImage:
         """Decode one image; safe to call from several threads.

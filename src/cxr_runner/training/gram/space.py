@@ -7,6 +7,7 @@ start ``X W0^T`` of each first layer (kept beside the store) and the finished we
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,10 +17,12 @@ from cxr_runner.base.checksums import append_checksum, digest, has_checksum
 from cxr_runner.base.files import replacing
 from cxr_runner.base.locks import locked_folder
 from cxr_runner.base.progress import Reporter
-from cxr_runner.data.dataset import Dataset
 from cxr_runner.data.sources import SPLITS
 from cxr_runner.training.gram.exact import WholeNumbers, num_exact_bits, steps_of_rows, to_whole_numbers
 from cxr_runner.training.gram.matrix import open_gram_matrix
+
+if TYPE_CHECKING:  # a backend is handed images, it opens none
+    from cxr_runner.data.dataset import Dataset
 
 _PIXELS_AT_ONCE = 8192  # of all images: 50 MB for 6,000 images, 400 MB as float64
 _BITS_OF_START = 26  # of each part of a weight: products with 640x640 pixels are exact
@@ -35,7 +38,7 @@ class GramSpace:
         device: where training computes.
     """
 
-    def __init__(self, dataset: Dataset, device: torch.device, reporter: Reporter) -> None:
+    def __init__(self, dataset: "Dataset", device: torch.device, reporter: Reporter) -> None:
         """Open the Gram matrix of a data set, building it first where it is missing.
 
         Args:

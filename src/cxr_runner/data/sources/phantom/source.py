@@ -1,6 +1,7 @@
 """Synthetic chest radiographs, drawn on demand: data for a first run, anywhere and at once."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -65,6 +66,14 @@ class PhantomSource:
     def passed_over(self) -> tuple[PassedOver, ...]:
         """Return nothing: all phantoms are there."""
         return ()
+
+    def notes(self) -> tuple[str, ...]:
+        """Return nothing: nothing has to be guessed."""
+        return ()
+
+    def columns(self) -> Mapping[str, Mapping[str, str]]:
+        """Return nothing: what is known of the images is in their files."""
+        return {}
 
     def load(self, index: int) -> LoadedImage:
         """Draw one image; the same bytes whatever was loaded before, in any thread.

@@ -1,0 +1,1 @@
+"""Images beside a table of labels: rows of text, the columns among them, labels, and the files that they name."""

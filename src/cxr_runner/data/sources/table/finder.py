@@ -1,0 +1,56 @@
+"""The files that the rows of a table name, below a root, with whatever prefix and ending the table has."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+
+from cxr_runner.data.sources.names import fold
+from cxr_runner.data.sources.walk import SUFFIXES, File
+
+
+class Finder:
+    """Finds files by the names that a table gives them."""
+
+    def __init__(self, files: Sequence[File]) -> None:
+        """Index the files below the root."""
+        self.by_stem: dict[str, list[tuple[tuple[str, ...], File]]] = defaultdict(list)
+        for file in files:
+            parts = _parts(file.name)
+            self.by_stem[parts[-1]].append((parts, file))
+        self.num_named: Counter[str] = Counter()
+
+    def expect(self, names: Iterable[str]) -> None:
+        """Take note of all names that the table has: a name that stands there with several folders is none alone."""
+        self.num_named = Counter(_parts(name)[-1] for name in set(names))
+
+    def find(self, name: str) -> File | None:
+        """Return the only file that a name means; None where there is none, or where several may be meant.
+
+        One path has to end with the other, folders and all: the table may know more folders, or the tree. In other
+        folders, a file is taken if no other has its name, in the tree and in the table.
+        """
+        wanted = _parts(name)
+        candidates = self.by_stem.get(wanted[-1], [])
+        ending = [(parts, file) for parts, file in candidates if _ends_alike(parts, wanted)]
+        if not ending and len(candidates) == 1 and self.num_named[wanted[-1]] <= 1:
+            ending = candidates
+        exact = [file for _, file in ending if _suffix(file.name) == _suffix(name)] if len(ending) > 1 else []
+        found = exact or [file for _, file in ending]
+        return found[0] if len(found) == 1 else None
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    """Return the folded parts of a path, the last one without the ending of an image."""
+    parts = [part for part in fold(name.replace("\\", "/")).split("/") if part not in ("", ".")] or [""]
+    if parts[-1].endswith((*SUFFIXES, ".dcm", ".dicom")):
+        parts[-1] = parts[-1].rpartition(".")[0]
+    return tuple(parts)
+
+
+def _suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
+
+
+def _ends_alike(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    shared = min(len(one), len(other))
+    return one[-shared:] == other[-shared:]
