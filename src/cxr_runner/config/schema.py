@@ -14,10 +14,12 @@ Depth = Annotated[int, Field(ge=1, le=1000)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+NotEmpty = Annotated[str, StringConstraints(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Strategy = Literal["given", "random", "patient"]
 Bits = Literal["auto", 8, 10, 12, 14, 15, 16]
 Names = str | tuple[str, ...] | None  # one name, or several
+NamesOrNumbers = str | bool | int | tuple[str | bool | int, ...] | None
 
 
 class Strict:
@@ -58,11 +60,43 @@ class PhantomConfig(DataConfig):
 
 
 @dataclass(frozen=True)
-class HubConfig(DataConfig):
+class ChestXrayConfig(DataConfig):
     """The study's data set on the Hugging Face Hub, or a local copy of its files."""
 
     name: Literal["chest_xray"]
     path: str | None
+
+
+@dataclass(frozen=True)
+class HubFilesConfig(Strict):
+    """Which files of a set on the Hub belong to which split."""
+
+    train: NotEmpty | None
+    val: NotEmpty | None
+    test: NotEmpty | None
+
+
+@dataclass(frozen=True)
+class HubConfig(DataConfig):
+    """Any set of images on the Hugging Face Hub, or a local copy of its files."""
+
+    name: Literal["hub"]
+    repo: NotEmpty
+    revision: NotEmpty | None
+    config: NotEmpty | None
+    files: HubFilesConfig
+    path: str | None
+    image_column: NotEmpty | None
+    label_column: NotEmpty | None
+    split_column: NotEmpty | None
+    patient_column: NotEmpty | None
+    positive: NamesOrNumbers
+    negative: NamesOrNumbers
+    ignore: NamesOrNumbers
+    allow_unused: Share
+    bits: Bits
+    title: str
+    citation: str
 
 
 @dataclass(frozen=True)
@@ -81,12 +115,12 @@ class FolderConfig(DataConfig):
     citation: str
 
 
-AnyDataConfig = PhantomConfig | HubConfig | FolderConfig
+AnyDataConfig = PhantomConfig | ChestXrayConfig | HubConfig | FolderConfig
 
 
 def bits_of(data: AnyDataConfig) -> Bits:
     """Return ``data.bits``; images of a source without the key have 8 bits."""
-    return data.bits if isinstance(data, FolderConfig) else "auto"
+    return data.bits if isinstance(data, FolderConfig | HubConfig) else "auto"
 
 
 @dataclass(frozen=True)

@@ -171,7 +171,7 @@ def open_dataset(config: AnyDataConfig, reporter: Reporter, *, every_image: bool
         known_patients=patients,
         inventory=take_inventory(clean, store.class_names, _passed_over(source, store), store.bits),
         checks=checks,
-        notes=tuple(filter(None, [*assignment.notes, patients.said()])),
+        notes=tuple(filter(None, [*source.notes(), *store.notes, *assignment.notes, patients.said()])),
     )
     keep_description(store.path, config, dataset.describe())
     return dataset

@@ -12,8 +12,8 @@ from cxr_runner.base.errors import BadImageError, UnavailableImageError, UserErr
 from cxr_runner.base.numbers import list_few
 from cxr_runner.data.sources import TIDY, About, Listing, LoadedImage, PassedOver, Record, untidy
 from cxr_runner.data.sources.classes import Classes, Names, choose_classes, read_names
-from cxr_runner.data.sources.layout import LAYOUTS, OUTSIDE, Layout, LayoutError, Placed, read_layout, split_of
-from cxr_runner.data.sources.names import fold
+from cxr_runner.data.sources.layout import LAYOUTS, OUTSIDE, Layout, LayoutError, Placed, read_layout
+from cxr_runner.data.sources.names import fold, split_of
 from cxr_runner.data.sources.walk import (
     SUFFIXES,
     File,
@@ -90,6 +90,10 @@ class FolderSource:
     def passed_over(self) -> tuple[PassedOver, ...]:
         """Return the files that are left out now, by suffix and reason."""
         return self.scan().passed_over
+
+    def notes(self) -> tuple[str, ...]:
+        """Return nothing."""
+        return ()
 
     def load(self, index: int) -> LoadedImage:
         """Read and decode one image.

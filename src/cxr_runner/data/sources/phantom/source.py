@@ -66,6 +66,10 @@ class PhantomSource:
         """Return nothing: all phantoms are there."""
         return ()
 
+    def notes(self) -> tuple[str, ...]:
+        """Return nothing."""
+        return ()
+
     def load(self, index: int) -> LoadedImage:
         """Draw one image; the same bytes whatever was loaded before, in any thread.
 
