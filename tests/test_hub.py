@@ -28,7 +28,7 @@ from cxr_runner.data.sources.chest_xray import FILES, REPO, REVISION, STUDY, des
 from cxr_runner.data.sources.hub import HubSource
 from cxr_runner.data.sources.hub_preset import Expected
 from cxr_runner.data.store import open_store
-from fake_hub import FakeHub
+from fake_hub import FakeHub, use_cache
 
 CLASSES = ["NORMAL", "PNEUMONIA"]
 SMALL = Expected(train=3, val=2, test=2)
@@ -97,14 +97,8 @@ def copy(parquet: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    # The library reads its environment once, when it is imported.
-    cache = tmp_path / "cache"
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setenv("NO_PROXY", "*")
-    huggingface_hub.close_session()
-    return cache
+    use_cache(tmp_path / "cache", monkeypatch)
+    return tmp_path / "cache"
 
 
 @pytest.fixture

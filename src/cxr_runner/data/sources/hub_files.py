@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.numbers import list_few
-from cxr_runner.data.sources import PassedOver
+from cxr_runner.data.sources import SPLITS, PassedOver
 from cxr_runner.data.sources.names import fold, split_of
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ def choose_files(names: Sequence[str], described: "HubSet") -> Chosen:
     placed = [(name, *_place(name)) for name in names]
     config = _choose_config(list(dict.fromkeys(config for _, config, _ in placed)), described)
     by_split: dict[str | None, list[str]] = {}
-    for name, its_config, split in placed:
-        if its_config == config:
-            by_split.setdefault(split, []).append(name)
+    for wanted in (*SPLITS, None):
+        if fitting := [name for name, its_config, split in placed if (its_config, split) == (config, wanted)]:
+            by_split[wanted] = fitting
     if len(by_split) == 1:
         return Chosen(by_split, _notes(by_split))
     stray = by_split.pop(None, [])

@@ -182,12 +182,11 @@ def _ask_state(described: "HubSet", revision: str) -> _State:
 
 def _explain(endpoint: str, error: Exception) -> HubError:
     """Say why the Hub says nothing of a set. To strangers it says the same of sets that are private or do not exist."""
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
-
-    if isinstance(error, RepositoryNotFoundError) and not isinstance(error, GatedRepoError):
-        status = getattr(error.response, "status_code", 404)
-        valid = f"no such data set at {endpoint}, or a private one (HTTP {status}); check its name and HF_TOKEN"
-        return HubError(valid)
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status in (401, 404):
+        return HubError(
+            f"no such data set at {endpoint}, or a private one (HTTP {status}); check its name and HF_TOKEN"
+        )
     return explain_failure(endpoint, "it", error)
 
 
