@@ -1,5 +1,7 @@
 import hashlib
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from io import BytesIO
@@ -145,6 +147,19 @@ def test_a_commit_is_used_as_it_is_and_asked_for_its_files_once(hub: FakeHub, un
     unreachable()
     assert source(f"data.revision={FIRST}").scan() == listing
     assert hub.requests == []
+
+
+def test_the_signature_of_a_commit_asks_nobody_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from cxr_runner.data.sources import About; from cxr_runner.data.sources.hub import HubSource;"
+        f"from cxr_runner.data.sources.hub_set import HubSet; said = HubSource(HubSet('o/n', About(''), '{FIRST}'));"
+        "print(said.signature(), said.notes());"
+        "print(sorted({'datasets', 'pyarrow', 'huggingface_hub', 'numpy', 'torch'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    signature, heavy = done.stdout.splitlines()
+    assert signature.startswith(f"hub:o/n@{FIRST}:")
+    assert heavy == "[]"
 
 
 def test_to_pin_a_commit_decodes_nothing_again(hub: FakeHub) -> None:
@@ -349,6 +364,8 @@ def test_of_several_configurations_one_has_to_be_chosen(hub: FakeHub) -> None:
     assert error_of("data.config=ful") == "data.config=ful: no such configuration, valid are full, mini"
     assert len(source("data.config=mini").scan().records) == 12
     assert len(source("data.files.train=mini/train/*", "data.files.test=full/test/0000.parquet").scan().records) == 12
+    both = ("data.config=mini", "data.files.train=*train*", "data.files.test=*test*")
+    assert len(source(*both).scan().records) == 8
     assert len({source(f"data.config={config}").signature() for config in ("full", "mini")}) == 2
 
 

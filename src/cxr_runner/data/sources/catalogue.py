@@ -87,6 +87,5 @@ def _as_text(given: NamesOrNumbers) -> Names:
     """Return names of classes as the labels of a table are compared: as text, numbers and truth values too."""
     if given is None or isinstance(given, str):
         return given
-    if isinstance(given, tuple):
-        return tuple(str(name).lower() if isinstance(name, bool) else str(name) for name in given)
-    return str(given).lower() if isinstance(given, bool) else str(given)
+    names = given if isinstance(given, tuple) else (given,)
+    return tuple(map(str, names))  # True is true: case does not matter

@@ -44,13 +44,16 @@ def choose_files(names: Sequence[str], described: "HubSet") -> Chosen:
     Raises:
         UserError: a pattern fits nothing or what another one fits, or the set has several configurations.
     """
-    if described.patterns.given():
-        return Chosen(_choose_by_pattern(names, described))
-    placed = [(name, *_place(name)) for name in names]
-    config = _choose_config(list(dict.fromkeys(config for _, config, _ in placed)), described)
+    placed = {name: _place(name) for name in names}
+    by_pattern = bool(described.patterns.given())
+    if described.config is not None or not by_pattern:
+        config = _choose_config(list(dict.fromkeys(config for config, _ in placed.values())), described)
+        placed = {name: place for name, place in placed.items() if place[0] == config}
+    if by_pattern:
+        return Chosen(_choose_by_pattern(list(placed), described))
     by_split: dict[str | None, list[str]] = {}
     for wanted in (*SPLITS, None):
-        if fitting := [name for name, its_config, split in placed if (its_config, split) == (config, wanted)]:
+        if fitting := [name for name, (_, split) in placed.items() if split == wanted]:
             by_split[wanted] = fitting
     if len(by_split) == 1:
         return Chosen(by_split, _notes(by_split))
