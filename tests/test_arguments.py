@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conftest import Answer
-from cxr_runner.config.schema import FolderConfig, PhantomConfig, ResNet18Config, RunConfig
+from cxr_runner.config.data_schema import FolderConfig, PhantomConfig
+from cxr_runner.config.schema import ResNet18Config, RunConfig
 from cxr_runner.config.validation import KEYS
 from cxr_runner.experiment import sweep
 

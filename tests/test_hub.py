@@ -23,10 +23,12 @@ from PIL import Image as PILImage
 from cxr_runner.base.errors import BadImageError, UserError
 from cxr_runner.base.progress import Reporter
 from cxr_runner.data.decode import decode
-from cxr_runner.data.sources import download, hub, pinned
-from cxr_runner.data.sources.hub import FILES, REPO, REVISION, Expected, HubSource
+from cxr_runner.data.sources import chest_xray, download, pinned
+from cxr_runner.data.sources.chest_xray import FILES, REPO, REVISION, STUDY, describe_study
+from cxr_runner.data.sources.hub import HubSource
+from cxr_runner.data.sources.hub_preset import Expected
 from cxr_runner.data.store import open_store
-from fake_hub import FakeHub
+from fake_hub import FakeHub, use_cache
 
 CLASSES = ["NORMAL", "PNEUMONIA"]
 SMALL = Expected(train=3, val=2, test=2)
@@ -48,6 +50,10 @@ PATHS = {
     ],
 }
 LABELS = {split: [int("PNEUMONIA" in path) for path in paths] for split, paths in PATHS.items()}
+
+
+def study(path: Path | None = None, expected: Expected = STUDY) -> HubSource:
+    return HubSource(describe_study(expected), path)
 
 
 def jpeg(seed: int) -> bytes:
@@ -91,14 +97,8 @@ def copy(parquet: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    # The library reads its environment once, when it is imported.
-    cache = tmp_path / "cache"
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setenv("NO_PROXY", "*")
-    huggingface_hub.close_session()
-    return cache
+    use_cache(tmp_path / "cache", monkeypatch)
+    return tmp_path / "cache"
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def error_of(source: HubSource) -> str:
 
 
 def test_the_listing_carries_names_labels_and_the_data_sets_own_splits(parquet: Path) -> None:
-    listing = HubSource(parquet, SMALL).scan()
+    listing = study(parquet, SMALL).scan()
     assert listing.class_names == ("NORMAL", "PNEUMONIA")
     assert [record.split for record in listing.records] == ["train"] * 3 + ["val"] * 2 + ["test"] * 2
     assert [record.label for record in listing.records] == [0, 1, 1, 0, 1, 0, 1]
@@ -130,14 +130,14 @@ def test_the_listing_carries_names_labels_and_the_data_sets_own_splits(parquet: 
 
 
 def test_a_file_name_that_comes_twice_stays_unique_and_whole(parquet: Path) -> None:
-    names = [record.name for record in HubSource(parquet, SMALL).scan().records]
+    names = [record.name for record in study(parquet, SMALL).scan().records]
     assert names[1] == "PNEUMONIA/person1_virus_6_jpeg.rf.aa.jpg"
     assert names[4] == "2/PNEUMONIA/person1_virus_6_jpeg.rf.aa.jpg"
     assert len(set(names)) == 7
 
 
 def test_images_come_from_their_own_row_in_every_thread(parquet: Path) -> None:
-    source = HubSource(parquet, SMALL)
+    source = study(parquet, SMALL)
     source.scan()
     encoded = [data for split in ("train", "val", "test") for data in IMAGES[split]]
     order = list(range(7)) * 20
@@ -152,7 +152,7 @@ def test_a_row_without_an_image_is_a_bad_image_and_no_crash(copy: Path) -> None:
     rows = table("val").cast_column("image", Image(decode=False)).to_dict()
     rows["image"][0] = None
     write(Dataset.from_dict(rows, table("val").features), copy / FILES["val"])
-    source = HubSource(copy, SMALL)
+    source = study(copy, SMALL)
     source.scan()
     with pytest.raises(BadImageError, match="empty"):
         source.load(3)
@@ -160,11 +160,11 @@ def test_a_row_without_an_image_is_a_bad_image_and_no_crash(copy: Path) -> None:
 
 
 def test_a_local_copy_may_leave_out_the_folder_full(parquet: Path) -> None:
-    assert HubSource(parquet / "full", SMALL).scan() == HubSource(parquet, SMALL).scan()
+    assert study(parquet / "full", SMALL).scan() == study(parquet, SMALL).scan()
 
 
 def test_about_names_authors_licence_and_doi() -> None:
-    about = HubSource().about
+    about = study().about
     assert about.licence == "CC BY 4.0"
     assert not about.synthetic
     for part in ("Kermany", "Zhang", "Goldbaum", "10.17632/rscbjbr9sj.2", "keremberke"):
@@ -176,7 +176,8 @@ def test_about_names_authors_licence_and_doi() -> None:
 
 def test_the_signature_of_the_hub_is_its_revision_and_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from cxr_runner.data.sources.hub import HubSource; print(HubSource().signature());"
+        "import sys; from cxr_runner.data.sources.hub import HubSource;"
+        "from cxr_runner.data.sources.chest_xray import describe_study; print(HubSource(describe_study()).signature());"
         "print(sorted({'datasets', 'pyarrow', 'huggingface_hub', 'torch'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -186,15 +187,15 @@ def test_the_signature_of_the_hub_is_its_revision_and_imports_nothing_heavy() ->
 
 
 def test_the_signature_of_a_copy_changes_with_a_files_time_or_size(copy: Path) -> None:
-    signatures = [HubSource(copy).signature(), HubSource(copy).signature()]
+    signatures = [study(copy).signature(), study(copy).signature()]
     assert signatures[0] == signatures[1]
     file = copy / FILES["test"]
     stat = file.stat()
     os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1_000_000_000))
-    signatures.append(HubSource(copy).signature())
+    signatures.append(study(copy).signature())
     file.write_bytes(file.read_bytes() + b"x")
     os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    signatures.append(HubSource(copy).signature())
+    signatures.append(study(copy).signature())
     assert len(set(signatures)) == 3
 
 
@@ -204,7 +205,7 @@ def test_the_signature_of_a_copy_changes_with_a_files_time_or_size(copy: Path) -
 def test_missing_local_files_are_listed_with_the_layout_that_is_expected(copy: Path) -> None:
     (copy / FILES["train"]).unlink()
     (copy / FILES["test"]).unlink()
-    for ask in (HubSource(copy).signature, HubSource(copy).scan):
+    for ask in (study(copy).signature, study(copy).scan):
         with pytest.raises(UserError) as caught:
             ask()
         message = str(caught.value)
@@ -214,7 +215,7 @@ def test_missing_local_files_are_listed_with_the_layout_that_is_expected(copy: P
 
 
 def test_other_counts_than_the_studys_are_refused_by_default(parquet: Path) -> None:
-    message = error_of(HubSource(parquet))
+    message = error_of(study(parquet))
     assert message.startswith(f"data.path={parquet}: ")
     assert "expected 4077 train images, found 3" in message
 
@@ -230,39 +231,39 @@ def test_the_default_expectation_is_the_studys(split: str, number: str) -> None:
 
 def test_class_names_in_another_order_are_refused(copy: Path) -> None:
     write(table("test", CLASSES[::-1]), copy / FILES["test"])
-    message = error_of(HubSource(copy, SMALL))
+    message = error_of(study(copy, SMALL))
     assert "expected classes NORMAL, PNEUMONIA, found PNEUMONIA, NORMAL" in message
     assert FILES["test"] in message
 
 
 def test_labels_without_class_names_are_refused(copy: Path) -> None:
     write(table("train").cast_column("labels", Value("int64")), copy / FILES["train"])
-    assert "expected classes NORMAL, PNEUMONIA, found none" in error_of(HubSource(copy, SMALL))
+    assert "expected classes NORMAL, PNEUMONIA, found none" in error_of(study(copy, SMALL))
 
 
 def test_labels_beyond_the_two_classes_are_refused(copy: Path) -> None:
     rows = table("train").cast_column("image", Image(decode=False)).to_dict()
     rows["labels"][1] = None
     write(Dataset.from_dict(rows, table("train").features), copy / FILES["train"])
-    assert "expected labels 0 and 1, found None" in error_of(HubSource(copy, SMALL))
+    assert "expected labels 0 and 1, found None" in error_of(study(copy, SMALL))
 
 
 def test_a_missing_column_is_named(copy: Path) -> None:
     write(table("val").rename_column("image_file_path", "path"), copy / FILES["val"])
-    message = error_of(HubSource(copy, SMALL))
+    message = error_of(study(copy, SMALL))
     assert "expected columns image_file_path, image, labels, found no image_file_path" in message
 
 
 def test_an_image_column_that_holds_no_images_is_refused(copy: Path) -> None:
     rows = table("val").remove_columns("image").add_column("image", ["a", "b"])
     write(rows, copy / FILES["val"])
-    assert "expected images in column image" in error_of(HubSource(copy, SMALL))
+    assert "expected images in column image" in error_of(study(copy, SMALL))
 
 
 @pytest.mark.parametrize("content", [b"", b"version https://git-lfs.github.com/spec/v1\n", b"PAR1 cut off"])
 def test_a_file_that_is_no_parquet_is_named(copy: Path, content: bytes) -> None:
     (copy / FILES["val"]).write_bytes(content)
-    message = error_of(HubSource(copy, SMALL))
+    message = error_of(study(copy, SMALL))
     assert f"{copy / FILES['val']} cannot be read as parquet" in message
 
 
@@ -271,7 +272,7 @@ def test_names_that_no_table_can_hold_are_refused_as_those_of_folders_are(copy: 
     rows = table("val").cast_column("image", Image(decode=False)).to_dict()
     rows["image_file_path"][1] = f"/cache/NORMAL/{name}"
     write(Dataset.from_dict(rows, table("val").features), copy / FILES["val"])
-    message = error_of(HubSource(copy, SMALL))
+    message = error_of(study(copy, SMALL))
     shown = ascii(f"NORMAL/{name}")
     assert message == f"data.path={copy}: names of images must be valid UTF-8 on one line, unlike {shown}"
 
@@ -281,7 +282,7 @@ def test_a_row_without_a_file_name_is_refused(copy: Path, path: str | None) -> N
     rows = table("val").cast_column("image", Image(decode=False)).to_dict()
     rows["image_file_path"][1] = path
     write(Dataset.from_dict(rows, table("val").features), copy / FILES["val"])
-    assert "expected the path of a file in every row of column image_file_path" in error_of(HubSource(copy, SMALL))
+    assert "expected the path of a file in every row of column image_file_path" in error_of(study(copy, SMALL))
 
 
 FOREIGN = {
@@ -301,7 +302,7 @@ FOREIGN = {
 def test_foreign_metadata_is_damage_and_one_line(copy: Path, metadata: bytes) -> None:
     content = pq.read_table(copy / FILES["val"])
     pq.write_table(content.replace_schema_metadata({b"huggingface": metadata}), copy / FILES["val"])
-    message = error_of(HubSource(copy, SMALL))
+    message = error_of(study(copy, SMALL))
     assert message.startswith(f"data.path={copy}: ")
     assert str(copy / FILES["val"]) in message
 
@@ -315,7 +316,7 @@ def test_columns_of_another_type_are_one_line_whatever_the_metadata_says(
     number = content.column_names.index(column)
     other = content.set_column(number, column, pa.array(values)).replace_schema_metadata(content.schema.metadata)
     pq.write_table(other, copy / FILES["val"])
-    assert str(copy / FILES["val"]) in error_of(HubSource(copy, SMALL))
+    assert str(copy / FILES["val"]) in error_of(study(copy, SMALL))
 
 
 # --- whose files they are
@@ -325,7 +326,7 @@ def test_columns_of_another_type_are_one_line_whatever_the_metadata_says(
 def sums(parquet: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The SHA-256 of the files, known to the program for the time of a test."""
     known = {split: hashlib.sha256((parquet / name).read_bytes()).hexdigest() for split, name in FILES.items()}
-    monkeypatch.setattr(hub, "SUMS", known)
+    monkeypatch.setattr(chest_xray, "SUMS", known)
     return known
 
 
@@ -337,34 +338,34 @@ def forge(file: Path) -> None:
 
 
 def test_files_with_the_sums_that_are_known_need_no_remark(sums: dict[str, str], parquet: Path) -> None:
-    assert HubSource(parquet, SMALL).scan().remarks == ()
+    assert study(parquet, SMALL).scan().remarks == ()
 
 
 def test_a_forged_download_is_refused_with_both_sums(sums: dict[str, str], served: FakeHub, tmp_path: Path) -> None:
-    assert HubSource(None, SMALL).scan().remarks == ()
+    assert study(None, SMALL).scan().remarks == ()
     forge(tmp_path / "forged")
     file = next((tmp_path / "cache").glob(f"**/snapshots/*/{FILES['val']}")).resolve()
     file.write_bytes((tmp_path / "forged").read_bytes())
-    message = error_of(HubSource(None, SMALL))
+    message = error_of(study(None, SMALL))
     actual = hashlib.sha256(file.read_bytes()).hexdigest()
     assert f"{file} has SHA-256 {actual[:12]}..., not {sums['val'][:12]}..." in message
     assert message.startswith("data=chest_xray: ")
     assert "delete it" in message
     file.unlink()
-    assert HubSource(None, SMALL).scan().remarks == ()
+    assert study(None, SMALL).scan().remarks == ()
 
 
 def test_local_files_that_are_not_the_studys_are_used_with_a_warning(sums: dict[str, str], copy: Path) -> None:
     forge(copy / FILES["val"])
-    (remark,) = HubSource(copy, SMALL).scan().remarks
+    (remark,) = study(copy, SMALL).scan().remarks
     assert remark.startswith(f"warning: data.path={copy}: these are not the study's files: {copy / FILES['val']} has")
 
 
 def test_files_whose_sums_are_not_known_are_said_not_to_be_verified(
     parquet: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "SUMS", dict.fromkeys(FILES))
-    (remark,) = HubSource(parquet, SMALL).scan().remarks
+    monkeypatch.setattr(chest_xray, "SUMS", dict.fromkeys(FILES))
+    (remark,) = study(parquet, SMALL).scan().remarks
     assert remark.startswith(f"data.path={parquet}: the files were not verified, their SHA-256 is not known")
 
 
@@ -376,7 +377,7 @@ def test_whoever_opens_the_images_again_is_told_again(
     for _ in range(2):
         lines: list[str] = []
         monkeypatch.setattr(Reporter, "line", lambda self, text, lines=lines: lines.append(text))
-        open_store(HubSource(copy, SMALL), 16, tmp_path / "stores", Reporter())
+        open_store(study(copy, SMALL), 16, tmp_path / "stores", Reporter())
         said.append(lines)
     assert said[0] == said[1]
     assert [line[:8] for line in said[0]] == ["warning:"]
@@ -390,14 +391,14 @@ def test_sums_are_pinned_once_and_never_replaced(
         entry["sha256"] = None
     monkeypatch.setattr(pinned, "PINNED", tmp_path / "pinned.json")
     (tmp_path / "pinned.json").write_text(json.dumps(blank))
-    lines = pinned.pin(HubSource(parquet).files())
+    lines = pinned.pin(dict(study(parquet).files()))
     filled = pinned.read_pinned()
     assert [line.split("  ")[0] for line in lines] == [entry["sha256"] for entry in filled["files"].values()]
     assert filled["revision"] == REVISION
     assert filled["files"]["val"]["sha256"] == hashlib.sha256((parquet / FILES["val"]).read_bytes()).hexdigest()
     forge(copy / FILES["val"])
     with pytest.raises(UserError, match="is not replaced"):
-        pinned.pin(HubSource(copy).files())
+        pinned.pin(dict(study(copy).files()))
     assert pinned.read_pinned() == filled
 
 
@@ -406,8 +407,10 @@ def test_sums_are_pinned_once_and_never_replaced(
 
 def test_a_download_shows_progress_and_fills_the_cache_under_hf_home(served: FakeHub, tmp_path: Path) -> None:
     code = (
-        "from cxr_runner.data.sources.hub import HubSource, Expected;"
-        "print(len(HubSource(None, Expected(3, 2, 2)).scan().records))"
+        "from cxr_runner.data.sources.hub import HubSource;"
+        "from cxr_runner.data.sources.hub_preset import Expected;"
+        "from cxr_runner.data.sources.chest_xray import describe_study;"
+        "print(len(HubSource(describe_study(Expected(3, 2, 2))).scan().records))"
     )
     # HF's bars are for terminals; this setting of theirs shows them elsewhere too.
     settings = {"HF_HOME": str(tmp_path / "home"), "HF_ENDPOINT": served.endpoint, "TQDM_POSITION": "-1"}
@@ -428,14 +431,14 @@ def test_a_download_shows_progress_and_fills_the_cache_under_hf_home(served: Fak
 
 
 def test_what_comes_over_http_equals_the_local_files(served: FakeHub, parquet: Path) -> None:
-    assert HubSource(None, SMALL).scan() == HubSource(parquet, SMALL).scan()
+    assert study(None, SMALL).scan() == study(parquet, SMALL).scan()
 
 
 def test_a_second_scan_needs_no_network(served: FakeHub) -> None:
-    first = HubSource(None, SMALL).scan()
+    first = study(None, SMALL).scan()
     served.requests.clear()
     served.status = 500
-    assert HubSource(None, SMALL).scan() == first
+    assert study(None, SMALL).scan() == first
     assert served.requests == []
 
 
@@ -445,7 +448,7 @@ def test_a_download_that_is_cut_off_goes_on_where_it_stopped(
     name = FILES["train"]
     served.cut.add(name)
     monkeypatch.setattr(huggingface_hub.constants, "DOWNLOAD_CHUNK_SIZE", 64)
-    HubSource(None, SMALL).scan()
+    study(None, SMALL).scan()
     whole, rest = served.downloads(name)
     assert whole is None
     half = len(served.files[name]) // 2
@@ -458,20 +461,20 @@ def test_the_libraries_own_talk_is_muted_during_a_download_and_not_after(
 ) -> None:
     served.cut.add(FILES["train"])
     caplog.set_level(logging.INFO)
-    HubSource(None, SMALL).scan()
+    study(None, SMALL).scan()
     assert caplog.messages == []
     logging.getLogger("huggingface_hub").warning("after")
     assert caplog.messages == ["after"]
 
 
 def test_a_wrong_count_from_the_hub_names_the_data_set(served: FakeHub) -> None:
-    message = error_of(HubSource())
+    message = error_of(study())
     assert message.startswith("data=chest_xray: expected 4077 train images, found 3")
 
 
 def test_a_file_that_the_hub_does_not_have_is_named(served: FakeHub) -> None:
     del served.files[FILES["test"]]
-    message = error_of(HubSource(None, SMALL))
+    message = error_of(study(None, SMALL))
     assert message.startswith("data=chest_xray: ")
     assert f"does not have {FILES['test']} (HTTP 404)" in message
 
@@ -490,7 +493,7 @@ def test_a_file_that_the_hub_does_not_have_is_named(served: FakeHub) -> None:
 def test_every_refusal_of_the_hub_has_its_own_line_at_once(served: FakeHub, status: int, meaning: str) -> None:
     served.status = status
     start = time.monotonic()
-    message = error_of(HubSource())
+    message = error_of(study())
     assert time.monotonic() - start < 5
     assert f"HTTP {status}" in message
     assert meaning in message
@@ -498,7 +501,7 @@ def test_every_refusal_of_the_hub_has_its_own_line_at_once(served: FakeHub, stat
 
 def test_a_web_server_that_is_no_hub_is_told_apart(served: FakeHub) -> None:
     served.a_hub = False
-    message = error_of(HubSource())
+    message = error_of(study())
     assert "is not the Hugging Face Hub" in message
     assert all(alternative in message for alternative in ALTERNATIVES)
 
@@ -510,7 +513,7 @@ def test_a_closed_port_fails_at_once_and_names_both_ways_out(
         endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
     monkeypatch.setenv("HF_ENDPOINT", endpoint)
     start = time.monotonic()
-    message = error_of(HubSource())
+    message = error_of(study())
     assert time.monotonic() - start < 5
     assert message.startswith(f"data=chest_xray: cannot reach the Hugging Face Hub at {endpoint} (")
     assert all(alternative in message for alternative in ALTERNATIVES)
@@ -524,7 +527,7 @@ def test_a_server_that_never_answers_fails_within_ten_seconds(
     shorter = download.REACH_SECONDS - 0.5
     monkeypatch.setattr(download, "REACH_SECONDS", 0.5)
     start = time.monotonic()
-    message = error_of(HubSource())
+    message = error_of(study())
     assert time.monotonic() - start + shorter < 10
     assert "cannot reach the Hugging Face Hub" in message
     assert capfd.readouterr().err == ""
@@ -543,7 +546,7 @@ def test_a_name_server_that_never_answers_does_not_hold_the_user_up(
     monkeypatch.setattr(download, "REACH_SECONDS", 0.2)
     monkeypatch.delenv("HF_ENDPOINT", raising=False)
     start = time.monotonic()
-    message = error_of(HubSource())
+    message = error_of(study())
     released.set()
     assert time.monotonic() - start < 5
     assert "cannot reach the Hugging Face Hub" in message
@@ -552,18 +555,18 @@ def test_a_name_server_that_never_answers_does_not_hold_the_user_up(
 
 def test_offline_mode_is_named_as_the_reason(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    assert "(HF_HUB_OFFLINE is set)" in error_of(HubSource())
+    assert "(HF_HUB_OFFLINE is set)" in error_of(study())
 
 
 def test_a_cache_that_cannot_be_written_is_one_line(served: FakeHub, cache: Path, tmp_path: Path) -> None:
     cache.write_text("a file where the folder should be")
-    message = error_of(HubSource(None, SMALL))
+    message = error_of(study(None, SMALL))
     assert f"the download of {FILES['train']} from {served.endpoint} broke off" in message
 
 
 def test_the_files_are_read_from_one_pinned_revision(served: FakeHub) -> None:
-    HubSource(None, SMALL).scan()
+    study(None, SMALL).scan()
     asked = {path for method, path, _ in served.requests if method == "HEAD"}
     assert asked == {
-        f"/datasets/{hub.REPO}/resolve/4f6a71e0aec175c8c6adbe579c5f4c5da67ae6fb/{name}" for name in FILES.values()
+        f"/datasets/{REPO}/resolve/4f6a71e0aec175c8c6adbe579c5f4c5da67ae6fb/{name}" for name in FILES.values()
     }

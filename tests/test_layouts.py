@@ -11,7 +11,7 @@ from cxr_runner.base.errors import UserError
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.compose import compose
 from cxr_runner.data.dataset import Dataset, open_dataset
-from cxr_runner.data.sources.layout import split_of
+from cxr_runner.data.sources.names import split_of
 from odd_sets import CLASSES, both, drawn, plant, save
 
 

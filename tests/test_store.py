@@ -13,7 +13,7 @@ from PIL import Image
 
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.progress import Reporter
-from cxr_runner.config.schema import FolderConfig, PhantomConfig, SplitConfig
+from cxr_runner.config.data_schema import FolderConfig, PhantomConfig, SplitConfig
 from cxr_runner.data.dataset import open_dataset
 from cxr_runner.data.sources.folder import FolderSource
 from cxr_runner.data.sources.phantom.source import PhantomSource

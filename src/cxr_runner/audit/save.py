@@ -12,7 +12,7 @@ from cxr_runner.base.checked_json import write_checked_json
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.files import write_text
 from cxr_runner.base.progress import Reporter
-from cxr_runner.config.schema import AnyDataConfig
+from cxr_runner.config.data_schema import AnyDataConfig
 from cxr_runner.data.sources import data_heading
 
 _KEYS_IN_FILE = {"score": "own"}  # the name in audit.json of format 1, which reports read

@@ -8,7 +8,8 @@ from cxr_runner.base.errors import UserError, user_path
 from cxr_runner.base.markdown import printable
 from cxr_runner.base.progress import Reporter, make_reporter
 from cxr_runner.config.compose import compose
-from cxr_runner.config.schema import AnyDataConfig, HubConfig, RunConfig, bits_of
+from cxr_runner.config.data_schema import AnyDataConfig, ChestXrayConfig, bits_of
+from cxr_runner.config.schema import RunConfig
 from cxr_runner.data.cache import cache_dir, read_description, read_remarks, store_path
 from cxr_runner.data.inventory import list_inventory, passed_over_as_dicts
 from cxr_runner.data.sources import Source
@@ -104,13 +105,15 @@ def _prepare(config: RunConfig, reporter: Reporter) -> None:
 
 def _pin(config: AnyDataConfig) -> None:
     """Take the sums of the study's files as those that they must have from now on."""
-    if not isinstance(config, HubConfig):
+    if not isinstance(config, ChestXrayConfig):
         raise UserError.for_key("data", config.name, "pin takes the SHA-256 of the files of data=chest_xray")
+    from cxr_runner.data.sources.chest_xray import describe_study
     from cxr_runner.data.sources.hub import HubSource
     from cxr_runner.data.sources.pinned import PINNED, pin
 
     path = user_path("data.path", config.path) if config.path else None
-    for line in pin(HubSource(path).files()):
+    files = HubSource(describe_study(), path).files()
+    for line in pin({split: file for split, file in files if split}):
         print(line)
     print(f"pinned in {PINNED}")
 

@@ -6,145 +6,15 @@ The defaults are in ``conf/``, nowhere else. Each component takes the part that 
 from dataclasses import asdict, dataclass
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
-Count = Annotated[int, Field(ge=1, lt=2**31)]
+from cxr_runner.config.data_schema import AnyDataConfig
+from cxr_runner.config.values import Count, Seed, Share, Strict
+
 MOST_SEEDS = 10_000  # of one command: runs are planned before the first is trained
 Depth = Annotated[int, Field(ge=1, le=1000)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Strategy = Literal["given", "random", "patient"]
-Bits = Literal["auto", 8, 10, 12, 14, 15, 16]
-Names = str | tuple[str, ...] | None  # one name, or several
-
-
-class Strict:
-    """What all parts of a configuration share: unknown keys, other types, NaN and infinity are refused."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-
-@dataclass(frozen=True)
-class SplitConfig(Strict):
-    """How images are assigned to train, val and test."""
-
-    strategy: Strategy | None
-    seed: Seed
-    val_share: Annotated[float, Field(gt=0, lt=1)]
-    keep_test: bool
-
-
-@dataclass(frozen=True)
-class DataConfig(Strict):
-    """What every source of images has."""
-
-    image_size: Annotated[int, Field(ge=8, le=4096)]
-    duplicates: Literal["drop", "keep", "drop_conflicts"]
-    on_bad_image: Literal["error", "skip"]
-    patient_pattern: Annotated[str, StringConstraints(min_length=1)] | None
-    split: SplitConfig
-
-
-@dataclass(frozen=True)
-class PhantomConfig(DataConfig):
-    """Synthetic phantom data."""
-
-    name: Literal["phantom"]
-    num_images: Annotated[int, Field(ge=40, le=100_000)]
-    difficulty: Share
-    phantom_seed: Seed
-
-
-@dataclass(frozen=True)
-class HubConfig(DataConfig):
-    """The study's data set on the Hugging Face Hub, or a local copy of its files."""
-
-    name: Literal["chest_xray"]
-    path: str | None
-
-
-@dataclass(frozen=True)
-class FolderConfig(DataConfig):
-    """A tree of images in folders."""
-
-    name: Literal["folder"]
-    root: Annotated[str, StringConstraints(min_length=1)]
-    positive: Names
-    negative: Names
-    ignore: Names
-    subfolders: Literal["same", "any"]
-    allow_unused: Share
-    bits: Bits
-    subgroups: Names
-    title: str
-    citation: str
-
-
-@dataclass(frozen=True)
-class ColumnsConfig(Strict):
-    """Headers of the columns that filters and subgroups know by a short name."""
-
-    view: str | None
-    sex: str | None
-    age: str | None
-
-
-@dataclass(frozen=True)
-class SplitFilesConfig(Strict):
-    """Files that list the images of a split."""
-
-    train: str | None
-    val: str | None
-    test: str | None
-
-
-@dataclass(frozen=True)
-class TableConfig(DataConfig):
-    """Images beside a table of labels."""
-
-    name: Literal["table"]
-    file: Annotated[str, StringConstraints(min_length=1)]
-    root: Annotated[str, StringConstraints(min_length=1)]
-    image_column: str | None
-    label_column: str | None
-    patient_column: str | None
-    split_column: str | None
-    columns: ColumnsConfig
-    split_files: SplitFilesConfig
-    where: str | None
-    positive: Names
-    negative: Names
-    ignore: Names
-    label_separator: str | None
-    label_match: Literal["contains", "equals"]
-    uncertain: Literal["positive", "negative", "drop"] | None
-    empty: Literal["negative", "drop"]
-    rows: Literal["refuse", "any", "all", "majority"]
-    allow_unmatched: Share
-    allow_unused: Share
-    bits: Bits
-    subgroups: Names
-    title: str
-    citation: str
-
-
-AnyDataConfig = PhantomConfig | HubConfig | FolderConfig | TableConfig
-
-
-def subgroups_of(data: AnyDataConfig) -> tuple[str, ...]:
-    """Return ``data.subgroups`` as names of columns; text in brackets is a list."""
-    given = data.subgroups if isinstance(data, FolderConfig | TableConfig) else None
-    if given is None or isinstance(given, tuple):
-        return given or ()
-    inside = given[1:-1] if given.startswith("[") and given.endswith("]") else given
-    return tuple(name for part in inside.split(",") if (name := part.strip()))
-
-
-def bits_of(data: AnyDataConfig) -> Bits:
-    """Return ``data.bits``; images of a source without the key have 8 bits."""
-    return data.bits if isinstance(data, FolderConfig | TableConfig) else "auto"
 
 
 @dataclass(frozen=True)

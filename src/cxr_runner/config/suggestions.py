@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 
-_FEW = 8  # choices that one line can name
+_FEW = 10  # choices that one line can name
 _OTHER_NAMES = {"learning_rate": "optimizer.lr"}  # what keys are called elsewhere
 
 

@@ -11,16 +11,9 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
 from cxr_runner.base.errors import UserError
+from cxr_runner.config.data_schema import PhantomConfig
 from cxr_runner.config.messages import explain_values
-from cxr_runner.config.schema import (
-    CNNConfig,
-    LinearConfig,
-    LinearReLUConfig,
-    PhantomConfig,
-    ResNet18Config,
-    RunConfig,
-    SGDConfig,
-)
+from cxr_runner.config.schema import CNNConfig, LinearConfig, LinearReLUConfig, ResNet18Config, RunConfig, SGDConfig
 
 
 def _collect_keys(schema: dict[str, Any], definitions: dict[str, Any], prefix: str = "") -> set[str]:

@@ -16,7 +16,7 @@ from cxr_runner.base.checksums import digest
 from cxr_runner.base.errors import user_path
 from cxr_runner.base.locks import locked_folder
 from cxr_runner.base.markdown import printable
-from cxr_runner.config.schema import AnyDataConfig, Bits
+from cxr_runner.config.data_schema import AnyDataConfig, Bits
 from cxr_runner.data.sources import Source
 
 FORMAT_VERSION = 3  # counts changes of decoding, resizing or layout: older stores are then built anew

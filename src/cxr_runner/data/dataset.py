@@ -14,7 +14,7 @@ from cxr_runner.base.checksums import digest
 from cxr_runner.base.errors import RunFailedError, UserError
 from cxr_runner.base.numbers import list_few
 from cxr_runner.base.progress import Reporter
-from cxr_runner.config.schema import AnyDataConfig, bits_of, subgroups_of
+from cxr_runner.config.data_schema import AnyDataConfig, bits_of, subgroups_of
 from cxr_runner.data.cache import cache_dir, keep_description
 from cxr_runner.data.inventory import take_inventory
 from cxr_runner.data.patients import NOBODY, Patients, find_patients
@@ -180,7 +180,7 @@ def open_dataset(config: AnyDataConfig, reporter: Reporter, *, every_image: bool
         known_patients=patients,
         inventory=take_inventory(clean, store.class_names, _passed_over(source, store), store.bits),
         checks=checks,
-        notes=tuple(filter(None, [*source.notes(), *assignment.notes, patients.said()])),
+        notes=tuple(filter(None, [*source.notes(), *store.notes, *assignment.notes, patients.said()])),
     )
     keep_description(store.path, config, dataset.describe())
     return dataset

@@ -14,7 +14,7 @@ from cxr_runner.base.checksums import checksum, digest
 from cxr_runner.base.errors import BadImageError, UnavailableImageError
 from cxr_runner.base.machine import num_cores
 from cxr_runner.base.progress import Reporter
-from cxr_runner.config.schema import Bits
+from cxr_runner.config.data_schema import Bits
 from cxr_runner.data.decode import resize_square
 from cxr_runner.data.sources import Listing, Record, Source
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from cxr_runner.artifacts.samples import MAX_SIDE, Sample, read_samples, samples_path, write_samples
 from cxr_runner.base.locks import locked_folder
-from cxr_runner.config.schema import AnyDataConfig
+from cxr_runner.config.data_schema import AnyDataConfig
 from cxr_runner.data.dataset import Dataset
 from cxr_runner.data.sources.catalogue import open_source
 

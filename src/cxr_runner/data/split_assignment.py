@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cxr_runner.base.errors import UserError
-from cxr_runner.config.schema import AnyDataConfig, Strategy, TableConfig
+from cxr_runner.config.data_schema import AnyDataConfig, Strategy, TableConfig
 from cxr_runner.data.patients import Patients
 from cxr_runner.data.sources import SPLITS
 from cxr_runner.data.splits import split_by_patient, split_randomly

@@ -27,7 +27,7 @@ from cxr_runner.base.locks import hold_lock
 from cxr_runner.base.machine import num_cores
 from cxr_runner.base.numbers import format_bytes
 from cxr_runner.base.progress import Reporter
-from cxr_runner.config.schema import Bits
+from cxr_runner.config.data_schema import Bits
 from cxr_runner.data.cache import derived_path, has_its_origin, keep_origin, read_remarks, store_path
 from cxr_runner.data.decode_all import decode_all
 from cxr_runner.data.in_use import hold_shared, note_use
@@ -53,6 +53,7 @@ class Store:
         class_names: names of the negative and the positive class.
         bits: bits that black to white takes in images with more than 8; None where there is none.
         passed_over: what the source left out when the images were decoded.
+        notes: lines on what was made of the source then.
         path: folder of the store.
         derived: folder in it for what is computed from the images; other images never share it.
     """
@@ -62,6 +63,7 @@ class Store:
     class_names: tuple[str, str]
     bits: int | None
     passed_over: tuple[PassedOver, ...]
+    notes: tuple[str, ...]
     path: Path
     derived: Path
 
@@ -162,7 +164,10 @@ def _read(path: Path, reporter: Reporter, *, every_image: bool = False, fresh: b
             os.close(descriptor)
     negative, positive = meta["class_names"]
     left_out = tuple(PassedOver(**one) for one in meta.get("passed_over", ()))
-    return Store(images, table, (negative, positive), meta.get("bits"), left_out, path, derived_path(path, check))
+    notes = tuple(meta.get("notes", ()))
+    return Store(
+        images, table, (negative, positive), meta.get("bits"), left_out, notes, path, derived_path(path, check)
+    )
 
 
 def _map_images(path: Path) -> NDArray[np.uint8]:
@@ -208,6 +213,8 @@ def _build(source: Source, image_size: int, bits: Bits, path: Path, reporter: Re
             meta["bits"] = depth
         if listing.passed_over:
             meta["passed_over"] = [asdict(one) for one in listing.passed_over]
+        if listing.notes:
+            meta["notes"] = list(listing.notes)
         meta["check"] = _check_of_rest(meta, table)
         derived_path(building, str(meta["check"])).mkdir()
         keep_origin(building, listing.remarks)

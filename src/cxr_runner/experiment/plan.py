@@ -12,8 +12,9 @@ from cxr_runner.artifacts.rundir import RunDir, run_dir
 from cxr_runner.base.errors import BadImageError, UserError, user_path
 from cxr_runner.base.numbers import list_few
 from cxr_runner.base.progress import Reporter
+from cxr_runner.config.data_schema import AnyDataConfig
 from cxr_runner.config.identity import run_id
-from cxr_runner.config.schema import AnyDataConfig, AnyModelConfig, LinearConfig, LinearReLUConfig, RunConfig, SGDConfig
+from cxr_runner.config.schema import AnyModelConfig, LinearConfig, LinearReLUConfig, RunConfig, SGDConfig
 from cxr_runner.data.dataset import Dataset, open_dataset, open_intact
 from cxr_runner.data.sample_images import leave_samples
 from cxr_runner.experiment.summary import describe_data

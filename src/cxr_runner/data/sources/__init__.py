@@ -92,6 +92,7 @@ class Listing:
         class_names: names of the negative and the positive class in the source.
         remarks: lines that whoever uses the images has to be told, each time; kept with the decoded images.
         passed_over: what is left out.
+        notes: lines on what was made of the source without being asked for; kept with the decoded images.
     """
 
     records: tuple[Record, ...]
@@ -99,6 +100,7 @@ class Listing:
     # Not printed, for the same reason as a patient.
     remarks: tuple[str, ...] = field(default=(), repr=False, compare=False)
     passed_over: tuple[PassedOver, ...] = field(default=(), repr=False, compare=False)
+    notes: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -128,8 +130,9 @@ class Source(Protocol):
     def signature(self) -> str:
         """Return a string that differs whenever the listing or any image may differ.
 
-        It is cheap (no decoding, no network, no heavy imports), because every start of the program asks for it. It
-        names the store: a source whose signature changes without need has all its images decoded again.
+        It is cheap (no decoding, no heavy imports, no network but to ask what a branch stands at), because every start
+        of the program asks for it. It names the store: a source whose signature changes without need has all its
+        images decoded again.
 
         Raises:
             UserError: the data is missing or its layout is not valid.
@@ -149,7 +152,7 @@ class Source(Protocol):
         """
 
     def notes(self) -> tuple[str, ...]:
-        """Return lines on what had to be guessed this time."""
+        """Return lines on what the source is now and had to guess, beside the notes of its listing."""
 
     def columns(self) -> Mapping[str, Mapping[str, str]]:
         """Return what the source knows of the images now, by name; empty where it knows nothing beside their files."""

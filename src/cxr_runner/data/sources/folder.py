@@ -13,8 +13,8 @@ from cxr_runner.base.numbers import list_few
 from cxr_runner.data.sources import TIDY, About, Listing, LoadedImage, PassedOver, Record, untidy
 from cxr_runner.data.sources.classes import Classes, Names, choose_classes, read_names
 from cxr_runner.data.sources.image_file import load_file
-from cxr_runner.data.sources.layout import LAYOUTS, OUTSIDE, Layout, LayoutError, Placed, read_layout, split_of
-from cxr_runner.data.sources.names import fold
+from cxr_runner.data.sources.layout import LAYOUTS, OUTSIDE, Layout, LayoutError, Placed, read_layout
+from cxr_runner.data.sources.names import fold, split_of
 from cxr_runner.data.sources.walk import (
     SUFFIXES,
     File,
@@ -35,7 +35,7 @@ Stray = list[tuple[File, str]]
 
 @dataclass(frozen=True)
 class FolderOptions:
-    """What is to be made of the folders; as in :class:`~cxr_runner.config.schema.FolderConfig`."""
+    """What is to be made of the folders; as in :class:`~cxr_runner.config.data_schema.FolderConfig`."""
 
     positive: Names = None
     negative: Names = None

@@ -1,106 +1,88 @@
-"""The images of the study, from the Hugging Face Hub or from a local copy of the same parquet files.
+"""Images of a set on the Hugging Face Hub, or of a local copy of its parquet files."""
 
-The data set's main branch is a loading script, which ``datasets`` refuses since version 4; what is read
-instead is the parquet conversion that the Hub keeps beside it, pinned to one revision and, where they are known, to
-the checksums of its files (:mod:`cxr_runner.data.sources.pinned`).
-"""
-
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxr_runner.base.checksums import digest
 from cxr_runner.base.errors import BadImageError, UserError
 from cxr_runner.base.files import regular
 from cxr_runner.base.markdown import printable
-from cxr_runner.data.decode import decode
-from cxr_runner.data.sources import SPLITS, TIDY, About, Listing, LoadedImage, PassedOver, Record, untidy
-from cxr_runner.data.sources.download import fetch, reason
-from cxr_runner.data.sources.pinned import altered_files, read_pinned
+from cxr_runner.base.numbers import list_few
+from cxr_runner.data.sources import TIDY, About, Listing, LoadedImage, PassedOver, untidy
+from cxr_runner.data.sources.classes import Classes, choose_classes, read_names
+from cxr_runner.data.sources.download import HubError, fetch, reason
+from cxr_runner.data.sources.hub_columns import Found, Schema, find_columns, read_schema
+from cxr_runner.data.sources.hub_files import Chosen, choose_files
+from cxr_runner.data.sources.hub_preset import MismatchError
+from cxr_runner.data.sources.hub_records import FileRows, list_classes, list_records
+from cxr_runner.data.sources.hub_revision import Commit, find_commit, is_parquet, list_files
+from cxr_runner.data.sources.hub_rows import Rows, read_rows
+from cxr_runner.data.sources.pinned import altered_files
+from cxr_runner.data.sources.walk import File, Kind, TooManyEntriesError, read_tree
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    import pyarrow as pa  # type: ignore[import-untyped]
 
-
-_PINNED = read_pinned()
-REPO: str = _PINNED["repo"]
-REVISION: str = _PINNED["revision"]
-FILES: dict[str, str] = {split: _PINNED["files"][split]["path"] for split in SPLITS}
-SUMS: dict[str, str | None] = {split: _PINNED["files"][split]["sha256"] for split in SPLITS}
-COLUMNS = ("image_file_path", "image", "labels")
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What the data set must be; the defaults are what the study was trained on.
-
-    Attributes:
-        train: number of training images.
-        val: number of validation images.
-        test: number of test images.
-        class_names: names of the negative and the positive class.
-    """
-
-    train: int = 4077
-    val: int = 1165
-    test: int = 582
-    class_names: tuple[str, str] = ("NORMAL", "PNEUMONIA")
-
-
-STUDY = Expected()
+    from cxr_runner.data.sources.hub_set import HubSet
 
 
 class HubSource:
-    """Chest X-rays of children, normal or with pneumonia: 4077 / 1165 / 582 images in train / val / test.
+    """Two classes of images in parquet files.
 
-    A record is named by the last two parts of its ``image_file_path``, the class and the file
-    (``NORMAL/IM-0003-0001_jpeg.rf.3fff.jpg``), since what stands before them is a folder of the machine that
-    made the conversion. Should a name come again, the later one gets its number as a folder in front
-    (``2/NORMAL/...``), so that the name of the file, which carries the patient, stays whole.
+    A record is named by the last two parts of its path, as a rule the class and the file
+    (``NORMAL/IM-0003-0001_jpeg.rf.3fff.jpg``), since what stands before them is a folder of the machine that wrote the
+    file; without a path, by the split and the number of its row. Should a name come again, the later one gets its
+    number as a folder in front (``2/NORMAL/...``), so that the name of the file, which carries the patient, stays
+    whole.
 
-    The encoded images (206 MB) are held in memory while the source lives. ``load_dataset`` would map them
-    from disk instead, but only after writing the whole set there a second time.
-
-    Source:
-        Kermany, Zhang, Goldbaum (2018), doi:10.17632/rscbjbr9sj.2, CC BY 4.0; this copy is
-        https://huggingface.co/datasets/keremberke/chest-xray-classification.
+    The encoded images are held in memory while the source lives. ``load_dataset`` would map them from disk instead,
+    but only after writing the whole set there a second time.
     """
 
-    about = About(
-        title="Chest X-ray pneumonia (Kermany et al.)",
-        citation=(
-            "Kermany, Zhang, Goldbaum, Labeled Optical Coherence Tomography (OCT) and Chest X-Ray Images for "
-            "Classification, Mendeley Data, doi:10.17632/rscbjbr9sj.2; "
-            f"distributed by keremberke on the Hugging Face Hub as {REPO}"
-        ),
-        licence="CC BY 4.0",
-    )
-
-    def __init__(self, path: Path | None = None, expected: Expected = STUDY) -> None:
+    def __init__(self, described: "HubSet", path: Path | None = None) -> None:
         """Take the images from `path` or, without one, from the Hub.
 
         Args:
-            path: folder with a copy of the files, as ``full/train/0000.parquet`` or
-                ``train/0000.parquet`` and so on; None reads them from the Hugging Face cache and downloads
-                what is missing there.
-            expected: counts and class names to insist on.
+            described: the set and what is to be made of it.
+            path: folder with a copy of the files, laid out as on the Hub; None reads them from the Hugging Face cache
+                and downloads what is missing there.
         """
+        self._set = described
         self._path = path
-        self._expected = expected
-        self._rows: Dataset | None = None
+        self._images: list[pa.ChunkedArray] = []
+        self._places: list[tuple[int, int]] = []  # of each record: which of these, and which row
+
+    @property
+    def about(self) -> About:
+        """Title and citation as given."""
+        return self._set.about
 
     def signature(self) -> str:
-        """Return the pinned revision, or the sizes and times of the local files.
+        """Return the commit, or the sizes and times of the local files; and what decides which of them are read.
+
+        The network is needed only where ``data.revision`` is no commit; without it, the last known commit is taken.
 
         Raises:
-            UserError: a local file is missing.
+            UserError: a local file is missing; or the revision cannot be told.
         """
+        options = self._set.options()
         if self._path is None:
-            return f"hub:{REPO}@{REVISION}"
-        stats = [file.stat() for file in _local_files(self._path).values()]
-        return "hub:" + ",".join(f"{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}" for stat in stats)
+            return f"hub:{self._set.repo}@{self._commit.id}" + (f":{options}" if options else "")
+        stats = [(self._path / name).stat() for _, name in self._names()]
+        known = ",".join(f"{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}" for stat in stats)
+        listed = f":{digest(repr(self._chosen.files), 16)}:{options}" if options else ""
+        return f"hub:{known}{listed}"
+
+    def notes(self) -> tuple[str, ...]:
+        """Say which commit a branch stands at."""
+        if self._path is not None or not self._commit.branch:
+            return ()
+        shown = self._set.revision or "null"
+        commit, branch = self._commit.id, self._commit.branch
+        return (f"data.revision={shown} is commit {commit} of {branch} now; pin it with data.revision={commit}",)
 
     def scan(self) -> Listing:
         """List the images in the order of the files, after downloading those that are not in the cache.
@@ -110,49 +92,36 @@ class HubSource:
                 Hub's has not the sum that is pinned. Of local files that have not, a remark of the listing tells.
         """
         files = self.files()
-        remarks = self._verify(files)
-        tables = [self._read(split, files[split]) for split in SPLITS]
-
-        from datasets import concatenate_datasets
-
-        self._rows = concatenate_datasets(tables)
-        splits = [split for split, table in zip(SPLITS, tables, strict=True) for _ in range(len(table))]
-        names = list(_names(self._rows["image_file_path"]))
-        if refused := untidy(names):
+        remarks = self._verify({split or "": file for split, file in files}) if self._set.preset else ()
+        read = [FileRows(split, self._read(split, file)) for split, file in files]
+        classes, ignored = self._choose_classes(list_classes(read))
+        listed = list_records(read, classes, ignored, self._set)
+        if refused := untidy(record.name for record in listed.records):
             raise self._error(f"{TIDY}, unlike {', '.join(refused[:5])}")
-        records = map(Record, names, self._rows["labels"], splits)
-        return Listing(tuple(records), self._expected.class_names, remarks)
+        self._images, self._places = [file.rows.images for file in read], listed.places
+        return Listing(
+            tuple(listed.records),
+            classes.names,
+            remarks,
+            self._chosen.passed_over + listed.passed_over,
+            self._chosen.notes + listed.notes,
+        )
 
-    def passed_over(self) -> tuple[PassedOver, ...]:
-        """Return nothing: the files must hold what they are known to hold."""
-        return ()
+    def passed_over(self) -> tuple[PassedOver, ...] | None:
+        """Return nothing of a preset, which must be whole; of another set, only its rows tell."""
+        return () if self._set.preset else None
 
-    def files(self) -> dict[str, Path]:
-        """Return the three files by split, after downloading those that are not in the cache.
+    def files(self) -> list[tuple[str | None, Path]]:
+        """Return the files with their splits, after downloading those that are not in the cache.
 
         Raises:
             UserError: a file is missing, or cannot be downloaded.
         """
-        if self._path is None:
-            return {split: fetch(REPO, REVISION, name) for split, name in FILES.items()}
-        return _local_files(self._path)
-
-    def _verify(self, files: dict[str, Path]) -> tuple[str, ...]:
-        """Compare the files with their pinned sums; return what has to be said wherever their images are used."""
-        # In the Hugging Face cache, a file is a link; what has to be deleted is the file that it leads to.
-        altered = altered_files({split: file.resolve() for split, file in files.items()}, SUMS)
-        if altered and self._path is None:
-            raise self._error(f"{'; '.join(altered)}: not the study's; delete it to download it anew")
-        where = "data=chest_xray" if self._path is None else f"data.path={printable(str(self._path))}"
-        if altered:
-            return (f"warning: {where}: these are not the study's files: {'; '.join(altered)}",)
-        if None in SUMS.values():
-            return (f"{where}: the files were not verified, their SHA-256 is not known (README, Data)",)
-        return ()
-
-    def notes(self) -> tuple[str, ...]:
-        """Return nothing: nothing has to be guessed."""
-        return ()
+        if self._path is not None:
+            return [(split, self._path / name) for split, name in self._names()]
+        commit = self._commit.id
+        with self._blamed():
+            return [(split, fetch(self._set.repo, commit, name)) for split, name in self._names()]
 
     def columns(self) -> Mapping[str, Mapping[str, str]]:
         """Return nothing: what is known of the images is in their files."""
@@ -167,74 +136,123 @@ class HubSource:
         Raises:
             BadImageError: the row holds no image, or one that cannot be decoded.
         """
-        assert self._rows is not None, "load() before scan()"
-        image = self._rows[index]["image"]
-        if not image or not image["bytes"]:
+        assert self._places, "load() before scan()"
+        file, row = self._places[index]
+        encoded: bytes | None = self._images[file][row].as_py()
+        if not encoded:
             raise BadImageError("its row in the parquet file is empty")
-        encoded: bytes = image["bytes"]
+        from cxr_runner.data.decode import decode  # NumPy and Pillow, which the signature does without
+
         return LoadedImage(decode(encoded), digest(encoded))
 
-    def _read(self, split: str, file: Path) -> "Dataset":
-        import pyarrow.parquet as pq  # type: ignore[import-untyped]
-        from datasets import Dataset, Image
+    @cached_property
+    def _commit(self) -> Commit:
+        with self._blamed():
+            return find_commit(self._set)
 
+    @cached_property
+    def _chosen(self) -> Chosen:
+        preset, patterns = self._set.preset, self._set.patterns.given()
+        if preset is None:
+            if self._path is not None:
+                return choose_files(self._list_local(self._path), self._set)
+            with self._blamed():
+                names = list_files(self._set, self._commit.id)
+            return choose_files(names, self._set)
+        if self._path is None:
+            return Chosen({split: [name] for split, name in patterns.items()})
+        whole = (self._path / preset.outer).is_dir()
+        local = {split: name if whole else name.removeprefix(preset.outer) for split, name in patterns.items()}
+        if missing := [name for name in local.values() if not (self._path / name).is_file()]:
+            raise self._error(f"holds no {', '.join(missing)}; expected are {preset.layout}")
+        return Chosen({split: [name] for split, name in local.items()})
+
+    def _names(self) -> list[tuple[str | None, str]]:
+        return [(split, name) for split, names in self._chosen.files.items() for name in names]
+
+    def _list_local(self, path: Path) -> list[str]:
         try:
-            content = pq.read_table(regular(file))
-            content.validate(full=True)  # otherwise text that is no UTF-8 is noticed when a row is looked at
-            # Without this fingerprint, datasets would hash every byte to make one.
-            table = Dataset(content, fingerprint=f"{REVISION}-{split}")
-            problem = _mismatch(table, split, self._expected)
+            tables: list[File] = read_tree(path).files[Kind.TABLE]
+        except TooManyEntriesError as error:
+            raise self._error(f"leads to {error}; name a folder that holds the set and little else") from None
+        except OSError as error:
+            if not path.is_dir():
+                missing = "not a folder" if path.exists() else "no such folder"
+                raise self._error(f"{missing}; give one with a copy of the set's parquet files") from error
+            raise self._error(f"{error.filename} cannot be read: {error.strerror}") from error
+        names = [table.name for table in tables if is_parquet(table.name)]
+        if not names:
+            raise self._error("holds no parquet files; for folders of images there is data=folder data.root=DIR")
+        return sorted(names)
+
+    def _read(self, split: str | None, file: Path) -> Rows:
+        import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+        problem = None
+        try:
+            with pq.ParquetFile(regular(file)) as opened:
+                schema = read_schema(opened.schema_arrow)
+                found = self._find_columns(schema)
+                table = opened.read(columns=found.listed())
+            table.validate(full=True)  # otherwise text that is no UTF-8 is noticed when a row is looked at
+            if self._set.preset:
+                names, is_image = schema.class_names.get(found.label), found.image in schema.images
+                problem = self._set.preset.find_mismatch(table.select(found.listed()), names, is_image, str(split))
             if problem is None:
-                table = table.select_columns(list(COLUMNS)).cast_column("image", Image(decode=False))
-        except MemoryError:
+                return read_rows(table, schema, found)
+        except (MemoryError, UserError):
             raise
-        except Exception as error:  # what the metadata says of the columns may raise anything
+        except MismatchError as error:
+            problem = str(error)
+        except Exception as error:  # a damaged file may raise anything
             damaged = f"{file} cannot be read as parquet, it is damaged or foreign ({reason(error)})"
             raise self._error(f"{damaged}; fetch it anew") from error
-        if problem:
-            raise self._error(f"{problem} in {file}")
-        return table
+        raise self._error(f"{problem} in {file}")
+
+    def _find_columns(self, schema: Schema) -> Found:
+        columns = self._set.columns
+        if not self._set.preset:
+            return find_columns(schema, columns)
+        found = Found(str(columns.image), str(columns.label), name=columns.name)
+        if missing := [column for column in found.listed() if column not in schema.fields]:
+            raise MismatchError(f"expected columns {', '.join(found.listed())}, found no {', '.join(missing)}")
+        return found
+
+    def _choose_classes(self, found: list[str]) -> tuple[Classes, list[str]]:
+        """Return the two classes among those that there are, and those that ``data.ignore`` leaves out."""
+        described = self._set
+        ignored = read_names("data.ignore", described.ignore, found)
+        present = [name for name in found if name not in ignored]
+        if described.positive is None and described.negative is None and len(present) != 2:
+            listed = f" ({list_few(present, most=8)})" if present else ""
+            valid = f"two classes are needed, found {len(present)}{listed}"
+            if len(present) > 2:
+                valid += "; choose with data.positive, data.negative and data.ignore, each a name or a list [A,B]"
+            raise UserError.for_key("data.label_column", described.columns.label, valid)
+        return choose_classes(present, described.positive, described.negative), ignored
+
+    def _verify(self, files: Mapping[str, Path]) -> tuple[str, ...]:
+        """Compare the files with their pinned sums; return what has to be said wherever their images are used."""
+        preset = self._set.preset
+        assert preset is not None
+        # In the Hugging Face cache, a file is a link; what has to be deleted is the file that it leads to.
+        altered = altered_files({split: file.resolve() for split, file in files.items()}, preset.sums)
+        if altered and self._path is None:
+            raise self._error(f"{'; '.join(altered)}: not the study's; delete it to download it anew")
+        where = f"data={preset.choice}" if self._path is None else f"data.path={printable(str(self._path))}"
+        if altered:
+            return (f"warning: {where}: these are not the study's files: {'; '.join(altered)}",)
+        if None in preset.sums.values():
+            return (f"{where}: the files were not verified, their SHA-256 is not known (README, Data)",)
+        return ()
+
+    @contextmanager
+    def _blamed(self) -> Iterator[None]:
+        """Make a refusal of the Hub an error of the key that chose the set."""
+        try:
+            yield
+        except HubError as error:
+            raise self._set.error(str(error)) from error
 
     def _error(self, valid: str) -> UserError:
-        if self._path is None:
-            return UserError.for_key("data", "chest_xray", valid)
-        return UserError.for_key("data.path", self._path, valid)
-
-
-def _local_files(path: Path) -> dict[str, Path]:
-    """Return the three files below `path`, with or without the folder ``full``."""
-    whole = (path / "full").is_dir()
-    names = {split: name if whole else name.removeprefix("full/") for split, name in FILES.items()}
-    if missing := [name for name in names.values() if not (path / name).is_file()]:
-        layout = "full/{train,validation,test}/0000.parquet, or the same without full/"
-        raise UserError.for_key("data.path", path, f"holds no {', '.join(missing)}; expected are {layout}")
-    return {split: path / name for split, name in names.items()}
-
-
-def _mismatch(table: "Dataset", split: str, expected: Expected) -> str | None:
-    """Say what is wrong with a table, if anything is."""
-    from datasets import Image
-
-    if missing := [column for column in COLUMNS if column not in table.column_names]:
-        return f"expected columns {', '.join(COLUMNS)}, found no {', '.join(missing)}"
-    if not isinstance(table.features["image"], Image):
-        return f"expected images in column image, found {table.features['image']}"
-    names = getattr(table.features["labels"], "names", None)
-    if names != list(expected.class_names):
-        return f"expected classes {', '.join(expected.class_names)}, found {', '.join(names or ['none'])}"
-    if len(table) != (count := getattr(expected, split)):
-        return f"expected {count} {split} images, found {len(table)}"
-    if strange := set(table["labels"]) - {0, 1}:
-        return f"expected labels 0 and 1, found {', '.join(map(str, strange))}"
-    if not all(isinstance(path, str) and PurePosixPath(path).name for path in table["image_file_path"]):
-        return "expected the path of a file in every row of column image_file_path, found none in some"
-    return None
-
-
-def _names(paths: Iterable[str]) -> Iterator[str]:
-    """Shorten file paths to class and file, each unique."""
-    seen: Counter[str] = Counter()
-    for path in paths:
-        name = "/".join(PurePosixPath(path).parts[-2:])
-        seen[name] += 1
-        yield name if seen[name] == 1 else f"{seen[name]}/{name}"
+        return self._set.error(valid, self._path)

@@ -1,20 +1,14 @@
 """Which split and which class the folders around an image name."""
 
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from cxr_runner.base.numbers import list_few
-from cxr_runner.data.sources.names import fold
+from cxr_runner.data.sources.names import fold, split_of
 from cxr_runner.data.sources.walk import File
 
 OUTSIDE = "outside class folders"
 LAYOUTS = "DIR/<class>/*, DIR/<split>/<class>/* or DIR/<class>/<split>/*"
-
-_SPLITS = {"train": "train", "test": "test"} | dict.fromkeys(("val", "valid", "validate", "validation", "dev"), "val")
-_SPLITS |= {"training": "train", "testing": "test"}
-# train, Train_Images, training-set, "test set"
-_SPLIT = re.compile(rf"({'|'.join(sorted(_SPLITS, key=len, reverse=True))})[ _-]?(?:set|images?|imgs?|data)?")
 
 
 class LayoutError(Exception):
@@ -40,12 +34,6 @@ class Layout(NamedTuple):
 
     images: list[Placed]
     stray: list[tuple[File, str]]
-
-
-def split_of(folder: str) -> str | None:
-    """Return the split that a folder is named after, None where it is named after none."""
-    match = _SPLIT.fullmatch(fold(folder))
-    return _SPLITS[match[1]] if match else None
 
 
 def read_layout(files: Sequence[File]) -> Layout:

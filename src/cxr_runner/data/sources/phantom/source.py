@@ -68,7 +68,7 @@ class PhantomSource:
         return ()
 
     def notes(self) -> tuple[str, ...]:
-        """Return nothing: nothing has to be guessed."""
+        """Return nothing."""
         return ()
 
     def columns(self) -> Mapping[str, Mapping[str, str]]:

@@ -7,9 +7,9 @@ from difflib import get_close_matches
 
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.numbers import list_few
-from cxr_runner.config.schema import TableConfig
+from cxr_runner.config.data_schema import TableConfig
 from cxr_runner.data.sources.table.finder import Finder
-from cxr_runner.data.sources.table.rows import Rows
+from cxr_runner.data.sources.table.rows import TableRows
 
 _IMAGE = ("image", "imageindex", "imageid", "imagepath", "imagename", "path", "filename", "filepath", "file")
 _USUAL: Mapping[str, Sequence[str]] = {
@@ -26,7 +26,7 @@ _FOUND = 0.5  # share of these that must name a file
 
 
 @dataclass(frozen=True)
-class Columns:
+class TableColumns:
     """The columns of a table by what they hold.
 
     Attributes:
@@ -46,7 +46,7 @@ class Columns:
     guessed: tuple[str, ...]
 
 
-def find_columns(config: TableConfig, table: Rows, finder: Finder) -> Columns:
+def locate_columns(config: TableConfig, table: TableRows, finder: Finder) -> TableColumns:
     """Find the columns of a table.
 
     Args:
@@ -73,7 +73,7 @@ def find_columns(config: TableConfig, table: Rows, finder: Finder) -> Columns:
     canonical = {name: found[f"columns.{name}"] for name in ("view", "sex", "age") if f"columns.{name}" in found}
     if "patient_column" in found:
         canonical["patient"] = found["patient_column"]
-    return Columns(
+    return TableColumns(
         found["image_column"],
         found["label_column"],
         found.get("patient_column"),
@@ -123,7 +123,7 @@ def _usual(key: str, headers: Sequence[str]) -> str | None:
     return usual[0] if len(usual) == 1 else None
 
 
-def _by_content(table: Rows, finder: Finder) -> str | None:
+def _by_content(table: TableRows, finder: Finder) -> str | None:
     """Return the only column most of whose first values name files."""
     rows = table.rows[:_LOOKED_AT]
     shares = {

@@ -17,7 +17,7 @@ def combine_labels(labels: Sequence[int | str], rule: Rule) -> int | str:
             decides nothing where rows contradict each other.
 
     Returns:
-        0, 1, or the reason why the image is left out. Rows without a label count for nothing beside others.
+        0, 1, or the reason why the image is left out. TableRows without a label count for nothing beside others.
     """
     known = [label for label in labels if isinstance(label, int)]
     if not known:

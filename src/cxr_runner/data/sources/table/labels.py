@@ -22,7 +22,7 @@ ALL_OTHERS = "*"  # as data.negative: whatever is not positive
 
 @dataclass(frozen=True)
 class LabelOptions:
-    """How labels are read; as in :class:`~cxr_runner.config.schema.TableConfig`."""
+    """How labels are read; as in :class:`~cxr_runner.config.data_schema.TableConfig`."""
 
     positive: Names
     negative: Names

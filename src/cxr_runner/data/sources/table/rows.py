@@ -21,7 +21,7 @@ class TableError(Exception):
 
 
 @dataclass(frozen=True)
-class Rows:
+class TableRows:
     """The rows of a table.
 
     Attributes:
@@ -35,7 +35,7 @@ class Rows:
     remark: str = ""
 
 
-def read_rows(path: Path) -> Rows:
+def read_table_rows(path: Path) -> TableRows:
     """Read a table.
 
     Raises:
@@ -100,7 +100,7 @@ def _decode(content: bytes) -> tuple[str, str]:
         return content.decode("latin-1"), "Latin-1"
 
 
-def _from_text(text: str, encoding: str, delimiter: str | None) -> Rows:
+def _from_text(text: str, encoding: str, delimiter: str | None) -> TableRows:
     head = text.split("\n", 1)[0]
     if delimiter is None:
         delimiter = max(",;\t", key=head.count)
@@ -116,7 +116,7 @@ def _from_text(text: str, encoding: str, delimiter: str | None) -> Rows:
         headers.pop()
     rows = [_fitted(line, len(headers), number) for number, line in enumerate(lines[1:], start=2)]
     remark = f"read as {encoding}, since it is no UTF-8" if encoding else ""
-    return Rows(_unique(headers), rows, remark)
+    return TableRows(_unique(headers), rows, remark)
 
 
 def _fitted(line: Sequence[str], length: int, number: int) -> tuple[str, ...]:
@@ -162,12 +162,12 @@ def _json_records(content: bytes) -> Iterator[dict[str, Any]]:
         yield record
 
 
-def _from_records(records: Any) -> Rows:
+def _from_records(records: Any) -> TableRows:
     listed = list(records)
     if not listed:
         raise TableError("is empty")
     headers = tuple(dict.fromkeys(str(key) for record in listed for key in record))
-    return Rows(headers, [tuple(_as_text(record.get(header)) for header in headers) for record in listed])
+    return TableRows(headers, [tuple(_as_text(record.get(header)) for header in headers) for record in listed])
 
 
 def _as_text(value: object) -> str:

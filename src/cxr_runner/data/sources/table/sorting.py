@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cxr_runner.data.sources import SPLITS
-from cxr_runner.data.sources.layout import split_of
+from cxr_runner.data.sources.names import split_of
 from cxr_runner.data.sources.table.combine import CONTRADICTORY, Rule, combine_labels, only_value
 
 if TYPE_CHECKING:
-    from cxr_runner.data.sources.table.columns import Columns
+    from cxr_runner.data.sources.table.columns import TableColumns
     from cxr_runner.data.sources.table.finder import Finder
     from cxr_runner.data.sources.walk import File
 
@@ -45,7 +45,7 @@ class Sorting:
         left_out: number of rows by reason.
     """
 
-    columns: "Columns"
+    columns: "TableColumns"
     finder: "Finder"
     label: Callable[[str], int | str]
     rule: Rule

@@ -11,14 +11,14 @@ from cxr_runner.base.checksums import digest
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.numbers import list_few
 from cxr_runner.base.where import FilterError, parse_filter
-from cxr_runner.config.schema import TableConfig
+from cxr_runner.config.data_schema import TableConfig
 from cxr_runner.data.sources import SPLITS, TIDY, About, Listing, LoadedImage, PassedOver, Record, untidy
 from cxr_runner.data.sources.image_file import load_file
-from cxr_runner.data.sources.layout import split_of
-from cxr_runner.data.sources.table.columns import Columns, find_columns, pick_header
+from cxr_runner.data.sources.names import split_of
+from cxr_runner.data.sources.table.columns import TableColumns, locate_columns, pick_header
 from cxr_runner.data.sources.table.finder import Finder
 from cxr_runner.data.sources.table.labels import Labelling, LabelOptions, make_labelling
-from cxr_runner.data.sources.table.rows import Rows, TableError, read_lines, read_rows
+from cxr_runner.data.sources.table.rows import TableError, TableRows, read_lines, read_table_rows
 from cxr_runner.data.sources.table.sorting import NO_FILE, Image, Row, Sorting, is_contradiction
 from cxr_runner.data.sources.walk import File, Kind, TooManyEntriesError, Tree, read_tree, suffix_of
 
@@ -88,7 +88,7 @@ class TableSource:
     def _scanned(self) -> _Scan:
         table, tree = self._read_table(), self._read_tree()
         finder = Finder(tree.files[Kind.IMAGE])
-        columns = find_columns(self.config, table, finder)
+        columns = locate_columns(self.config, table, finder)
         finder.expect(row[table.headers.index(columns.image)] for row in table.rows)
         left_out: Counter[str] = Counter()
         rows = self._filtered(table, columns, left_out)
@@ -96,7 +96,7 @@ class TableSource:
         self._check_splits(columns, rows)
         lists = self._lists(finder)
         images = Sorting(columns, finder, labelling.label, self.config.rows, lists, left_out).sort(rows)
-        self._check_left_out(left_out, len(rows), columns, rows)
+        self._check_left_out(left_out, columns, rows)
         self._check_unused(tree, images)
         listing = self._listing(images, labelling, columns, _passed_over(left_out, tree, images))
         changes = [(image.patient, image.file[1:]) for image in images]
@@ -104,9 +104,9 @@ class TableSource:
         notes = tuple(note for note in (table.remark, *columns.guessed) if note)
         return _Scan(listing, signature, {image.file.name: dict(image.row) for image in images}, notes)
 
-    def _read_table(self) -> Rows:
+    def _read_table(self) -> TableRows:
         try:
-            return read_rows(self.file)
+            return read_table_rows(self.file)
         except OSError as error:
             raise UserError.for_key("data.file", self.file, f"cannot be read ({error.strerror})") from None
         except TableError as error:
@@ -125,7 +125,7 @@ class TableSource:
             raise UserError.for_key("data.root", self.root, f"{TIDY}; rename {list_few(sorted(names))}")
         return tree
 
-    def _filtered(self, table: Rows, columns: Columns, left_out: Counter[str]) -> list[Row]:
+    def _filtered(self, table: TableRows, columns: TableColumns, left_out: Counter[str]) -> list[Row]:
         """Return the rows that fit ``data.where``, with the columns that filters and subgroups know by other names."""
         rows: list[Row] = []
         for values in table.rows:
@@ -149,7 +149,7 @@ class TableSource:
             raise UserError.for_key("data.where", self.config.where, f"fits none of {len(rows):,} rows")
         return fitting
 
-    def _labelling(self, columns: Columns, rows: Sequence[Row]) -> Labelling:
+    def _labelling(self, columns: TableColumns, rows: Sequence[Row]) -> Labelling:
         config = self.config
         options = LabelOptions(
             config.positive,
@@ -162,7 +162,7 @@ class TableSource:
         )
         return make_labelling(columns.label, [row[columns.label] for row in rows], options)
 
-    def _check_splits(self, columns: Columns, rows: Sequence[Row]) -> None:
+    def _check_splits(self, columns: TableColumns, rows: Sequence[Row]) -> None:
         """Refuse a column of splits none of whose values names one."""
         values = sorted({row[columns.split] for row in rows}) if columns.split is not None else []
         if values and not any(map(split_of, values)):
@@ -189,9 +189,11 @@ class TableSource:
             lists |= dict.fromkeys(files, split)
         return lists if any(given.values()) else None
 
-    def _check_left_out(self, left_out: Counter[str], num_rows: int, columns: Columns, rows: Sequence[Row]) -> None:
+    def _check_left_out(
+        self, left_out: Counter[str], num_rows: int, columns: TableColumns, rows: Sequence[Row]
+    ) -> None:
         """Refuse a table of which too many rows name no image, or whose rows contradict each other."""
-        unmatched = left_out[NO_FILE]
+        num_rows, unmatched = len(rows), left_out[NO_FILE]
         if unmatched > self.config.allow_unmatched * num_rows:
             names = list_few([row[columns.image] or "''" for row in rows], most=2)
             valid = f"{unmatched:,} of {num_rows:,} rows name no image below data.root (rows begin with {names})"
@@ -225,7 +227,7 @@ class TableSource:
         self,
         images: Sequence[Image],
         labelling: Labelling,
-        columns: Columns,
+        columns: TableColumns,
         passed_over: tuple[PassedOver, ...],
     ) -> Listing:
         records = tuple(Record(image.file.name, image.label, image.split, image.patient or None) for image in images)
