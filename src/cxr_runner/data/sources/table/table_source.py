@@ -189,9 +189,7 @@ class TableSource:
             lists |= dict.fromkeys(files, split)
         return lists if any(given.values()) else None
 
-    def _check_left_out(
-        self, left_out: Counter[str], num_rows: int, columns: TableColumns, rows: Sequence[Row]
-    ) -> None:
+    def _check_left_out(self, left_out: Counter[str], columns: TableColumns, rows: Sequence[Row]) -> None:
         """Refuse a table of which too many rows name no image, or whose rows contradict each other."""
         num_rows, unmatched = len(rows), left_out[NO_FILE]
         if unmatched > self.config.allow_unmatched * num_rows:
