@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -14,7 +15,7 @@ from odd_sets import CLASSES, both, drawn, plant, save, with_bits
 
 PAGE = Path(__file__).parents[1] / "docs" / "data.md"
 ROWS = re.findall(r"^\| (?!my images)([^|]+?) \| `(cxr-run [^`]*)` \|$", PAGE.read_text("utf-8"), re.MULTILINE)
-NEEDED = r"data\.(positive|ignore|subfolders|on_bad|allow|dupl)"
+NEEDED = r"data\.(positive|ignore|subfolders|on_bad|allow|dupl|rows|label_sep|image_col|label_col|uncertain)"
 KINDS = ("images", "masks")
 SMALL = ("data.image_size=16", "epochs=1", "progress=lines")
 
@@ -74,13 +75,77 @@ SETS: dict[str, Callable[[Path], object]] = {
 }
 
 
+TABLES: dict[str, Callable[[int], dict[str, object]]] = {
+    "beside a table with a row an image": lambda n: {"path": f"{n:03d}.png", "label": _finding(n)},
+    "beside a table whose columns have": lambda n: {"Scan": f"{n:03d}.png", "Seen by radiologist": _finding(n)},
+    "beside a table with one column": lambda n: {
+        "path": f"{n:03d}.png",
+        "Pneumonia": ("1.0", "0.0", "-1.0", "")[n % 4],
+    },
+    "beside a table with several": lambda n: {
+        "path": f"{n:03d}.png",
+        "label": _finding(n, "No Finding", "Mass|Pneumonia"),
+    },
+    "beside a table, of which only": lambda n: {
+        "path": f"{n:03d}.png",
+        "label": _finding(n),
+        "View Position": ("AP", "PA", "LL")[n // 2 % 3],
+        "age": 10 + 2 * n,
+        "sex": "FM"[n // 3 % 2],
+    },
+    "beside a table with a row for each": lambda n: {
+        "path": f"{n // 3:03d}.png",
+        "label": _finding(n // 3 + (n % 9 == 0)),
+    },
+    "beside a table of a larger": lambda n: {"path": f"{2 * n:03d}.png", "label": _finding(n)},
+    "beside a table and lists": lambda n: {"path": f"{n:03d}.png", "label": _finding(n)},
+    "those of NIH": lambda n: {
+        "Image Index": f"{2 * n:03d}.png",
+        "Finding Labels": _finding(n, "No Finding", "Effusion|Pneumonia"),
+        "Patient ID": n // 2,
+        "Patient Age": 50,
+        "Patient Gender": "F",
+        "View Position": "PA",
+    },
+}
+
+
+def _arguments(command: str, folder: Path) -> list[str]:
+    """Return the arguments of a command of the page, with the paths of this test."""
+    paths = r"\b(XRAYS|TABLE\.csv|TRAIN\.txt|TEST\.txt)"
+    typed = command.replace("\\|", "|")  # as Markdown has it in a table
+    return shlex.split(re.sub(paths, lambda name: str(folder / name[0]), typed))[1:]
+
+
+def _finding(number: int, negative: str = "normal", positive: str = "pneumonia") -> str:
+    return positive if number % 2 else negative
+
+
+def _table(row: Callable[[int], dict[str, object]]) -> Callable[[Path], None]:
+    """Return what writes images, a table whose rows are made by number, and lists of its images."""
+
+    def build(root: Path) -> None:
+        for n in range(48):
+            save(root / f"{n:03d}.png", drawn(n, n % 2, 16))
+        table = pd.DataFrame([row(n) for n in range(48)])
+        table.to_csv(root.parent / "TABLE.csv", index=False)
+        names = [f"{n:03d}" for n in range(48)]
+        (root.parent / "TRAIN.txt").write_text("\n".join(names[:36]))
+        (root.parent / "TEST.txt").write_text("\n".join(names[36:]))
+
+    return build
+
+
+SETS |= {words: _table(row) for words, row in TABLES.items()}
+
+
 @pytest.mark.parametrize(("words", "command"), ROWS, ids=[words[:40] for words, _ in ROWS])
 def test_each_command_reads_the_images_of_its_row(
     words: str, command: str, tmp_path: Path, cxr_run: Callable[..., Answer]
 ) -> None:
     (build,) = (build for begin, build in SETS.items() if words.startswith(begin))
     build(tmp_path / "XRAYS")
-    arguments = shlex.split(command.replace("XRAYS", str(tmp_path / "XRAYS")))[1:]
+    arguments = _arguments(command, tmp_path)
     answer = cxr_run(*arguments, *SMALL)
     assert (answer.code, answer.err) == (0, "")
 
@@ -96,7 +161,7 @@ def test_each_key_of_a_command_is_needed(
     if not needed:
         pytest.skip("the row has no key without which the images are refused")
     build(tmp_path / "XRAYS")
-    given = shlex.split(command.replace("XRAYS", str(tmp_path / "XRAYS")))[1:]
+    given = _arguments(command, tmp_path)
     answer = cxr_run(*(one for one in given if one not in needed), *SMALL)
     assert answer.code == 2
     assert len(answer.err.splitlines()) == 1
