@@ -121,7 +121,7 @@ class LoadedImage:
 
 
 class Source(Protocol):
-    """What every source answers."""
+    """What every source answers. One that derives from it need not answer what has a default."""
 
     @property
     def about(self) -> About:
@@ -150,12 +150,15 @@ class Source(Protocol):
 
         Files that are left out may come and go without a change of the signature.
         """
+        return None
 
     def notes(self) -> tuple[str, ...]:
         """Return lines on what the source is now and had to guess, beside the notes of its listing."""
+        return ()
 
     def columns(self) -> Mapping[str, Mapping[str, str]]:
         """Return what the source knows of the images now, by name; empty where it knows nothing beside their files."""
+        return {}
 
     def load(self, index: int) -> LoadedImage:
         """Load one image; called from several threads at once, always after :meth:`scan`.

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 from cxr_runner.base.checksums import digest
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.numbers import list_few
-from cxr_runner.data.sources import TIDY, About, Listing, LoadedImage, PassedOver, Record, untidy
+from cxr_runner.data.sources import TIDY, About, Listing, LoadedImage, PassedOver, Record, Source, untidy
 from cxr_runner.data.sources.classes import Classes, Names, choose_classes, read_names
 from cxr_runner.data.sources.image_file import load_file
 from cxr_runner.data.sources.layout import LAYOUTS, OUTSIDE, Layout, LayoutError, Placed, read_layout
@@ -45,7 +45,7 @@ class FolderOptions:
 
 
 @dataclass(frozen=True)
-class FolderSource:
+class FolderSource(Source):
     """Two classes of images in a tree of folders.
 
     Class and split folders may be spelled in any case, and images may lie at any depth below a class folder. Images
@@ -88,14 +88,6 @@ class FolderSource:
     def passed_over(self) -> tuple[PassedOver, ...]:
         """Return the files that are left out now, by suffix and reason."""
         return self.scan().passed_over
-
-    def notes(self) -> tuple[str, ...]:
-        """Return nothing: nothing has to be guessed."""
-        return ()
-
-    def columns(self) -> Mapping[str, Mapping[str, str]]:
-        """Return nothing: what is known of the images is in their files."""
-        return {}
 
     def load(self, index: int) -> LoadedImage:
         """Read and decode one image.

@@ -11,7 +11,7 @@ from cxr_runner.base.errors import BadImageError, UserError
 from cxr_runner.base.files import regular
 from cxr_runner.base.markdown import printable
 from cxr_runner.base.numbers import list_few
-from cxr_runner.data.sources import TIDY, About, Listing, LoadedImage, PassedOver, untidy
+from cxr_runner.data.sources import TIDY, About, Listing, LoadedImage, PassedOver, Source, untidy
 from cxr_runner.data.sources.classes import Classes, choose_classes, read_names
 from cxr_runner.data.sources.download import HubError, fetch, reason
 from cxr_runner.data.sources.hub_columns import Found, Schema, find_columns, read_schema
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cxr_runner.data.sources.hub_set import HubSet
 
 
-class HubSource:
+class HubSource(Source):
     """Two classes of images in parquet files.
 
     A record is named by the last two parts of its path, as a rule the class and the file
@@ -122,10 +122,6 @@ class HubSource:
         commit = self._commit.id
         with self._blamed():
             return [(split, fetch(self._set.repo, commit, name)) for split, name in self._names()]
-
-    def columns(self) -> Mapping[str, Mapping[str, str]]:
-        """Return nothing: what is known of the images is in their files."""
-        return {}
 
     def load(self, index: int) -> LoadedImage:
         """Decode one image; safe to call from several threads.

@@ -1,14 +1,13 @@
 """Synthetic chest radiographs, drawn on demand: data for a first run, anywhere and at once."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from cxr_runner.data.decode import Decoded
-from cxr_runner.data.sources import About, Listing, LoadedImage, PassedOver, Record
+from cxr_runner.data.sources import About, Listing, LoadedImage, Record, Source
 from cxr_runner.data.sources.phantom.anatomy import Opacities, draw_anatomy
 from cxr_runner.data.sources.phantom.film import Exposure, expose
 
@@ -20,7 +19,7 @@ _LAYOUT, _ANATOMY, _OPACITIES, _IMAGE = range(4)
 
 
 @dataclass(frozen=True)
-class PhantomSource:
+class PhantomSource(Source):
     """Invented patients whose chests are healthy or show opacities like those of pneumonia.
 
     Each patient has one label and one to four images: the same anatomy in another pose and exposure. The label
@@ -62,18 +61,6 @@ class PhantomSource:
             for patient, image, label in self._images
         )
         return Listing(records, CLASS_NAMES)
-
-    def passed_over(self) -> tuple[PassedOver, ...]:
-        """Return nothing: all phantoms are there."""
-        return ()
-
-    def notes(self) -> tuple[str, ...]:
-        """Return nothing."""
-        return ()
-
-    def columns(self) -> Mapping[str, Mapping[str, str]]:
-        """Return nothing: what is known of the images is in their files."""
-        return {}
 
     def load(self, index: int) -> LoadedImage:
         """Draw one image; the same bytes whatever was loaded before, in any thread.

@@ -12,7 +12,7 @@ from cxr_runner.base.errors import UserError
 from cxr_runner.base.numbers import list_few
 from cxr_runner.base.where import FilterError, parse_filter
 from cxr_runner.config.data_schema import TableConfig
-from cxr_runner.data.sources import SPLITS, TIDY, About, Listing, LoadedImage, PassedOver, Record, untidy
+from cxr_runner.data.sources import SPLITS, TIDY, About, Listing, LoadedImage, PassedOver, Record, Source, untidy
 from cxr_runner.data.sources.image_file import load_file
 from cxr_runner.data.sources.names import split_of
 from cxr_runner.data.sources.table.columns import TableColumns, locate_columns, pick_header
@@ -33,7 +33,7 @@ class _Scan(NamedTuple):
 
 
 @dataclass(frozen=True)
-class TableSource:
+class TableSource(Source):
     """Images below a root, whose labels are in a table.
 
     Args:
