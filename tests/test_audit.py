@@ -150,11 +150,11 @@ def test_the_border_is_the_outermost_pixels_and_nothing_of_the_inside() -> None:
     assert border(large).tolist() == [200] * 256
 
 
-def test_the_frame_does_not_see_the_centre_and_small_pixels_are_means() -> None:
+def test_the_frame_does_not_see_the_centre_and_small_pixels_are_means(tmp_path: Path) -> None:
     images = np.zeros((2, 64, 64), np.uint8)
     images[1, 8:56, 8:56] = 255
     sizes = pd.DataFrame({"width": [64, 64], "height": [64, 64]})
-    features = build_features(measure(images, np.arange(2), Reporter()), sizes)
+    features = build_features(measure(images, np.arange(2), tmp_path, Reporter()), sizes)
     assert not features["frame"].any()
     assert features["pixels8"][1].reshape(8, 8)[1:7, 1:7] == pytest.approx(1)
     assert features["pixels32"].shape == (2, 1024)

@@ -61,6 +61,11 @@ def test_doubled_folders_and_folders_around_the_splits_are_looked_into(tmp_path:
     assert sizes(opened(tmp_path)) == {"train": 6, "val": 6, "test": 6}
 
 
+def test_doubled_class_folders_are_no_different_sub_folders(tmp_path: Path) -> None:
+    plant(tmp_path, [f"{name}/{name}" for name in CLASSES], each=12)
+    assert len(opened(tmp_path).table) == 24
+
+
 def test_split_folders_inside_of_class_folders_are_splits(tmp_path: Path) -> None:
     plant(tmp_path, [f"{name}/{split}" for name in CLASSES for split in ("train", "val", "test")], each=4)
     dataset = opened(tmp_path)
@@ -199,6 +204,7 @@ class TestWhatLiesBesideTheImages:
         (tmp_path / "metadata.csv").write_text("name,label\n")
         message = refusal(tmp_path)
         assert "metadata.csv is a table of labels beside images (images lie in docs, images)" in message
+        assert f"data=table data.file={tmp_path / 'metadata.csv'} data.root={tmp_path} reads it" in message
         plant(tmp_path / "real", CLASSES, each=12)
         (tmp_path / "real" / "metadata.csv").write_text("name,label\n")
         assert len(opened(tmp_path / "real").table) == 24

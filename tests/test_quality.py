@@ -244,13 +244,23 @@ class TestLeaks:
         assert 0 < near.num_pairs < 40
         assert all(one + 40 == other for one, other, _ in near.closest)
 
+    def test_images_are_hashed_once_a_store(self, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        plant(tmp_path, CLASSES)
+        first = opened(tmp_path)
+        with monkeypatch.context() as patch:
+            patch.setattr("cxr_runner.data.quality.thumbnails.make_thumbnails", None)
+            assert opened(tmp_path, "data.split.seed=1").checks.near_duplicates is not None
+        (hashes,) = cache.rglob("hashes.npy")
+        hashes.write_bytes(hashes.read_bytes()[:-1] + b"x")
+        assert opened(tmp_path, "data.split.seed=2").fingerprints["source"] == first.fingerprints["source"]
+
     def test_checks_are_made_once_and_again_where_their_file_is_damaged(
         self, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         plant(tmp_path, CLASSES)
         first = opened(tmp_path)
         with monkeypatch.context() as patch:
-            patch.setattr("cxr_runner.data.quality.checks.make_thumbnails", None)
+            patch.setattr("cxr_runner.data.quality.thumbnails.make_thumbnails", None)
             assert opened(tmp_path).checks == first.checks
         (kept,) = cache.rglob("checks/*.json")
         kept.write_text(kept.read_text().replace('"train": 28', '"train": 27'))

@@ -340,7 +340,11 @@ class TestMistakes:
 
     def test_rows_without_a_file_and_files_without_a_row_are_counted(self, root: Path) -> None:
         table = simple(20) + "900.png,Normal\n"
-        dataset = opened(root, table)
+        message = refusal(root, table)
+        assert message.startswith(
+            "data.allow_unused=0.05: of 24 files that look like images, 4 are in no row of the table"
+        )
+        dataset = opened(root, table, "data.allow_unused=0.2")
         assert left_out(dataset) == {"no such image below data.root": 1, "of no row that is taken": 4}
 
     def test_patients_with_spreadsheet_decimals_and_leading_zeros_stay_text(self, root: Path) -> None:

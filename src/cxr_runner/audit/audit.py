@@ -66,7 +66,7 @@ def audit_images(audited: AuditedData, reporter: Reporter) -> Audit:
     """
     dataset = audited.dataset
     rows = (dataset.table if dataset else audited.readable).index.to_numpy(np.int64)
-    measured = measure(audited.store.images, rows, reporter)
+    measured = measure(audited.store.images, rows, audited.store.derived, reporter)
     sizes = compare_sizes(audited.readable, audited.class_names)
     duplicates = collect_duplicates(audited, rows, measured.thumbnails.hashes)
     patients = shortcuts = None

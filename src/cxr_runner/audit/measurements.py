@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from PIL import Image
 
 from cxr_runner.base.machine import num_cores
 from cxr_runner.base.progress import Reporter
-from cxr_runner.data.quality.thumbnails import Thumbnails, make_thumbnails
+from cxr_runner.data.quality.thumbnails import Thumbnails, open_thumbnails
 
 _MOST_OF_A_SIDE = 64  # values of the border ring: those of larger images are averaged
 
@@ -30,12 +31,13 @@ class Measurements:
     thumbnails: Thumbnails
 
 
-def measure(images: NDArray[np.uint8], rows: NDArray[np.int64], reporter: Reporter) -> Measurements:
+def measure(images: NDArray[np.uint8], rows: NDArray[np.int64], derived: Path, reporter: Reporter) -> Measurements:
     """Measure images.
 
     Args:
         images: uint8 [stored images, side, side].
         rows: int64 [images], rows of ``images`` to measure.
+        derived: folder in the store for what is computed from its images.
         reporter: shows the progress.
     """
 
@@ -52,7 +54,7 @@ def measure(images: NDArray[np.uint8], rows: NDArray[np.int64], reporter: Report
             rings.append(ring)
             histograms.append(histogram)
             advance()
-    return Measurements(np.array(histograms), np.array(rings), make_thumbnails(images, rows, reporter))
+    return Measurements(np.array(histograms), np.array(rings), open_thumbnails(images, rows, derived, reporter))
 
 
 def border(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -18,7 +18,7 @@ from cxr_runner.config.data_schema import AnyDataConfig, bits_of, subgroups_of
 from cxr_runner.data.cache import cache_dir, keep_description
 from cxr_runner.data.inventory import take_inventory
 from cxr_runner.data.patients import NOBODY, Patients, find_patients
-from cxr_runner.data.quality.checks import NOTHING_CHECKED, Checks, check_images, checks_path
+from cxr_runner.data.quality.checks import NOTHING_CHECKED, Checks, check_images
 from cxr_runner.data.sources import SPLITS, About, PassedOver, Source
 from cxr_runner.data.sources.catalogue import open_source
 from cxr_runner.data.split_assignment import assign_splits
@@ -164,7 +164,8 @@ def open_dataset(config: AnyDataConfig, reporter: Reporter, *, every_image: bool
         reporter,
         synthetic=source.about.synthetic,
         given=given,
-        kept=checks_path(store.derived, fingerprint, patients, given=given),
+        derived=store.derived,
+        fingerprint=fingerprint,
     )
     dataset = Dataset(
         images=store.images,

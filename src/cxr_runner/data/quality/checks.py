@@ -20,7 +20,7 @@ from cxr_runner.data.quality.class_differences import differing_attributes
 from cxr_runner.data.quality.near_duplicates import near_pairs
 from cxr_runner.data.quality.polarity import find_inverted
 from cxr_runner.data.quality.shared_patients import num_shared
-from cxr_runner.data.quality.thumbnails import make_thumbnails
+from cxr_runner.data.quality.thumbnails import open_thumbnails
 from cxr_runner.data.quality.unlike_test import UnlikeTest, compare_test
 
 _VERSION = 1  # counts changes of what is checked: older results are then computed anew
@@ -150,7 +150,8 @@ def check_images(
     *,
     synthetic: bool,
     given: bool,
-    kept: Path,
+    derived: Path,
+    fingerprint: str,
 ) -> Checks:
     """Check the images of a data set and their splits, or read what an earlier check gave.
 
@@ -163,20 +164,22 @@ def check_images(
         reporter: shows the progress.
         synthetic: whether the images are drawn: they are not compared with each other then.
         given: whether the data bring the test set.
-        kept: file that holds the result, or will where it can be written.
+        derived: folder in the store for what is computed from its images, where the result is kept.
+        fingerprint: fingerprint of images, labels and splits.
     """
+    kept = _path(derived, fingerprint, patients, given)
     content, intact = read_checked_json(kept)
     if intact:
         with suppress(TypeError, KeyError):  # of another version
             return _from_dict(content)
-    checks = _check(images, table, class_names, patients, reporter, synthetic, given)
+    checks = _check(images, table, class_names, patients, derived, reporter, synthetic, given)
     with suppress(OSError), locked_folder(kept.parent):  # a read-only cache: they are made each time
         write_checked_json(kept, checks.as_dict())
     return checks
 
 
-def checks_path(derived: Path, fingerprint: str, patients: Patients, *, given: bool) -> Path:
-    """Return the path of the result of :func:`check_images`, by all that it depends on."""
+def _path(derived: Path, fingerprint: str, patients: Patients, given: bool) -> Path:
+    """Return the path of the result, by all that it depends on."""
     key = json.dumps([_VERSION, fingerprint, patients.keys, patients.key, patients.coarser, given])
     return derived / "checks" / f"{digest(key, 16)}.json"
 
@@ -186,6 +189,7 @@ def _check(
     table: pd.DataFrame,
     class_names: Sequence[str],
     patients: Patients,
+    derived: Path,
     reporter: Reporter,
     synthetic: bool,
     given: bool,
@@ -193,7 +197,7 @@ def _check(
     assigned, labels = table["split"].to_numpy(str), table["label"].to_numpy(np.int64)
     near = inverted = unlike = None
     if not synthetic:
-        thumbnails = make_thumbnails(images, table.index.to_numpy(np.int64), reporter)
+        thumbnails = open_thumbnails(images, table.index.to_numpy(np.int64), derived, reporter)
         pairs = near_pairs(thumbnails.hashes, assigned)
         in_train = pairs.num_in_train
         near = NearDuplicates(

@@ -1,12 +1,17 @@
 """Small copies and perceptual hashes of images, from which they are compared with each other."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cxr_runner.base.checksums import append_checksum, has_checksum
+from cxr_runner.base.files import regular, replacing
 from cxr_runner.base.machine import num_cores
 from cxr_runner.base.progress import Reporter
 
@@ -26,6 +31,35 @@ class Thumbnails:
 
     small: NDArray[np.uint8]
     hashes: NDArray[np.uint64]
+
+
+def open_thumbnails(
+    images: NDArray[np.uint8], rows: NDArray[np.int64], derived: Path, reporter: Reporter
+) -> Thumbnails:
+    """Return the thumbnails of images of a store; they are made once, for all its images, and kept beside them.
+
+    Args:
+        images: uint8 [stored images, side, side].
+        rows: int64 [images], rows of ``images`` to return.
+        derived: folder in the store for what is computed from its images.
+        reporter: shows the progress.
+    """
+    paths = derived / "thumbnails.npy", derived / "hashes.npy"
+    with suppress(OSError, ValueError):
+        if all(has_checksum(path, path.name) for path in paths):
+            small, hashes = (np.load(regular(path), allow_pickle=False) for path in paths)
+            return Thumbnails(small[rows], hashes[rows])
+    made = make_thumbnails(images, np.arange(len(images)), reporter)
+    with suppress(OSError):  # a read-only cache: they are made each time
+        _keep(paths[0], made.small)
+        _keep(paths[1], made.hashes)
+    return Thumbnails(made.small[rows], made.hashes[rows])
+
+
+def _keep(path: Path, array: NDArray[Any]) -> None:
+    with replacing(path) as temporary:
+        np.save(temporary, array, allow_pickle=False)
+        append_checksum(temporary, path.name)
 
 
 def make_thumbnails(images: NDArray[np.uint8], rows: NDArray[np.int64], reporter: Reporter) -> Thumbnails:

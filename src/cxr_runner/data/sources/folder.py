@@ -185,7 +185,8 @@ class FolderSource(Source):
             if tree.files[Kind.TABLE] and (holders or len(present) != 2):
                 table = tree.files[Kind.TABLE][0].name
                 images = f" (images lie in {list_few(sorted(holders))})" if holders else ""
-                raise self._error(f"{table} is a table of labels beside images{images}; folders name no classes here")
+                reads = f"data=table data.file={self.root / table} data.root={self.root} reads it"
+                raise self._error(f"{table} is a table of labels beside images{images}, no folder is a class; {reads}")
             if len(present) != 2:
                 raise self._error(self._why_not_two(present, tree))
         return choose_classes(present, options.positive, options.negative)

@@ -122,4 +122,7 @@ def _classes_first(inside: Sequence[File], outer: int) -> Layout:
 
 
 def _place(file: File, split: str | None, position: int) -> Placed:
-    return Placed(file, split, file.folders[position], "/".join(file.folders[position + 1 :]))
+    name, inner = file.folders[position], file.folders[position + 1 :]
+    while inner and fold(inner[0]) == fold(name):
+        inner = inner[1:]  # NORMAL/NORMAL/..., as archives unpack
+    return Placed(file, split, name, "/".join(inner))

@@ -97,7 +97,8 @@ class TableSource(Source):
         lists = self._lists(finder)
         images = Sorting(columns, finder, labelling.label, self.config.rows, lists, left_out).sort(rows)
         self._check_left_out(left_out, columns, rows)
-        self._check_unused(tree, images)
+        named = {finder.find(row[table.headers.index(columns.image)]) for row in table.rows}
+        self._check_unused(tree, images, sum(file not in named for file in tree.files[Kind.IMAGE]))
         listing = self._listing(images, labelling, columns, _passed_over(left_out, tree, images))
         changes = [(image.patient, image.file[1:]) for image in images]
         signature = digest(repr(("table of labels", listing, changes)))
@@ -209,14 +210,15 @@ class TableSource(Source):
             )
             raise UserError.for_key("data.rows", self.config.rows, valid)
 
-    def _check_unused(self, tree: Tree, images: Sequence[Image]) -> None:
+    def _check_unused(self, tree: Tree, images: Sequence[Image], num_unnamed: int) -> None:
         """Refuse a folder of which too large a share is in no row, or in formats that are not read."""
         likes = len(tree.files[Kind.LIKE_IMAGE])
         total = len(tree.files[Kind.IMAGE]) + likes
-        if likes > self.config.allow_unused * total:
-            valid = f"{likes:,} of {total:,} files that look like images are in formats that are not read"
+        if likes + num_unnamed > self.config.allow_unused * total:
+            valid = f"of {total:,} files that look like images, {num_unnamed:,} are in no row of the table and "
+            valid += f"{likes:,} in formats that are not read"
             raise UserError.for_key(
-                "data.allow_unused", self.config.allow_unused, f"{valid}; convert them, or allow more"
+                "data.allow_unused", self.config.allow_unused, f"{valid}; convert or move them, or allow more"
             )
         if not images:
             raise UserError.for_key("data.root", self.root, "no image is left of all rows")
