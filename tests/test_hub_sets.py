@@ -158,7 +158,7 @@ def test_the_signature_of_a_commit_asks_nobody_and_imports_nothing_heavy() -> No
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     signature, heavy = done.stdout.splitlines()
-    assert signature.startswith(f"hub:o/n@{FIRST}:")
+    assert signature.startswith(f"hub, with depths:o/n@{FIRST}:")
     assert heavy == "[]"
 
 
@@ -686,9 +686,9 @@ def test_the_preset_and_its_description_by_keys_give_the_same_images(tmp_path: P
     assert preset.signature() != by_keys.signature()
 
 
-def test_the_signature_of_the_study_is_what_old_stores_were_built_under() -> None:
+def test_the_signature_of_the_study_is_its_commit_and_not_that_of_stores_without_an_inventory() -> None:
     signature = HubSource(chest_xray.describe_study()).signature()
-    assert signature == f"hub:keremberke/chest-xray-classification@{chest_xray.REVISION}"
+    assert signature == f"hub, with depths:keremberke/chest-xray-classification@{chest_xray.REVISION}"
 
 
 def test_a_configuration_of_the_study_has_the_keys_it_had() -> None:

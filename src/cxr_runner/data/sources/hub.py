@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from cxr_runner.data.sources.hub_set import HubSet
 
+_SIGNATURE = "hub, with depths"  # differs from that of stores that knew no formats and bits
+
 
 class HubSource(Source):
     """Two classes of images in parquet files.
@@ -70,11 +72,11 @@ class HubSource(Source):
         """
         options = self._set.options()
         if self._path is None:
-            return f"hub:{self._set.repo}@{self._commit.id}" + (f":{options}" if options else "")
+            return f"{_SIGNATURE}:{self._set.repo}@{self._commit.id}" + (f":{options}" if options else "")
         stats = [(self._path / name).stat() for _, name in self._names()]
         known = ",".join(f"{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}" for stat in stats)
         listed = f":{digest(repr(self._chosen.files), 16)}:{options}" if options else ""
-        return f"hub:{known}{listed}"
+        return f"{_SIGNATURE}:{known}{listed}"
 
     def notes(self) -> tuple[str, ...]:
         """Say which commit a branch stands at."""
