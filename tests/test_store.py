@@ -67,6 +67,7 @@ def _config(folder, strategy=None, **changes):
         subfolders="same",
         allow_unused=0.05,
         bits="auto",
+        where=None,
         subgroups=None,
         title="",
         citation="",

@@ -96,6 +96,7 @@ class FolderConfig(DataConfig):
     subfolders: Literal["same", "any"]
     allow_unused: Share
     bits: Bits
+    where: str | None
     subgroups: Names
     title: str
     citation: str

@@ -1,7 +1,5 @@
 """A data set as a run sees it: a store without unreadable images and duplicates, every image in a split."""
 
-import json
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,9 +12,10 @@ from cxr_runner.base.checksums import digest
 from cxr_runner.base.errors import RunFailedError, UserError
 from cxr_runner.base.numbers import list_few
 from cxr_runner.base.progress import Reporter
-from cxr_runner.config.data_schema import AnyDataConfig, bits_of, subgroups_of
+from cxr_runner.config.data_schema import AnyDataConfig, FolderConfig, bits_of, subgroups_of
 from cxr_runner.data.cache import cache_dir, keep_description
 from cxr_runner.data.inventory import take_inventory
+from cxr_runner.data.known_columns import fitting, read_columns, take_subgroups
 from cxr_runner.data.patients import NOBODY, Patients, find_patients
 from cxr_runner.data.quality.checks import NOTHING_CHECKED, Checks, check_images
 from cxr_runner.data.sources import SPLITS, About, PassedOver, Source
@@ -149,8 +148,9 @@ def open_dataset(config: AnyDataConfig, reporter: Reporter, *, every_image: bool
     bits = bits_of(config)
     store = open_store(source, config.image_size, cache_dir(), reporter, bits=bits, every_image=every_image)
     readable, unreadable = _set_aside_unreadable(store.table, config)
-    duplicates = _duplicates(readable, config)
-    clean = readable.drop(duplicates.index)
+    chosen = _chosen(readable, source, config)
+    duplicates = _duplicates(chosen, config)
+    clean = chosen.drop(duplicates.index)
     patients = find_patients(clean["name"].tolist(), clean["patient"].tolist(), config.patient_pattern)
     assignment = assign_splits(clean, patients, config, store.class_names)
     clean = clean.assign(patient=patients.keys, split=assignment.splits)
@@ -170,7 +170,7 @@ def open_dataset(config: AnyDataConfig, reporter: Reporter, *, every_image: bool
     dataset = Dataset(
         images=store.images,
         table=clean[["name", "label", "split", "patient", "check"]],
-        subgroups=_subgroups(clean, source.columns(), subgroups_of(config)),
+        subgroups=take_subgroups(read_columns(clean, source.columns()), subgroups_of(config), clean),
         class_names=store.class_names,
         about=source.about,
         duplicates=duplicates.reindex(columns=["name", "same_as"]),
@@ -179,7 +179,8 @@ def open_dataset(config: AnyDataConfig, reporter: Reporter, *, every_image: bool
         fingerprint=fingerprint,
         fingerprints=_fingerprints(clean, config),
         known_patients=patients,
-        inventory=take_inventory(clean, store.class_names, _passed_over(source, store), store.bits),
+        inventory=take_inventory(clean, store.class_names, _passed_over(source, store), store.bits)
+        | {"filtered": len(readable) - len(chosen)},
         checks=checks,
         notes=tuple(filter(None, [*source.notes(), *store.notes, *assignment.notes, patients.said()])),
     )
@@ -187,24 +188,11 @@ def open_dataset(config: AnyDataConfig, reporter: Reporter, *, every_image: bool
     return dataset
 
 
-def _subgroups(table: pd.DataFrame, of_source: Mapping[str, Mapping[str, str]], wanted: Sequence[str]) -> pd.DataFrame:
-    """Return the columns that subgroups are made of: what files tell of themselves, and what the source says of them.
-
-    Raises:
-        UserError: no image has such a column.
-    """
-    told = [json.loads(columns) if columns else {} for columns in table["columns"]]
-    known = [of_file | dict(of_source.get(name, {})) for name, of_file in zip(table["name"], told, strict=True)]
-    present = sorted({name for one in known for name in one})
-    for name in wanted:
-        if name not in present:
-            valid = (
-                f"the data have no column {name}, valid are {list_few(present)}"
-                if present
-                else "the data have no columns"
-            )
-            raise UserError.for_key("data.subgroups", name, valid)
-    return pd.DataFrame({name: [one.get(name, "") for one in known] for name in wanted}, table.index, dtype=str)
+def _chosen(table: pd.DataFrame, source: Source, config: AnyDataConfig) -> pd.DataFrame:
+    """Return the images that ``data.where`` asks for, by what their files tell; a table has filtered its rows."""
+    if not isinstance(config, FolderConfig) or config.where is None:
+        return table
+    return table[fitting(read_columns(table, source.columns()), config.where)]
 
 
 def _passed_over(source: Source, store: Store) -> tuple[PassedOver, ...]:

@@ -6,6 +6,7 @@ It is a dictionary ready for JSON, as ``data.json`` of a run holds it:
   ``formats``, ``modes`` and ``bits`` that they need (see :class:`~cxr_runner.data.decode.Decoded`); least and largest
   ``width`` and ``height`` in pixels; the first ``folders`` that they lie in, and ``num_folders``;
 - ``passed_over``: ``suffix``, ``reason`` and number of ``files`` that the source leaves out;
+- ``filtered``: number of images that ``data.where`` leaves out by what their files tell;
 - ``bits``: bits that black to white takes in images with more than 8; None where there is none.
 """
 
@@ -59,6 +60,8 @@ def summarize_inventory(inventory: Mapping[str, Any]) -> str:
     parts = [f"{formats} ({modes}), {sizes}"]
     if inventory["bits"] is not None:
         parts.append(f"scaled by {inventory['bits']} bits")
+    if inventory.get("filtered"):
+        parts.append(f"{inventory['filtered']:,} left out by data.where")
     if inventory["passed_over"]:
         counts = [
             f"{one['files']:,} {one['suffix'] or 'no suffix'} ({one['reason']})" for one in inventory["passed_over"]
