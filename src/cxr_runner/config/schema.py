@@ -91,7 +91,7 @@ def subgroups_of(data: AnyDataConfig) -> tuple[str, ...]:
 
 
 def subgroup_names(given: object) -> tuple[str, ...]:
-    """Return the names in a value of ``data.subgroups``, as configured or as ``config.yaml`` holds it; () for others."""
+    """Return the names in a value of ``data.subgroups``, as configured or as ``config.yaml`` has it; else none."""
     if isinstance(given, list | tuple):
         return tuple(name for name in given if isinstance(name, str))
     if not isinstance(given, str):

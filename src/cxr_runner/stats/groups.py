@@ -91,7 +91,9 @@ def independent_difference(first: Interval, second: Interval) -> Interval:
     return Interval(difference, float(difference - below), float(difference + above))
 
 
-def compare_shares(correct: NDArray[np.bool_], levels: Numbers, units: Numbers) -> float:
+def compare_shares(
+    correct: NDArray[np.bool_], levels: Numbers, units: Numbers, permutations: int = PERMUTATIONS
+) -> float:
     """Return the p value that a share is the same in all levels, by permutation.
 
     Levels are permuted among patients, with the sum of the deviations of a patient's images over its standard error as
@@ -102,11 +104,13 @@ def compare_shares(correct: NDArray[np.bool_], levels: Numbers, units: Numbers) 
         correct: bool [runs, images], all of the class that the share is of.
         levels: int [images].
         units: int [images].
+        permutations: see :func:`permutation_test`.
     """
     deviations = correct.mean(axis=0) - correct.mean()
     pieces, codes = np.unique(np.stack([levels, units]), axis=1, return_inverse=True)
     sums, sizes = np.bincount(codes.ravel(), deviations), np.bincount(codes.ravel())
-    return permutation_test(sums / np.sqrt(sizes * (1 + (sizes - 1) * _likeness(deviations, codes.ravel()))), pieces[0])
+    scores = sums / np.sqrt(sizes * (1 + (sizes - 1) * _likeness(deviations, codes.ravel())))
+    return permutation_test(scores, pieces[0], permutations)
 
 
 def permutation_test(scores: NDArray[np.float64], levels: Numbers, permutations: int = PERMUTATIONS) -> float:

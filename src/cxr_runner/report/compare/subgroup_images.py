@@ -43,9 +43,13 @@ class SubgroupImages:
 
     def of(self, chosen: NDArray[np.bool_]) -> "SubgroupImages":
         """Return some of the images, bool [images]."""
-        levels = replace(self.levels, codes=self.levels.codes[chosen])
-        of_images = {"labels": self.labels[chosen], "units": self.units[chosen], "logits": self.logits[:, chosen]}
-        return replace(self, levels=levels, **of_images)
+        return replace(
+            self,
+            levels=replace(self.levels, codes=self.levels.codes[chosen]),
+            labels=self.labels[chosen],
+            units=self.units[chosen],
+            logits=self.logits[:, chosen],
+        )
 
 
 def gather_subgroups(runs: DataSetRuns) -> Iterator[SubgroupImages]:
@@ -58,8 +62,8 @@ def gather_subgroups(runs: DataSetRuns) -> Iterator[SubgroupImages]:
 
 
 def _gather(name: str, image_size: int, column: str, runs: Sequence[CollectedRun]) -> Iterator[SubgroupImages]:
-    tables = [_test_table(run, column) for run in runs if not run.metrics["collapsed"]]
-    tables = [table for table in tables if table is not None]
+    read = [_test_table(run, column) for run in runs if not run.metrics["collapsed"]]
+    tables = [table for table in read if table is not None]
     if not tables:
         return
     # The images of a configuration are the same by its id, the columns need not be: what they say may be mended later.
@@ -94,5 +98,6 @@ def _test_table(run: CollectedRun, column: str) -> pd.DataFrame | None:
 
 def _units(patients: Iterable[str]) -> NDArray[np.int64]:
     """Return a number for every patient, and one of its own for every image whose patient is not known."""
-    named = [(patient, -1) if patient else ("", number) for number, patient in enumerate(patients)]
-    return np.asarray(pd.factorize(pd.Series(named, dtype=object))[0], np.int64)
+    # No name of a patient holds a null character: CSV files with one are not read.
+    named = [patient or f"\0{number}" for number, patient in enumerate(patients)]
+    return np.asarray(pd.factorize(np.array(named, object))[0], np.int64)
