@@ -14,11 +14,10 @@ import pytest
 
 from conftest import Answer, call_inside
 from cxr_runner import cli, load_runs, stats
-from cxr_runner.artifacts.levels import MOST_LEVELS, NOT_KNOWN, OTHER, find_levels
+from cxr_runner.artifacts.levels import MOST_LEVELS, NOT_KNOWN, OTHER, find_levels, subgroup_names
 from cxr_runner.audit.class_columns import _chance, count_columns
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.compose import compose
-from cxr_runner.config.schema import subgroup_names
 from cxr_runner.data.dataset import Dataset
 from cxr_runner.data.sources import About, Listing
 from cxr_runner.data.sources.folder import FolderSource

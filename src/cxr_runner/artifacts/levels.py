@@ -1,4 +1,4 @@
-"""The values of a subgroup column as few levels, so that a table of them stays a table whatever the column holds."""
+"""Columns of subgroups as runs keep them: their names, and their values as so few levels that a table can hold them."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -50,6 +50,17 @@ def find_levels(values: Sequence[str]) -> Levels:
     code = {name: number for number, name in enumerate(names)}
     codes = np.array([code[name] for name in levels], np.int64)
     return Levels(names, codes, len(counts) - len(kept))
+
+
+def subgroup_names(given: object) -> tuple[str, ...]:
+    """Return the names in ``data.subgroups`` as ``config.yaml`` holds it, a list or text in brackets; else none.
+
+    Commands read the key by its schema. What a file of old says may be anything, and is never refused.
+    """
+    if isinstance(given, list):
+        return tuple(name for name in given if isinstance(name, str))
+    inside = given.removeprefix("[").removesuffix("]") if isinstance(given, str) else ""
+    return tuple(name for part in inside.split(",") if (name := part.strip()))
 
 
 def _shorten(value: str) -> str:

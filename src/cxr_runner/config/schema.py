@@ -87,15 +87,9 @@ AnyDataConfig = PhantomConfig | HubConfig | FolderConfig
 
 def subgroups_of(data: AnyDataConfig) -> tuple[str, ...]:
     """Return ``data.subgroups`` as names of columns; text in brackets is a list."""
-    return subgroup_names(data.subgroups) if isinstance(data, FolderConfig) else ()
-
-
-def subgroup_names(given: object) -> tuple[str, ...]:
-    """Return the names in a value of ``data.subgroups``, as configured or as ``config.yaml`` has it; else none."""
-    if isinstance(given, list | tuple):
-        return tuple(name for name in given if isinstance(name, str))
-    if not isinstance(given, str):
-        return ()
+    given = data.subgroups if isinstance(data, FolderConfig) else None
+    if given is None or isinstance(given, tuple):
+        return given or ()
     inside = given[1:-1] if given.startswith("[") and given.endswith("]") else given
     return tuple(name for part in inside.split(",") if (name := part.strip()))
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cxr_runner.artifacts.levels import subgroup_names
 from cxr_runner.artifacts.rundir import RunDir
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.files import MOST_CSV, regular
 from cxr_runner.base.markdown import printable
 from cxr_runner.base.progress import Reporter
-from cxr_runner.config.schema import subgroup_names
 from cxr_runner.data.patients import find_patients
 from cxr_runner.report.collected import NO_PREDICTIONS, DataSetRuns, Logits, Predictions
 from cxr_runner.report.collected_runs import CollectedRun, Repetition
