@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_runner.artifacts.rundir import AUDIT_FORMAT
+from cxr_runner.audit.class_columns import ClassColumn, count_columns
 from cxr_runner.audit.duplicates import Duplicates, collect_duplicates
 from cxr_runner.audit.findings import Finding, Storage, list_findings
 from cxr_runner.audit.images import AuditedData
@@ -37,6 +38,7 @@ class Audit:
             count as ``train``.
         inverted: names of the images that are inverted against the rest; None where that cannot be told.
         differences: attributes by which the classes differ, each a phrase.
+        subgroups: the columns of ``data.subgroups`` by class; empty where there are none or no run can be trained.
         findings: what to know and what to do.
         format: version of the file's format.
     """
@@ -53,6 +55,7 @@ class Audit:
     inventory: dict[str, Any]
     inverted: tuple[str, ...] | None
     differences: tuple[str, ...]
+    subgroups: tuple[ClassColumn, ...]
     findings: tuple[Finding, ...]
     format: int = AUDIT_FORMAT
 
@@ -78,6 +81,7 @@ def audit_images(audited: AuditedData, reporter: Reporter) -> Audit:
     inverted = None if mask is None else tuple(seen["name"][mask])
     differences = tuple(differing_attributes(seen, audited.class_names, mask))
     stored = Storage(differences, inverted)
+    subgroups = count_columns(dataset) if dataset else ()
     return Audit(
         fingerprint=dataset.fingerprint if dataset else audited.store.path.name.split("-")[0],
         data=dataset.describe() if dataset else {},
@@ -91,7 +95,8 @@ def audit_images(audited: AuditedData, reporter: Reporter) -> Audit:
         inventory=dataset.inventory if dataset else audited.inventory(),
         inverted=inverted,
         differences=differences,
-        findings=tuple(list_findings(audited, stored, sizes, duplicates, patients, shortcuts)),
+        subgroups=subgroups,
+        findings=tuple(list_findings(audited, stored, sizes, duplicates, patients, shortcuts, subgroups)),
     )
 
 

@@ -1,10 +1,11 @@
 """The findings of an audit, one sentence each, and what to do about them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import mean
 from typing import Literal
 
+from cxr_runner.audit.class_columns import ClassColumn
 from cxr_runner.audit.duplicates import Duplicates
 from cxr_runner.audit.images import AuditedData, conflicting_labels
 from cxr_runner.audit.overlaps import Overlaps
@@ -54,6 +55,7 @@ def list_findings(
     duplicates: Duplicates,
     patients: Overlaps | None,
     shortcuts: Shortcuts | None,
+    subgroups: Sequence[ClassColumn] = (),
 ) -> list[Finding]:
     """Return all findings, those to act upon first."""
     findings = [
@@ -65,6 +67,7 @@ def list_findings(
         *_sizes(sizes),
         *(_patients(patients) if patients else ()),
         *(_shortcuts(shortcuts) if shortcuts else ()),
+        *(finding for column in subgroups for finding in _subgroup(column)),
         *(_patients_apart(shortcuts, patients) if shortcuts and patients else ()),
     ]
     return sorted(findings, key=lambda finding: _LEVELS.index(finding.level))
@@ -207,6 +210,22 @@ def _patients_apart(shortcuts: Shortcuts, patients: Overlaps) -> Iterator[Findin
             f"Keeping patients apart changes {large.words} from {random:.1%} to {apart:.1%} (means of several splits)."
         )
         yield Finding("look" if random - apart > 0.02 else "fine", text)
+
+
+def _subgroup(column: ClassColumn) -> Iterator[Finding]:
+    level = column.most_different
+    shares = " against ".join(f"{share:.0%} of {name}" for name, share in reversed(level.shares.items()))
+    if column.telling:
+        text = (
+            f"The column {column.name} tells the class: {level.value} are {shares} ({column.chance}, Cramér's V "
+            f"{column.cramers_v:.2f})."
+        )
+        action = "a model may learn what goes with it and not the disease; read the report's metrics by subgroup"
+        yield Finding("look", text, action)
+    elif len(column.levels) == 1:
+        yield Finding("look", f"The column {column.name} has one value for all images: {level.value}.")
+    else:
+        yield Finding("fine", f"The column {column.name} hardly tells the class: at most, {level.value} are {shares}.")
 
 
 def _is_telling(baseline: Baseline) -> bool:

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cxr_runner.artifacts.levels import FEWEST
 from cxr_runner.audit.audit import Audit
 from cxr_runner.audit.charts import plot_baselines, plot_sizes
+from cxr_runner.audit.class_columns import ClassColumn
 from cxr_runner.audit.duplicates import Pair
 from cxr_runner.audit.images import AuditedData
 from cxr_runner.audit.scoring import Ends
@@ -56,6 +58,8 @@ def audit_page(audit: Audit, audited: AuditedData) -> str:
         heading=data_heading(audited.about),
         about=audited.about,
         balance=_balance(audit),
+        subgroups=[(column, _column(column)) for column in audit.subgroups],
+        pooled_bound=FEWEST,
         inventory=list_inventory(audit.inventory),
         samples=_samples(audited),
         groups=_groups(audit, audited),
@@ -77,6 +81,18 @@ def _balance(audit: Audit) -> list[list[str]]:
         cells = [f"{number:,} ({number / max(1, total):.1%})" for number in classes.values()]
         rows.append([split, f"{total:,}", *cells])
     return rows
+
+
+def _column(column: ClassColumn) -> list[list[str]]:
+    """Return one row a value: its name, its images of each class with their share, and both classes by split."""
+    return [
+        [
+            level.value,
+            *(f"{number:,} ({level.shares[name]:.1%})" for name, number in level.images.items()),
+            *(" / ".join(f"{number:,}" for number in classes.values()) for classes in level.counts.values()),
+        ]
+        for level in column.levels
+    ]
 
 
 def _samples(audited: AuditedData) -> dict[str, list[Thumbnail]]:

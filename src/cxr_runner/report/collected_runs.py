@@ -29,10 +29,12 @@ class ImageLogits:
         images: one row an image: ``split``, ``name``, ``label``, and ``patient`` where it was noted. Runs on the same
             images may share the table.
         logits: float [images].
+        subgroups: names of those columns of ``images`` that hold subgroups, text, '' where it is not known.
     """
 
     images: pd.DataFrame
     logits: NDArray[np.float64]
+    subgroups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

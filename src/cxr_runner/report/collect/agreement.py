@@ -20,7 +20,7 @@ from cxr_runner.artifacts.rundir import CHANGED, Run, RunDir, differs, read_run
 from cxr_runner.base.files import MOST_CSV, read_content
 from cxr_runner.config.identity import run_id_of_dict
 from cxr_runner.report.collect.histories import parse_history
-from cxr_runner.report.collect.predictions import parse_predictions
+from cxr_runner.report.collect.predictions import parse_predictions, subgroups_asked_for
 from cxr_runner.report.collected_runs import ImageLogits
 
 _SHARES = (
@@ -68,21 +68,23 @@ class RunReader:
         for file, content in ((files.history, history), (files.predictions, predictions)):
             if differs(file.name, content, run.checksums):
                 return ReadRun(replace(run, state="altered", problem=CHANGED.format(name=file.name)))
-        read = ReadRun(run, predictions=None if predictions is None else self._parse(predictions))
+        read = ReadRun(run, predictions=None if predictions is None else self._parse(predictions, run))
         try:
             return replace(read, history=parse_history(BytesIO(history))) if history is not None else read
         except ValueError as error:
             return replace(read, history_problem=f"history.csv: {error}")
 
-    def _parse(self, content: bytes) -> ImageLogits | None:
+    def _parse(self, content: bytes, run: Run) -> ImageLogits | None:
+        subgroups = subgroups_asked_for(run.config)
         try:
-            table = parse_predictions(BytesIO(content))
+            table = parse_predictions(BytesIO(content), subgroups)
         except ValueError:
             return None
         images = table.drop(columns=["logit", "probability"], errors="ignore")
         if self.images is None or not images.equals(self.images):
             self.images = images
-        return ImageLogits(self.images, table["logit"].to_numpy(np.float64))
+        kept = tuple(name for name in subgroups if name in table)
+        return ImageLogits(self.images, table["logit"].to_numpy(np.float64), kept)
 
 
 def find_disagreement(read: ReadRun) -> str:

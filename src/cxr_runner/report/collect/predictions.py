@@ -1,5 +1,6 @@
 """Reads the predictions of the runs that repeat rows of the study, those on one data set on one and the same images."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cxr_runner.artifacts.levels import subgroup_names
 from cxr_runner.artifacts.rundir import RunDir
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.files import MOST_CSV, regular
@@ -18,6 +20,7 @@ from cxr_runner.report.collected import NO_PREDICTIONS, DataSetRuns, Logits, Pre
 from cxr_runner.report.collected_runs import CollectedRun, Repetition
 
 _IMAGE = ["split", "name", "label"]
+_COLUMNS = (*_IMAGE, "patient", "logit", "probability")  # of every run; behind them stand those of subgroups
 
 
 def add_predictions(runs: DataSetRuns, reporter: Reporter) -> DataSetRuns:
@@ -78,20 +81,36 @@ def _read(run: CollectedRun, images: pd.DataFrame | None) -> pd.DataFrame:
     return table
 
 
-def parse_predictions(source: Path | BytesIO) -> pd.DataFrame:
-    """Parse predictions, one row an image.
+def parse_predictions(source: Path | BytesIO, subgroups: Sequence[str] = ()) -> pd.DataFrame:
+    """Parse predictions, one row an image; columns that nobody asks for are passed over.
+
+    Args:
+        source: the file, or its content.
+        subgroups: further columns to read, as text, if they are there.
 
     Raises:
         OSError: there are none.
         ValueError: they lack a column.
     """
+    wanted = {*_COLUMNS, *subgroups}
     # A name such as NA is a name, and an empty patient is none.
     table = pd.read_csv(
-        source, dtype={"patient": "str"}, keep_default_na=False, na_values={"logit": ["", "nan", "NaN"]}
+        source,
+        dtype=dict.fromkeys(["patient", *subgroups], "str"),
+        keep_default_na=False,
+        na_values={"logit": ["", "nan", "NaN"]},
+        usecols=lambda name: name in wanted,
     )
     if not {*_IMAGE, "logit"} <= set(table) or not pd.api.types.is_numeric_dtype(table["logit"]):
         raise ValueError("no columns split, name, label and logit")
     return table
+
+
+def subgroups_asked_for(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the columns of subgroups that a run was asked to keep, each once, by its configuration as read."""
+    data = config.get("data")
+    names = subgroup_names(data.get("subgroups")) if isinstance(data, Mapping) else ()
+    return tuple(name for name in dict.fromkeys(names) if name not in _COLUMNS)
 
 
 def _patients(images: pd.DataFrame, pattern: Any) -> tuple[str, ...] | None:

@@ -10,6 +10,7 @@ from cxr_runner.report.compare.claims.claim_tests import Observed
 from cxr_runner.report.compare.claims.observations import observe
 from cxr_runner.report.compare.claims.verdicts import Verdict, decide_claims
 from cxr_runner.report.compare.published_metrics import compare_with_published
+from cxr_runner.report.compare.subgroup_metrics import SubgroupMetrics, compare_subgroups
 from cxr_runner.report.compare.training_setups import TrainingSetup, training_setups
 from cxr_runner.report.compare.trivial_baselines import Baselines, choose_baselines
 from cxr_runner.report.compare.uncertainty.measure import Uncertainty, measure_uncertainty
@@ -27,6 +28,7 @@ class DataSetComparison:
         verdicts: verdicts on the claims, in the order of the study.
         uncertainty: how uncertain the metrics are, and which models differ.
         setups: how each row of the study was trained.
+        subgroups: test metrics by subgroup; None where no run kept a column of subgroups.
     """
 
     runs: DataSetRuns
@@ -36,6 +38,7 @@ class DataSetComparison:
     verdicts: list[Verdict]
     uncertainty: Uncertainty
     setups: Mapping[str, Mapping[TrainingSetup, int]]
+    subgroups: SubgroupMetrics | None = None
 
 
 def compare(collected: Collected) -> list[DataSetComparison]:
@@ -56,4 +59,5 @@ def _compare_data_set(runs: DataSetRuns, collected: Collected) -> DataSetCompari
         verdicts=decide_claims(observed, study),
         uncertainty=measure_uncertainty(runs),
         setups=training_setups(runs),
+        subgroups=compare_subgroups(runs),
     )

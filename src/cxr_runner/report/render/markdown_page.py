@@ -9,6 +9,8 @@ from cxr_runner.report.render.commands import Commands
 from cxr_runner.report.render.legends import BASELINES_LEGEND, COMPARISON_LEGEND, WARNINGS_HEADING
 from cxr_runner.report.render.picture import Picture
 from cxr_runner.report.render.sections import Page, Section
+from cxr_runner.report.render.subgroup_section import SubgroupSection
+from cxr_runner.report.render.uncertainty_section import UncertaintySection
 
 _NOTICE = "**Not for clinical use.**"
 
@@ -44,7 +46,8 @@ def _section(section: Section, page: Page) -> list[str]:
     blocks += [COMPARISON_LEGEND, BASELINES_LEGEND]
     if section.more_baselines:
         blocks += [f"To make the other trivial baselines:\n\n    {section.more_baselines}"]
-    blocks += _uncertainty(section, page)
+    blocks += _titled("How uncertain the figures are", section.uncertainty, section, page)
+    blocks += _titled("Subgroups", section.subgroups, section, page)
     for picture in section.figures:
         blocks += [f"### {markdown_text(picture.title)}", markdown_text(picture.text)]
         blocks += [_picture(picture, page, section.commands)]
@@ -68,9 +71,9 @@ def _claims(section: Section) -> list[str]:
     ]
 
 
-def _uncertainty(section: Section, page: Page) -> list[str]:
-    shown = section.uncertainty
-    blocks = ["### How uncertain the figures are", *_list(shown.sentences)]
+def _titled(title: str, shown: UncertaintySection | SubgroupSection, section: Section, page: Page) -> list[str]:
+    """Return sentences, tables and pictures below a heading; nothing where there are none."""
+    blocks = [f"### {title}", *_list(shown.sentences)]
     for table in shown.tables:
         blocks += [f"#### {markdown_text(table.title)}", *_captioned(table)]
     for picture in shown.pictures:

@@ -23,6 +23,7 @@ from cxr_runner.report.render.picture import Picture
 from cxr_runner.report.render.provenance import gather_facts
 from cxr_runner.report.render.report_tables import published_table
 from cxr_runner.report.render.study_figures import study_pictures
+from cxr_runner.report.render.subgroup_section import SubgroupSection, subgroup_section
 from cxr_runner.report.render.uncertainty_section import UncertaintySection, uncertainty_section
 from cxr_runner.study import StudyFigure
 
@@ -90,6 +91,7 @@ class Section:
         facts: where the images and runs come from: terms and what is to be said of them, a command a line.
         not_drawn: why a history cannot be drawn, by the path of its run.
         uncertainty: how uncertain the metrics are, and which models differ.
+        subgroups: the metrics by subgroup.
     """
 
     heading: str
@@ -105,16 +107,17 @@ class Section:
     facts: dict[str, str]
     not_drawn: dict[str, str]
     uncertainty: UncertaintySection
+    subgroups: SubgroupSection
 
     @property
     def pictures(self) -> list[Picture]:
         """All that is to be drawn."""
-        return [self.overview, *self.uncertainty.pictures, *self.figures]
+        return [self.overview, *self.uncertainty.pictures, *self.subgroups.pictures, *self.figures]
 
     @property
     def all_tables(self) -> list[Table]:
         """All that is to be written as files."""
-        of_metrics = [*self.tables, *self.uncertainty.tables]
+        of_metrics = [*self.tables, *self.uncertainty.tables, *self.subgroups.tables]
         return [*self.claims.tables, *(table.noted(self.warnings) for table in of_metrics)]
 
 
@@ -168,6 +171,7 @@ def make_section(compared: DataSetComparison, suffix: str) -> Section:
         facts=gather_facts(runs, commands),
         not_drawn={run.path: run.history_problem for run in runs.runs.values() if run.history is None},
         uncertainty=uncertainty_section(runs, compared.uncertainty, suffix),
+        subgroups=subgroup_section(compared.subgroups, runs.heading, suffix),
     )
 
 
