@@ -222,6 +222,13 @@ def test_only_the_quality_of_data_needs_scikit_learn_and_only_when_it_is_compute
     assert [use for use in uses if not use[1].lazy] == []
 
 
+def test_only_the_reader_of_dicom_files_needs_pydicom_and_only_when_there_are_some() -> None:
+    libraries = {"pydicom", "gdcm"}
+    uses = {(name, imported) for name, found in IMPORTS.items() for imported in found if imported.belongs_to(libraries)}
+    assert {name for name, _ in uses} == {"data.dicom"}
+    assert [use for use in uses if not use[1].lazy] == []
+
+
 def test_sources_know_nothing_of_stores_and_training() -> None:
     known = {name for module in MODULES if module.startswith("data.sources.") for name in reachable(module)}
     beyond = {name for name in known if not name.startswith("data.sources")}
@@ -229,6 +236,11 @@ def test_sources_know_nothing_of_stores_and_training() -> None:
         "",
         "data",
         "data.decode",
+        "data.dicom",
+        "data.dicom_header",
+        "data.extras",
+        "data.salt",
+        "data.windows",
     }
 
 

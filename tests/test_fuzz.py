@@ -17,7 +17,8 @@ from cxr_runner.artifacts.rundir import find_runs
 from cxr_runner.artifacts.samples import Sample, read_samples, samples_path, write_samples
 from cxr_runner.base.errors import BadImageError, RunFailedError, UserError
 from cxr_runner.config.validation import from_hydra
-from cxr_runner.data.sources.folder import MAX_BYTES, FolderSource
+from cxr_runner.data.sources.folder import FolderSource
+from cxr_runner.data.sources.image_file import MAX_BYTES
 from cxr_runner.experiment.sweep import train
 from cxr_runner.report.collected import NOTHING_WITHHELD, Withheld
 from cxr_runner.report.write import write_report

@@ -17,6 +17,7 @@ NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Strategy = Literal["given", "random", "patient"]
 Bits = Literal["auto", 8, 10, 12, 14, 15, 16]
+Windowing = Literal["file", "percentile", "full"]  # of DICOM files: where their window comes from
 Names = str | tuple[str, ...] | None  # one name, or several
 
 
@@ -77,6 +78,8 @@ class FolderConfig(DataConfig):
     subfolders: Literal["same", "any"]
     allow_unused: Share
     bits: Bits
+    window: Windowing
+    frame: Count | None
     subgroups: Names
     title: str
     citation: str
