@@ -1,7 +1,7 @@
 """From the bytes of one DICOM file to grey, and to the little of its header that may leave it.
 
 Names, numbers, places and dates of a header never leave, in messages neither: what is read at all is listed in
-:data:`~cxr_runner.data.dicom_header.READ`, the patient leaves as a hash, columns as words of small vocabularies, and
+:data:`~cxr_runner.data.dicom_pixels.READ`, the patient leaves as a hash, columns as words of small vocabularies, and
 every message below is one of a few fixed ones, because those of the libraries may quote values.
 """
 
@@ -9,15 +9,12 @@ import logging
 import re
 import zlib
 from collections.abc import Mapping
-from io import BytesIO
-from typing import Any, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import NamedTuple
 
 from cxr_runner.base.errors import BadImageError, UnavailableImageError, UserError
 from cxr_runner.data.decode import MAX_PIXELS, Decoded, mute_metadata_warnings
-from cxr_runner.data.dicom_header import PIXELS, READ, Header, columns_of, rendering_of
+from cxr_runner.data.dicom_header import Header, columns_of, rendering_of
+from cxr_runner.data.dicom_pixels import PIXELS, read_elements, safe_pixels, transfer_syntax
 from cxr_runner.data.extras import INSTALL_DICOM, DicomOptions, reads_dicom, says_dicom
 from cxr_runner.data.salt import patient_key
 from cxr_runner.data.windows import to_grey
@@ -25,10 +22,7 @@ from cxr_runner.data.windows import to_grey
 MAX_INFLATED = 2 * 10**9
 """A deflated file that holds more bytes is refused."""
 
-_DEFLATED, _EXTENDED, _RLE = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.5"
-# In this order: the same file gives the same pixels whatever else is installed. Pillow decodes JPEG and JPEG 2000 and
-# is the most widely tested; GDCM what Pillow does not know, JPEG lossless and JPEG-LS.
-_DECODERS = ("pydicom", "pillow", "gdcm", "pyjpegls", "pylibjpeg")
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
 
 
 class DicomImage(NamedTuple):
@@ -69,15 +63,13 @@ def _mute() -> None:
 
 
 def _decode(data: bytes, options: DicomOptions) -> DicomImage:
-    from pydicom import dcmread
-
     _check_inflated(data)
-    dataset = dcmread(BytesIO(data), force=not says_dicom(data), specific_tags=list(READ))
+    dataset = read_elements(data)
     header = Header((dataset,))
     index = _check(header, options.frame)
-    syntax = _syntax(dataset)
     bits, signed = header.whole("BitsStored") or 0, header.whole("PixelRepresentation") == 1
-    values = _pixels(dataset, header, syntax, index)
+    syntax = transfer_syntax(dataset)
+    values = safe_pixels(dataset, data, index)
     header = Header.of_frame(dataset, index, big_endian=not syntax.is_little_endian)
     grey, origin = to_grey(values, rendering_of(header, bits, signed=signed), options.window)
     mode = f"{header.word('PhotometricInterpretation')};{bits} {origin}"
@@ -87,7 +79,7 @@ def _decode(data: bytes, options: DicomOptions) -> DicomImage:
 
 def _check_inflated(data: bytes) -> None:
     """Refuse a small file that would fill the memory; pydicom inflates whatever there is."""
-    if not says_dicom(data) or _DEFLATED.encode() not in data[:2048]:
+    if not says_dicom(data) or _DEFLATED not in data[:2048]:
         return
     start = 144 + int.from_bytes(data[140:144], "little")  # behind the group of the file, whose length stands first
     inflater, size, rest = zlib.decompressobj(-zlib.MAX_WBITS), 0, data[start:]
@@ -129,60 +121,3 @@ def _index(num_frames: int, frame: int | None) -> int:
     if not 1 <= chosen <= num_frames:
         raise BadImageError(f"a DICOM file of {num_frames:,} frames; there is no data.frame={chosen}")
     return chosen - 1
-
-
-def _syntax(dataset: Any) -> Any:
-    """Return the transfer syntax; of a file that names none, that in which it could be read."""
-    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-
-    named = getattr(dataset, "file_meta", {}).get("TransferSyntaxUID")
-    if named:
-        return named
-    implicit, little = dataset.original_encoding
-    syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
-    dataset.file_meta.TransferSyntaxUID = syntax
-    return syntax
-
-
-def _pixels(dataset: Any, header: Header, syntax: Any, index: int) -> NDArray[Any]:
-    """Return the stored values of a frame, integers [height, width]."""
-    from pydicom.pixels.decoders.base import get_decoder
-
-    # Only names of the standard are said: the text of an unknown one may be anything.
-    name = syntax.name if syntax.is_transfer_syntax and syntax.name != syntax else "an unknown transfer syntax"
-    try:
-        decoder = get_decoder(syntax)
-    except NotImplementedError:
-        raise BadImageError(f"a DICOM image in {name}, which is not read") from None
-    bits = header.whole("BitsStored") or 0
-    plugin = _choose_decoder(decoder, name, bits) if decoder.is_encapsulated else ""
-    padded = not decoder.is_encapsulated or syntax == _RLE  # these hold the words as they are, with unused bits
-    unused: Any = not padded  # pydicom's annotation of its options is narrower than what it takes
-    values, _ = decoder.as_array(dataset, index=index, raw=True, decoding_plugin=plugin, correct_unused_bits=unused)
-    if not padded or values.dtype.itemsize * 8 == bits:
-        return np.asarray(values)
-    return _without_unused_bits(values, bits, header.whole("HighBit"), header.whole("PixelRepresentation") == 1)
-
-
-def _choose_decoder(decoder: Any, name: str, bits: int) -> str:
-    # Neither Pillow nor GDCM decodes JPEG Extended with 12 bits; what does is under the GPL and no part of the extra.
-    fit = ("pylibjpeg",) if decoder.UID == _EXTENDED and bits != 8 else _DECODERS
-    available = [plugin for plugin in fit if plugin in decoder.available_plugins]
-    if available:
-        return available[0]
-    if decoder.UID == _EXTENDED:
-        needed = "pylibjpeg and pylibjpeg-libjpeg (GPL)"
-    elif "High-Throughput" in name:
-        needed = "pylibjpeg and pylibjpeg-openjpeg"
-    else:
-        raise BadImageError(f"a DICOM image in {name}, whose decoder is missing; {INSTALL_DICOM}")
-    raise BadImageError(f"a DICOM image in {name} with {bits} bits, which needs the packages {needed}")
-
-
-def _without_unused_bits(values: NDArray[Any], bits: int, high_bit: int | None, signed: bool) -> NDArray[Any]:
-    """Return the stored bits of words as numbers: the others may hold an overlay."""
-    wide: NDArray[Any] = values.astype(np.int32 if values.dtype.itemsize <= 2 else np.int64)
-    if high_bit is not None and bits <= high_bit + 1 <= values.dtype.itemsize * 8:
-        wide = np.right_shift(wide, high_bit + 1 - bits)
-    wide = np.bitwise_and(wide, 2**bits - 1)
-    return wide - np.left_shift(np.right_shift(wide, bits - 1), bits) if signed else wide

@@ -15,20 +15,6 @@ import numpy as np
 from cxr_runner.base.errors import BadImageError
 from cxr_runner.data.windows import Lookup, Rendering, Window
 
-PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-
-READ = (
-    *PIXELS,
-    *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration"),
-    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PresentationLUTShape"),
-    *("PixelPaddingValue", "PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence"),
-    *("VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction"),
-    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "ExtendedOffsetTable"),
-    *("ExtendedOffsetTableLengths", "PatientID", "PatientAge", "PatientSex", "ViewPosition", "Modality"),
-    "BodyPartExamined",
-)
-"""The elements that are read, by pydicom's keyword; all others are passed over while the file is read."""
-
 _GROUPS = ("PixelValueTransformationSequence", "FrameVOILUTSequence", "PixelIntensityRelationshipLUTSequence")
 # fmt: off
 _VIEWS = (

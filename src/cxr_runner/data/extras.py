@@ -2,19 +2,16 @@
 
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
-from cxr_runner.config.schema import Windowing
+if TYPE_CHECKING:
+    from cxr_runner.config.schema import Windowing
 
 DICOM_ENDINGS = (".dcm", ".dicom")
 """Endings, in lower case, of files that are DICOM unless their content says otherwise."""
 
 INSTALL_DICOM = "pip install 'cxr-runner[dicom]'"
 """The command that makes DICOM files readable."""
-
-_DICOM_VERSION = 1  # counts changes of what is made of DICOM files: their stores are then built anew
-
-# What pydicom decodes compressed files with, beside itself and Pillow: one more makes more files readable.
-_DECODERS = ("gdcm", "jpeg_ls", "libjpeg", "openjpeg")
 
 
 def reads_dicom() -> bool:
@@ -36,19 +33,8 @@ class DicomOptions:
         frame: which of several frames, counted from 1; None refuses files with several.
     """
 
-    window: Windowing = "file"
+    window: "Windowing" = "file"
     frame: int | None = None
-
-    def signature(self) -> tuple[object, ...]:
-        """Return what decides, beside the files, what is decoded: it belongs to the signature of their source.
-
-        Raises:
-            UserError: the salt for patients cannot be read or made.
-        """
-        from cxr_runner.data.salt import salt_check
-
-        decoders = [name for name in _DECODERS if find_spec(name) is not None]
-        return ("DICOM", _DICOM_VERSION, self.window, self.frame, salt_check(), decoders)
 
 
 AS_IN_FILE = DicomOptions()

@@ -1,12 +1,13 @@
 """From the stored values of a DICOM image to grey: modality transformation, window, polarity; numbers only."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_runner.config.schema import Windowing
+if TYPE_CHECKING:
+    from cxr_runner.config.schema import Windowing
 
 Levels = NDArray[np.float64]
 
@@ -89,7 +90,7 @@ class Rendering:
         return self.modality.apply(stored) if self.modality else stored * self.slope + self.intercept
 
 
-def to_grey(values: NDArray[Any], rendering: Rendering, policy: Windowing) -> tuple[NDArray[np.uint8], str]:
+def to_grey(values: NDArray[Any], rendering: Rendering, policy: "Windowing") -> tuple[NDArray[np.uint8], str]:
     """Return an image in grey, and what its window was taken from.
 
     Args:
@@ -121,7 +122,7 @@ def _count(values: NDArray[Any]) -> tuple[Levels, NDArray[np.int64], NDArray[np.
 
 
 def _shares_of_white(
-    levels: Levels, measured: Levels, counts: NDArray[np.int64], rendering: Rendering, policy: Windowing
+    levels: Levels, measured: Levels, counts: NDArray[np.int64], rendering: Rendering, policy: "Windowing"
 ) -> tuple[Levels, str]:
     if policy == "full":
         return _between(measured, *_full_range(rendering)), "full range"

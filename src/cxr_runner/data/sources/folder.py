@@ -13,7 +13,7 @@ from cxr_runner.base.numbers import list_few
 from cxr_runner.data.extras import AS_IN_FILE, INSTALL_DICOM, DicomOptions, reads_dicom
 from cxr_runner.data.sources import TIDY, About, Listing, LoadedImage, PassedOver, Record, untidy
 from cxr_runner.data.sources.classes import Classes, Names, choose_classes, read_names
-from cxr_runner.data.sources.image_file import load_file
+from cxr_runner.data.sources.image_file import dicom_signature, load_file
 from cxr_runner.data.sources.layout import LAYOUTS, OUTSIDE, Layout, LayoutError, Placed, read_layout, split_of
 from cxr_runner.data.sources.names import fold
 from cxr_runner.data.sources.walk import (
@@ -132,7 +132,7 @@ class FolderSource:
         listing = Listing(records, classes.names, passed_over=_count_passed_over(stray, tree))
         changes = [image.file[1:] for image in images]
         # Only where they matter: other folders keep the stores that they have.
-        more = self.options.dicom.signature() if any(image.file.name in tree.dicom for image in images) else ()
+        more = dicom_signature(self.options.dicom) if any(image.file.name in tree.dicom for image in images) else ()
         return listing, digest(repr((_SIGNATURE, listing, changes, *more)))
 
     def _read_tree(self) -> Tree:

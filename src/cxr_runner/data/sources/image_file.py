@@ -1,5 +1,6 @@
 """One image file, whatever its format: read, told apart by its content, and decoded."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from cxr_runner.base.checksums import digest
@@ -10,6 +11,24 @@ from cxr_runner.data.sources.walk import says_image
 
 MAX_BYTES = 10**9
 """Larger files are refused unread: as many pixels as are allowed take less, uncompressed and with 16 bits a channel."""
+
+
+_DICOM_VERSION = 1  # counts changes of what is made of DICOM files: their stores are then built anew
+
+# What pydicom decodes compressed files with, beside itself and Pillow: one more makes more files readable.
+_DECODERS = ("gdcm", "jpeg_ls", "libjpeg", "openjpeg")
+
+
+def dicom_signature(options: DicomOptions) -> tuple[object, ...]:
+    """Return what decides, beside the files, what DICOM files are decoded to: part of the signature of their source.
+
+    Raises:
+        UserError: the salt for patients cannot be read or made.
+    """
+    from cxr_runner.data.salt import salt_check
+
+    decoders = [name for name in _DECODERS if find_spec(name) is not None]
+    return ("DICOM", _DICOM_VERSION, options.window, options.frame, salt_check(), decoders)
 
 
 def load_file(path: Path, dicom: DicomOptions = AS_IN_FILE) -> LoadedImage:
