@@ -90,7 +90,7 @@ SECRETS = (
     "1937-11",
     "091713.55",
 )
-SECRETS += ("061Y", "plant.example", "planted")
+SECRETS += ("061Y", "plant.example", "planted", "1.2.826.0.1.36800")
 
 
 def secrets_in(content: bytes) -> list[str]:
@@ -112,8 +112,12 @@ def damaged(whole: bytes) -> dict[str, bytes]:
         changed = pydicom.dcmread(BytesIO(whole))
         setattr(changed, keyword, value)
         files[name] = as_bytes(changed)
-    dataset.RescaleSlope = "1.25"
-    files["slope"] = as_bytes(dataset).replace(b"1.25", b"PLAN")
+    dataset.RescaleSlope, dataset.NumberOfFrames = "1.250000", "00000001"
+    both = as_bytes(dataset)
+    files["slope"] = both.replace(b"1.250000", b"PLANTED1")
+    files["frames"] = both.replace(b"IS\x08\x0000000001", b"IS\x08\x00PLANTED1")  # the words of int() quote it
+    assert secrets_in(files["frames"])
+    assert both not in files.values()
     syntax = uid.ExplicitVRLittleEndian.encode()
     files["syntax"] = whole.replace(syntax, b"1.2.826.0.1.36800.9"[: len(syntax)])
     files["vr"] = whole.replace(b"\x10\x00\x10\x00PN", b"\x10\x00\x10\x00ZZ")
