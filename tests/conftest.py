@@ -41,11 +41,18 @@ class Answer:
 
 @pytest.fixture(autouse=True, scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Decoded images go to a folder that the tests of a process share, never to the user's own."""
+    """Decoded images go to a folder that the tests of a process share, never to the user's own; so does the salt."""
     path = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CXR_CACHE", str(path))
+        patch.setenv("CXR_SALT", "the salt of the tests")
         yield path
+
+
+@pytest.fixture
+def without_dicom(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the extra for DICOM files not installed, in the process of the test."""
+    monkeypatch.setitem(sys.modules, "pydicom", None)
 
 
 @pytest.fixture(autouse=True)

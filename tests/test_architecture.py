@@ -28,7 +28,7 @@ FLOORS = (
 NEVER = {("report", "training"), ("report", "models")}  # though these are lower: a report starts without torch
 LIGHT = {"report", "plots", "study", "artifacts", "stats", "config", "base"}  # never import torch
 MOST_ROOMS = 17
-LONGEST_CHAIN = 16  # of imports, each of which needs the next
+LONGEST_CHAIN = 18  # of imports, each of which needs the next
 
 HYDRA = {"hydra", "omegaconf"}
 TORCH = {"torch", "torchvision", "safetensors.torch"}
@@ -222,6 +222,13 @@ def test_only_the_quality_of_data_needs_scikit_learn_and_only_when_it_is_compute
     assert [use for use in uses if not use[1].lazy] == []
 
 
+def test_only_the_reader_of_dicom_files_needs_pydicom_and_only_when_there_are_some() -> None:
+    libraries = {"pydicom", "gdcm"}
+    uses = {(name, imported) for name, found in IMPORTS.items() for imported in found if imported.belongs_to(libraries)}
+    assert {name for name, _ in uses} == {"data.dicom.dicom_pixels"}
+    assert [use for use in uses if not use[1].lazy] == []
+
+
 def test_sources_know_nothing_of_stores_and_training() -> None:
     known = {name for module in MODULES if module.startswith("data.sources.") for name in reachable(module)}
     beyond = {name for name in known if not name.startswith("data.sources")}
@@ -229,6 +236,14 @@ def test_sources_know_nothing_of_stores_and_training() -> None:
         "",
         "data",
         "data.decode",
+        "data.dicom",
+        "data.dicom.dicom_file",
+        "data.dicom.dicom_header",
+        "data.dicom.dicom_pixels",
+        "data.dicom.dicom_process",
+        "data.extras",
+        "data.dicom.salt",
+        "data.dicom.windows",
     }
 
 

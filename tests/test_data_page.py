@@ -11,11 +11,12 @@ import pytest
 from PIL import Image
 
 from conftest import Answer
+from dicom_files import make
 from odd_sets import CLASSES, both, drawn, plant, save, with_bits
 
 PAGE = Path(__file__).parents[1] / "docs" / "data.md"
 ROWS = re.findall(r"^\| (?!my images)([^|]+?) \| `(cxr-run [^`]*)` \|$", PAGE.read_text("utf-8"), re.MULTILINE)
-NEEDED = r"data\.(positive|ignore|subfolders|on_bad|allow|dupl|rows|label_sep|image_col|label_col|uncertain)"
+NEEDED = r"data\.(positive|ignore|subfolders|on_bad|allow|dupl|rows|label_sep|image_col|label_col|uncertain|frame)"
 KINDS = ("images", "masks")
 SMALL = ("data.image_size=16", "epochs=1", "progress=lines")
 
@@ -46,6 +47,16 @@ def _dark_twelve_bits(root: Path) -> None:
             save(root / name / f"{number}.png", drawn(100 * label + number, label) / 4, 12)
 
 
+def _dicom(root: Path, frames: int = 1) -> None:
+    for label, name in enumerate(CLASSES):
+        (root / name).mkdir(parents=True)
+        for number in range(20):
+            values = np.rint(np.stack([drawn(100 * label + number + frame, label) for frame in range(frames)]) * 4095)
+            told = {"PatientID": f"{label}{number // 2}", "ViewPosition": ("AP", "PA")[number % 2], "PatientSex": "F"}
+            data = make((values if frames > 1 else values[0]).astype(int), **told)
+            (root / name / f"{number}{'.dcm' if number % 2 else ''}").write_bytes(data)
+
+
 # What the first words of a row describe.
 SETS: dict[str, Callable[[Path], object]] = {
     "in two class folders, `XRAYS": lambda root: plant(root, CLASSES),
@@ -71,6 +82,11 @@ SETS: dict[str, Callable[[Path], object]] = {
     "in folders of patients": _patients_in_folders,
     "named as those of Kermany": lambda root: plant(root, CLASSES, name="{n:08d}_000.png"),
     "the same ones in both": _conflicting,
+    "DICOM files, with": _dicom,
+    "DICOM files, and patients": _dicom,
+    "DICOM files whose": _dicom,
+    "DICOM files, and I compare": _dicom,
+    "DICOM files of several": lambda root: _dicom(root, frames=2),
     "in folders with names in another": lambda root: plant(root, ["NORMAL", "肺炎"]),
 }
 
@@ -125,9 +141,11 @@ def _table(row: Callable[[int], dict[str, object]]) -> Callable[[Path], None]:
     """Return what writes images, a table whose rows are made by number, and lists of its images."""
 
     def build(root: Path) -> None:
-        for n in range(48):
-            save(root / f"{n:03d}.png", drawn(n, n % 2, 16))
         table = pd.DataFrame([row(n) for n in range(48)])
+        named = table.iloc[:, 0].unique().tolist()
+        for n, name in enumerate(named):
+            if int(name[:3]) < 48:  # some tables name images that are elsewhere
+                save(root / name, drawn(n, n % 2, 16))
         table.to_csv(root.parent / "TABLE.csv", index=False)
         names = [f"{n:03d}" for n in range(48)]
         (root.parent / "TRAIN.txt").write_text("\n".join(names[:36]))
@@ -156,7 +174,9 @@ def test_each_key_of_a_command_is_needed(
 ) -> None:
     (build,) = (build for begin, build in SETS.items() if words.startswith(begin))
     needed = [
-        one for one in shlex.split(command) if re.match(r"data\.(positive|ignore|subfolders|on_bad|allow|dupl)", one)
+        one
+        for one in shlex.split(command)
+        if re.match(r"data\.(positive|ignore|subfolders|on_bad|allow|dupl|frame)", one)
     ]
     if not needed:
         pytest.skip("the row has no key without which the images are refused")

@@ -11,8 +11,10 @@ import pytest
 from PIL import Image
 
 from cxr_runner.base.errors import BadImageError, UserError
+from cxr_runner.data.extras import AS_IN_FILE, DicomOptions
 from cxr_runner.data.sources import Source, walk
 from cxr_runner.data.sources.folder import FolderOptions, FolderSource
+from cxr_runner.data.sources.layout import LAYOUTS
 
 REAL = Path(os.environ.get("CXR_DATA", Path(__file__).parents[2] / "shared" / "data" / "kermany-224"))
 ANY = FolderOptions(subfolders="any")
@@ -88,6 +90,7 @@ def test_images_below_nested_folders_belong_to_the_class_above(tmp_path: Path) -
     ]
 
 
+@pytest.mark.usefixtures("without_dicom")
 def test_suffixes_count_in_any_case_and_all_else_is_passed_over(tmp_path: Path) -> None:
     images = ["a.jpg", "b.JPEG", "c.jpe", "d.Png", "e.TIF", "f.tiff", "g.bmp", "h.WebP", "i.JFIF", "without", "1.2.840"]
     images.sort()
@@ -377,11 +380,50 @@ def test_a_tree_without_images_in_class_folders_is_refused(tmp_path: Path, names
     assert ".jpeg" in message
 
 
-def test_dicom_files_alone_get_their_own_line(tmp_path: Path) -> None:
+INSTALL = "pip install 'cxr-runner[dicom]' reads the {} DICOM files"
+
+
+@pytest.mark.usefixtures("without_dicom")
+def test_without_the_extra_every_refusal_that_dicom_files_may_cause_names_it(tmp_path: Path) -> None:
     message = error_of(plant(tmp_path, "NORMAL/1.dcm", "PNEUMONIA/1.DCM"))
-    assert (
-        message == f"data.root={tmp_path}: holds DICOM files and no images; save them as PNG with all their bits first"
-    )
+    assert message == f"data.root={tmp_path}: holds DICOM files and no images; {INSTALL.format(2)}"
+    (tmp_path / "NORMAL" / "1.2.840").write_bytes(bytes(128) + b"DICM")
+    plant(tmp_path, "PNEUMONIA/1.png")
+    assert error_of(tmp_path).endswith(f"needed, found 1 (PNEUMONIA); lay it out as {LAYOUTS}; {INSTALL.format(3)}")
+    assert error_of(tmp_path, negative="NORMAL").endswith(INSTALL.format(3))
+    plant(tmp_path, "NORMAL/1.png")
+    assert error_of(tmp_path).startswith("data.allow_unused=0.05: 3 of 5 files that look like images")
+    assert error_of(tmp_path).endswith(INSTALL.format(3))
+
+
+def test_with_the_extra_dicom_files_are_images_by_ending_or_content(tmp_path: Path) -> None:
+    plant(tmp_path, "NORMAL/1.dcm", "NORMAL/2.DICOM", "PNEUMONIA/1.png", "PNEUMONIA/DICOMDIR")
+    for name in ("1.2.840.10008", "IM00001", "x.ima", "DICOMDIR"):
+        (tmp_path / "PNEUMONIA" / name).write_bytes(bytes(128) + b"DICM")
+    names = [name for name, _, _ in listed(FolderSource(tmp_path))]
+    assert names == [
+        *("NORMAL/1.dcm", "NORMAL/2.DICOM"),
+        *(f"PNEUMONIA/{name}" for name in ("1.2.840.10008", "1.png", "IM00001", "x.ima")),
+    ]
+
+
+def test_what_is_made_of_dicom_files_names_a_store_only_where_there_are_some(tmp_path: Path) -> None:
+    def signatures() -> int:
+        asked = [AS_IN_FILE, DicomOptions("full"), DicomOptions(frame=2)]
+        return len({FolderSource(tmp_path, FolderOptions(dicom=options)).signature() for options in asked})
+
+    plant(tmp_path, "NORMAL/1.png", "PNEUMONIA/1.png")
+    assert signatures() == 1
+    plant(tmp_path, "PNEUMONIA/2.dcm")
+    assert signatures() == 3
+
+
+def test_another_salt_is_another_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(tmp_path, "NORMAL/1.dcm", "PNEUMONIA/1.png")
+    before = FolderSource(tmp_path).signature()
+    assert FolderSource(tmp_path).signature() == before
+    monkeypatch.setenv("CXR_SALT", "another salt of these tests")
+    assert FolderSource(tmp_path).signature() != before
 
 
 def test_one_class_is_refused_even_beside_an_empty_folder(tmp_path: Path) -> None:

@@ -209,6 +209,7 @@ class TestWhatLiesBesideTheImages:
         (tmp_path / "real" / "metadata.csv").write_text("name,label\n")
         assert len(opened(tmp_path / "real").table) == 24
 
+    @pytest.mark.usefixtures("without_dicom")
     def test_images_in_formats_that_are_not_read_are_no_small_matter(self, tmp_path: Path) -> None:
         plant(tmp_path, CLASSES, each=12)
         for number in range(2):

@@ -1,10 +1,12 @@
-"""Building the store from JPEG files, against decoding the same files with Pillow one after another."""
+"""Building the store: from JPEG files, against Pillow on the same files; from DICOM, beside PNG and JPEG."""
 
 import shutil
 import tempfile
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
+from pydicom import uid
 
 from benchmarks.measuring import Contestant, Options, Result, Work, compare, start
 from benchmarks.workloads import REAL, compose_run
@@ -12,8 +14,20 @@ from cxr_runner.base.progress import Reporter
 from cxr_runner.data.sources.catalogue import open_source
 from cxr_runner.data.sources.phantom.source import PhantomSource
 from cxr_runner.data.store import open_store
+from dicom_files import make
+from odd_sets import drawn
 
 NUM_IMAGES, NUM_QUICK = 1000, 24
+SIDE, NUM_DEEP = 1024, 60  # of the images that are written in several formats
+FORMATS = {
+    "JPEG, 8 bits": None,
+    "PNG, 12 bits": None,
+    "DICOM, not compressed": uid.ExplicitVRLittleEndian,
+    "DICOM, RLE": uid.RLELossless,
+    "DICOM, JPEG-LS": uid.JPEGLSLossless,
+    "DICOM, JPEG lossless": uid.JPEGLosslessSV1,
+    "DICOM, JPEG 2000": uid.JPEG2000Lossless,
+}
 
 
 def plain_decode(folder: Path, size: int) -> Work:
@@ -58,6 +72,31 @@ def lay_out(folder: Path, num_images: int) -> str:
     return f"synthetic phantom data, {num_images} JPEG files of 224x224"
 
 
+def write_format(folder: Path, name: str, num_images: int, side: int) -> Path:
+    """Write synthetic images of 12 bits, or 8 as JPEG, into two class folders."""
+    for number in range(num_images):
+        values = np.rint(drawn(number, number % 2, side) * 4095).astype(np.uint16)
+        path = folder / ("NORMAL", "PNEUMONIA")[number % 2] / str(number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if (syntax := FORMATS[name]) is not None:
+            path.write_bytes(make(values, syntax=syntax, WindowCenter=2048, WindowWidth=3000))
+        elif name.startswith("PNG"):
+            Image.fromarray(values).save(path.with_suffix(".png"))
+        else:
+            Image.fromarray((values >> 4).astype(np.uint8)).save(path.with_suffix(".jpeg"), quality=90)
+    return folder
+
+
+def measure_formats(options: Options, temporary: Path) -> Result:
+    """Measure one image in each format, from its file to the store."""
+    side, num_images, size = (96, NUM_QUICK, 32) if options.quick else (SIDE, NUM_DEEP, 640)
+    folders = {name: write_format(temporary / str(n), name, num_images, side) for n, name in enumerate(FORMATS)}
+    figures = compare([Contestant(name, build_store, (path, size)) for name, path in folders.items()], options.rounds)
+    described = f"synthetic images of {side}x{side}, {num_images} in each format, into a store of {size}x{size}"
+    rates = {one.name: 1 / one.wall for one in figures}
+    return Result("decoding_formats", "one image", described, figures, {"images_per_second": rates})
+
+
 def measure(options: Options) -> list[Result]:
     """Measure one image."""
     size, num_images = (32, NUM_QUICK) if options.quick else (640, NUM_IMAGES)
@@ -69,8 +108,9 @@ def measure(options: Options) -> list[Result]:
             Contestant("store: digest, decode, resize, write", build_store, (folder, size)),
         ]
         figures = compare(ways, options.rounds)
-    rates = {one.name: 1 / one.wall for one in figures}
-    return [Result("decoding", f"one image to {size}x{size}", described, figures, {"images_per_second": rates})]
+        rates = {one.name: 1 / one.wall for one in figures}
+        jpeg = Result("decoding", f"one image to {size}x{size}", described, figures, {"images_per_second": rates})
+        return [jpeg, measure_formats(options, Path(temporary) / "formats")]
 
 
 if __name__ == "__main__":

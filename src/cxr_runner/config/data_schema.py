@@ -5,11 +5,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from cxr_runner.config.values import Seed, Share, Strict
+from cxr_runner.config.values import Count, Seed, Share, Strict
 
 NotEmpty = Annotated[str, StringConstraints(min_length=1)]
 Strategy = Literal["given", "random", "patient"]
 Bits = Literal["auto", 8, 10, 12, 14, 15, 16]
+Windowing = Literal["file", "percentile", "full"]  # of DICOM files: where their window comes from
 Names = str | tuple[str, ...] | None  # one name, or several
 
 
@@ -96,6 +97,8 @@ class FolderConfig(DataConfig):
     subfolders: Literal["same", "any"]
     allow_unused: Share
     bits: Bits
+    window: Windowing
+    frame: Count | None
     where: str | None
     subgroups: Names
     title: str
@@ -145,6 +148,8 @@ class TableConfig(DataConfig):
     allow_unmatched: Share
     allow_unused: Share
     bits: Bits
+    window: Windowing
+    frame: Count | None
     subgroups: Names
     title: str
     citation: str

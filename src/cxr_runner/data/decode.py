@@ -23,7 +23,7 @@ DEPTHS = (8, 10, 12, 14, 15, 16)
 _RED, _GREEN, _BLUE = np.float32(0.2989), np.float32(0.587), np.float32(0.114)
 _FULL_16_BIT = 65535
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _ORIENTATION, _WHITE_IS_ZERO = 258, 262, 274, 0
-_MUTE = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
+_MUTE = ("ignore", None, Warning, re.compile(r"PIL\.|pydicom\b|cxr_runner\.data\.dicom"), 0)
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -45,7 +45,7 @@ class Decoded:
         format: PIL's name of the format, e.g. ``PNG``.
         mode: PIL's name of the mode; of a file with 16 bits a channel its kind of colour and the bits, e.g. ``RGB;16``.
         bits: bits that the values need: 8 for uint8, else the least of :data:`DEPTHS` that holds the largest value, or
-            what the file declares.
+            what the file declares. Of a DICOM file those that it stores, whose values are uint8 all the same.
         inverted: whether a deep image has white at 0; uint8 never has.
     """
 
@@ -92,7 +92,7 @@ def decode(data: bytes) -> Decoded:
     """
     if not data:
         raise BadImageError("the file is empty")
-    _mute_metadata_warnings()
+    mute_metadata_warnings()
     try:
         image = _open(data)
         if _is_deep_colour(image):
@@ -120,7 +120,8 @@ def resize_square(grey: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return np.array(Image.fromarray(grey).resize((size, size), Image.Resampling.BILINEAR))
 
 
-def _mute_metadata_warnings() -> None:
+def mute_metadata_warnings() -> None:
+    """Keep off the terminal what Pillow and pydicom say of damaged or odd metadata."""
     # ``catch_warnings`` saves and restores process-wide state, so several threads cannot use it; a filter that
     # stays is safe. Every call looks for it, because whoever does use ``catch_warnings`` takes it away again.
     if warnings.filters[:1] != [_MUTE]:

@@ -46,11 +46,19 @@ def open_source(config: AnyDataConfig) -> Source:
 
             return HubSource(_describe_set(config), _local_copy(config.path))
         case FolderConfig():
+            from cxr_runner.data.extras import DicomOptions
             from cxr_runner.data.sources.folder import FolderOptions, FolderSource
 
             return FolderSource(
                 user_path("data.root", config.root),
-                FolderOptions(config.positive, config.negative, config.ignore, config.subfolders, config.allow_unused),
+                FolderOptions(
+                    config.positive,
+                    config.negative,
+                    config.ignore,
+                    config.subfolders,
+                    config.allow_unused,
+                    DicomOptions(config.window, config.frame),
+                ),
                 title=config.title,
                 citation=config.citation,
             )

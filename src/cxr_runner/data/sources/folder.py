@@ -10,9 +10,10 @@ from pathlib import Path
 from cxr_runner.base.checksums import digest
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.numbers import list_few
+from cxr_runner.data.extras import AS_IN_FILE, INSTALL_DICOM, DicomOptions, reads_dicom
 from cxr_runner.data.sources import TIDY, About, Listing, LoadedImage, PassedOver, Record, Source, untidy
 from cxr_runner.data.sources.classes import Classes, Names, choose_classes, read_names
-from cxr_runner.data.sources.image_file import load_file
+from cxr_runner.data.sources.image_file import dicom_signature, load_file
 from cxr_runner.data.sources.layout import LAYOUTS, OUTSIDE, Layout, LayoutError, Placed, read_layout
 from cxr_runner.data.sources.names import fold, split_of
 from cxr_runner.data.sources.walk import (
@@ -42,6 +43,7 @@ class FolderOptions:
     ignore: Names = None
     subfolders: str = "same"
     allow_unused: float = 0.05
+    dicom: DicomOptions = AS_IN_FILE
 
 
 @dataclass(frozen=True)
@@ -99,11 +101,20 @@ class FolderSource(Source):
             UnavailableImageError: the file cannot be read now.
             BadImageError: the file cannot be decoded, or is too large.
         """
-        return load_file(self.root / self.scan().records[index].name)
+        return load_file(self.root / self.scan().records[index].name, self.options.dicom)
 
     @cached_property
     def _scanned(self) -> tuple[Listing, str]:
-        tree, stray = self._without_ignored(self._read_tree())
+        tree = self._read_tree()
+        if not tree.dicom or reads_dicom():
+            return self._scan(tree)
+        try:
+            return self._scan(tree)
+        except UserError as error:
+            raise UserError(f"{error}; {INSTALL_DICOM} reads the {len(tree.dicom):,} DICOM files") from None
+
+    def _scan(self, tree: Tree) -> tuple[Listing, str]:
+        tree, stray = self._without_ignored(tree)
         self._check_masks(tree.files[Kind.IMAGE])
         try:
             layout = read_layout(tree.files[Kind.IMAGE])
@@ -120,7 +131,9 @@ class FolderSource(Source):
         records = tuple(Record(one.file.name, classes.labels[fold(one.class_folder)], one.split) for one in images)
         listing = Listing(records, classes.names, passed_over=_count_passed_over(stray, tree))
         changes = [image.file[1:] for image in images]
-        return listing, digest(repr((_SIGNATURE, listing, changes)))
+        # Only where they matter: other folders keep the stores that they have.
+        more = dicom_signature(self.options.dicom) if any(image.file.name in tree.dicom for image in images) else ()
+        return listing, digest(repr((_SIGNATURE, listing, changes, *more)))
 
     def _read_tree(self) -> Tree:
         try:
@@ -150,7 +163,7 @@ class FolderSource(Source):
                     kept[kind].append(file)
                 elif kind is Kind.IMAGE:
                     stray.append((file, "in a folder of data.ignore"))
-        return Tree(kept, tree.repeated), stray
+        return Tree(kept, tree.repeated, tree.dicom), stray
 
     def _check_masks(self, files: Sequence[File]) -> None:
         masks = {name for file in files for name in file.folders if fold(name) in _MASKS}
@@ -193,8 +206,8 @@ class FolderSource(Source):
 
     def _why_not_two(self, classes: list[str], tree: Tree) -> str:
         files = tree.files[Kind.IMAGE]
-        if not files and any(file.name.lower().endswith((".dcm", ".dicom")) for file in tree.files[Kind.LIKE_IMAGE]):
-            return "holds DICOM files and no images; save them as PNG with all their bits first"
+        if not files and tree.dicom:
+            return "holds DICOM files and no images"
         if not classes:
             return f"no images in class folders; it must be laid out as {LAYOUTS} ({', '.join(SUFFIXES)})"
         found = f"{len(classes)} ({list_few(sorted(classes))})"

@@ -9,11 +9,13 @@ from enum import Enum
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from cxr_runner.data.extras import DICOM_ENDINGS, reads_dicom, says_dicom
+
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".png", ".tif", ".tiff", ".bmp", ".dib", ".webp")
 """Endings, in any case, of the files that count as images."""
 
-LIKE_IMAGES = (".dcm", ".dicom", ".gif", ".jp2", ".j2k", ".jpx", ".heic", ".heif", ".avif", ".nii", ".nrrd", ".mha")
-"""Endings of files that hold images too, but are not read."""
+LIKE_IMAGES = (".gif", ".jp2", ".j2k", ".jpx", ".heic", ".heif", ".avif", ".nii", ".nrrd", ".mha")
+"""Endings of files that hold images too, but are not read; DICOM files are where the extra for them is installed."""
 
 TABLES = (".csv", ".tsv", ".csv.gz", ".xlsx", ".xls", ".parquet", ".jsonl")
 """Endings of files that may be tables of labels."""
@@ -30,6 +32,7 @@ MOST_ENTRIES = 2_000_000
 # Copies and thumbnails that archive tools and network drives leave beside the images.
 _JUNK_FOLDERS = ("__macosx", "@eadir")
 _HEAD = 132  # bytes that tell what a file is; a DICOM file says so in the last four
+_DICOM_INDEX = "dicomdir"  # the table of contents of a disk, which is a DICOM file without an image
 
 
 class Kind(Enum):
@@ -69,10 +72,12 @@ class Tree:
     Attributes:
         files: by kind, each sorted by name.
         repeated: the paths of folders that were passed over, because links lead to them, with those that counted.
+        dicom: the names of DICOM files, which are images where the extra for them is installed.
     """
 
     files: dict[Kind, list[File]]
     repeated: dict[str, str]
+    dicom: frozenset[str] = frozenset()
 
 
 class TooManyEntriesError(Exception):
@@ -91,9 +96,14 @@ def read_tree(root: Path) -> Tree:
     """
     repeated: dict[str, str] = {}
     files: dict[Kind, list[File]] = {kind: [] for kind in Kind}
+    dicom_kind = Kind.IMAGE if reads_dicom() else Kind.LIKE_IMAGE
+    dicom = set()
     for file in _walk(root, repeated):
-        files[_kind(root, file)].append(file)
-    return Tree({kind: sorted(some) for kind, some in files.items()}, repeated)
+        kind = _kind(root, file)
+        if kind is None:
+            dicom.add(file.name)
+        files[kind or dicom_kind].append(file)
+    return Tree({kind: sorted(some) for kind, some in files.items()}, repeated, frozenset(dicom))
 
 
 def suffix_of(name: str) -> str:
@@ -102,8 +112,19 @@ def suffix_of(name: str) -> str:
     return "" if suffix[1:].isdigit() else suffix
 
 
-def _kind(root: Path, file: File) -> Kind:
+def says_image(head: bytes) -> bool:
+    """Return whether a file that begins like this is a JPEG, PNG, TIFF or WebP image."""
+    webp = head.startswith(b"RIFF") and head[8:12] == b"WEBP"
+    return webp or head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*"))
+
+
+def _kind(root: Path, file: File) -> Kind | None:
+    """Return what a file is; None for DICOM, which may be read or not."""
     name = file.name.lower()
+    if name.endswith(DICOM_ENDINGS):
+        return None
+    if name.rpartition("/")[2] == _DICOM_INDEX:
+        return Kind.OTHER
     if name.endswith(SUFFIXES):
         return Kind.IMAGE
     if name.endswith(LIKE_IMAGES):
@@ -113,18 +134,17 @@ def _kind(root: Path, file: File) -> Kind:
     return Kind.OTHER if name.endswith(_NO_IMAGES) else _kind_by_content(root / file.name)
 
 
-def _kind_by_content(path: Path) -> Kind:
+def _kind_by_content(path: Path) -> Kind | None:
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD)
     except OSError:
         return Kind.OTHER
-    webp = head.startswith(b"RIFF") and head[8:12] == b"WEBP"
-    if webp or head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*")):
+    if says_image(head):
         return Kind.IMAGE
-    if head[128:] == b"DICM" or head.startswith((b"GIF8", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")):
-        return Kind.LIKE_IMAGE
-    return Kind.OTHER
+    if says_dicom(head):
+        return None
+    return Kind.LIKE_IMAGE if head.startswith((b"GIF8", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")) else Kind.OTHER
 
 
 def _walk(root: Path, repeated: dict[str, str]) -> Iterator[File]:
@@ -152,7 +172,7 @@ def _walk(root: Path, repeated: dict[str, str]) -> Iterator[File]:
                     status = entry.stat()
                 except OSError:
                     # A dangling link is still an image that the user has listed: loading it says what is wrong.
-                    if name.lower().endswith(SUFFIXES):
+                    if name.lower().endswith((*SUFFIXES, *DICOM_ENDINGS)):
                         yield File(name, 0, 0, 0)
                     continue
                 if stat.S_ISDIR(status.st_mode):

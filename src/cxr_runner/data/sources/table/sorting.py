@@ -73,7 +73,7 @@ class Sorting:
         if reasons or not isinstance(label, int) or patient is None:
             self.left_out[str(reasons[0])] += len(rows)
             return None
-        return Image(file, label, split, patient_key(patient), rows[0])
+        return Image(file, label, split, patient_as_text(patient), rows[0])
 
     def _split(self, file: "File", rows: Sequence[Row]) -> str | None:
         """Return the split of an image, None where the table brings none, or the reason why it has none."""
@@ -91,7 +91,7 @@ class Sorting:
         return "" if header is None else only_value([row[header] for row in rows])
 
 
-def patient_key(text: str) -> str:
+def patient_as_text(text: str) -> str:
     """Return a patient as text: ``3.0``, which spreadsheets make of ``3``, is 3; leading zeros stay."""
     return re.sub(r"^(\d+)\.0$", r"\1", text)
 

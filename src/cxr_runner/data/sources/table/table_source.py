@@ -12,8 +12,9 @@ from cxr_runner.base.errors import UserError
 from cxr_runner.base.numbers import list_few
 from cxr_runner.base.where import FilterError, parse_filter
 from cxr_runner.config.data_schema import TableConfig
+from cxr_runner.data.extras import DicomOptions
 from cxr_runner.data.sources import SPLITS, TIDY, About, Listing, LoadedImage, PassedOver, Record, Source, untidy
-from cxr_runner.data.sources.image_file import load_file
+from cxr_runner.data.sources.image_file import dicom_signature, load_file
 from cxr_runner.data.sources.names import split_of
 from cxr_runner.data.sources.table.columns import TableColumns, locate_columns, pick_header
 from cxr_runner.data.sources.table.finder import Finder
@@ -82,7 +83,11 @@ class TableSource(Source):
 
     def load(self, index: int) -> LoadedImage:
         """Read and decode one image, see :func:`~cxr_runner.data.sources.image_file.load_file`."""
-        return load_file(self.root / self.scan().records[index].name)
+        return load_file(self.root / self.scan().records[index].name, self._dicom)
+
+    @property
+    def _dicom(self) -> DicomOptions:
+        return DicomOptions(self.config.window, self.config.frame)
 
     @cached_property
     def _scanned(self) -> _Scan:
@@ -101,7 +106,8 @@ class TableSource(Source):
         self._check_unused(tree, images, sum(file not in named for file in tree.files[Kind.IMAGE]))
         listing = self._listing(images, labelling, columns, _passed_over(left_out, tree, images))
         changes = [(image.patient, image.file[1:]) for image in images]
-        signature = digest(repr(("table of labels", listing, changes)))
+        more = dicom_signature(self._dicom) if any(image.file.name in tree.dicom for image in images) else ()
+        signature = digest(repr(("table of labels", listing, changes, *more)))
         notes = tuple(note for note in (table.remark, *columns.guessed) if note)
         return _Scan(listing, signature, {image.file.name: dict(image.row) for image in images}, notes)
 
