@@ -180,7 +180,7 @@ def _patients(patients: Overlaps) -> Iterator[Finding]:
         yield Finding("fine", f"No patient is in both train and test; random splits would have {chance}.")
     if patients.in_both_classes:
         text = f"{plural(patients.in_both_classes, 'patient')} have images in both classes."
-        yield Finding("look", text, "check that data.patient_pattern reads patients correctly")
+        yield Finding("look", text, "check that patients are read correctly, from the column or the names of the files")
 
 
 def _shortcuts(shortcuts: Shortcuts) -> Iterator[Finding]:

@@ -76,7 +76,7 @@ def list_inventory(inventory: Mapping[str, Any]) -> list[str]:
     for one in inventory["classes"]:
         sides = " x ".join(_range(*one[side]) for side in ("width", "height"))
         bits = f"{_named(one['bits'])} bits" + (f" of {inventory['bits']}" if inventory["bits"] is not None else "")
-        folders = list_few([folder or "." for folder in one["folders"]], most=3)
+        folders = list_few([folder or "the root" for folder in one["folders"]], most=3)
         more = f" ({one['num_folders']:,} folders)" if one["num_folders"] > len(one["folders"]) else ""
         what = f"{one['images']:,} {_named(one['formats'])}, {_named(one['modes'])}, {bits}, {sides} pixels"
         lines.append(f"{one['split']} {one['class']}: {what}, in {folders}{more}")
