@@ -250,7 +250,7 @@ def test_whatever_stands_in_predictions_there_is_a_report(tmp_path: Path, old: s
 def test_any_text_is_shown_as_it_is(tmp_path: Path) -> None:
     values = [ODD[number % len(ODD)] for number in range(440)]
     name = "<script>alert(1)</script>|$y$"
-    images = make_images({name: values, "label2": ["0" + str(number % 2) for number in range(440)]})
+    images = make_images({name: values}).assign(label2=[f"0{number % 2}" for number in range(880)])
     write_grouped_run(tmp_path, images, make_logits(images, 0), [name, "label2"])
     write_report(tmp_path, tmp_path / "report")
     html = (tmp_path / "report" / "index.html").read_text("utf-8")
