@@ -288,7 +288,9 @@ def test_a_column_of_as_many_values_as_images_is_pooled(tmp_path: Path) -> None:
     assert (counts["uid"], counts["age"]) == (1, MOST_LEVELS + 1)
     assert result.num_pooled == {"uid": NUM, "age": 20}
     write_report(tmp_path, tmp_path / "report")
-    assert f"{NUM} values of uid of fewer than 10" in (tmp_path / "report" / "report.md").read_text("utf-8")
+    assert f"{NUM} values of uid are counted as “other”: of fewer than 10" in (
+        tmp_path / "report" / "report.md"
+    ).read_text("utf-8")
 
 
 def test_levels_are_values_in_their_order_then_what_is_pooled_or_not_known() -> None:
