@@ -54,10 +54,15 @@ def write_grouped_run(
     scores = pd.DataFrame({"logit": logits, "probability": 1 / (1 + np.exp(-logits))})
     write_csv(files.predictions, pd.concat([first, scores, others], axis=1))
     write_json(files.metrics, metrics)
+    note_checksums(files)
+    return files
+
+
+def note_checksums(files: RunDir) -> None:
+    """Note the checksums of the files of a run as they are now."""
     results = (files.config, files.data, files.history, files.predictions, files.metrics)
     checksums = {path.name: checksum(path.read_bytes()) for path in results}
     write_checked_json(files.status, {"state": "done", "checksums": checksums})
-    return files
 
 
 def make_logits(images: pd.DataFrame, seed: int, worse: Any = 0.0) -> Any:

@@ -29,7 +29,7 @@ from cxr_runner.report.write import write_report
 from cxr_runner.study import load_study
 from run_trees import HOSPITAL, write_run
 from study_trees import write_study
-from subgroup_trees import make_images, make_logits, write_grouped_run
+from subgroup_trees import make_images, make_logits, note_checksums, write_grouped_run
 from test_audit import plant, read, texts
 
 NUM = 300  # test images of the trees here
@@ -219,10 +219,38 @@ ODD = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (",view\n", ",view,view\n"),
+        (",view\n", ",label\n"),
+        (",view\n", ",\n"),
+        (",view\n", ",view,label2,=1\n"),
+        ("split,", "view,"),
+        (",label,", ",view,"),
+        (",AP\n", ",\n"),
+        (",AP\n", ",AP,AP\n"),
+        (",AP\n", "\n"),
+        (",AP\n", ',"A\nP"\n'),
+        (",AP\n", ",A\0P\n"),
+        (",PA\n", f",{'x' * 100_000}\n"),
+    ],
+)
+def test_whatever_stands_in_predictions_there_is_a_report(tmp_path: Path, old: str, new: str) -> None:
+    images = make_images({"view": views({"AP": 0.5, "PA": 0.5}, 60)})
+    files = write_grouped_run(tmp_path, images, make_logits(images, 0), "[view]")
+    text = files.predictions.read_text("utf-8")
+    assert old in text
+    files.predictions.write_text(text.replace(old, new), "utf-8")
+    note_checksums(files)
+    write_report(tmp_path, tmp_path / "report")
+    assert (tmp_path / "report" / "index.html").stat().st_size < 2_000_000
+
+
 def test_any_text_is_shown_as_it_is(tmp_path: Path) -> None:
     values = [ODD[number % len(ODD)] for number in range(440)]
     name = "<script>alert(1)</script>|$y$"
-    images = make_images({name: values, "label2": ["0" + str(number % 2) for number in range(440)]})
+    images = make_images({name: values}).assign(label2=[f"0{number % 2}" for number in range(880)])
     write_grouped_run(tmp_path, images, make_logits(images, 0), [name, "label2"])
     write_report(tmp_path, tmp_path / "report")
     html = (tmp_path / "report" / "index.html").read_text("utf-8")
@@ -260,7 +288,9 @@ def test_a_column_of_as_many_values_as_images_is_pooled(tmp_path: Path) -> None:
     assert (counts["uid"], counts["age"]) == (1, MOST_LEVELS + 1)
     assert result.num_pooled == {"uid": NUM, "age": 20}
     write_report(tmp_path, tmp_path / "report")
-    assert f"{NUM} values of uid of fewer than 10" in (tmp_path / "report" / "report.md").read_text("utf-8")
+    assert f"{NUM} values of uid are counted as “other”: of fewer than 10" in (
+        tmp_path / "report" / "report.md"
+    ).read_text("utf-8")
 
 
 def test_levels_are_values_in_their_order_then_what_is_pooled_or_not_known() -> None:

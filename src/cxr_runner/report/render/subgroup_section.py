@@ -76,9 +76,11 @@ def _said(measured: SubgroupMetrics) -> tuple[str, ...]:
         sentences.append(_MEANING)
     for column, number in measured.num_pooled.items():
         if number:
-            bound = f"of fewer than {FEWEST} test images, or beyond the {MOST_LEVELS} most frequent"
-            values = plural(number, "value")
-            sentences.append(f"{values} of {printable(column)} {bound}, counted together as “{OTHER}”.")
+            verb = "is" if number == 1 else "are"
+            sentences.append(
+                f"{plural(number, 'value')} of {printable(column)} {verb} counted as “{OTHER}”: of fewer than {FEWEST} "
+                f"test images, or beyond the {MOST_LEVELS} most frequent."
+            )
     if unit == "images":
         sentences.append(
             "The patients of these images are not known: images count as if each were of another patient, so that "
