@@ -324,6 +324,7 @@ class TestMistakes:
             (["data.label_column=lable"], "data.label_column=lable: no such column, did you mean label?"),
             (["data.positive=Pneumonai"], "did you mean Pneumonia?"),
             (["data.subgroups=[view]"], "data.subgroups=view: the data have no column view"),
+            (["data.subgroups=[label]"], "data.subgroups=label: is a column of predictions.csv already"),
             (["data.split_column=label"], "names no split such as train, val and test, it holds Normal, Pneumonia"),
             (["data.positive=Pneumonia", "data.negative=Pneumonia"], "is in data.negative too"),
         ],

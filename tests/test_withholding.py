@@ -14,8 +14,9 @@ from PIL import Image
 
 from conftest import call_inside
 from cxr_runner import cli
-from cxr_runner.artifacts.altered import checksums_of, write_status
+from cxr_runner.artifacts.altered import checksums_of
 from cxr_runner.artifacts.samples import Sample, samples_path, write_samples
+from cxr_runner.base.checked_json import write_checked_json
 from cxr_runner.report.collected import Withheld
 from cxr_runner.report.write import write_report
 from run_trees import CONFIG, write_run
@@ -71,7 +72,7 @@ def plant_failures(root: Path) -> None:
     write_run(root, "diverged", status={"state": "failed", "diverged": True, "error": error}, data=DATA)
     files = write_run(root, "garbled", config=CONFIG | {"model": CONFIG["model"] | {"weights": "mine"}}, data=DATA)
     files.predictions.write_text(f"split,name,label,logit\nval,a.png,{NAME}.png,0.5\n")
-    write_status(files.status, {"state": "done", "checksums": checksums_of(files.results)})
+    write_checked_json(files.status, {"state": "done", "checksums": checksums_of(files.results)})
     audit = root / "audits" / "some" / "audit.json"
     audit.parent.mkdir(parents=True)
     audit.write_text(json.dumps({"fingerprint": DATA["fingerprint"], "groups": [f"{NAME}.png"]}))

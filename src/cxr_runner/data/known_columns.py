@@ -10,6 +10,8 @@ from cxr_runner.base.errors import UserError
 from cxr_runner.base.numbers import list_few
 from cxr_runner.base.where import FilterError, parse_filter
 
+_OF_PREDICTIONS = ("split", "name", "patient", "label", "logit", "probability")
+
 Known = list[dict[str, str]]
 """The columns of each image, by name."""
 
@@ -50,6 +52,8 @@ def take_subgroups(known: Known, wanted: Sequence[str], table: pd.DataFrame) -> 
         UserError: no image has such a column.
     """
     for name in wanted:
+        if name in _OF_PREDICTIONS:
+            raise UserError.for_key("data.subgroups", name, "is a column of predictions.csv already")
         _check_present("data.subgroups", name, name, known)
     return pd.DataFrame({name: [one.get(name, "") for one in known] for name in wanted}, table.index, dtype=str)
 
