@@ -1,6 +1,5 @@
 """What is measured of every image."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cxr_runner.base.machine import num_cores
 from cxr_runner.base.progress import Reporter
+from cxr_runner.base.threads import in_threads
 from cxr_runner.data.quality.thumbnails import Thumbnails, open_thumbnails
 
 _MOST_OF_A_SIDE = 64  # values of the border ring: those of larger images are averaged
@@ -46,14 +45,9 @@ def measure(images: NDArray[np.uint8], rows: NDArray[np.int64], derived: Path, r
         return border(pixels), Image.fromarray(pixels).histogram()
 
     rings, histograms = [], []
-    with (
-        ThreadPoolExecutor(num_cores()) as pool,  # Pillow and NumPy release the interpreter lock
-        reporter.steps("measuring images", len(rows)) as advance,
-    ):
-        for ring, histogram in pool.map(measure_one, rows.tolist()):
-            rings.append(ring)
-            histograms.append(histogram)
-            advance()
+    for ring, histogram in in_threads(measure_one, rows.tolist(), "measuring images", reporter):
+        rings.append(ring)
+        histograms.append(histogram)
     return Measurements(np.array(histograms), np.array(rings), open_thumbnails(images, rows, derived, reporter))
 
 

@@ -2,8 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,8 +11,8 @@ from numpy.typing import NDArray
 
 from cxr_runner.base.checksums import checksum, digest
 from cxr_runner.base.errors import BadImageError, UnavailableImageError
-from cxr_runner.base.machine import num_cores
 from cxr_runner.base.progress import Reporter
+from cxr_runner.base.threads import in_threads
 from cxr_runner.config.data_schema import Bits
 from cxr_runner.data.decode import resize_square
 from cxr_runner.data.sources import Listing, Record, Source
@@ -49,7 +48,7 @@ def decode_all(
     def store(index: int) -> Stored:
         return _store_one(source, index, listing.records[index], images[index], given)
 
-    stored = list(_in_threads(store, range(len(listing.records)), reporter))
+    stored = list(in_threads(store, range(len(listing.records)), "decoding images", reporter))
     deep = [index for index, one in enumerate(stored) if one.deep]
     used = given or max((int(str(stored[index].row["bits"])) for index in deep), default=None)
     if deep and given is None:
@@ -57,7 +56,7 @@ def decode_all(
         def store_scaled(index: int) -> Stored:
             return _store_one(source, index, listing.records[index], images[index], used)
 
-        for index, again in zip(deep, _in_threads(store_scaled, deep, reporter), strict=True):
+        for index, again in zip(deep, in_threads(store_scaled, deep, "decoding images", reporter), strict=True):
             stored[index] = again
     images.flush()
     return [one.row for one in stored], used if deep else None
@@ -68,18 +67,6 @@ class Stored(NamedTuple):
 
     row: dict[str, object]
     deep: bool
-
-
-def _in_threads(work: Callable[[int], Stored], indices: Sequence[int], reporter: Reporter) -> Iterator[Stored]:
-    """Yield what is made of each image, in order; Pillow and NumPy let go of the interpreter lock while they work."""
-    with ThreadPoolExecutor(num_cores()) as pool, reporter.steps("decoding images", len(indices)) as advance:
-        try:
-            for made in pool.map(work, indices):
-                yield made
-                advance()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
 
 
 def _store_one(source: Source, index: int, record: Record, target: NDArray[np.uint8], bits: int | None) -> Stored:

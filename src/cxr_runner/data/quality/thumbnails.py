@@ -1,6 +1,5 @@
 """Small copies and perceptual hashes of images, from which they are compared with each other."""
 
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,8 @@ from PIL import Image
 
 from cxr_runner.base.checksums import append_checksum, has_checksum
 from cxr_runner.base.files import regular, replacing
-from cxr_runner.base.machine import num_cores
 from cxr_runner.base.progress import Reporter
+from cxr_runner.base.threads import in_threads
 
 SMALL = 32  # side of the reduced images, in pixels
 HASH_SIDE = 16  # side of the perceptual hash: 16 x 16 bits
@@ -83,13 +82,8 @@ def make_thumbnails(images: NDArray[np.uint8], rows: NDArray[np.int64], reporter
         return np.asarray(reduced), phash(hashed, HASH_SIDE).hash.ravel()
 
     small, hashes = [], []
-    with (
-        ThreadPoolExecutor(num_cores()) as pool,  # Pillow and NumPy release the interpreter lock
-        reporter.steps("comparing images", len(rows)) as advance,
-    ):
-        for reduced, bits in pool.map(look_at, rows.tolist()):
-            small.append(reduced)
-            hashes.append(bits)
-            advance()
+    for reduced, bits in in_threads(look_at, rows.tolist(), "comparing images", reporter):
+        small.append(reduced)
+        hashes.append(bits)
     packed = np.packbits(np.array(hashes), axis=1)
     return Thumbnails(np.array(small), packed.view(np.uint64))
