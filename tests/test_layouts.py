@@ -182,11 +182,39 @@ class TestWhatLiesBesideTheImages:
     def test_masks_are_refused_and_can_be_left_out(self, tmp_path: Path) -> None:
         plant(tmp_path, [f"{name}/{kind}" for name in CLASSES for kind in ("images", "masks")], each=12)
         message = refusal(tmp_path)
-        assert "a folder called masks holds masks and no X-rays (NORMAL/masks/0000.png)" in message
+        assert "NORMAL/masks/0000.png is a mask and no X-ray, by its name" in message
         assert message.endswith("data.ignore=masks")
         dataset = opened(tmp_path, "data.ignore=masks")
         assert len(dataset.table) == 24
         assert all("/images/" in name for name in dataset.table["name"])
+
+    @pytest.mark.parametrize("masks", ["lung masks", "infection_masks", "Segmentation"])
+    def test_masks_are_known_by_words(self, tmp_path: Path, masks: str) -> None:
+        plant(tmp_path, [f"{name}/{kind}" for name in CLASSES for kind in ("images", masks)], each=3)
+        assert f"data.ignore={masks}" in refusal(tmp_path)
+
+    def test_masks_are_known_by_the_names_of_files(self, tmp_path: Path) -> None:
+        plant(tmp_path, CLASSES, each=12)
+        save(tmp_path / "NORMAL" / "0001_mask.png", drawn(1))
+        assert "NORMAL/0001_mask.png is a mask" in refusal(tmp_path)
+
+    def test_other_images_beside_the_splits_are_no_copy(self, tmp_path: Path) -> None:
+        plant(tmp_path, both("train", "val", "test"), each=4)
+        plant(tmp_path, [f"hospitalB/{folder}" for folder in both("train", "test")], each=4, first=90_000)
+        assert "move away hospitalB" in refusal(tmp_path)
+
+    def test_splits_that_lie_deeper_are_not_pooled(self, tmp_path: Path) -> None:
+        plant(tmp_path, [f"{name}/here/{split}" for name in CLASSES for split in ("train", "test")], each=4)
+        assert "may be a split, but lies too deep to be read as one" in refusal(tmp_path)
+
+    def test_splits_under_other_names_are_no_classes(self, tmp_path: Path) -> None:
+        plant(tmp_path, ["images_train", "images_test"], each=12)
+        assert "images_test, images_train look like splits and not like classes" in refusal(tmp_path)
+
+    def test_a_table_beside_three_classes_is_no_reason(self, tmp_path: Path) -> None:
+        plant(tmp_path, ["BACTERIA", "NORMAL", "VIRUS"], each=3)
+        (tmp_path / "info.csv").write_text("a,b\n")
+        assert "two classes with images are needed, found 3" in refusal(tmp_path)
 
     def test_classes_with_different_sub_folders_are_refused_with_the_way_out(self, tmp_path: Path) -> None:
         plant(tmp_path, ["NORMAL", "PNEUMONIA/ap", "PNEUMONIA/pa"], each=12)

@@ -61,6 +61,20 @@ def test_a_stranger_among_many_is_his_own_patient_and_is_counted() -> None:
     assert "1 image of nobody known" in patients.said()
 
 
+def test_names_of_two_known_data_sets_are_both_read() -> None:
+    names = [f"a/0000000{i}_000.png" for i in range(5)] + [f"b/person{i}_virus_1.jpeg" for i in range(5)]
+    assert find_patients(names, [""] * 10, None).strangers == 0
+
+
+def test_names_that_make_one_patient_of_all_images_tell_none() -> None:
+    assert (
+        "fit no known data set" in find_patients([f"IM-0001-{n:04d}.png" for n in range(40)], [""] * 40, None).problem
+    )
+    assert (
+        "fit no known data set" in find_patients([f"20190304_{n:03d}.png" for n in range(40)], [""] * 40, None).problem
+    )
+
+
 def test_names_of_no_known_data_set_leave_patients_unknown() -> None:
     patients = find_patients(["a/1.png", "b/2.png"], ["", ""], None)
     assert "fit no known data set" in patients.problem

@@ -58,6 +58,16 @@ class TestBits:
         (row,) = dataset.table.index[dataset.table["name"] == "NORMAL/dark.png"]
         assert dataset.images[row].mean() < dataset.images.mean() / 4
 
+    def test_a_burnt_in_corner_that_darkens_a_set_is_said(self, tmp_path: Path) -> None:
+        with_bits(tmp_path, (12, 12))
+        burnt = drawn(99) / 16
+        burnt[:3, :3] = 1
+        save(tmp_path / "NORMAL" / "burnt.png", burnt, 16)
+        (warning,) = (one for one in opened(tmp_path).checks.warnings() if "16 bits a pixel" in one)
+        assert warning.startswith(
+            "40 of 41 images with 16 bits a pixel need 12 bits or fewer, but all are scaled by 16"
+        )
+
     def test_classes_of_different_bits_are_scaled_alike_and_named(self, tmp_path: Path) -> None:
         with_bits(tmp_path, (8, 12))
         dataset = opened(tmp_path)
@@ -174,6 +184,7 @@ class TestDifferencesOfClasses:
         columns = {
             "label": rng.integers(0, 2, size),
             "mode": rng.choice(["L", "RGB"], size),
+            "format": rng.choice(["JPEG", "PNG"], size),
             "bits": rng.choice([8, 12], size),
             "width": rng.integers(100, 120, size),
             "height": rng.integers(100, 120, size),
@@ -195,7 +206,7 @@ class TestDifferencesOfClasses:
     def test_a_mode_of_one_class_alone_is_named_with_its_share(self) -> None:
         table = self.table(np.random.default_rng(2)).assign(mode="L", bits=8)
         table.loc[(table["label"] == 1) & (table.index % 2 == 0), "mode"] = "RGB"
-        (phrase,) = differing_attributes(table, CLASSES, None)
+        (phrase,) = differing_attributes(table.assign(format="PNG"), CLASSES, None)
         assert phrase.startswith("mode (NORMAL L, PNEUMONIA ")
         assert "% RGB" in phrase
 

@@ -20,6 +20,7 @@ from odd_sets import drawn, save
 
 ADULTS = Path(os.environ.get("CXR_DATA", Path(__file__).parents[2] / "shared" / "data" / "kermany-224")).parent
 ADULTS /= "nih-adults-224"
+IMAGES = (".png", ".jpg")
 TINY = ("data.image_size=16",)
 
 
@@ -54,7 +55,8 @@ def labels(dataset: Dataset) -> dict[str, int]:
 
 
 def left_out(dataset: Dataset) -> dict[str, int]:
-    return {one["reason"]: one["files"] for one in dataset.inventory["passed_over"]}
+    rows = {one["reason"]: one["rows"] for one in dataset.inventory["rows"]}
+    return rows | {one["reason"]: one["files"] for one in dataset.inventory["passed_over"] if one["suffix"] in IMAGES}
 
 
 def simple(number: int = 24, header: str = "name,label") -> str:
@@ -226,9 +228,13 @@ def test_covid_findings_are_paths_and_other_modalities_are_left_out(tmp_path: Pa
     draw(tmp_path / "images", [f"{n:02d}.jpg" for n in range(20)])
     (tmp_path / "metadata.csv").write_bytes("\n".join(lines).encode("latin-1"))
     dataset = opened(tmp_path, tmp_path / "metadata.csv", "data.subgroups=[sex,view]", data="covid_chestxray")
-    assert dataset.class_names == ("not Pneumonia", "Pneumonia")
-    assert (len(dataset.table), sum(labels(dataset).values())) == (20, 10)
-    assert left_out(dataset) == {"not as data.where": 4}
+    assert dataset.class_names == ("No Finding", "Pneumonia")
+    assert (len(dataset.table), sum(labels(dataset).values())) == (15, 10)
+    assert left_out(dataset) == {
+        "not as data.where": 4,
+        "a label that is in neither class": 5,
+        "of no row that is taken": 5,
+    }
     assert set(dataset.subgroups["sex"]) == {"F"}
 
 
@@ -325,7 +331,7 @@ class TestMistakes:
             (["data.positive=Pneumonai"], "did you mean Pneumonia?"),
             (["data.subgroups=[view]"], "data.subgroups=view: the data have no column view"),
             (["data.subgroups=[label]"], "data.subgroups=label: is a column of predictions.csv already"),
-            (["data.split_column=label"], "names no split such as train, val and test, it holds Normal, Pneumonia"),
+            (["data.split_column=label"], "holds Normal, Pneumonia, which names no split"),
             (["data.positive=Pneumonia", "data.negative=Pneumonia"], "is in data.negative too"),
         ],
     )
@@ -361,6 +367,87 @@ class TestMistakes:
         ]
         dataset = opened(root, "\n".join(["name,label,split", *rows]))
         assert [len(dataset.rows(split)) for split in ("train", "val", "test")] == [8, 8, 8]
+
+
+class TestWhatWouldGoWrongInSilence:
+    def test_ignored_labels_are_left_out_beside_all_others(self, root: Path) -> None:
+        rows = [f"{n:03d}.png,{('VIRUS', 'BACTERIA', 'Normal')[n % 3]}" for n in range(24)]
+        table = "\n".join(["name,label", *rows])
+        dataset = opened(root, table, "data.positive=VIRUS", "data.negative=*", "data.ignore=BACTERIA")
+        assert (len(dataset.table), sum(labels(dataset).values())) == (16, 8)
+        assert left_out(dataset)["a label that is in neither class"] == 8
+
+    def test_labels_of_several_findings_need_a_separator(self, root: Path) -> None:
+        findings = ("Mass|Pneumonia", "Normal", "Pneumonia", "Normal")
+        table = "\n".join(["name,label", *(f"{n:03d}.png,{findings[n % 4]}" for n in range(24))])
+        message = refusal(root, table, "data.positive=Pneumonia", "data.negative=*")
+        assert message.startswith(
+            "data.label_separator=null: 6 rows hold Pneumonia among other labels of label, joined by |"
+        )
+        alone = opened(root, table, "data.positive=Pneumonia", "data.negative=*", "data.label_match=equals")
+        assert sum(labels(alone).values()) == 6
+        joined = opened(root, table, "data.positive=Pneumonia", "data.negative=*", "data.label_separator=|")
+        assert sum(labels(joined).values()) == 12
+
+    def test_a_quote_that_is_not_closed_is_said(self, root: Path) -> None:
+        rows = [f"{n:03d}.png,{chr(34) if n in (4, 5) else ''},{'Pneumonia' if n % 2 else 'Normal'}" for n in range(24)]
+        rows[5] = '005.png,x",Pneumonia'
+        message = any(
+            "run over several lines" in note for note in opened(root, "\n".join(["name,note,label", *rows])).notes
+        )
+        assert message
+        assert "unexpected end of data" in refusal(root, "\n".join(["name,note,label", *rows[:5]]))
+
+    def test_a_column_of_splits_is_known_by_its_values(self, root: Path) -> None:
+        rows = [f"{n:03d}.png,{'Pneumonia' if n % 2 else 'Normal'},{'TEST' if n > 15 else 'TRAIN'}" for n in range(24)]
+        dataset = opened(root, "\n".join(["name,label,Dataset_type", *rows]))
+        assert len(dataset.rows("test")) == 8
+        assert any("data.split_column=Dataset_type" in note for note in dataset.notes)
+
+    def test_votes_for_another_label_are_votes(self, tmp_path: Path) -> None:
+        lines = ["image_id,label"]
+        for image in range(24):
+            votes = ["Pneumonia", *["Edema"] * 4] if image % 4 == 0 else ["Pneumonia" if image % 2 else "Normal"] * 5
+            lines += [f"{image:03d},{vote}" for vote in votes]
+        draw(tmp_path / "images", [f"{image:03d}.png" for image in range(24)])
+        chosen = ["data.positive=Pneumonia", "data.negative=Normal"]
+        assert "rows that contradict each other" in refusal(tmp_path, "\n".join(lines), *chosen)
+        for rule, number in (("majority", 18), ("all", 18), ("any", 24)):
+            assert len(opened(tmp_path, "\n".join(lines), *chosen, f"data.rows={rule}").table) == number
+
+    def test_nobody_is_no_patient(self, root: Path) -> None:
+        rows = [f"{n:03d}.png,{'Pneumonia' if n % 2 else 'Normal'},{'NA' if n % 4 else n}" for n in range(24)]
+        dataset = opened(root, "\n".join(["name,label,patient", *rows]), "data.split.strategy=random")
+        assert dataset.known_patients.strangers == 18
+        assert "NA" not in set(dataset.table["patient"])
+
+    def test_a_name_in_several_folders_is_not_found_by_itself(self, root: Path) -> None:
+        rows = [f"{part}/{n:03d}.png,{'Pneumonia' if n % 2 else 'Normal'}" for part in ("a", "b") for n in range(24)]
+        assert "48 of 48 rows name no image" in refusal(
+            root, "\n".join(["name,label", *rows]), "data.image_column=name"
+        )
+
+    def test_two_files_of_one_name_are_named(self, root: Path) -> None:
+        draw(root / "images" / "other", ["003.png"])
+        message = refusal(root, simple())
+        assert message.startswith(f"data.root={root / 'images'}: 003.png may be 003.png or other/003.png")
+
+    def test_masks_below_the_root_are_refused(self, root: Path) -> None:
+        draw(root / "images" / "lung masks", ["003.png"])
+        assert "lung masks/003.png is a mask and no X-ray" in refusal(root, simple())
+
+    def test_lists_that_name_few_images_are_refused(self, root: Path) -> None:
+        (root / "train.txt").write_text("\n".join(f"{n:03d}" for n in range(24)))
+        (root / "test.txt").write_text("\n".join(f"9{n:03d}" for n in range(24)))
+        lists = [f"data.split_files.{split}={root / split}.txt" for split in ("train", "test")]
+        assert "24 of its 24 lines name no image below data.root" in refusal(root, simple(), *lists)
+
+    def test_labels_in_other_cases_are_one_label(self, root: Path) -> None:
+        table = simple().replace("001.png,Pneumonia", "001.png,PNEUMONIA").replace("002.png,Normal", "002.png,normal")
+        assert sum(labels(opened(root, table, "data.positive=pneumonia")).values()) == 12
+
+    def test_an_empty_separator_is_refused(self, root: Path) -> None:
+        assert refusal(root, simple(), "data.label_separator=") == "data.label_separator=: must not be empty"
 
 
 def test_a_run_on_a_table_keeps_subgroups_beside_predictions(root: Path, cxr_run: Any) -> None:

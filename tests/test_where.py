@@ -6,7 +6,17 @@ from hypothesis import strategies as st
 
 from cxr_runner.base.where import FilterError, parse_filter
 
-ROW = {"view": "PA", "age": "058Y", "sex": "F", "View Position": "AP", "note": "", "size": "12.50"}
+ROW = {
+    "view": "PA",
+    "age": "058Y",
+    "sex": "F",
+    "View Position": "AP",
+    "note": "",
+    "size": "12.50",
+    "key": "0012",
+    "small": "1e-05",
+    "infant": "006M",
+}
 
 
 @pytest.mark.parametrize(
@@ -22,6 +32,10 @@ ROW = {"view": "PA", "age": "058Y", "sex": "F", "View Position": "AP", "note": "
         ("age <= 58 and age > 57.5", True),
         ("age = 58", True),
         ("size = 12.5", True),
+        ("key = 0012", True),
+        ("key = 12", False),
+        ("small < 0.01", True),
+        ("infant < 1", True),
         ('"View Position" = AP', True),
         ('"View Position" = PA or sex = M or (age > 10 and sex = F)', True),
         ("sex = M or sex = F and age > 90", False),

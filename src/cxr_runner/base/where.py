@@ -10,8 +10,9 @@
     column     = a word, or any header in double quotes
     value      = a word or number, or any text in single quotes
 
-Two values are compared as numbers where both are some (``058Y`` is 58), else as text, whatever its case. A column that
-is empty fits no comparison but ``= ''`` and ``!= value``.
+Two values are compared as numbers where both are some (``058Y`` is 58 and ``006M`` half) and have no leading zeros, as
+keys do; else as text, whatever its case. A column that is empty or no number fits no comparison with ``<`` or ``>``; and
+``not`` takes whatever does not fit, such columns too.
 """
 
 import operator
@@ -22,7 +23,8 @@ from dataclasses import dataclass
 _TOKEN = re.compile(
     r"""\s*(?:(?P<header>"[^"]*")|(?P<text>'[^']*')|(?P<sign>==|!=|<=|>=|[=<>(),])|(?P<word>[^\s"'=<>!(),]+))"""
 )
-_NUMBER = re.compile(r"([+-]?\d+(?:\.\d+)?)[Yy]?")
+_NUMBER = re.compile(r"([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(?:([YyMmWwDd])| years?)?")
+_YEARS = {"y": 1.0, "m": 1 / 12, "w": 7 / 365.25, "d": 1 / 365.25}  # units of ages, as DICOM writes them
 _ORDERED: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -66,9 +68,9 @@ def parse_filter(text: str) -> Filter:
 
 
 def number_in(text: str) -> float | None:
-    """Return the number that a text is, with or without the Y of an age; None where it is none."""
+    """Return the number that a text is, an age in years (``058Y``, ``006M``); None where it is none."""
     match = _NUMBER.fullmatch(text.strip())
-    return float(match[1]) if match else None
+    return float(match[1]) * _YEARS.get((match[2] or "y").lower(), 1.0) if match else None
 
 
 def _tokens(text: str) -> Iterator[tuple[str, str]]:
@@ -179,7 +181,8 @@ def _comparison(column: str, sign: str, value: str) -> Test:
 
 
 def _equal(one: str, other: str) -> bool:
+    """Compare numbers as such, but for those that begin with zeros, as keys do; else text, whatever its case."""
     numbers = number_in(one), number_in(other)
-    if None not in numbers:
+    if None not in numbers and not any(re.match(r"0\d*[0-9]$", text.strip()) for text in (one, other)):
         return numbers[0] == numbers[1]
     return one.strip().casefold() == other.strip().casefold()

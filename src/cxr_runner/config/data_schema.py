@@ -140,7 +140,7 @@ class TableConfig(DataConfig):
     positive: Names
     negative: Names
     ignore: Names
-    label_separator: str | None
+    label_separator: NotEmpty | None
     label_match: Literal["contains", "equals"]
     uncertain: Literal["positive", "negative", "drop"] | None
     empty: Literal["negative", "drop"]

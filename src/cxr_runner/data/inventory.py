@@ -6,6 +6,7 @@ It is a dictionary ready for JSON, as ``data.json`` of a run holds it:
   ``formats``, ``modes`` and ``bits`` that they need (see :class:`~cxr_runner.data.decode.Decoded`); least and largest
   ``width`` and ``height`` in pixels; the first ``folders`` that they lie in, and ``num_folders``;
 - ``passed_over``: ``suffix``, ``reason`` and number of ``files`` that the source leaves out;
+- ``rows``: number of rows of a table that are left out, by ``reason``;
 - ``filtered``: number of images that ``data.where`` leaves out by what their files tell;
 - ``bits``: bits that black to white takes in images with more than 8; None where there is none.
 """
@@ -14,12 +15,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cxr_runner.base.numbers import list_few
+from cxr_runner.base.numbers import list_few, plural
 from cxr_runner.data.sources import SPLITS, PassedOver
 
 if TYPE_CHECKING:  # a description that was kept is shown without pandas
     import pandas as pd
 
+ROWS = "rows"  # what a source passes over, where these are no files
 _MOST_FOLDERS = 8
 
 
@@ -41,12 +43,13 @@ def take_inventory(
         for label, class_name in enumerate(class_names)
         if len(part := table[(table["split"] == split) & (table["label"] == label)])
     ]
-    return {"classes": classes, "passed_over": passed_over_as_dicts(passed_over), "bits": bits}
+    rows = [{"reason": one.reason, "rows": one.number} for one in passed_over if one.what == ROWS]
+    return {"classes": classes, "passed_over": passed_over_as_dicts(passed_over), "rows": rows, "bits": bits}
 
 
 def passed_over_as_dicts(passed_over: Sequence[PassedOver]) -> list[dict[str, str | int]]:
-    """Return what is left out as an inventory holds it."""
-    return [{"suffix": one.what, "reason": one.reason, "files": one.number} for one in passed_over]
+    """Return the files that are left out as an inventory holds them."""
+    return [{"suffix": one.what, "reason": one.reason, "files": one.number} for one in passed_over if one.what != ROWS]
 
 
 def summarize_inventory(inventory: Mapping[str, Any]) -> str:
@@ -62,6 +65,8 @@ def summarize_inventory(inventory: Mapping[str, Any]) -> str:
         parts.append(f"scaled by {inventory['bits']} bits")
     if inventory.get("filtered"):
         parts.append(f"{inventory['filtered']:,} left out by data.where")
+    if inventory.get("rows"):
+        parts.append(f"left out {list_few([_of_rows(one) for one in inventory['rows']])}")
     if inventory["passed_over"]:
         counts = [
             f"{one['files']:,} {one['suffix'] or 'no suffix'} ({one['reason']})" for one in inventory["passed_over"]
@@ -80,10 +85,18 @@ def list_inventory(inventory: Mapping[str, Any]) -> list[str]:
         more = f" ({one['num_folders']:,} folders)" if one["num_folders"] > len(one["folders"]) else ""
         what = f"{one['images']:,} {_named(one['formats'])}, {_named(one['modes'])}, {bits}, {sides} pixels"
         lines.append(f"{one['split']} {one['class']}: {what}, in {folders}{more}")
-    return lines + [
-        f"passed over: {one['files']:,} {one['suffix'] or 'without suffix'}, {one['reason']}"
-        for one in inventory["passed_over"]
-    ]
+    return (
+        lines
+        + [
+            f"passed over: {one['files']:,} {one['suffix'] or 'without suffix'}, {one['reason']}"
+            for one in inventory["passed_over"]
+        ]
+        + [f"left out: {_of_rows(one)}" for one in inventory.get("rows", ())]
+    )
+
+
+def _of_rows(one: Mapping[str, Any]) -> str:
+    return f"{plural(one['rows'], 'row')} ({one['reason']})"
 
 
 def _counted(part: "pd.DataFrame") -> dict[str, Any]:

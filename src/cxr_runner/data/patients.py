@@ -1,6 +1,7 @@
 """Whose image is whose: patients as a source knows them, or as names of files tell."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,8 @@ from cxr_runner.base.errors import UserError
 from cxr_runner.base.numbers import list_few, plural
 
 _BY_DATA = "as the data name them"
+_MOST_OF_ONE = 0.5  # share of the images that one patient may have: more, and the pattern reads something else
+_ENOUGH_NAMES = 10  # of fewer images, any number may be of one patient
 ENOUGH = 0.5  # share of the names that a pattern has to match
 
 
@@ -40,7 +43,7 @@ KNOWN = (
         r"person\d+|NORMAL2-IM-\d+|IM-\d+|(?<=[A-Z]-)\d+(?=-\d+\.)",
         "number alone",
     ),
-    KnownPattern("NIH ChestX-ray14", r"(?<![^/])\d{8}(?=_\d{3}\.)"),
+    KnownPattern("NIH ChestX-ray14", r"(?<![^/])000[0-3]\d{4}(?=_\d{3}\.)"),
     KnownPattern("CheXpert", r"patient\d{5}(?=/study\d+/)"),
     KnownPattern("MIMIC-CXR", r"(?<![^/])p\d{8}(?=/s\d{8}/)"),
 )
@@ -116,13 +119,19 @@ def find_patients(names: Sequence[str], known: Sequence[str], pattern: str | Non
 
 
 def _recognise(names: Sequence[str]) -> Patients:
-    """Try the known patterns; the one that fits the most names is taken."""
+    """Try the known patterns on each name, that which fits the most names first."""
     tried = [(known, [_read(re.compile(known.expression), name) for name in names]) for known in KNOWN]
-    known, keys = max(tried, key=lambda one: sum(map(bool, one[1])))
-    if _problem(names, keys, ""):
+    tried.sort(key=lambda one: -sum(map(bool, one[1])))
+    keys = [next(filter(None, of_name), "") for of_name in zip(*(keys for _, keys in tried), strict=True)]
+    most = max(Counter(filter(None, keys)).values(), default=0)
+    if _problem(names, keys, "") or (len(names) >= _ENOUGH_NAMES and most > _MOST_OF_ONE * len(names)):
         problem = "data.patient_pattern=null: the names fit no known data set; give a regular expression"
         return Patients(("",) * len(names), problem=problem)
-    patients = _with_strangers(names, keys, f"known from names like those of {known.words}")
+    fitting = [known for known, of_known in tried if any(of_known)]
+    patients = _with_strangers(
+        names, keys, f"known from names like those of {' and '.join(one.words for one in fitting)}"
+    )
+    known = fitting[0]
     coarser: tuple[str, ...] = ()
     if known.coarser:
         read = [_read(re.compile(known.coarser), name) or key for name, key in zip(names, patients.keys, strict=True)]

@@ -23,6 +23,7 @@ from cxr_runner.data.quality.shared_patients import num_shared
 from cxr_runner.data.quality.thumbnails import open_thumbnails
 from cxr_runner.data.quality.unlike_test import UnlikeTest, compare_test
 
+_NEARLY_ALL = 0.9
 _VERSION = 1  # counts changes of what is checked: older results are then computed anew
 
 
@@ -73,6 +74,8 @@ class Checks:
         inverted: number of images of each class that are inverted against the rest; None where that cannot be told.
         differences: attributes by which the classes differ, each a phrase.
         unlike: comparison of the test set that the data bring with others; None where they bring none.
+        few_bright: where nearly all images with more than 8 bits need fewer bits than the brightest, by which all are
+            scaled: number of these, of all, bits that these need at most, and bits of the scale.
         one_image_each: whether the patients that the data name have one image each, so that they group nothing.
     """
 
@@ -83,6 +86,7 @@ class Checks:
     differences: tuple[str, ...] = ()
     unlike: UnlikeTest | None = None
     one_image_each: bool = False
+    few_bright: tuple[int, int, int, int] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the checks ready for JSON."""
@@ -123,6 +127,12 @@ class Checks:
         if self.one_image_each:
             sentences.append(
                 "every patient has one image: what the data call a patient may be an image, and groups nothing"
+            )
+        if self.few_bright:
+            few, total, needed, scale = self.few_bright
+            sentences.append(
+                f"{few:,} of {total:,} images with 16 bits a pixel need {needed} bits or fewer, but all are scaled by "
+                f"{scale}, which the brightest need, and are dark: look at these, or set data.bits={needed}"
             )
         if self.differences:
             listed = "; ".join(self.differences)
@@ -216,8 +226,19 @@ def _check(
         inverted=by_class,
         differences=tuple(differing_attributes(table, class_names, inverted)),
         unlike=unlike,
+        few_bright=_few_bright(table),
         one_image_each=patients.named and len(set(patients.keys)) == len(table),
     )
+
+
+def _few_bright(table: pd.DataFrame) -> tuple[int, int, int, int] | None:
+    """Return what :attr:`Checks.few_bright` holds: one burnt-in corner may darken a whole set."""
+    bits = table["bits"][table["mode"].str.endswith(";16")]
+    if bits.empty:
+        return None
+    needed = int(bits.quantile(_NEARLY_ALL, "higher"))
+    scale = int(bits.max())
+    return (int((bits <= needed).sum()), len(bits), needed, scale) if scale >= needed + 2 else None
 
 
 def _shared_patients(assigned: NDArray[np.str_], patients: Patients) -> list[SharedPatients]:
@@ -241,4 +262,5 @@ def _from_dict(content: dict[str, Any]) -> Checks:
         tuple(content["differences"]),
         None if unlike is None else UnlikeTest(unlike["given"], tuple(unlike["drawn"]), unlike["unlike"]),
         content["one_image_each"],
+        None if content["few_bright"] is None else tuple(content["few_bright"]),
     )

@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 CERTAIN = 3.3  # standard errors: one false alarm in a thousand
+_FEW_SIZES = 10
 LEAST = 0.1  # difference of two shares, or distance of an AUROC from 0.5, that is worth a line
 
 
@@ -15,16 +16,19 @@ def differing_attributes(
 ) -> list[str]:
     """Name the attributes by which classes differ, each with what it is in either class.
 
-    Bits, mode and polarity are compared by the shares of the images that have a value (test of two proportions), sizes
-    by the AUROC of the aspect ratio and of the number of pixels alone.
+    Bits, mode, format, polarity and, where there are few, sizes are compared by the shares of the images that have a
+    value (test of two proportions), other sizes by the AUROC of the aspect ratio and of the number of pixels alone.
 
     Args:
-        table: images, with columns ``label``, ``mode``, ``bits``, ``width`` and ``height``.
+        table: images, with columns ``label``, ``format``, ``mode``, ``bits``, ``width`` and ``height``.
         class_names: names of labels 0 and 1.
         inverted: bool [images]; None where nothing is known of polarity.
     """
     labels = table["label"].to_numpy(np.int64)
-    columns = {"bits": table["bits"].astype(str), "mode": table["mode"]}
+    columns = {"bits": table["bits"].astype(str), "mode": table["mode"], "format": table["format"]}
+    pixels = table["width"].astype(str) + "x" + table["height"].astype(str)
+    if pixels.nunique() <= _FEW_SIZES:  # of many sizes, a number alone tells
+        columns["size"] = pixels
     if inverted is not None:
         columns["polarity"] = pd.Series(np.where(inverted, "inverted", "as the rest"), table.index)
     phrases = []
@@ -36,7 +40,7 @@ def differing_attributes(
     sizes = {"aspect ratio": table["width"] / table["height"], "number of pixels": table["width"] * table["height"]}
     for name, numbers in sizes.items():
         area = _telling_auroc(numbers.to_numpy(float), labels)
-        if area is not None:
+        if area is not None and not any(phrase.startswith("size") for phrase in phrases):
             phrases.append(f"{name} (which alone tells them apart with an AUROC of {area:.2f})")
     return phrases
 

@@ -1,6 +1,7 @@
 """Images in folders: ``DIR/<class>/*``, ``DIR/<split>/<class>/*`` or ``DIR/<class>/<split>/*``."""
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from cxr_runner.data.sources import TIDY, About, Listing, LoadedImage, PassedOve
 from cxr_runner.data.sources.classes import Classes, Names, choose_classes, read_names
 from cxr_runner.data.sources.image_file import dicom_signature, load_file
 from cxr_runner.data.sources.layout import LAYOUTS, OUTSIDE, Layout, LayoutError, Placed, read_layout
-from cxr_runner.data.sources.names import fold, split_of
+from cxr_runner.data.sources.names import fold, names_mask, split_of, split_word
 from cxr_runner.data.sources.walk import (
     SUFFIXES,
     File,
@@ -26,7 +27,6 @@ from cxr_runner.data.sources.walk import (
     suffix_of,
 )
 
-_MASKS = ("mask", "masks")
 # Folders whose names say what they hold, not of which class it is.
 _NO_CLASSES = ("images", "image", "imgs", "img", "pictures", "docs", "doc", "documentation", "annotations", "labels")
 _SIGNATURE = "folder of images, with depths"  # differs from that of stores that knew no depths
@@ -161,17 +161,16 @@ class FolderSource(Source):
             for file in files:
                 if ignored.isdisjoint(map(fold, file.folders)):
                     kept[kind].append(file)
-                elif kind is Kind.IMAGE:
+                else:
                     stray.append((file, "in a folder of data.ignore"))
         return Tree(kept, tree.repeated, tree.dicom), stray
 
     def _check_masks(self, files: Sequence[File]) -> None:
-        masks = {name for file in files for name in file.folders if fold(name) in _MASKS}
+        masks = [file for file in files if names_mask(file.name)]
         if masks:
-            name = sorted(masks)[0]
-            example = next(file.name for file in files if name in file.folders)
-            valid = f"a folder called {name} holds masks and no X-rays ({example})"
-            raise self._error(f"{valid}; leave it out with data.ignore={name}")
+            folder = next((name for name in masks[0].folders if names_mask(f"{name}/x")), None)
+            way_out = f"leave them out with data.ignore={folder}" if folder else "move them away"
+            raise self._error(f"{masks[0].name} is a mask and no X-ray, by its name; {way_out}")
 
     def _check_repeated(self, layout: Layout, tree: Tree) -> None:
         """Refuse a folder of images that links place in both classes: which label is right cannot be told."""
@@ -195,14 +194,28 @@ class FolderSource(Source):
         options, present = self.options, list(spelled.values())
         if options.positive is None and options.negative is None:
             holders = [name for name in present if fold(name) in _NO_CLASSES]
-            if tree.files[Kind.TABLE] and (holders or len(present) != 2):
-                table = tree.files[Kind.TABLE][0].name
-                images = f" (images lie in {list_few(sorted(holders))})" if holders else ""
-                reads = f"data=table data.file={self.root / table} data.root={self.root} reads it"
-                raise self._error(f"{table} is a table of labels beside images{images}, no folder is a class; {reads}")
+            self._check_split_words(present)
+            inner = {image.inner.split("/")[0] for image in layout.images if image.inner}
+            if tree.files[Kind.TABLE] and (holders or not present) and (len(present) != 1 or len(inner) < 2):
+                raise self._error(self._name_table(tree, holders))
             if len(present) != 2:
                 raise self._error(self._why_not_two(present, tree))
         return choose_classes(present, options.positive, options.negative)
+
+    def _check_split_words(self, present: Sequence[str]) -> None:
+        """Refuse folders such as images_train and images_test, which are no classes."""
+        if len(present) > 1 and all(split_word(name) for name in present):
+            valid = f"{list_few(sorted(present))} look like splits and not like classes"
+            raise self._error(f"{valid}; rename them to train, val and test, with class folders inside")
+
+    def _name_table(self, tree: Tree, holders: Sequence[str]) -> str:
+        table = tree.files[Kind.TABLE][0].name
+        images = f" (images lie in {list_few(sorted(holders))})" if holders else ""
+        file, root = (shlex.quote(str(path)) for path in (self.root / table, self.root))
+        reads = f"data=table data.file={file} data.root={root} reads it"
+        if table.lower().endswith((".xlsx", ".xls")):
+            reads = "save it as CSV, which data=table reads"
+        return f"{table} is a table of labels beside images{images}, no folder is a class; {reads}"
 
     def _why_not_two(self, classes: list[str], tree: Tree) -> str:
         files = tree.files[Kind.IMAGE]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _LABELS = ("label", "labels", "class")
 _NAMES = ("image_file_path", "file_name", "filename", "path")
+_SPLITS, _PATIENTS = ("split", "subset"), ("patient", "patientid", "subject", "subjectid")
 _PLACES = (*_NAMES, "image", "img", "image_path", "file_path", "file", "url", "image_url")  # of images elsewhere
 
 
@@ -129,7 +130,9 @@ def find_columns(schema: Schema, wanted: "Columns") -> Found:
         _check_exists(f"data.{key}_column", getattr(wanted, key), schema)
     image = wanted.image or _guess_image(schema)
     _check_image(wanted.image, image, schema)
-    taken = {image, wanted.split, wanted.patient}
+    split = wanted.split or _only(schema, _SPLITS, _is_text)
+    patient = wanted.patient or _only(schema, _PATIENTS, _is_name)
+    taken = {image, split, patient}
     label = wanted.label or _guess_label(schema, taken)
     _check_type("data.label_column", label, schema, _is_label, "one label in each row")
     _check_type("data.patient_column", wanted.patient, schema, _is_name, "text or whole numbers")
@@ -137,7 +140,17 @@ def find_columns(schema: Schema, wanted: "Columns") -> Found:
     name = wanted.name or _find_name(schema, {*taken, label})
     notes = [] if wanted.image else [f"images are taken from column {image} (data.image_column)"]
     notes += [] if wanted.label else [f"labels are taken from column {label} (data.label_column)"]
-    return Found(image, label, wanted.split, wanted.patient, name, tuple(notes))
+    notes += [f"splits are taken from column {split} (data.split_column)"] if split and not wanted.split else []
+    notes += (
+        [f"patients are taken from column {patient} (data.patient_column)"] if patient and not wanted.patient else []
+    )
+    return Found(image, label, split, patient, name, tuple(notes))
+
+
+def _only(schema: Schema, usual: Sequence[str], fits: Callable[[Any], bool]) -> str | None:
+    """Return the only column of a usual name that holds what it must; None where there is none, or several."""
+    found = [name for name, kind in schema.fields.items() if fold(name).replace("_", "") in usual and fits(kind)]
+    return found[0] if len(found) == 1 else None
 
 
 def _check_exists(key: str, column: str | None, schema: Schema) -> None:

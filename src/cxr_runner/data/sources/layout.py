@@ -55,6 +55,10 @@ def read_layout(files: Sequence[File]) -> Layout:
         layout = _classes_first(inside, outer)
     else:
         layout = Layout([_place(file, None, outer) for file in inside], [])
+        for placed in layout.images:
+            if split := next((name for name in placed.inner.split("/") if split_of(name)), None):
+                valid = f"{split} in {placed.file.name} may be a split, but lies too deep to be read as one"
+                raise LayoutError(f"{valid}; put split folders outside or directly inside of class folders")
     return Layout(layout.images, stray + layout.stray)
 
 
@@ -85,6 +89,8 @@ def _splits_first(inside: Sequence[File], outer: int, splits: set[str]) -> Layou
         file.folders[outer] for file in inside if len(file.folders) > outer + 1 and split_of(file.folders[outer + 1])
     }
     copies -= splits
+    within = {(file.name.split("/", outer)[outer], file.size) for file in inside if file.folders[outer] in splits}
+    copies = {name for name in copies if _is_copy(name, inside, outer, within)}
     if others := {file.folders[outer] for file in inside} - splits - copies:
         both = f"images lie both inside and outside the split folders {list_few(sorted(splits))}"
         raise LayoutError(f"{both}; move away {list_few(sorted(others))}")
@@ -106,6 +112,12 @@ def _splits_first(inside: Sequence[File], outer: int, splits: set[str]) -> Layou
         names = list_few(sorted(splits))
         raise LayoutError(f"{names}: named as splits are, but images lie directly in them; a split needs class folders")
     return Layout(images, stray)
+
+
+def _is_copy(folder: str, inside: Sequence[File], outer: int, within: set[tuple[str, int]]) -> bool:
+    """Return whether every file of a folder lies in the splits too, with the same name and size."""
+    files = [file for file in inside if file.folders[outer] == folder]
+    return all((file.name.split("/", outer + 1)[outer + 1], file.size) in within for file in files)
 
 
 def _classes_first(inside: Sequence[File], outer: int) -> Layout:

@@ -9,9 +9,22 @@ _SPLITS |= {"training": "train", "testing": "test"}
 _SPLIT = re.compile(rf"({'|'.join(sorted(_SPLITS, key=len, reverse=True))})[ _-]?(?:set|images?|imgs?|data)?")
 
 
+def names_mask(path: str) -> bool:
+    """Return whether a path is that of a mask: ``lung masks/1.png``, ``1_mask.png``."""
+    *folders, name = fold(path).split("/")
+    masked = any(re.search(r"(?<![a-z])(?:masks?|segmentations?)(?![a-z])", folder) for folder in folders)
+    return masked or re.search(r"[_ -](?:masks?|seg)\.[a-z]+$", name) is not None
+
+
+def split_word(folder: str) -> str | None:
+    """Return the split that a word of a folder's name names, as in ``images_train``; None for no or several."""
+    words = {split for word in re.split(r"[\W_]+", fold(folder)) if (split := _SPLITS.get(word))}
+    return words.pop() if len(words) == 1 else None
+
+
 def fold(name: str) -> str:
     """Return a name of a folder as names are compared: case and the kind of Unicode's composition do not matter."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()).strip()
 
 
 def split_of(folder: str) -> str | None:

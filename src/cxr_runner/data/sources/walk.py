@@ -14,8 +14,13 @@ from cxr_runner.data.extras import DICOM_ENDINGS, reads_dicom, says_dicom
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".png", ".tif", ".tiff", ".bmp", ".dib", ".webp")
 """Endings, in any case, of the files that count as images."""
 
-LIKE_IMAGES = (".gif", ".jp2", ".j2k", ".jpx", ".heic", ".heif", ".avif", ".nii", ".nrrd", ".mha")
+LIKE_IMAGES = (
+    *(".gif", ".jp2", ".j2k", ".jpx", ".heic", ".heif", ".avif"),
+    *(".nii", ".nii.gz", ".nrrd", ".mha", ".pgm", ".ppm"),
+)
 """Endings of files that hold images too, but are not read; DICOM files are where the extra for them is installed."""
+
+_LIKE_IMAGE_HEADS = (b"GIF8", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51", b"P2\n", b"P5\n", b"P6\n")
 
 TABLES = (".csv", ".tsv", ".csv.gz", ".xlsx", ".xls", ".parquet", ".jsonl")
 """Endings of files that may be tables of labels."""
@@ -113,7 +118,9 @@ def suffix_of(name: str) -> str:
 
 
 def says_image(head: bytes) -> bool:
-    """Return whether a file that begins like this is a JPEG, PNG, TIFF or WebP image."""
+    """Return whether a file that begins like this is a JPEG, PNG, TIFF, BMP or WebP image."""
+    if head.startswith(b"BM") and head[6:10] == bytes(4):
+        return True
     webp = head.startswith(b"RIFF") and head[8:12] == b"WEBP"
     return webp or head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*"))
 
@@ -144,7 +151,7 @@ def _kind_by_content(path: Path) -> Kind | None:
         return Kind.IMAGE
     if says_dicom(head):
         return None
-    return Kind.LIKE_IMAGE if head.startswith((b"GIF8", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")) else Kind.OTHER
+    return Kind.LIKE_IMAGE if head.startswith(_LIKE_IMAGE_HEADS) else Kind.OTHER
 
 
 def _walk(root: Path, repeated: dict[str, str]) -> Iterator[File]:

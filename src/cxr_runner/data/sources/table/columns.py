@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.numbers import list_few
 from cxr_runner.config.data_schema import TableConfig
+from cxr_runner.data.sources.names import split_of
 from cxr_runner.data.sources.table.finder import Finder
 from cxr_runner.data.sources.table.rows import TableRows
 
@@ -15,13 +16,14 @@ _IMAGE = ("image", "imageindex", "imageid", "imagepath", "imagename", "path", "f
 _USUAL: Mapping[str, Sequence[str]] = {
     "image_column": _IMAGE,
     "label_column": ("label", "labels", "findinglabels", "finding", "findings", "target", "class", "diagnosis"),
-    "patient_column": ("patient", "patientid", "subject", "subjectid"),
+    "patient_column": ("patient", "patientid", "patientno", "patientnumber", "subject", "subjectid"),
     "split_column": ("split", "subset"),
     "columns.view": ("view", "viewposition", "appa"),
     "columns.sex": ("sex", "patientsex", "gender", "patientgender"),
     "columns.age": ("age", "patientage"),
 }
 _LOOKED_AT = 1000  # rows from which the column of the images is guessed
+_MOST_SPLITS = 6  # spellings of three names
 _FOUND = 0.5  # share of these that must name a file
 
 
@@ -63,6 +65,8 @@ def locate_columns(config: TableConfig, table: TableRows, finder: Finder) -> Tab
         header = pick_header(f"data.{key}", given, table.headers) if given is not None else _usual(key, table.headers)
         if header is None and key == "image_column":
             header = _by_content(table, finder)
+        if header is None and key == "split_column":
+            header = _of_splits(table)
         if header is not None:
             found[key] = header
             guessed += [f"data.{key}={header}"] if given is None else []
@@ -131,6 +135,16 @@ def _by_content(table: TableRows, finder: Finder) -> str | None:
         for position, header in enumerate(table.headers)
     }
     found = [header for header, number in shares.items() if number > _FOUND * max(1, len(rows))]
+    return found[0] if len(found) == 1 else None
+
+
+def _of_splits(table: TableRows) -> str | None:
+    """Return the only column all of whose values name splits, and more than one."""
+    found = []
+    for position, header in enumerate(table.headers):
+        values = {row[position] for row in table.rows} - {""}
+        if 2 <= len(values) <= _MOST_SPLITS and all(map(split_of, values)):
+            found.append(header)
     return found[0] if len(found) == 1 else None
 
 

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
-CONTRADICTORY, TIED = "rows that contradict each other", "as many rows for as against"
+NO_LABEL, OTHER = "no label", "a label that is in neither class"
+CONTRADICTORY, TIED = "rows that contradict each other", "no majority of the rows"
 Rule = Literal["refuse", "any", "all", "majority"]
 
 
@@ -19,19 +20,19 @@ def combine_labels(labels: Sequence[int | str], rule: Rule) -> int | str:
     Returns:
         0, 1, or the reason why the image is left out. TableRows without a label count for nothing beside others.
     """
-    known = [label for label in labels if isinstance(label, int)]
-    if not known:
+    votes = [label for label in labels if label != NO_LABEL]
+    positives, negatives = votes.count(1), votes.count(0)
+    if not positives and not negatives:
         return Counter(map(str, labels)).most_common(1)[0][0]
-    positives = sum(known)
-    if positives in (0, len(known)):
+    if len(votes) in (positives, negatives):
         return int(positives > 0)
     match rule:
         case "any":
-            return 1
+            return int(positives > 0)
         case "all":
-            return 0
+            return OTHER if not negatives else 0
         case "majority":
-            return TIED if 2 * positives == len(known) else int(2 * positives > len(known))
+            return TIED if 2 * max(positives, negatives) <= len(votes) else int(positives > negatives)
         case "refuse":
             return CONTRADICTORY
 

@@ -24,19 +24,24 @@ class Finder:
         self.num_named = Counter(_parts(name)[-1] for name in set(names))
 
     def find(self, name: str) -> File | None:
-        """Return the only file that a name means; None where there is none, or where several may be meant.
+        """Return the only file that a name means; None where there is none, or where several may be meant."""
+        found = self.candidates(name)
+        return found[0] if len(found) == 1 else None
+
+    def candidates(self, name: str) -> list[File]:
+        """Return the files that a name may mean.
 
         One path has to end with the other, folders and all: the table may know more folders, or the tree. In other
-        folders, a file is taken if no other has its name, in the tree and in the table.
+        folders, or without any, a file is taken if no other has its name, in the tree and in the table.
         """
         wanted = _parts(name)
-        candidates = self.by_stem.get(wanted[-1], [])
-        ending = [(parts, file) for parts, file in candidates if _ends_alike(parts, wanted)]
-        if not ending and len(candidates) == 1 and self.num_named[wanted[-1]] <= 1:
-            ending = candidates
+        known = self.by_stem.get(wanted[-1], [])
+        ending = [(parts, file) for parts, file in known if _ends_alike(parts, wanted)]
+        by_name_alone = len(wanted) > 1 and all(len(parts) == 1 for parts, _ in ending)
+        if (not ending and len(known) == 1) or by_name_alone:
+            ending = known if self.num_named[wanted[-1]] <= 1 else []
         exact = [file for _, file in ending if _suffix(file.name) == _suffix(name)] if len(ending) > 1 else []
-        found = exact or [file for _, file in ending]
-        return found[0] if len(found) == 1 else None
+        return exact or [file for _, file in ending]
 
 
 def _parts(name: str) -> tuple[str, ...]:

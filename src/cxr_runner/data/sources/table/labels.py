@@ -10,13 +10,9 @@ from cxr_runner.base.numbers import list_few
 from cxr_runner.base.where import number_in
 from cxr_runner.data.sources.classes import Names, read_names
 from cxr_runner.data.sources.names import fold
+from cxr_runner.data.sources.table.combine import NO_LABEL, OTHER
 
-NO_LABEL, UNCERTAIN, OTHER, BOTH = (
-    "no label",
-    "uncertain label",
-    "a label that is in neither class",
-    "labels of both classes",
-)
+UNCERTAIN, BOTH = "uncertain label", "labels of both classes"
 ALL_OTHERS = "*"  # as data.negative: whatever is not positive
 
 
@@ -61,7 +57,8 @@ def make_labelling(column: str, texts: Sequence[str], options: LabelOptions) -> 
     if not filled:
         raise UserError.for_key("data.label_column", column, "has no label in any row")
     numbers = {number_in(text) for text in filled}
-    if options.positive is None and options.negative is None and numbers <= {0.0, 1.0, -1.0}:
+    named = (options.positive, options.negative, options.ignore) != (None, None, None)
+    if not named and numbers <= {0.0, 1.0, -1.0}:
         return _targets(column, texts, options)
     return _names(column, texts, options)
 
@@ -80,7 +77,10 @@ def _names(column: str, texts: Sequence[str], options: LabelOptions) -> Labellin
     """Read names of findings, one or several in each row."""
     counted = Counter(part for text in texts for part in _parts(text, options.separator))
     # The most frequent first, since messages name only some.
-    known = [name for name, _ in counted.most_common()]
+    spelled: dict[str, str] = {}
+    for name, _ in counted.most_common():
+        spelled.setdefault(fold(name), name)
+    known = list(spelled.values())
     ignored = read_names("data.ignore", options.ignore, known)
     present = [name for name in known if name not in ignored]
     positives = read_names("data.positive", options.positive, present)
@@ -91,6 +91,7 @@ def _names(column: str, texts: Sequence[str], options: LabelOptions) -> Labellin
         if len(present) != 2 or not positives:
             valid = f"say which labels of {column} are positive, one or a list: {list_few(present, most=12)}"
             raise UserError.for_key("data.positive", None, valid)
+    _check_separator(column, texts, positives, options)
     rest = [name for name in present if name not in positives]
     if both := [name for name in positives if name in negatives]:
         raise UserError.for_key("data.positive", options.positive, f"{list_few(both)} is in data.negative too")
@@ -104,6 +105,19 @@ def _names(column: str, texts: Sequence[str], options: LabelOptions) -> Labellin
     return Labelling(names, _reader(positives, None if others_negative else negatives, ignored, options))
 
 
+def _check_separator(column: str, texts: Sequence[str], positives: Sequence[str], options: LabelOptions) -> None:
+    """Refuse labels that hold a positive one between bars and the like, where no separator is given."""
+    if options.separator is not None or options.match == "equals":
+        return
+    wanted = set(map(fold, positives))
+    for separator in "|;,":
+        joined = [text for text in texts if separator in text and fold(text) not in wanted]
+        if number := sum(not wanted.isdisjoint(map(fold, _parts(text, separator))) for text in joined):
+            valid = f"{number:,} rows hold {list_few(positives)} among other labels of {column}, joined by {separator}"
+            ways_out = "give that sign, or data.label_match=equals where only rows with nothing else are positive"
+            raise UserError.for_key("data.label_separator", None, f"{valid}: {ways_out}")
+
+
 def _reader(
     positives: Sequence[str], negatives: Sequence[str] | None, ignored: Sequence[str], options: LabelOptions
 ) -> Callable[[str], int | str]:
@@ -115,6 +129,8 @@ def _reader(
         if not text:
             return _of_empty(options)
         is_positive = bool(parts & positive) if options.match == "contains" else bool(parts) and parts <= positive
+        if not parts:
+            return OTHER  # nothing but labels that are ignored
         if negative is None:
             return int(is_positive) if is_positive or not parts & positive else OTHER
         is_negative = bool(parts & negative) if options.match == "contains" else bool(parts) and parts <= negative

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cxr_runner.base.files import MOST_CSV, regular
+from cxr_runner.base.numbers import plural
 
 KINDS = (".csv", ".tsv", ".txt", ".parquet", ".jsonl", ".ndjson")
 """Endings of files that hold tables; ``.gz`` or ``.zip`` may stand around those of text."""
@@ -101,21 +102,30 @@ def _decode(content: bytes) -> tuple[str, str]:
 
 
 def _from_text(text: str, encoding: str, delimiter: str | None) -> TableRows:
+    if text.lower().startswith("sep="):  # Excel's way to name it
+        delimiter, text = text[4:5], text.partition("\n")[2]
+    while text.startswith("#"):
+        text = text.partition("\n")[2]
     head = text.split("\n", 1)[0]
     if delimiter is None:
         delimiter = max(",;\t", key=head.count)
     csv.field_size_limit(MOST_CSV)
     try:
-        lines = [line for line in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if any(line)]
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        lines = [line for line in reader if any(line)]
     except csv.Error as error:
-        raise TableError(f"cannot be read as text with {delimiter!r} between values ({error})") from None
+        where = f"line {reader.line_num:,}" if reader else ""
+        raise TableError(f"cannot be read as text with {delimiter!r} between values ({where}: {error})") from None
     if not lines:
         raise TableError("is empty")
     headers = [header.strip() for header in lines[0]]
     while headers and not headers[-1]:  # trailing empty columns
         headers.pop()
     rows = [_fitted(line, len(headers), number) for number, line in enumerate(lines[1:], start=2)]
-    remark = f"read as {encoding}, since it is no UTF-8" if encoding else ""
+    remarks = [f"the table is read as {encoding}, since it is no UTF-8"] if encoding else []
+    if number := sum(any("\n" in value for value in row) for row in rows):
+        remarks.append(f"{plural(number, 'row')} of the table run over several lines: a quote may not be closed")
+    remark = "; ".join(remarks)
     return TableRows(_unique(headers), rows, remark)
 
 
@@ -150,7 +160,7 @@ def _parquet_records(path: Path) -> list[dict[str, Any]]:
 
 
 def _json_records(content: bytes) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(content.decode("utf-8", "replace").splitlines(), start=1):
+    for number, line in enumerate(content.decode("utf-8", "replace").split("\n"), start=1):
         if not line.strip():
             continue
         try:

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from cxr_runner.data.sources.walk import File
 
 NO_FILE, NO_LIST, NO_SPLIT = "no such image below data.root", "in no list of data.split_files", "no split"
+SEVERAL_FILES = "several images of that name below data.root"
 TWO_SPLITS, TWO_PATIENTS = "rows with different splits", "rows with different patients"
+
+_NOBODY = frozenset({"na", "n/a", "nan", "none", "null", "unknown", "-", "?"})
 
 Row = Mapping[str, str]
 
@@ -56,11 +59,11 @@ class Sorting:
         """Return the images, sorted by name."""
         by_file: dict[File, list[Row]] = defaultdict(list)
         for row in rows:
-            file = self.finder.find(row[self.columns.image])
-            if file is None:
-                self.left_out[NO_FILE] += 1
+            candidates = self.finder.candidates(row[self.columns.image])
+            if len(candidates) != 1:
+                self.left_out[SEVERAL_FILES if candidates else NO_FILE] += 1
             else:
-                by_file[file].append(row)
+                by_file[candidates[0]].append(row)
         return [image for file in sorted(by_file) if (image := self._image(file, by_file[file])) is not None]
 
     def _image(self, file: "File", rows: Sequence[Row]) -> Image | None:
@@ -92,7 +95,9 @@ class Sorting:
 
 
 def patient_as_text(text: str) -> str:
-    """Return a patient as text: ``3.0``, which spreadsheets make of ``3``, is 3; leading zeros stay."""
+    """Return a patient as text: ``3.0``, made of ``3`` by spreadsheets, is 3; leading zeros stay; ``NA`` is nobody."""
+    if text.casefold() in _NOBODY:
+        return ""
     return re.sub(r"^(\d+)\.0$", r"\1", text)
 
 

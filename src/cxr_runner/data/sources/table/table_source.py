@@ -15,12 +15,12 @@ from cxr_runner.config.data_schema import TableConfig
 from cxr_runner.data.extras import DicomOptions
 from cxr_runner.data.sources import SPLITS, TIDY, About, Listing, LoadedImage, PassedOver, Record, Source, untidy
 from cxr_runner.data.sources.image_file import dicom_signature, load_file
-from cxr_runner.data.sources.names import split_of
+from cxr_runner.data.sources.names import names_mask, split_of
 from cxr_runner.data.sources.table.columns import TableColumns, locate_columns, pick_header
 from cxr_runner.data.sources.table.finder import Finder
 from cxr_runner.data.sources.table.labels import Labelling, LabelOptions, make_labelling
 from cxr_runner.data.sources.table.rows import TableError, TableRows, read_lines, read_table_rows
-from cxr_runner.data.sources.table.sorting import NO_FILE, Image, Row, Sorting, is_contradiction
+from cxr_runner.data.sources.table.sorting import NO_FILE, SEVERAL_FILES, Image, Row, Sorting, is_contradiction
 from cxr_runner.data.sources.walk import File, Kind, TooManyEntriesError, Tree, read_tree, suffix_of
 
 
@@ -101,7 +101,7 @@ class TableSource(Source):
         self._check_splits(columns, rows)
         lists = self._lists(finder)
         images = Sorting(columns, finder, labelling.label, self.config.rows, lists, left_out).sort(rows)
-        self._check_left_out(left_out, columns, rows)
+        self._check_left_out(left_out, columns, finder, rows)
         named = {finder.find(row[table.headers.index(columns.image)]) for row in table.rows}
         self._check_unused(tree, images, sum(file not in named for file in tree.files[Kind.IMAGE]))
         listing = self._listing(images, labelling, columns, _passed_over(left_out, tree, images))
@@ -128,6 +128,9 @@ class TableSource(Source):
         except OSError as error:
             valid = f"{error.filename} cannot be read: {error.strerror}" if self.root.is_dir() else "no such folder"
             raise UserError.for_key("data.root", self.root, valid) from None
+        if masks := [file.name for file in tree.files[Kind.IMAGE] if names_mask(file.name)]:
+            valid = f"{masks[0]} is a mask and no X-ray, by its name; name the folder of the X-rays alone"
+            raise UserError.for_key("data.root", self.root, valid)
         if names := untidy(file.name for file in tree.files[Kind.IMAGE]):
             raise UserError.for_key("data.root", self.root, f"{TIDY}; rename {list_few(sorted(names))}")
         return tree
@@ -171,9 +174,9 @@ class TableSource(Source):
 
     def _check_splits(self, columns: TableColumns, rows: Sequence[Row]) -> None:
         """Refuse a column of splits none of whose values names one."""
-        values = sorted({row[columns.split] for row in rows}) if columns.split is not None else []
-        if values and not any(map(split_of, values)):
-            valid = f"names no split such as train, val and test, it holds {list_few(values)}"
+        values = sorted({row[columns.split] for row in rows} - {""}) if columns.split is not None else []
+        if strange := [value for value in values if split_of(value) is None]:
+            valid = f"holds {list_few(strange)}, which names no split such as train, val and test"
             raise UserError.for_key("data.split_column", columns.split, valid)
 
     def _lists(self, finder: Finder) -> dict[File, str] | None:
@@ -189,15 +192,26 @@ class TableSource(Source):
             except OSError as error:
                 raise UserError.for_key(key, path, f"cannot be read ({error.strerror})") from None
             files = [file for name in names if (file := finder.find(name)) is not None]
-            if not files:
-                raise UserError.for_key(key, path, f"none of its {len(names):,} lines names an image below data.root")
+            if len(names) - len(files) > self.config.allow_unmatched * len(names) or not files:
+                valid = f"{len(names) - len(files):,} of its {len(names):,} lines name no image below data.root"
+                raise UserError.for_key(key, path, f"{valid}; data.allow_unmatched allows a larger share")
             if twice := [file.name for file in files if lists.get(file, split) != split]:
                 raise UserError.for_key(key, path, f"names images of another list too: {list_few(twice)}")
             lists |= dict.fromkeys(files, split)
         return lists if any(given.values()) else None
 
-    def _check_left_out(self, left_out: Counter[str], columns: TableColumns, rows: Sequence[Row]) -> None:
+    def _check_left_out(
+        self, left_out: Counter[str], columns: TableColumns, finder: Finder, rows: Sequence[Row]
+    ) -> None:
         """Refuse a table of which too many rows name no image, or whose rows contradict each other."""
+        if left_out[SEVERAL_FILES]:
+            name, files = next(
+                (name, found) for row in rows if len(found := finder.candidates(name := row[columns.image])) > 1
+            )
+            valid = (
+                f"{name} may be {list_few([file.name for file in files], ' or ')}; name a folder that holds one of them"
+            )
+            raise UserError.for_key("data.root", self.root, valid)
         num_rows, unmatched = len(rows), left_out[NO_FILE]
         if unmatched > self.config.allow_unmatched * num_rows:
             names = list_few([row[columns.image] or "''" for row in rows], most=2)
@@ -239,7 +253,9 @@ class TableSource(Source):
         records = tuple(Record(image.file.name, image.label, image.split, image.patient or None) for image in images)
         for label, name in enumerate(labelling.names):
             if not any(record.label == label for record in records):
-                raise UserError.for_key("data.label_column", columns.label, f"no image is {name}")
+                drops = label == 0 and self.config.empty == "drop"
+                empty = "; data.empty=negative counts rows without a label" if drops else ""
+                raise UserError.for_key("data.label_column", columns.label, f"no image is {name}{empty}")
         return Listing(records, labelling.names, passed_over=passed_over)
 
 
@@ -250,5 +266,7 @@ def _passed_over(left_out: Counter[str], tree: Tree, images: Sequence[Image]) ->
     others = Counter(
         (suffix_of(file.name), "of no row that is taken") for file in tree.files[Kind.IMAGE] if file not in taken
     )
-    others += Counter((suffix_of(file.name), Kind.LIKE_IMAGE.value) for file in tree.files[Kind.LIKE_IMAGE])
+    others += Counter(
+        (suffix_of(file.name), kind.value) for kind in Kind if kind is not Kind.IMAGE for file in tree.files[kind]
+    )
     return (*rows, *(PassedOver(suffix, reason, number) for (suffix, reason), number in sorted(others.items())))
