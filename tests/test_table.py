@@ -381,9 +381,7 @@ class TestWhatWouldGoWrongInSilence:
         findings = ("Mass|Pneumonia", "Normal", "Pneumonia", "Normal")
         table = "\n".join(["name,label", *(f"{n:03d}.png,{findings[n % 4]}" for n in range(24))])
         message = refusal(root, table, "data.positive=Pneumonia", "data.negative=*")
-        assert message.startswith(
-            "data.label_separator=null: 6 rows hold Pneumonia among other labels of label, joined by |"
-        )
+        assert message.startswith("data.label_separator=null: 6 rows hold Pneumonia among other labels of label")
         alone = opened(root, table, "data.positive=Pneumonia", "data.negative=*", "data.label_match=equals")
         assert sum(labels(alone).values()) == 6
         joined = opened(root, table, "data.positive=Pneumonia", "data.negative=*", "data.label_separator=|")

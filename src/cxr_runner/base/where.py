@@ -11,7 +11,7 @@
     value      = a word or number, or any text in single quotes
 
 Two values are compared as numbers where both are some (``058Y`` is 58 and ``006M`` half) and have no leading zeros, as
-keys do; else as text, whatever its case. A column that is empty or no number fits no comparison with ``<`` or ``>``; and
+keys do; else as text, whatever its case. A column that is empty or no number fits no comparison with ``<`` or ``>``;
 ``not`` takes whatever does not fit, such columns too.
 """
 
