@@ -105,7 +105,7 @@ def test_what_was_set_otherwise_than_by_default_is_given(tmp_path: Path) -> None
         f"cxr-run -m experiment=table1_00 seeds=3 {size}",
         f"cxr-run -m experiment=table1_01 seeds=3 {size} engine=pixel",
         f"cxr-run -m experiment=table1_02 seeds=3 {size} device=cuda deterministic=false",
-        f"cxr-run -m experiment=table1_03 seeds=3 {size} 'engine=['\"'\"'gram; rm'\"'\"', 3]' device=null",
+        f"cxr-run -m experiment=table1_03 seeds=3 {size} 'engine=[gram; rm,3]' device=null",
     ]
     assert made(commands, "4") == f"cxr-run -m experiment=table1_04 seeds=3 {size}"
 
