@@ -130,3 +130,11 @@ def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(style, "save_figure", lambda figure, *paths: [path.write_bytes(b"a picture") for path in paths])
     monkeypatch.setattr(drawing, "_MOST_WORKERS", 1)
+
+
+@pytest.fixture
+def cxr_data(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Answer]:
+    """The command cxr-data, inside this process."""
+    return lambda *arguments: call_inside(cli.data, ["cxr-data", *arguments], monkeypatch, capsys)

@@ -16,8 +16,7 @@ import pytest
 from PIL import Image
 from sklearn.metrics import f1_score, roc_auc_score
 
-from conftest import Answer, call_inside
-from cxr_runner import cli
+from conftest import Answer
 from cxr_runner.audit.duplicates import exact_groups
 from cxr_runner.audit.images import conflicting_labels
 from cxr_runner.audit.measurements import border, measure
@@ -67,12 +66,6 @@ def read(outputs: Path) -> tuple[dict[str, Any], str]:
 
 def texts(audit: dict[str, Any], level: str | None = None) -> str:
     return "\n".join(finding["text"] for finding in audit["findings"] if level in (None, finding["level"]))
-
-
-@pytest.fixture
-def cxr_data(elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CxrData:
-    """The command cxr-data, inside this process."""
-    return lambda *arguments: call_inside(cli.data, ["cxr-data", *arguments], monkeypatch, capsys)
 
 
 def test_identical_images_form_groups_that_say_whether_the_files_are_identical_too() -> None:

@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from conftest import Answer
 from cxr_runner.base.progress import Reporter
 from cxr_runner.commands.data import describe, describing, perform
 from cxr_runner.config.compose import compose
@@ -23,6 +25,23 @@ def test_a_description_is_what_the_data_set_says_of_itself(elsewhere: Path) -> N
     assert lines[0] == "synthetic phantom data"
     assert "  images       40" in lines
     assert f"  fingerprint  {kept['fingerprint']}" in lines
+
+
+def test_data_of_a_configuration_file_of_ones_own_are_described(cxr_data: Callable[..., Answer]) -> None:
+    (Path("mine") / "data").mkdir(parents=True)
+    (Path("mine") / "data" / "ward.yaml").write_text("defaults: [phantom]\nnum_images: 48\nimage_size: 16\n")
+    answer = cxr_data("describe", "--config-dir", "mine", "data=ward")
+    assert (answer.code, answer.err) == (0, "")
+    assert "  images       48" in answer.out
+    wrong = cxr_data("describe", "--config-dir", "nowhere", "data=ward")
+    assert (wrong.code, wrong.err) == (2, "cxr-data: --config-dir=nowhere: no such folder\n")
+
+
+def test_mistakes_in_options_are_one_line(cxr_data: Callable[..., Answer]) -> None:
+    answer = cxr_data("describe", "--nonsense", "data.num_images=48")
+    assert answer.code == 2
+    assert answer.err.count("\n") == 1
+    assert "cxr-data --help shows what is understood" in answer.err
 
 
 def test_another_split_has_another_description(elsewhere: Path) -> None:

@@ -111,7 +111,7 @@ def data() -> NoReturn:
         given = read_data_arguments(sys.argv[1:])
         from cxr_runner.commands.data import perform
 
-        perform(given.task, given.overrides, clear=given.clear, unused_for=given.unused_for)
+        perform(given.task, given.overrides, given.config_dir, clear=given.clear, unused_for=given.unused_for)
     sys.exit(DONE)
 
 

@@ -6,12 +6,22 @@ Flags say what a command does, KEY=VALUE what a run is.
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
+
+from cxr_runner.base.errors import UserError
+
+
+class _Parser(argparse.ArgumentParser):
+    """Answers a mistake in one line, as all else does, and not with its usage."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; {self.prog} --help shows what is understood")
 
 
 def read_report_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """Read those of ``cxr-report``: ``root``, ``out``, ``hide_names``, ``no_images``."""
     description = "The study's tables and figures, from all finished runs below a folder, on a page."
-    parser = argparse.ArgumentParser(prog="cxr-report", description=description)
+    parser = _Parser(prog="cxr-report", description=description)
     parser.add_argument("root", nargs="?", default="outputs", type=Path, help="where the runs are (default: outputs)")
     parser.add_argument("--out", type=Path, help="where the report goes (default: ROOT/report)")
     hide = "name no image and no patient in what is written and printed; runs and their files stay as they are"
@@ -22,7 +32,7 @@ def read_report_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 
 def read_study_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """Read those of ``cxr-study``: ``overrides``, and a value for each of its flags."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="cxr-study",
         usage="cxr-study [options] [KEY=VALUE ...]",
         description="Train the 32 models of the study, say before how long that will take, and report on them. "
@@ -41,8 +51,8 @@ def read_study_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def read_data_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    """Read those of ``cxr-data``: ``task``, ``overrides``, ``clear``, ``unused_for``."""
-    parser = argparse.ArgumentParser(
+    """Read those of ``cxr-data``: ``task``, ``overrides``, ``config_dir``, ``clear``, ``unused_for``."""
+    parser = _Parser(
         prog="cxr-data",
         usage="cxr-data {audit,describe,prepare,pin} [KEY=VALUE ...]\n"
         "       cxr-data cache [--clear [--unused-for TIME]]",
@@ -60,6 +70,9 @@ def read_data_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--clear", action="store_true", help="cache: remove what no other process uses")
     unused = "cache --clear: keep what was used in the last hours, days or weeks, e.g. 12h, 30d, 4w"
     parser.add_argument("--unused-for", metavar="TIME", help=unused)
+    parser.add_argument(
+        "--config-dir", "-cd", metavar="DIR", help="folder of further configuration files, as of cxr-run"
+    )
     return _with_overrides(parser, "settings of cxr-run").parse_intermixed_args(arguments)
 
 

@@ -16,12 +16,20 @@ from cxr_runner.data.sources import Source
 from cxr_runner.data.sources.catalogue import open_source
 
 
-def perform(task: str, overrides: Sequence[str], *, clear: bool = False, unused_for: str | None = None) -> None:
+def perform(
+    task: str,
+    overrides: Sequence[str],
+    config_dir: str | None = None,
+    *,
+    clear: bool = False,
+    unused_for: str | None = None,
+) -> None:
     """Perform one task.
 
     Args:
         task: ``audit``, ``describe``, ``prepare``, ``pin`` or ``cache``.
         overrides: as one writes them after ``cxr-run``; no sweeps.
+        config_dir: folder of further configuration files.
         clear: whether ``cache`` removes what it would list.
         unused_for: whether only what was not used for a time is removed, e.g. ``30d``.
 
@@ -35,7 +43,7 @@ def perform(task: str, overrides: Sequence[str], *, clear: bool = False, unused_
         return
     if clear or unused_for is not None:
         raise UserError(f"{task}: --clear and --unused-for are flags of cxr-data cache")
-    config = compose(overrides)[0]
+    config = compose(overrides, config_dir=config_dir)[0]
     reporter = make_reporter(config.progress)
     if task == "audit":
         from cxr_runner.audit.save import write_audit

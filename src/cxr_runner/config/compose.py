@@ -12,7 +12,9 @@ from cxr_runner.config.validation import KEYS, from_hydra, split_seeds
 
 
 def compose(
-    overrides: Sequence[str] | Mapping[str, object] = (), settings: Mapping[str, object] | None = None
+    overrides: Sequence[str] | Mapping[str, object] = (),
+    settings: Mapping[str, object] | None = None,
+    config_dir: str | None = None,
 ) -> list[RunConfig]:
     """Return the runs that arguments of ``cxr-run`` stand for, one for every seed.
 
@@ -20,6 +22,7 @@ def compose(
         overrides: arguments of the command, no sweeps; or values by their keys in dotted form, each as it is: text is
             taken verbatim, numbers, truth values, None and lists need no writing out.
         settings: further values by their keys, as the mapping.
+        config_dir: folder of further configuration files, as ``--config-dir`` of ``cxr-run``.
 
     Raises:
         UserError: a mistake in them.
@@ -32,7 +35,7 @@ def compose(
     values = {**values, **(settings or {})}
     arguments = [*disguise_arguments(typed), *write_arguments(values)]
     try:
-        config = make_loader().compose(arguments)
+        config = make_loader(config_dir=config_dir).compose(arguments)
     except Exception as error:  # Hydra and OmegaConf raise many classes
         raise explain_composition(error, [*typed, *_as_typed(values)], KEYS) from None
     return split_seeds(from_hydra(config))
