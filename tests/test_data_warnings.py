@@ -146,6 +146,8 @@ def test_the_inventory_stands_on_one_line_where_the_data_come_from(tmp_path: Pat
          "passed over: 2 files"),
         ({"passed_over": [{"suffix": f".{n}", "files": 1} for n in range(7)]},
          "passed over: 1 .0, 1 .1, 1 .2, 1 .3, 1 .4 and 2 more"),
+        ({"rows": [{"reason": "no label", "rows": 8}, {"rows": 1}, {"rows": "x"}, 3]},
+         "left out: 8 rows (no label), 1 row"),
         ({"classes": [], "passed_over": None, "bits": "8"}, ""),
         ({"bits": 10**400}, ""),
         ("JPEG", ""),

@@ -30,7 +30,7 @@ def inventory_line(inventory: object) -> str:
         inventory: entry ``inventory`` of a ``data.json``, whatever it may be.
 
     Returns:
-        Images by class and split, formats, bits, files passed over; '' where nothing of it can be read.
+        Images by class and split, formats, bits, files passed over, rows left out; '' where nothing of it can be read.
     """
     if not isinstance(inventory, Mapping):
         return ""
@@ -45,6 +45,8 @@ def inventory_line(inventory: object) -> str:
     said += [f"read as {bits} bits"] if (bits := _count(inventory.get("bits"))) else []
     passed_over = [text for entry in _mappings(inventory.get("passed_over")) if (text := _passed_over(entry))]
     said += [f"passed over: {list_few(passed_over)}"] if passed_over else []
+    rows = [text for entry in _mappings(inventory.get("rows")) if (text := _left_out(entry))]
+    said += [f"left out: {list_few(rows)}"] if rows else []
     return "; ".join(said)
 
 
@@ -78,6 +80,13 @@ def _passed_over(entry: Mapping[str, Any]) -> str:
     suffix, reason = (printable(entry.get(key) or "") for key in ("suffix", "reason"))
     said = f"{number:,} {suffix}" if suffix else plural(number, "file")
     return (f"{said} ({reason})" if reason else said) if number else ""
+
+
+def _left_out(entry: Mapping[str, Any]) -> str:
+    """Say how many rows of a table were left out, and why; '' where there is no number."""
+    number = _count(entry.get("rows"))
+    reason = printable(entry.get("reason") or "")
+    return plural(number, "row") + (f" ({reason})" if reason else "") if number else ""
 
 
 def _mappings(listed: object) -> list[Mapping[str, Any]]:
