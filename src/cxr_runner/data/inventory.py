@@ -80,10 +80,12 @@ def list_inventory(inventory: Mapping[str, Any]) -> list[str]:
     lines = []
     for one in inventory["classes"]:
         sides = " x ".join(_range(*one[side]) for side in ("width", "height"))
-        bits = f"{_named(one['bits'])} bits" + (f" of {inventory['bits']}" if inventory["bits"] is not None else "")
+        deep = any(mode.endswith(";16") for mode in one["modes"])
+        bits = f"{_named(one['bits'])} bits" + (f" of {inventory['bits']}" if deep else "")
         folders = list_few([folder or "the root" for folder in one["folders"]], most=3)
         more = f" ({one['num_folders']:,} folders)" if one["num_folders"] > len(one["folders"]) else ""
-        what = f"{one['images']:,} {_named(one['formats'])}, {_named(one['modes'])}, {bits}, {sides} pixels"
+        kinds = f"{_named(one['formats'])}, {_named(one['modes'])}"
+        what = f"{plural(one['images'], 'image')}, {kinds}, {bits}, {sides} pixels"
         lines.append(f"{one['split']} {one['class']}: {what}, in {folders}{more}")
     return (
         lines
