@@ -448,3 +448,8 @@ def test_cxr_study_takes_text_verbatim_and_flags_anywhere(elsewhere: Path) -> No
     answer = subprocess.run([installed("cxr-study"), *line], capture_output=True, text=True, timeout=60)
     assert answer.returncode == 2
     assert answer.stderr == "cxr-study: data.duplicates=zebra: valid are 'drop', 'keep' or 'drop_conflicts'\n"
+
+
+def test_options_behind_two_dashes_are_no_settings(cxr_run: Command) -> None:
+    answer = cxr_run("epochs=1", "--", "-p")
+    assert (answer.code, answer.err) == (2, "cxr-run: -p: cannot be read as KEY=VALUE\n")

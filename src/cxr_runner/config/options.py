@@ -51,6 +51,8 @@ def read_command_line(arguments: Sequence[str], keys: Collection[str]) -> Comman
     parsed, unknown = parser.parse_known_intermixed_args(list(arguments))
     if unknown:
         raise _unknown_option(unknown[0], arguments, keys)
+    if dashed := [override for override in parsed.overrides if override.startswith("-")]:  # behind --
+        raise UserError(f"{dashed[0]}: cannot be read as KEY=VALUE")
     _check_globs(disguise_arguments(parsed.overrides))
     return CommandLine(
         options=tuple(_options(parser, parsed)),
