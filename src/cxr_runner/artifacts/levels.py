@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cxr_runner.base.lists import read_list
 from cxr_runner.base.markdown import printable
 
 NOT_KNOWN, OTHER = "not known", "other"
@@ -59,8 +60,7 @@ def subgroup_names(given: object) -> tuple[str, ...]:
     """
     if isinstance(given, list):
         return tuple(name for name in given if isinstance(name, str))
-    inside = given.removeprefix("[").removesuffix("]") if isinstance(given, str) else ""
-    return tuple(name for part in inside.split(",") if (name := part.strip()))
+    return read_list(given) if isinstance(given, str) else ()
 
 
 def _shorten(value: str) -> str:

@@ -20,6 +20,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from cxr_runner.base.errors import UserError
+
 _TOKEN = re.compile(
     r"""\s*(?:(?P<header>"[^"]*")|(?P<text>'[^']*')|(?P<sign>==|!=|<=|>=|[=<>(),])|(?P<word>[^\s"'=<>!(),]+))"""
 )
@@ -65,6 +67,18 @@ def parse_filter(text: str) -> Filter:
     if parser.ahead() != ("end", ""):
         raise FilterError(f"nothing more is expected at {parser.ahead()[1]!r}")
     return Filter(tuple(dict.fromkeys(parser.columns)), test)
+
+
+def read_filter(key: str, text: str) -> Filter:
+    """Parse a filter that a key of the configuration holds.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        return parse_filter(text)
+    except FilterError as error:
+        raise UserError.for_key(key, text, f"cannot be read: {error}") from None
 
 
 def number_in(text: str) -> float | None:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from cxr_runner.base.lists import read_list
 from cxr_runner.config.values import Count, Seed, Share, Strict
 
 NotEmpty = Annotated[str, StringConstraints(min_length=1)]
@@ -163,8 +164,7 @@ def subgroups_of(data: AnyDataConfig) -> tuple[str, ...]:
     given = data.subgroups if isinstance(data, FolderConfig | TableConfig) else None
     if given is None or isinstance(given, tuple):
         return given or ()
-    inside = given[1:-1] if given.startswith("[") and given.endswith("]") else given
-    return tuple(name for part in inside.split(",") if (name := part.strip()))
+    return read_list(given)
 
 
 def bits_of(data: AnyDataConfig) -> Bits:

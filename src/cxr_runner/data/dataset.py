@@ -170,7 +170,7 @@ def open_dataset(config: AnyDataConfig, reporter: Reporter, *, every_image: bool
     dataset = Dataset(
         images=store.images,
         table=clean[["name", "label", "split", "patient", "check"]],
-        subgroups=take_subgroups(read_columns(clean, source.columns()), subgroups_of(config), clean),
+        subgroups=_subgroups(clean, source, config),
         class_names=store.class_names,
         about=source.about,
         duplicates=duplicates.reindex(columns=["name", "same_as"]),
@@ -186,6 +186,12 @@ def open_dataset(config: AnyDataConfig, reporter: Reporter, *, every_image: bool
     )
     keep_description(store.path, config, dataset.describe())
     return dataset
+
+
+def _subgroups(table: pd.DataFrame, source: Source, config: AnyDataConfig) -> pd.DataFrame:
+    """Return the columns of ``data.subgroups``; what is known of each image is not read where none is asked for."""
+    wanted = subgroups_of(config)
+    return take_subgroups(read_columns(table, source.columns()) if wanted else [], wanted, table)
 
 
 def _chosen(table: pd.DataFrame, source: Source, config: AnyDataConfig) -> pd.DataFrame:

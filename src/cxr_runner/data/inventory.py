@@ -16,12 +16,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cxr_runner.base.numbers import list_few, plural
-from cxr_runner.data.sources import SPLITS, PassedOver
+from cxr_runner.data.sources import ROWS, SPLITS, PassedOver
 
 if TYPE_CHECKING:  # a description that was kept is shown without pandas
     import pandas as pd
 
-ROWS = "rows"  # what a source passes over, where these are no files
 _MOST_FOLDERS = 8
 
 

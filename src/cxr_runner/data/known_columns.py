@@ -8,7 +8,7 @@ import pandas as pd
 
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.numbers import list_few
-from cxr_runner.base.where import FilterError, parse_filter
+from cxr_runner.base.where import read_filter
 
 _OF_PREDICTIONS = ("split", "name", "patient", "label", "logit", "probability")
 
@@ -33,10 +33,7 @@ def fitting(known: Known, where: str) -> list[bool]:
     Raises:
         UserError: the filter cannot be read, names a column that no image has, or fits none.
     """
-    try:
-        wanted = parse_filter(where)
-    except FilterError as error:
-        raise UserError.for_key("data.where", where, f"cannot be read: {error}") from None
+    wanted = read_filter("data.where", where)
     for name in wanted.columns:
         _check_present("data.where", where, name, known)
     fits = [wanted.fits({name: one.get(name, "") for name in wanted.columns}) for one in known]

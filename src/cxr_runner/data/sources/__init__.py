@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # to list images takes no arrays
     from cxr_runner.data.decode import Decoded
 
 SPLITS = ("train", "val", "test")
+ROWS = "rows"  # what a source passes over, where these are no files
 SYNTHETIC = "synthetic phantom data"
 TIDY = "names of images must be valid UTF-8 on one line"
 _UNTIDY = re.compile(r"[\x00-\x1f\ud800-\udfff]")

@@ -18,7 +18,8 @@ def combine_labels(labels: Sequence[int | str], rule: Rule) -> int | str:
             decides nothing where rows contradict each other.
 
     Returns:
-        0, 1, or the reason why the image is left out. TableRows without a label count for nothing beside others.
+        0, 1, or the reason why the image is left out. A row with a label of neither class is a vote for neither; one
+        without a label is no vote.
     """
     votes = [label for label in labels if label != NO_LABEL]
     positives, negatives = votes.count(1), votes.count(0)

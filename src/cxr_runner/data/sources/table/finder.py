@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
+from cxr_runner.data.extras import DICOM_ENDINGS
 from cxr_runner.data.sources.names import fold
 from cxr_runner.data.sources.walk import SUFFIXES, File
 
@@ -18,10 +19,12 @@ class Finder:
             parts = _parts(file.name)
             self.by_stem[parts[-1]].append((parts, file))
         self.num_named: Counter[str] = Counter()
+        self._looked_up: dict[str, list[File]] = {}  # tables ask for a name several times
 
     def expect(self, names: Iterable[str]) -> None:
         """Take note of all names that the table has: a name that stands there with several folders is none alone."""
         self.num_named = Counter(_parts(name)[-1] for name in set(names))
+        self._looked_up.clear()
 
     def find(self, name: str) -> File | None:
         """Return the only file that a name means; None where there is none, or where several may be meant."""
@@ -34,6 +37,11 @@ class Finder:
         One path has to end with the other, folders and all: the table may know more folders, or the tree. In other
         folders, or without any, a file is taken if no other has its name, in the tree and in the table.
         """
+        if name not in self._looked_up:
+            self._looked_up[name] = self._look_up(name)
+        return self._looked_up[name]
+
+    def _look_up(self, name: str) -> list[File]:
         wanted = _parts(name)
         known = self.by_stem.get(wanted[-1], [])
         ending = [(parts, file) for parts, file in known if _ends_alike(parts, wanted)]
@@ -47,7 +55,7 @@ class Finder:
 def _parts(name: str) -> tuple[str, ...]:
     """Return the folded parts of a path, the last one without the ending of an image."""
     parts = [part for part in fold(name.replace("\\", "/")).split("/") if part not in ("", ".")] or [""]
-    if parts[-1].endswith((*SUFFIXES, ".dcm", ".dicom")):
+    if parts[-1].endswith((*SUFFIXES, *DICOM_ENDINGS)):
         parts[-1] = parts[-1].rpartition(".")[0]
     return tuple(parts)
 

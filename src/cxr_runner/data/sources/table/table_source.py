@@ -10,10 +10,10 @@ from typing import NamedTuple
 from cxr_runner.base.checksums import digest
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.numbers import list_few
-from cxr_runner.base.where import FilterError, parse_filter
+from cxr_runner.base.where import read_filter
 from cxr_runner.config.data_schema import TableConfig
 from cxr_runner.data.extras import DicomOptions
-from cxr_runner.data.sources import SPLITS, TIDY, About, Listing, LoadedImage, PassedOver, Record, Source, untidy
+from cxr_runner.data.sources import ROWS, SPLITS, TIDY, About, Listing, LoadedImage, PassedOver, Record, Source, untidy
 from cxr_runner.data.sources.image_file import dicom_signature, load_file
 from cxr_runner.data.sources.names import names_mask, split_of
 from cxr_runner.data.sources.table.columns import TableColumns, locate_columns, pick_header
@@ -29,7 +29,7 @@ class _Scan(NamedTuple):
 
     listing: Listing
     signature: str
-    columns: dict[str, dict[str, str]]
+    columns: dict[str, Row]
     notes: tuple[str, ...]
 
 
@@ -94,7 +94,8 @@ class TableSource(Source):
         table, tree = self._read_table(), self._read_tree()
         finder = Finder(tree.files[Kind.IMAGE])
         columns = locate_columns(self.config, table, finder)
-        finder.expect(row[table.headers.index(columns.image)] for row in table.rows)
+        position = table.headers.index(columns.image)
+        finder.expect(row[position] for row in table.rows)
         left_out: Counter[str] = Counter()
         rows = self._filtered(table, columns, left_out)
         labelling = self._labelling(columns, rows)
@@ -102,14 +103,14 @@ class TableSource(Source):
         lists = self._lists(finder)
         images = Sorting(columns, finder, labelling.label, self.config.rows, lists, left_out).sort(rows)
         self._check_left_out(left_out, columns, finder, rows)
-        named = {finder.find(row[table.headers.index(columns.image)]) for row in table.rows}
+        named = {finder.find(row[position]) for row in table.rows}
         self._check_unused(tree, images, sum(file not in named for file in tree.files[Kind.IMAGE]))
         listing = self._listing(images, labelling, columns, _passed_over(left_out, tree, images))
         changes = [(image.patient, image.file[1:]) for image in images]
         more = dicom_signature(self._dicom) if any(image.file.name in tree.dicom for image in images) else ()
         signature = digest(repr(("table of labels", listing, changes, *more)))
         notes = tuple(note for note in (table.remark, *columns.guessed) if note)
-        return _Scan(listing, signature, {image.file.name: dict(image.row) for image in images}, notes)
+        return _Scan(listing, signature, {image.file.name: image.row for image in images}, notes)
 
     def _read_table(self) -> TableRows:
         try:
@@ -143,16 +144,9 @@ class TableSource(Source):
             rows.append(row | {name: row[header] for name, header in columns.canonical.items()})
         if self.config.where is None:
             return rows
-        try:
-            wanted = parse_filter(self.config.where)
-        except FilterError as error:
-            raise UserError.for_key("data.where", self.config.where, f"cannot be read: {error}") from None
-        for name in wanted.columns:
-            if name not in columns.canonical:
-                pick_header("data.where", name, (*table.headers, *columns.canonical))
-        spelled = {
-            name: pick_header("data.where", name, (*table.headers, *columns.canonical)) for name in wanted.columns
-        }
+        wanted = read_filter("data.where", self.config.where)
+        known = (*table.headers, *columns.canonical)
+        spelled = {name: pick_header("data.where", name, known) for name in wanted.columns}
         fitting = [row for row in rows if wanted.fits({name: row[header] for name, header in spelled.items()})]
         left_out["not as data.where"] += len(rows) - len(fitting)
         if not fitting:
@@ -262,7 +256,7 @@ class TableSource(Source):
 def _passed_over(left_out: Counter[str], tree: Tree, images: Sequence[Image]) -> tuple[PassedOver, ...]:
     """Count rows by reason and files by suffix and reason."""
     taken = {image.file for image in images}
-    rows = [PassedOver("rows", reason, number) for reason, number in sorted(left_out.items()) if number]
+    rows = [PassedOver(ROWS, reason, number) for reason, number in sorted(left_out.items()) if number]
     others = Counter(
         (suffix_of(file.name), "of no row that is taken") for file in tree.files[Kind.IMAGE] if file not in taken
     )
