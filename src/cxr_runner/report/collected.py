@@ -5,7 +5,7 @@ Nothing here reads a file. :mod:`cxr_runner.report.collect` makes these objects;
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,47 +15,62 @@ from numpy.typing import NDArray
 
 from cxr_runner.artifacts.samples import Sample
 from cxr_runner.data.sources import About, data_heading
-from cxr_runner.report.collected_runs import CollectedRun, Histories, Repetition, SizedRuns, repetitions
-from cxr_runner.study import Row, Study
+from cxr_runner.report.collected_runs import CollectedRun, Histories, Repetition, RunSplit, SizedRuns, repetitions
+from cxr_runner.study import Study
 
 
 @dataclass(frozen=True)
-class Logits:
-    """What the runs of a row of the study that did not collapse answer.
+class SplitLogits:
+    """What the runs of a configuration on one split answer.
 
     Attributes:
-        row: row of the study.
+        split: the split.
+        num_train: number of training images.
         seeds: seeds of the runs.
+        collapsed: bool [seeds], which of them collapsed.
+        val_labels: int [images of val], 0 or 1.
         val: float [seeds, images of val].
+        test_rows: int [images of test], rows of the images of :class:`Predictions`.
         test: float [seeds, images of test].
     """
 
-    row: Row
+    split: RunSplit
+    num_train: int
     seeds: tuple[int, ...]
+    collapsed: NDArray[np.bool_]
+    val_labels: NDArray[np.int64]
     val: NDArray[np.float64]
+    test_rows: NDArray[np.int64]
     test: NDArray[np.float64]
+
+    def chosen(self, mask: NDArray[np.bool_]) -> "SplitLogits":
+        """Return some of the runs, bool [seeds]."""
+        seeds = tuple(seed for seed, taken in zip(self.seeds, mask, strict=True) if taken)
+        return replace(
+            self, seeds=seeds, collapsed=self.collapsed[mask], val=self.val[mask], test=self.test[mask]
+        )
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """The predictions on one data set, all on the same images.
+    """The predictions on one data set.
 
     Attributes:
-        val_labels: int [images of val], 0 or 1.
-        test_labels: int [images of test].
-        patients: patient of every test image; None where they are not known.
-        rows: logits of the runs that did not collapse, by the id of their row.
+        names: name of every image that a run was tested on.
+        labels: int [images], 0 or 1.
+        patients: patient of every image; None where they are not known.
+        configurations: logits by the name of a configuration, a split each, in order.
         problems: why the predictions of other runs are not among them, by the paths of these.
     """
 
-    val_labels: NDArray[np.int64]
-    test_labels: NDArray[np.int64]
+    names: tuple[str, ...]
+    labels: NDArray[np.int64]
     patients: tuple[str, ...] | None
-    rows: Mapping[str, Logits]
+    configurations: Mapping[str, tuple[SplitLogits, ...]]
     problems: Mapping[str, str]
 
 
-NO_PREDICTIONS = Predictions(np.zeros(0, np.int64), np.zeros(0, np.int64), None, {}, {})
+NO_PREDICTIONS = Predictions((), np.zeros(0, np.int64), None, {}, {})
 
 
 @dataclass(frozen=True)
@@ -89,7 +104,7 @@ class DataSetRuns:
         study: study whose rows runs may repeat.
         sizes: runs of every image size, the largest first.
         samples: a few of the images; may be none.
-        predictions: predictions of the runs that repeat rows of the study.
+        predictions: predictions of the runs.
         withheld: what was left out of all this on request.
     """
 

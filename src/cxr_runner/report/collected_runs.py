@@ -1,7 +1,8 @@
-"""Runs as they were collected: one, those at one image size, those that repeat a row of the study."""
+"""Runs as they were collected: one, those on the same images at one size, those that repeat a row of the study."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +10,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cxr_runner.base.markdown import printable
 from cxr_runner.data.sources import About
 from cxr_runner.study import Row, Study
 
@@ -38,6 +38,34 @@ class ImageLogits:
 
 
 @dataclass(frozen=True)
+class RunSplit:
+    """How the images of a run were divided into train, val and test.
+
+    Attributes:
+        seed: seed of the split.
+        folds: number of folds; None for a split that is none of several.
+        fold: which of them, from 0; None where there are none.
+        fingerprint: fingerprint of the images, labels and splits.
+    """
+
+    seed: int
+    folds: int | None
+    fold: int | None
+    fingerprint: str
+
+    @property
+    def order(self) -> tuple[int, int, str]:
+        """What splits are sorted by."""
+        return self.seed, -1 if self.fold is None else self.fold, self.fingerprint
+
+    @property
+    def words(self) -> str:
+        """The split in words."""
+        of_folds = "" if self.fold is None else f", fold {self.fold} of {self.folds}"
+        return f"split seed {self.seed}{of_folds}"
+
+
+@dataclass(frozen=True)
 class CollectedRun:
     """One run.
 
@@ -45,8 +73,10 @@ class CollectedRun:
         directory: run directory.
         path: the same, relative to the folder that the report is of, as texts show it.
         name: name of the run, without its id.
-        id: id of its configuration.
+        id: id of the run but for its seed.
         seed: seed of the run.
+        split: how its images were divided.
+        configuration: name of its configuration, which runs share that differ in seed and split alone.
         row: id of the study's row that it repeats; None where it is none of the study's.
         config: configuration, nested.
         metrics: content of ``metrics.json``.
@@ -62,6 +92,8 @@ class CollectedRun:
     name: str
     id: str
     seed: int
+    split: RunSplit
+    configuration: str
     row: str | None
     config: Mapping[str, Any]
     metrics: Mapping[str, Any]
@@ -71,26 +103,22 @@ class CollectedRun:
     history_problem: str = ""
     predictions: ImageLogits | None = None
 
-    @property
-    def configuration(self) -> str:
-        """The name of the configuration, which runs that differ in their seed alone share."""
-        return printable(f"{self.name}-{self.id}")
-
 
 @dataclass(frozen=True)
 class SizedRuns:
-    """The finished runs on one data set at one image size.
+    """The finished runs on the same images at one size, however these are split.
 
     Attributes:
         about: title, citation, licence.
-        fingerprint: fingerprint of the images, labels and splits.
+        source: fingerprint of the images and labels before they were resized and split; of runs that do not know it,
+            that of images, labels and splits.
         runs: runs in the order of their paths.
         table: one row a run, in the same order, as :func:`cxr_runner.load_runs` returns it.
         diverged: runs on the same images whose numbers left the range of floating point; they are in no table.
     """
 
     about: About
-    fingerprint: str
+    source: str
     runs: tuple[CollectedRun, ...]
     table: pd.DataFrame
     diverged: tuple[CollectedRun, ...] = ()
@@ -100,10 +128,16 @@ class SizedRuns:
         """Side of the images in pixels."""
         return int(self.table["image_size"].iloc[0])
 
+    @cached_property
+    def fingerprints(self) -> tuple[str, ...]:
+        """The fingerprints of images, labels and splits: one a split, in order of these."""
+        splits = sorted({run.split for run in self.runs}, key=lambda split: split.order)
+        return tuple(dict.fromkeys(split.fingerprint for split in splits))
+
 
 @dataclass(frozen=True)
 class Repetition:
-    """The runs that repeat a row of the study: one configuration at one image size, one run a seed.
+    """The runs that repeat a row of the study: one configuration at one image size, one run a seed and split.
 
     Attributes:
         row: row of the study.
@@ -129,7 +163,7 @@ class Repetition:
 
 
 def repetitions(sized: SizedRuns, study: Study) -> Iterable[Repetition]:
-    """Yield the repetitions at one size; where several configurations repeat a row, that with the most seeds."""
+    """Yield the repetitions at one size; where several configurations repeat a row, that with the most runs."""
     names = pd.Series([run.configuration for run in sized.runs])
     rows = sized.table["row"].reset_index(drop=True)
     for row in study.rows:

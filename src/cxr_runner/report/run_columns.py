@@ -57,4 +57,5 @@ COLUMNS = (
     Column("collapse_reason", "metrics", "collapse_reason", str, required=False),
     Column("train_seconds", "metrics", "train_seconds", float),
 )
-RUN_COLUMNS = ("row", "name", "id", "seed", *(column.name for column in COLUMNS), "path")
+SPLIT_COLUMNS = ("split_seed", "fold")
+RUN_COLUMNS = ("row", "name", "id", "seed", *SPLIT_COLUMNS, *(column.name for column in COLUMNS), "path")

@@ -1,13 +1,14 @@
-"""Reads the predictions of the runs that repeat rows of the study, those on one data set on one and the same images."""
+"""Reads the predictions of runs, and numbers the images that they were tested on."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cxr_runner.artifacts.levels import subgroup_names
 from cxr_runner.artifacts.rundir import RunDir
@@ -16,69 +17,137 @@ from cxr_runner.base.files import MOST_CSV, regular
 from cxr_runner.base.markdown import printable
 from cxr_runner.base.progress import Reporter
 from cxr_runner.data.patients import find_patients
-from cxr_runner.report.collected import NO_PREDICTIONS, DataSetRuns, Logits, Predictions
-from cxr_runner.report.collected_runs import CollectedRun, Repetition
+from cxr_runner.report.class_counts import class_counts
+from cxr_runner.report.collected import NO_PREDICTIONS, DataSetRuns, Predictions, SplitLogits
+from cxr_runner.report.collected_runs import CollectedRun, RunSplit
 
 _IMAGE = ["split", "name", "label"]
 _COLUMNS = (*_IMAGE, "patient", "logit", "probability")  # of every run; behind them stand those of subgroups
 
 
 def add_predictions(runs: DataSetRuns, reporter: Reporter) -> DataSetRuns:
-    """Return the same runs with the predictions of all that repeat a row of the study and did not collapse."""
-    images: pd.DataFrame | None = None  # of the first run; those of all others must be the same
-    rows, problems = {}, {}
-    num_runs = sum(len(repetition.not_collapsed) for repetition in runs.repetitions.values())
-    with reporter.steps("reading predictions", num_runs) as advance:
-        for row_id, repetition in runs.repetitions.items():
-            logits = {}
-            for run in _not_collapsed(repetition):
-                try:
-                    table = _read(run, images)
-                    images = table.drop(columns="logit") if images is None else images
-                    logits[run.seed] = table["logit"].to_numpy(np.float64)
-                except (OSError, ValueError) as error:
-                    problem = f"predictions.csv: {getattr(error, 'strerror', None) or error}"
-                    problems[run.path] = printable(problem)
-                advance()
-            if logits and images is not None:
-                of_val = (images["split"] == "val").to_numpy()
-                stacked = np.stack(list(logits.values()))
-                rows[row_id] = Logits(repetition.row, tuple(logits), stacked[:, of_val], stacked[:, ~of_val])
-    if images is None:
+    """Return the same runs with the predictions of all of them that can be used."""
+    pool = _Images()
+    tables: dict[str, dict[RunSplit, list[tuple[CollectedRun, _Answers]]]] = {}
+    problems = {}
+    with reporter.steps("reading predictions", len(runs.runs)) as advance:
+        for run in runs.runs.values():
+            try:
+                answers = pool.add(run)
+            except (OSError, ValueError) as error:
+                problems[run.path] = printable(f"predictions.csv: {getattr(error, 'strerror', None) or error}")
+            else:
+                tables.setdefault(run.configuration, {}).setdefault(run.split, []).append((run, answers))
+            advance()
+    if not tables:
         return replace(runs, predictions=replace(NO_PREDICTIONS, problems=problems))
-    labels = {split: entries["label"].to_numpy(np.int64) for split, entries in images.groupby("split")}
-    patients = _patients(images[images["split"] == "test"], runs.data_config.get("patient_pattern"))
-    return replace(runs, predictions=Predictions(labels["val"], labels["test"], patients, rows, problems))
+    configurations = {
+        name: tuple(_stack(split, splits[split]) for split in sorted(splits, key=lambda split: split.order))
+        for name, splits in tables.items()
+    }
+    names, labels = tuple(pool.labels), np.array(list(pool.labels.values()), np.int64)
+    patients = pool.patients(runs.data_config.get("patient_pattern"))
+    return replace(runs, predictions=Predictions(names, labels, patients, configurations, problems))
 
 
-def _not_collapsed(repetition: Repetition) -> list[CollectedRun]:
-    collapsed = repetition.table["collapsed"]
-    return [run for run, has_collapsed in zip(repetition.runs, collapsed, strict=True) if not has_collapsed]
+class _Answers(NamedTuple):
+    """What a run answers: labels and logits of val, rows and logits of test."""
+
+    val_labels: NDArray[np.int64]
+    val: NDArray[np.float64]
+    test_rows: NDArray[np.int64]
+    test: NDArray[np.float64]
 
 
-def _read(run: CollectedRun, images: pd.DataFrame | None) -> pd.DataFrame:
-    """Read the predictions of a run.
+class _Images:
+    """The images that runs were tested on, numbered as they come."""
 
-    Raises:
-        OSError: there are none.
-        ValueError: they are not what is expected, or of other images than those before.
-    """
+    def __init__(self) -> None:
+        self.labels: dict[str, int] = {}  # in the order of their numbers
+        self.noted: dict[str, str] = {}  # patients
+        self._splits: dict[str, tuple[pd.DataFrame, _Answers]] = {}  # by their fingerprints: runs on one share its images
+
+    def add(self, run: CollectedRun) -> _Answers:
+        """Read the predictions of a run.
+
+        Raises:
+            OSError: there are none.
+            ValueError: they are not what is expected, or contradict those of the runs before.
+        """
+        images, logits = _read(run)
+        fingerprint = run.split.fingerprint
+        if fingerprint not in self._splits:
+            self._splits[fingerprint] = images[_IMAGE], self._number(images)
+        known, answers = self._splits[fingerprint]
+        if images is not known and not images[_IMAGE].equals(known):
+            raise ValueError("of other images than the runs before")
+        of_val = (images["split"] == "val").to_numpy()
+        return answers._replace(val=logits[of_val], test=logits[~of_val])
+
+    def patients(self, pattern: Any) -> tuple[str, ...] | None:
+        """Return the patient of every image: as runs noted it, else as names tell; None if that is not known of all."""
+        names = list(self.labels)
+        if self.noted:
+            noted = tuple(self.noted.get(name, "") for name in names)
+            return noted if all(noted) else None
+        if not isinstance(pattern, str):
+            return None
+        try:
+            patients = find_patients(names, [""] * len(names), pattern)
+        except UserError:
+            return None
+        return None if patients.problem or patients.strangers else patients.keys
+
+    def _number(self, images: pd.DataFrame) -> _Answers:
+        _check_images(images)
+        test = images[images["split"] == "test"]
+        for name, label in zip(test["name"], test["label"], strict=True):
+            if self.labels.setdefault(name, label) != label:
+                raise ValueError("images have other labels than in the runs before")
+        if "patient" in test:
+            self.noted |= dict(zip(test["name"], test["patient"], strict=True))
+        numbers = {name: number for number, name in enumerate(self.labels)}
+        rows = np.array([numbers[name] for name in test["name"]], np.int64)
+        val_labels = images["label"][images["split"] == "val"].to_numpy(np.int64)
+        return _Answers(val_labels, np.zeros(0), rows, np.zeros(0))
+
+
+def _stack(split: RunSplit, members: Sequence[tuple[CollectedRun, _Answers]]) -> SplitLogits:
+    runs, answers = zip(*sorted(members, key=lambda member: member[0].seed), strict=True)
+    counts = class_counts(runs[0].data).get("train", {})
+    return SplitLogits(
+        split=split,
+        num_train=sum(counts.values()),
+        seeds=tuple(run.seed for run in runs),
+        collapsed=np.array([bool(run.metrics["collapsed"]) for run in runs]),
+        val_labels=answers[0].val_labels,
+        val=np.stack([one.val for one in answers]),
+        test_rows=answers[0].test_rows,
+        test=np.stack([one.test for one in answers]),
+    )
+
+
+def _read(run: CollectedRun) -> tuple[pd.DataFrame, NDArray[np.float64]]:
+    """Read the predictions of a run: its images, and a logit each."""
     if run.predictions is not None:  # read with the run, for its checksum
-        table = run.predictions.images.assign(logit=run.predictions.logits)
+        images, logits = run.predictions.images, run.predictions.logits
     else:
         table = parse_predictions(regular(RunDir(run.directory).predictions, MOST_CSV))
-    if not all(isinstance(name, str) for name in table["name"]):
-        raise ValueError("images without a name")
-    if not np.isfinite(table["logit"].to_numpy(np.float64)).all():
+        images = table.drop(columns=["logit", "probability"], errors="ignore")
+        logits = table["logit"].to_numpy(np.float64)
+    if not np.isfinite(logits).all():
         raise ValueError("logits that are no finite numbers")
-    if images is not None:
-        if not table[_IMAGE].equals(images[_IMAGE]):
-            raise ValueError("of other images than the runs before")
-        return table
-    counts = table.groupby(["split", "label"]).size().to_dict()
+    return images, logits
+
+
+def _check_images(images: pd.DataFrame) -> None:
+    if not all(isinstance(name, str) for name in images["name"]):
+        raise ValueError("images without a name")
+    if images[images["split"] == "test"]["name"].duplicated().any():
+        raise ValueError("images that are listed twice")
+    counts = images.groupby(["split", "label"]).size().to_dict()
     if counts.keys() != {(split, label) for split in ("val", "test") for label in (0, 1)} or min(counts.values()) < 2:
         raise ValueError("not two images of both classes in val and in test")
-    return table
 
 
 def parse_predictions(source: Path | BytesIO, subgroups: Sequence[str] = ()) -> pd.DataFrame:
@@ -112,15 +181,3 @@ def subgroups_asked_for(config: Mapping[str, Any]) -> tuple[str, ...]:
     names = subgroup_names(data.get("subgroups")) if isinstance(data, Mapping) else ()
     return tuple(name for name in dict.fromkeys(names) if name not in _COLUMNS)
 
-
-def _patients(images: pd.DataFrame, pattern: Any) -> tuple[str, ...] | None:
-    """Return the patient of every image: as the run noted it, of an older run as its names tell; None if unknown."""
-    if "patient" in images:
-        return tuple(images["patient"]) if (images["patient"] != "").all() else None
-    if not isinstance(pattern, str):
-        return None
-    try:
-        patients = find_patients(images["name"].tolist(), [""] * len(images), pattern)
-    except UserError:
-        return None
-    return None if patients.problem or patients.strangers else patients.keys

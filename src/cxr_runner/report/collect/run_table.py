@@ -17,8 +17,9 @@ from cxr_runner.base.markdown import printable
 from cxr_runner.base.progress import Reporter
 from cxr_runner.data.sources import About
 from cxr_runner.report.collect.agreement import ReadRun, RunReader, find_disagreement
+from cxr_runner.report.collect.replicates import Images, name_configurations, read_split, sort_by_images
 from cxr_runner.report.collected_runs import CollectedRun, SizedRuns
-from cxr_runner.report.run_columns import COLUMNS, RUN_COLUMNS
+from cxr_runner.report.run_columns import COLUMNS, RUN_COLUMNS, SPLIT_COLUMNS
 from cxr_runner.study import Study, match_row
 
 _KINDS = {int: "a whole number", float: "a finite number", str: "a text", bool: "true or false"}
@@ -62,9 +63,9 @@ def sort_runs(runs: Iterable[ReadRun], root: Path, study: Study) -> tuple[list[S
         study: study whose rows runs may repeat.
 
     Returns:
-        The runs that count, by title; and one row for every run left out: ``path``, ``state``, ``reason``.
+        The runs that count, by title, those on the same images at one size together; and one row for every run left out: ``path``, ``state``, ``reason``.
     """
-    counted: dict[tuple[Any, ...], tuple[CollectedRun, dict[str, Any]]] = {}
+    counted: dict[tuple[Any, ...], tuple[ReadRun, dict[str, Any]]] = {}
     left_out, diverged = [], []
     for read in runs:
         run, state = read.run, read.run.state
@@ -75,32 +76,33 @@ def sort_runs(runs: Iterable[ReadRun], root: Path, study: Study) -> tuple[list[S
         identity = (row["fingerprint"], run.name, run.id, run.seed)
         if not problem and identity in counted:
             problem = f"the same configuration and seed as {counted[identity][1]['path']}, counted once"
-        collected = _collected(read, path, row["row"])
+        row["path"] = path
         if run.diverged:
-            diverged.append(collected)
+            diverged.append(_collected(read, row, f"{run.name}-{run.id}"))
         if problem:
             left_out.append({"path": path, "state": printable(state), "reason": printable(problem)})
         else:
-            counted[identity] = collected, row | {"path": path}
-    groups: dict[str, list[tuple[CollectedRun, dict[str, Any]]]] = {}
-    for collected, row in counted.values():
-        groups.setdefault(row["fingerprint"], []).append((collected, row))
-    ordered = sorted(
-        (_sized_runs(group, diverged) for group in groups.values()),
-        key=lambda sized: (sized.about.title, sized.fingerprint),
-    )
+            counted[identity] = read, row
+    groups: dict[Images, list[tuple[ReadRun, dict[str, Any]]]] = {}
+    kept = list(counted.values())
+    for images, entry in zip(sort_by_images([read.run for read, _ in kept]), kept, strict=True):
+        groups.setdefault(images, []).append(entry)
+    sized = (_sized_runs(images, group, diverged) for images, group in groups.items())
+    ordered = sorted(sized, key=lambda one: (one.about.title, one.fingerprints))
     return ordered, pd.DataFrame(left_out, columns=["path", "state", "reason"])
 
 
-def _collected(read: ReadRun, path: str, row: str | None) -> CollectedRun:
+def _collected(read: ReadRun, row: Mapping[str, Any], configuration: str) -> CollectedRun:
     run = read.run
     return CollectedRun(
         directory=run.path,
-        path=path,
+        path=row["path"],
         name=run.name,
         id=run.id,
         seed=run.seed,
-        row=row,
+        split=read_split(run),
+        configuration=printable(configuration),
+        row=row["row"],
         config=run.config,
         metrics=run.metrics,
         data=run.data,
@@ -149,10 +151,14 @@ def _typed(value: Any, kind: type) -> Any:
     return value if kind is int and isinstance(value, int) else None
 
 
-def _sized_runs(counted: list[tuple[CollectedRun, dict[str, Any]]], diverged: Iterable[CollectedRun]) -> SizedRuns:
-    runs, rows = zip(*counted, strict=True)
+def _sized_runs(
+    images: Images, counted: list[tuple[ReadRun, dict[str, Any]]], diverged: Iterable[CollectedRun]
+) -> SizedRuns:
+    names = name_configurations([read.run for read, _ in counted], images)
+    runs = tuple(_collected(read, row, name) for (read, row), name in zip(counted, names, strict=True))
+    rows = [row | {"split_seed": run.split.seed, "fold": run.split.fold} for (_, row), run in zip(counted, runs, strict=True)]
     dtypes = {column.name: _DTYPES[column.kind] for column in COLUMNS}
-    table = pd.DataFrame(rows, columns=list(RUN_COLUMNS)).astype(dtypes | {"row": "str"})
+    table = pd.DataFrame(rows, columns=list(RUN_COLUMNS)).astype(dtypes | dict.fromkeys(SPLIT_COLUMNS, "Int64") | {"row": "str"})
     first = runs[0].data
     about = About(
         title=rows[0]["data"],
@@ -160,6 +166,6 @@ def _sized_runs(counted: list[tuple[CollectedRun, dict[str, Any]]], diverged: It
         licence=printable(first.get("licence") or ""),
         synthetic=bool(table["synthetic"].any()),
     )
-    fingerprint = rows[0]["fingerprint"]
-    same = tuple(run for run in diverged if run.data.get("fingerprint") == fingerprint)
-    return SizedRuns(about, fingerprint, runs, table, same)
+    fingerprints = set(table["fingerprint"])
+    same = tuple(run for run in diverged if run.data.get("fingerprint") in fingerprints)
+    return SizedRuns(about, images.source, runs, table, same)

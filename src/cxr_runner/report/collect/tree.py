@@ -56,9 +56,9 @@ def collect_samples(runs: DataSetRuns) -> list[Sample]:
     for sized in runs.sizes:
         directories = [run.directory for run in sized.runs if len(run.directory.parents) > 2]
         for tree in dict.fromkeys(directory.parents[2] for directory in directories):
-            path = samples_path(tree, sized.fingerprint)
-            if sized.fingerprint.isalnum() and (samples := read_samples(path)):
-                return samples
+            for fingerprint in filter(str.isalnum, sized.fingerprints):
+                if samples := read_samples(samples_path(tree, fingerprint)):
+                    return samples
     return []
 
 
@@ -86,6 +86,6 @@ def group_by_images(sizes: Sequence[SizedRuns], study: Study) -> list[DataSetRun
 
 
 def _images(sized: SizedRuns) -> str:
-    """Describe the images apart from their size."""
+    """Tell the images apart from their size: by the fingerprint of their source, of older runs by their description."""
     run = sized.runs[0]
-    return describe_images(run.data, run.config["data"])
+    return describe_images(run.data, run.config["data"]) if sized.source in sized.fingerprints else sized.source

@@ -1,4 +1,4 @@
-"""Configurations: the runs that differ in their seed alone, averaged, and what tells one from the others."""
+"""Configurations: the runs that differ in seed and split alone, averaged, and what tells one from the others."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,24 +10,29 @@ from cxr_runner.base.markdown import printable
 from cxr_runner.report.collected_runs import CollectedRun, SizedRuns
 
 SUMMARY_COLUMNS = (
-    *("row", "configuration", "differs_in", "data", "fingerprint", "image_size", "num_seeds", "num_collapsed"),
+    *("row", "configuration", "differs_in", "data", "fingerprint", "image_size"),
+    *("num_runs", "num_splits", "num_seeds", "num_collapsed"),
     *(f"{metric.key}_{statistic}" for metric in HEADLINE for statistic in ("mean", "sd")),
     "train_seconds_mean",
 )
 # Names, folders and seeds tell no configuration from another; model.sgd_lr is where older runs had optimizer.lr from.
 _NOT_COMPARED = ("seed", "outputs", "name", "force", "progress", "device", "model.sgd_lr")
+_SPLIT = ("strategy", "folds", "val_share", "keep_test")  # of the data, the settings that replicates share
 
 
 def summarize(sized: SizedRuns) -> pd.DataFrame:
-    """Average the seeds of every configuration.
+    """Average the runs of every configuration.
 
     Returns:
         One row a configuration with :data:`SUMMARY_COLUMNS`, the best mean test accuracy first. ``differs_in`` are
         the settings that tell it from the others; ``_mean`` and ``_sd`` are the mean and the sample standard
-        deviation over the seeds, the latter missing for a single seed.
+        deviation over the runs, the latter missing for a single one. ``fingerprint`` is '' where there are several
+        splits.
     """
     table = sized.table.assign(configuration=[run.configuration for run in sized.runs])
-    columns: dict[str, Any] = {"num_seeds": ("seed", "size"), "num_collapsed": ("collapsed", "sum")}
+    columns: dict[str, Any] = {"num_runs": ("seed", "size"), "num_splits": ("fingerprint", "nunique")}
+    columns |= {"num_seeds": ("seed", "nunique"), "num_collapsed": ("collapsed", "sum")}
+    columns |= {"fingerprint": ("fingerprint", "first")}
     for metric in HEADLINE:
         columns |= {f"{metric.key}_mean": (metric.key, "mean"), f"{metric.key}_sd": (metric.key, "std")}
     columns |= {"train_seconds_mean": ("train_seconds", "mean"), "row": ("row", "first")}
@@ -35,7 +40,7 @@ def summarize(sized: SizedRuns) -> pd.DataFrame:
     summary = summary.assign(
         differs_in=summary["configuration"].map(_differences(sized.runs)),
         data=sized.about.title,
-        fingerprint=sized.fingerprint,
+        fingerprint=summary["fingerprint"].where(summary["num_splits"] == 1, ""),
         image_size=sized.image_size,
     )
     summary = summary.sort_values(["accuracy_mean", "configuration"], ascending=[False, True], ignore_index=True)
@@ -76,12 +81,15 @@ def _differences(runs: Iterable[CollectedRun]) -> dict[str, str]:
 
 
 def _flatten(config: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """Yield the settings that can tell runs on the same data apart: ``model.name`` as ``model``, the rest dotted."""
+    """Yield the settings that can tell runs on the same images apart: ``model.name`` as ``model``, the rest dotted."""
     for key, value in config.items():
         dotted = f"{prefix}{key}"
-        if dotted in _NOT_COMPARED or dotted == "data":
+        if dotted in _NOT_COMPARED:
             continue
-        if isinstance(value, Mapping):
+        if dotted == "data":
+            split = value.get("split") if isinstance(value, Mapping) else None
+            yield from ((f"data.split.{name}", split.get(name)) for name in _SPLIT if isinstance(split, Mapping))
+        elif isinstance(value, Mapping):
             yield from _flatten(value, f"{dotted}.")
         else:
             yield dotted.removesuffix(".name"), value

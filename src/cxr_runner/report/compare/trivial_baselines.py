@@ -10,7 +10,7 @@ import pandas as pd
 from cxr_runner.artifacts.rundir import AUDIT_FORMAT
 from cxr_runner.base.markdown import printable
 from cxr_runner.report.collected import DataSetRuns, describe_images
-from cxr_runner.report.compare.class_counts import class_counts
+from cxr_runner.report.class_counts import class_counts
 from cxr_runner.stats.intervals import wilson
 from cxr_runner.study import ComparedMetric
 

@@ -9,7 +9,7 @@ import pandas as pd
 from cxr_runner.base.markdown import printable
 from cxr_runner.base.numbers import plural
 from cxr_runner.report.collected import DataSetRuns
-from cxr_runner.report.compare.class_counts import class_counts
+from cxr_runner.report.class_counts import class_counts
 from cxr_runner.report.render.commands import Commands
 from cxr_runner.report.render.inventory_line import inventory_line
 

@@ -9,7 +9,7 @@ import pandas as pd
 from cxr_runner.base.numbers import format_duration, format_number, plural
 from cxr_runner.report.collected import DataSetRuns
 from cxr_runner.report.collected_runs import Histories
-from cxr_runner.report.compare.class_counts import class_counts
+from cxr_runner.report.class_counts import class_counts
 from cxr_runner.report.compare.configurations import by_configuration
 from cxr_runner.report.compare.training_setups import timed_runs
 from cxr_runner.report.missing import PIXELS, Missing

@@ -11,7 +11,7 @@ from cxr_runner.report.collected import DataSetRuns, Predictions
 from cxr_runner.report.collected_runs import CollectedRun, SizedRuns
 from cxr_runner.report.compare.claims.claim_tests import RowSetting, settings_of
 from cxr_runner.report.compare.claims.run_numbers import Decisions, RunNumbers, best_constant_loss, curve_numbers
-from cxr_runner.report.compare.class_counts import class_counts
+from cxr_runner.report.class_counts import class_counts
 from cxr_runner.report.compare.training_setups import timed_runs
 from cxr_runner.report.missing import PIXELS
 from cxr_runner.study import Row, Study, match_row, same_setting
