@@ -30,6 +30,7 @@ from cxr_runner.stats.intervals import (
     t_interval,
     wilson,
 )
+from cxr_runner.stats.replicates import Estimate, Sources, mean_over_runs
 from cxr_runner.stats.scores import accuracy, auprc, auroc, brier, f1, sensitivity, specificity
 from cxr_runner.stats.significance import DeLong, McNemar, delong, holm, mcnemar_exact
 from cxr_runner.stats.thresholds import (
@@ -49,11 +50,13 @@ __all__ = [
     "REPLICATES",
     "DeLong",
     "Difference",
+    "Estimate",
     "Interval",
     "McNemar",
     "OperatingPoint",
     "Reliability",
     "ScoredGroup",
+    "Sources",
     "accuracy",
     "added_error",
     "auprc",
@@ -69,6 +72,7 @@ __all__ = [
     "independent_difference",
     "match_threshold",
     "mcnemar_exact",
+    "mean_over_runs",
     "mean_over_seeds",
     "paired_bootstrap",
     "percentile_difference",
