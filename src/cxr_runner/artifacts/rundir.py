@@ -136,6 +136,7 @@ class Run:
         metrics: content of ``metrics.json``.
         data: content of ``data.json``.
         checksums: checksums of its results, by the names of the files; empty for a run from before there were any.
+        started: when it began, UTC in ISO 8601; '' where that is not known.
     """
 
     path: Path
@@ -149,6 +150,7 @@ class Run:
     metrics: dict[str, Any]
     data: dict[str, Any]
     checksums: Mapping[str, str] = field(default_factory=dict)
+    started: str = ""
 
     def history(self) -> "pd.DataFrame":
         """Read the history, one row an epoch."""
@@ -216,6 +218,7 @@ def read_run(path: Path) -> Run:
         metrics=metrics,
         data=parse_json(contents[files.data]) or {},
         checksums=recorded,
+        started=str(status.get("started") or ""),
     )
 
 

@@ -46,9 +46,7 @@ class SplitLogits:
     def chosen(self, mask: NDArray[np.bool_]) -> "SplitLogits":
         """Return some of the runs, bool [seeds]."""
         seeds = tuple(seed for seed, taken in zip(self.seeds, mask, strict=True) if taken)
-        return replace(
-            self, seeds=seeds, collapsed=self.collapsed[mask], val=self.val[mask], test=self.test[mask]
-        )
+        return replace(self, seeds=seeds, collapsed=self.collapsed[mask], val=self.val[mask], test=self.test[mask])
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,7 @@ class CollectedRun:
         config: configuration, nested.
         metrics: content of ``metrics.json``.
         data: content of ``data.json``.
+        started: when it began, UTC in ISO 8601; '' where that is not known.
         has_checksums: whether its files were compared with checksums.
         history: one row an epoch; None where it cannot be drawn.
         history_problem: why it cannot, '' where it can.
@@ -98,6 +99,7 @@ class CollectedRun:
     config: Mapping[str, Any]
     metrics: Mapping[str, Any]
     data: Mapping[str, Any]
+    started: str = ""
     has_checksums: bool = False
     history: pd.DataFrame | None = None
     history_problem: str = ""

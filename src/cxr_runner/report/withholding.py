@@ -73,7 +73,8 @@ def _nameless_predictions(predictions: Predictions) -> Predictions:
         patients = tuple(f"patient {code + 1}" for code in pd.factorize(pd.Series(patients, dtype=object))[0])
     # An error of a parser may quote what it could not read.
     problems = dict.fromkeys(predictions.problems, "predictions.csv is not as it should be")
-    return replace(predictions, patients=patients, problems=problems)
+    names = tuple(f"image {number}" for number in range(1, len(predictions.names) + 1))
+    return replace(predictions, names=names, patients=patients, problems=problems)
 
 
 def _nameless_run(run: CollectedRun) -> CollectedRun:

@@ -65,7 +65,9 @@ class _Images:
     def __init__(self) -> None:
         self.labels: dict[str, int] = {}  # in the order of their numbers
         self.noted: dict[str, str] = {}  # patients
-        self._splits: dict[str, tuple[pd.DataFrame, _Answers]] = {}  # by their fingerprints: runs on one share its images
+        self._splits: dict[
+            str, tuple[pd.DataFrame, _Answers]
+        ] = {}  # by their fingerprints: runs on one share its images
 
     def add(self, run: CollectedRun) -> _Answers:
         """Read the predictions of a run.
@@ -180,4 +182,3 @@ def subgroups_asked_for(config: Mapping[str, Any]) -> tuple[str, ...]:
     data = config.get("data")
     names = subgroup_names(data.get("subgroups")) if isinstance(data, Mapping) else ()
     return tuple(name for name in dict.fromkeys(names) if name not in _COLUMNS)
-

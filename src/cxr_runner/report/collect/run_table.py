@@ -106,6 +106,7 @@ def _collected(read: ReadRun, row: Mapping[str, Any], configuration: str) -> Col
         config=run.config,
         metrics=run.metrics,
         data=run.data,
+        started=run.started,
         has_checksums=bool(run.checksums),
         history=read.history,
         history_problem=printable(read.history_problem),
@@ -156,9 +157,14 @@ def _sized_runs(
 ) -> SizedRuns:
     names = name_configurations([read.run for read, _ in counted], images)
     runs = tuple(_collected(read, row, name) for (read, row), name in zip(counted, names, strict=True))
-    rows = [row | {"split_seed": run.split.seed, "fold": run.split.fold} for (_, row), run in zip(counted, runs, strict=True)]
+    rows = [
+        row | {"split_seed": run.split.seed, "fold": run.split.fold}
+        for (_, row), run in zip(counted, runs, strict=True)
+    ]
     dtypes = {column.name: _DTYPES[column.kind] for column in COLUMNS}
-    table = pd.DataFrame(rows, columns=list(RUN_COLUMNS)).astype(dtypes | dict.fromkeys(SPLIT_COLUMNS, "Int64") | {"row": "str"})
+    table = pd.DataFrame(rows, columns=list(RUN_COLUMNS)).astype(
+        dtypes | dict.fromkeys(SPLIT_COLUMNS, "Int64") | {"row": "str"}
+    )
     first = runs[0].data
     about = About(
         title=rows[0]["data"],

@@ -10,10 +10,12 @@ from cxr_runner.report.compare.claims.claim_tests import Observed
 from cxr_runner.report.compare.claims.observations import observe
 from cxr_runner.report.compare.claims.verdicts import Verdict, decide_claims
 from cxr_runner.report.compare.published_metrics import compare_with_published
+from cxr_runner.report.compare.sized_comparison import Comparison, check_baseline, compare_configurations
 from cxr_runner.report.compare.subgroup_metrics import SubgroupMetrics, compare_subgroups
 from cxr_runner.report.compare.training_setups import TrainingSetup, training_setups
 from cxr_runner.report.compare.trivial_baselines import Baselines, choose_baselines
-from cxr_runner.report.compare.uncertainty.measure import Uncertainty, measure_uncertainty
+from cxr_runner.report.compare.uncertainty.pairs import pair_table
+from cxr_runner.report.compare.uncertainty.resampling import Resampling
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,9 @@ class DataSetComparison:
         baselines: trivial baselines on the same images.
         observed: runs that the claims are about.
         verdicts: verdicts on the claims, in the order of the study.
-        uncertainty: how uncertain the metrics are, and which models differ.
+        comparisons: configurations compared, at one size after the other, the largest first.
+        pairs: rows of the study with published test metrics by pairs, as :func:`pair_table` returns it, by the number
+            of the figure that these stand in.
         setups: how each row of the study was trained.
         subgroups: test metrics by subgroup; None where no run kept a column of subgroups.
     """
@@ -36,18 +40,30 @@ class DataSetComparison:
     baselines: Baselines
     observed: Observed
     verdicts: list[Verdict]
-    uncertainty: Uncertainty
+    comparisons: tuple[Comparison, ...]
+    pairs: Mapping[int, pd.DataFrame]
     setups: Mapping[str, Mapping[TrainingSetup, int]]
     subgroups: SubgroupMetrics | None = None
 
 
-def compare(collected: Collected) -> list[DataSetComparison]:
-    """Compare the runs on every data set with one another and with the study."""
-    return [_compare_data_set(runs, collected) for runs in collected.data_sets]
+def compare(collected: Collected, baseline: str | None = None) -> list[DataSetComparison]:
+    """Compare the runs on every data set with one another and with the study.
+
+    Args:
+        collected: what the report is made from.
+        baseline: label, name or id of the configuration that others are compared with; None chooses it by rule.
+
+    Raises:
+        UserError: no configuration is called so, or several on the same images are.
+    """
+    compared = [_compare_data_set(runs, collected, baseline) for runs in collected.data_sets]
+    if baseline is not None:
+        check_baseline(baseline, [one for data_set in compared for one in data_set.comparisons])
+    return compared
 
 
-def _compare_data_set(runs: DataSetRuns, collected: Collected) -> DataSetComparison:
-    study, observed = collected.study, observe(runs)
+def _compare_data_set(runs: DataSetRuns, collected: Collected, baseline: str | None) -> DataSetComparison:
+    study, observed, resampling = collected.study, observe(runs), Resampling(runs.predictions)
     published = {
         figure.number: compare_with_published(runs.repetitions, figure, study) for figure in study.metric_figures
     }
@@ -57,7 +73,22 @@ def _compare_data_set(runs: DataSetRuns, collected: Collected) -> DataSetCompari
         baselines=choose_baselines(runs, collected.audits),
         observed=observed,
         verdicts=decide_claims(observed, study),
-        uncertainty=measure_uncertainty(runs),
+        comparisons=compare_configurations(runs, resampling, baseline),
+        pairs=_published_pairs(runs, resampling),
         setups=training_setups(runs),
         subgroups=compare_subgroups(runs),
     )
+
+
+def _published_pairs(runs: DataSetRuns, resampling: Resampling) -> dict[int, pd.DataFrame]:
+    """Compare the rows that a figure holds published metrics of, all at one size of the images."""
+    names = {row_id: one.runs[0].configuration for row_id, one in runs.repetitions.items()}
+    largest = {row_id: one.image_size for row_id, one in runs.repetitions.items()}
+    tables = {}
+    for figure in runs.study.metric_figures:
+        rows = [row_id for row_id in figure.rows if names.get(row_id) in resampling.predictions.configurations]
+        size = max((largest[row_id] for row_id in rows), default=0)
+        table = pair_table(resampling, [names[row_id] for row_id in rows if largest[row_id] == size])
+        if table is not None:
+            tables[figure.number] = table
+    return tables

@@ -1,6 +1,6 @@
 """Configurations: the runs that differ in seed and split alone, averaged, and what tells one from the others."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -8,6 +8,7 @@ import pandas as pd
 from cxr_runner.artifacts.metrics import HEADLINE
 from cxr_runner.base.markdown import printable
 from cxr_runner.report.collected_runs import CollectedRun, SizedRuns
+from cxr_runner.report.compare.usual_settings import flatten_settings
 
 SUMMARY_COLUMNS = (
     *("row", "configuration", "differs_in", "data", "fingerprint", "image_size"),
@@ -15,9 +16,6 @@ SUMMARY_COLUMNS = (
     *(f"{metric.key}_{statistic}" for metric in HEADLINE for statistic in ("mean", "sd")),
     "train_seconds_mean",
 )
-# Names, folders and seeds tell no configuration from another; model.sgd_lr is where older runs had optimizer.lr from.
-_NOT_COMPARED = ("seed", "outputs", "name", "force", "progress", "device", "model.sgd_lr")
-_SPLIT = ("strategy", "folds", "val_share", "keep_test")  # of the data, the settings that replicates share
 
 
 def summarize(sized: SizedRuns) -> pd.DataFrame:
@@ -70,7 +68,7 @@ def _differences(runs: Iterable[CollectedRun]) -> dict[str, str]:
     for run in runs:
         device = str(run.metrics["device"]).split()[0].split(":")[0]
         settings.setdefault(
-            run.configuration, dict(_flatten(run.config)) | {"device": device, "engine": run.metrics["engine"]}
+            run.configuration, dict(flatten_settings(run.config)) | {"device": device, "engine": run.metrics["engine"]}
         )
     keys = sorted({key for configuration in settings.values() for key in configuration})
     differing = [key for key in keys if len({repr(configuration.get(key)) for configuration in settings.values()}) > 1]
@@ -78,18 +76,3 @@ def _differences(runs: Iterable[CollectedRun]) -> dict[str, str]:
         name: " ".join(override(key, configuration[key]) for key in differing if key in configuration)
         for name, configuration in settings.items()
     }
-
-
-def _flatten(config: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """Yield the settings that can tell runs on the same images apart: ``model.name`` as ``model``, the rest dotted."""
-    for key, value in config.items():
-        dotted = f"{prefix}{key}"
-        if dotted in _NOT_COMPARED:
-            continue
-        if dotted == "data":
-            split = value.get("split") if isinstance(value, Mapping) else None
-            yield from ((f"data.split.{name}", split.get(name)) for name in _SPLIT if isinstance(split, Mapping))
-        elif isinstance(value, Mapping):
-            yield from _flatten(value, f"{dotted}.")
-        else:
-            yield dotted.removesuffix(".name"), value

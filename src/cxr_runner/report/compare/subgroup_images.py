@@ -62,8 +62,7 @@ def gather_subgroups(runs: DataSetRuns) -> Iterator[SubgroupImages]:
 
 
 def _gather(name: str, image_size: int, column: str, runs: Sequence[CollectedRun]) -> Iterator[SubgroupImages]:
-    read = [_test_table(run, column) for run in runs if not run.metrics["collapsed"]]
-    tables = [table for table in read if table is not None]
+    tables = _member_tables(column, runs)
     if not tables:
         return
     # The images of a configuration are the same by its id, the columns need not be: what they say may be mended later.
@@ -82,6 +81,28 @@ def _gather(name: str, image_size: int, column: str, runs: Sequence[CollectedRun
         num_runs=len(runs),
         num_collapsed=sum(bool(run.metrics["collapsed"]) for run in runs),
     )
+
+
+def _member_tables(column: str, runs: Sequence[CollectedRun]) -> list[pd.DataFrame]:
+    """Return the test images of the runs that did not collapse, all tables of the same ones.
+
+    The folds of a repeat are put together, for every seed with which none of them collapsed. Of several splits without
+    folds, whose test images differ, only the first is taken.
+    """
+    members: dict[tuple[int, int], list[tuple[int, pd.DataFrame]]] = {}
+    for run in runs:
+        table = None if run.metrics["collapsed"] else _test_table(run, column)
+        if table is not None:
+            members.setdefault((run.split.seed, run.seed), []).append((run.split.fold or 0, table))
+    folds = max((run.split.folds or 1 for run in runs), default=1)
+    if folds == 1:
+        first = min((seed for seed, _ in members), default=0)
+        return [table for (split_seed, _), parts in members.items() if split_seed == first for _, table in parts]
+    return [
+        pd.concat([table for _, table in parts]).sort_values("name", ignore_index=True)
+        for parts in members.values()
+        if len(parts) == folds
+    ]
 
 
 def _test_table(run: CollectedRun, column: str) -> pd.DataFrame | None:

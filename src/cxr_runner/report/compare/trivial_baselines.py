@@ -9,8 +9,8 @@ import pandas as pd
 
 from cxr_runner.artifacts.rundir import AUDIT_FORMAT
 from cxr_runner.base.markdown import printable
-from cxr_runner.report.collected import DataSetRuns, describe_images
 from cxr_runner.report.class_counts import class_counts
+from cxr_runner.report.collected import DataSetRuns, describe_images
 from cxr_runner.stats.intervals import wilson
 from cxr_runner.study import ComparedMetric
 
@@ -51,7 +51,7 @@ def choose_baselines(runs: DataSetRuns, audits: Sequence[Mapping[str, Any]]) -> 
         runs: runs on the data set.
         audits: contents of audits, of whatever images.
     """
-    prints = {sized.fingerprint for sized in runs.sizes}
+    prints = {fingerprint for sized in runs.sizes for fingerprint in sized.fingerprints}
     exact = [content for content in audits if content.get("fingerprint") in prints]
     alike = [content for content in audits if _same_images(runs, content.get("data"), content.get("config"))]
     metrics = [one.key for one in runs.study.metrics]

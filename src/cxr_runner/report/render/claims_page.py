@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from textwrap import indent
 
 from cxr_runner.base.markdown import markdown_facts, markdown_text
+from cxr_runner.report.render.claim_rows import ClaimsReport
 from cxr_runner.report.render.sections import Section
 from cxr_runner.study import Study
 from cxr_runner.study.claims import Condition
@@ -20,10 +21,12 @@ def claims_page(sections: Iterable[Section], study: Study) -> str:
     """Return the page; every text in it is shown as it is."""
     blocks = [_BEGIN, study.claims_note, "## Numbers", *_definitions(study), "## How a claim is decided", _rules(study)]
     for section in sections:
-        blocks += [f"## {markdown_text(section.heading)}", markdown_text(section.claims.summary)]
-        blocks += [section.claims.tables[0].markdown().rstrip("\n")]
-        facts = {term: section.facts[term] for term in _FACTS if term in section.facts}
-        blocks += [markdown_facts(facts), *_claims(section, study)]
+        if section.study:
+            claims = section.study.claims
+            blocks += [f"## {markdown_text(section.heading)}", markdown_text(claims.summary)]
+            blocks += [claims.tables[0].markdown().rstrip("\n")]
+            facts = {term: section.facts[term] for term in _FACTS if term in section.facts}
+            blocks += [markdown_facts(facts), *_claims(claims, study)]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -59,8 +62,8 @@ def _rules(study: Study) -> str:
   first, strictest step of Holm's method."""
 
 
-def _claims(section: Section, study: Study) -> Iterable[str]:
-    for claim, row in zip(study.claims, section.claims.rows, strict=True):
+def _claims(report: ClaimsReport, study: Study) -> Iterable[str]:
+    for claim, row in zip(study.claims, report.rows, strict=True):
         yield f"### {markdown_text(claim.says)}"
         lines = [f"**{row.word}** ({markdown_text(claim.source)}; `{claim.id}`)", ""]
         lines += [f"- Stated: {markdown_text(_stated(condition, study))}" for condition in claim.conditions]

@@ -6,27 +6,21 @@ from textwrap import indent
 from cxr_runner.base.markdown import markdown_facts, markdown_list, markdown_text
 from cxr_runner.base.tables import Table
 from cxr_runner.report.render.commands import Commands
+from cxr_runner.report.render.comparison_section import ComparisonSection
 from cxr_runner.report.render.legends import BASELINES_LEGEND, COMPARISON_LEGEND, WARNINGS_HEADING
 from cxr_runner.report.render.picture import Picture
 from cxr_runner.report.render.sections import Page, Section
-from cxr_runner.report.render.subgroup_section import SubgroupSection
-from cxr_runner.report.render.uncertainty_section import UncertaintySection
+from cxr_runner.report.render.study_section import StudySection
 
 _NOTICE = "**Not for clinical use.**"
 
 
 def markdown_page(page: Page) -> str:
-    """Return the page; every text in it is shown as it is."""
+    """Return the page of results; every text in it is shown as it is."""
     blocks = ["# Results", _NOTICE, markdown_text(page.count)]
     for section in page.sections:
         blocks += _section(section, page)
     tables = page.tables
-    blocks += ["## Errata of the study", *_list(page.errata.sentences), _picture(page.errata.picture, page, None)]
-    for table in page.errata.tables:
-        blocks += [f"### {markdown_text(table.caption)}", table.markdown()]
-    blocks += ["## The study's models"]
-    for table in page.study_tables:
-        blocks += [f"### {markdown_text(table.caption)}", table.markdown()]
     configurations = tables["configurations"]
     blocks += ["## Configurations", *_warnings(configurations.notes), *_captioned(configurations)]
     if tables["collapsed"].rows:
@@ -34,52 +28,99 @@ def markdown_page(page: Page) -> str:
     if tables["left_out"].rows:
         blocks += ["## Runs left out", *_captioned(tables["left_out"])]
     blocks += ["All finished runs: [tables/runs.csv](tables/runs.csv).", _NOTICE]
+    return _joined(blocks)
+
+
+def errata_markdown(page: Page) -> str:
+    """Return the page of the study's errata and of its models as configured; every text in it is shown as it is."""
+    assert page.errata is not None
+    blocks = ["# Errata of the study", *_list(page.errata.sentences), _picture(page.errata.picture, page, None)]
+    for table in page.errata.tables:
+        blocks += [f"### {markdown_text(table.caption)}", table.markdown()]
+    blocks += ["## The study's models"]
+    for table in page.study_tables:
+        blocks += [f"### {markdown_text(table.caption)}", table.markdown()]
+    return _joined(blocks)
+
+
+def _joined(blocks: Iterable[str]) -> str:
     return "\n\n".join(block.rstrip("\n") for block in blocks if block) + "\n"
 
 
 def _section(section: Section, page: Page) -> list[str]:
-    blocks = [f"## {markdown_text(section.heading)}", *_list(section.sentences)]
-    blocks += [_picture(section.overview, page, section.commands), *_claims(section)]
-    blocks += [markdown_facts(section.facts), *_warnings(section.warnings)]
-    for table in section.tables:
-        blocks += [f"### {markdown_text(table.caption)}", table.markdown()]
-    blocks += [COMPARISON_LEGEND, BASELINES_LEGEND]
-    if section.more_baselines:
-        blocks += [f"To make the other trivial baselines:\n\n    {section.more_baselines}"]
-    blocks += _titled("How uncertain the figures are", section.uncertainty, section, page)
-    blocks += _titled("Subgroups", section.subgroups, section, page)
+    blocks = [f"## {markdown_text(section.heading)}", *_list(section.sentences), *_warnings(section.warnings)]
+    for comparison in section.comparisons:
+        blocks += _comparison(comparison, section, page)
     for picture in section.figures:
-        blocks += [f"### {markdown_text(picture.title)}", markdown_text(picture.text)]
-        blocks += [_picture(picture, page, section.commands)]
+        blocks += _titled_picture(picture, section, page)
+    blocks += _subgroups(section, page)
+    if section.study:
+        blocks += _study(section.study, section, page)
     if section.not_drawn:
         lines = [f"- {markdown_text(path)}: {markdown_text(why)}" for path, why in section.not_drawn.items()]
         blocks += ["Without curves:", "\n".join(lines)]
+    return [*blocks, "### Where this comes from", markdown_facts(section.facts)]
+
+
+def _comparison(comparison: ComparisonSection, section: Section, page: Page) -> list[str]:
+    first, *others = comparison.tables
+    blocks = [f"### {markdown_text(comparison.title)}"] if comparison.title else []
+    blocks += [first.markdown(), *_list(comparison.sentences), markdown_text(first.caption)]
+    blocks += [_baselines(comparison), *_titled_picture(comparison.forest, section, page)]
+    for table in others:
+        blocks += [f"#### {markdown_text(table.title)}", *_captioned(table)]
+    for picture in comparison.pictures:
+        blocks += _titled_picture(picture, section, page)
     return blocks
+
+
+def _baselines(comparison: ComparisonSection) -> str:
+    said = [
+        f"{markdown_text(row.label)} {', '.join(cell.value for cell in row.cells if cell.value)}"
+        for row in comparison.baselines
+    ]
+    words = ", ".join(comparison.headings[1:-2])
+    return f"Trivial baselines ({words}): {'; '.join(said)}. {BASELINES_LEGEND}" if said else ""
+
+
+def _study(study: StudySection, section: Section, page: Page) -> list[str]:
+    claims, tests = study.claims.tables
+    blocks = ["### The study", *_list(study.sentences), *_titled_picture(study.overview, section, page)]
+    blocks += [
+        "#### The study's claims",
+        f"{markdown_text(study.claims.summary)} [How each was decided](tables/{tests.name}.md)",
+        claims.markdown(),
+    ]
+    for table in study.tables:
+        blocks += [f"#### {markdown_text(table.title or table.caption)}"]
+        blocks += _captioned(table) if table.title else [table.markdown()]
+    blocks += [COMPARISON_LEGEND, BASELINES_LEGEND]
+    if study.more_baselines:
+        blocks += [f"To make the other trivial baselines:\n\n    {study.more_baselines}"]
+    for picture in study.figures:
+        blocks += _titled_picture(picture, section, page)
+    return [*blocks, "Errata and models as configured: [errata.md](errata.md)."]
+
+
+def _subgroups(section: Section, page: Page) -> list[str]:
+    """Return sentences, tables and pictures below a heading; nothing where there are none."""
+    shown = section.subgroups
+    blocks = ["### Subgroups", *_list(shown.sentences)]
+    for table in shown.tables:
+        blocks += [f"#### {markdown_text(table.title)}", *_captioned(table)]
+    for picture in shown.pictures:
+        blocks += _titled_picture(picture, section, page)
+    return blocks if shown.sentences or shown.tables else []
+
+
+def _titled_picture(picture: Picture, section: Section, page: Page) -> list[str]:
+    title, text = markdown_text(picture.title), markdown_text(picture.text)
+    return [f"#### {title}", text, _picture(picture, page, section.commands)]
 
 
 def _warnings(sentences: Sequence[str]) -> list[str]:
     """Say what every metric of the table below has to be read with."""
     return [f"**{WARNINGS_HEADING}**", markdown_list(sentences)] if sentences else []
-
-
-def _claims(section: Section) -> list[str]:
-    claims, tests = section.claims.tables
-    return [
-        "### The study's claims",
-        f"{markdown_text(section.claims.summary)} [How each was decided](tables/{tests.name}.md)",
-        claims.markdown(),
-    ]
-
-
-def _titled(title: str, shown: UncertaintySection | SubgroupSection, section: Section, page: Page) -> list[str]:
-    """Return sentences, tables and pictures below a heading; nothing where there are none."""
-    blocks = [f"### {title}", *_list(shown.sentences)]
-    for table in shown.tables:
-        blocks += [f"#### {markdown_text(table.title)}", *_captioned(table)]
-    for picture in shown.pictures:
-        blocks += [f"#### {markdown_text(picture.title)}", markdown_text(picture.text)]
-        blocks += [_picture(picture, page, section.commands)]
-    return blocks if shown.sentences or shown.tables else []
 
 
 def _picture(picture: Picture, page: Page, commands: Commands | None) -> str:

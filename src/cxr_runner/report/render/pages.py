@@ -12,8 +12,8 @@ from cxr_runner.report.manifest import replace_files
 from cxr_runner.report.render.claims_page import claims_page
 from cxr_runner.report.render.drawing import draw_pictures, drawn_files
 from cxr_runner.report.render.errata_section import errata_section
-from cxr_runner.report.render.html_page import html_page
-from cxr_runner.report.render.markdown_page import markdown_page
+from cxr_runner.report.render.html_page import errata_html, html_page
+from cxr_runner.report.render.markdown_page import errata_markdown, markdown_page
 from cxr_runner.report.render.report_tables import (
     all_runs,
     collapsed_table,
@@ -24,11 +24,12 @@ from cxr_runner.report.render.report_tables import (
 from cxr_runner.report.render.sections import Page, make_section
 from cxr_runner.report.render.terminal import count
 
-_PAGES = ("index.html", "report.md", "claims.md")
+_PAGES = ("index.html", "report.md")
+_STUDY_PAGES = ("errata.html", "errata.md", "claims.md")  # where models of the study have runs
 
 
 def render(collected: Collected, compared: Sequence[DataSetComparison], out: Path, reporter: Reporter) -> None:
-    """Write ``index.html``, ``report.md``, ``claims.md``, ``tables/`` and ``figures/``.
+    """Write ``index.html``, ``report.md``, ``tables/`` and ``figures/``; of a study, what was claimed and misprinted.
 
     Args:
         collected: what the report is made from.
@@ -38,9 +39,13 @@ def render(collected: Collected, compared: Sequence[DataSetComparison], out: Pat
     """
     study = collected.study
     sections = [make_section(one, f"_{number}" if len(compared) > 1 else "") for number, one in enumerate(compared, 1)]
-    errata = errata_section(study)
-    pictures = [*(picture for section in sections for picture in section.pictures), errata.picture]
-    study_tables = [study_table(number, study) for number in study.tables]
+    with_study = any(section.study for section in sections)
+    errata = errata_section(study) if with_study else None
+    pictures = [picture for section in sections for picture in section.pictures]
+    study_tables = []
+    if errata:
+        pictures.append(errata.picture)
+        study_tables = [study_table(number, study) for number in study.tables]
     lists = [
         configurations(collected),
         all_runs(collected),
@@ -48,15 +53,19 @@ def render(collected: Collected, compared: Sequence[DataSetComparison], out: Pat
         left_out_table(collected.left_out),
     ]
     of_sections = [table for section in sections for table in section.all_tables]
-    tables = [*study_tables, *lists, *of_sections, *errata.tables]
+    tables = [*study_tables, *lists, *of_sections, *(errata.tables if errata else [])]
     table_files = [f"tables/{table.name}.{ending}" for table in tables for ending in ENDINGS]
-    replace_files(out, [*_PAGES, *drawn_files(pictures), *table_files])
+    pages = [*_PAGES, *(_STUDY_PAGES if with_study else [])]
+    replace_files(out, [*pages, *drawn_files(pictures), *table_files])
     sources = draw_pictures(pictures, out / "figures", reporter)
     _write_tables(tables, out / "tables", reporter)
     page = Page(count(collected), sections, study_tables, {table.name: table for table in lists}, errata, sources)
     write_text(out / "report.md", markdown_page(page))
-    write_text(out / "claims.md", claims_page(sections, study))
     write_text(out / "index.html", html_page(page))
+    if page.errata:
+        write_text(out / "claims.md", claims_page(sections, study))
+        write_text(out / "errata.md", errata_markdown(page))
+        write_text(out / "errata.html", errata_html(page))
 
 
 def _write_tables(tables: Sequence[Table], folder: Path, reporter: Reporter) -> None:

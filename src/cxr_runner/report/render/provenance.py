@@ -8,8 +8,9 @@ import pandas as pd
 
 from cxr_runner.base.markdown import printable
 from cxr_runner.base.numbers import plural
-from cxr_runner.report.collected import DataSetRuns
 from cxr_runner.report.class_counts import class_counts
+from cxr_runner.report.collected import DataSetRuns
+from cxr_runner.report.collected_runs import SizedRuns
 from cxr_runner.report.render.commands import Commands
 from cxr_runner.report.render.inventory_line import inventory_line
 
@@ -32,7 +33,7 @@ def gather_facts(runs: DataSetRuns, commands: Commands) -> dict[str, str]:
         "Inventory": _inventory(runs),
         "Duplicates dropped": _length(data.get("duplicates_dropped")),
         "Unreadable, skipped": _length(data.get("unreadable_skipped")),
-        "Fingerprint": ", ".join(f"{sized.fingerprint} ({sized.image_size} px)" for sized in runs.sizes),
+        "Fingerprint": ", ".join(f"{_fingerprint(sized)} ({sized.image_size} px)" for sized in runs.sizes),
         "Checksums": _checksums(runs),
         "Engine and device": _distinct(f"{e} on {d}" for e, d in zip(tables["engine"], tables["device"], strict=True)),
         "Machine": _machines(of_run.get("machine") for of_run in metrics),
@@ -43,6 +44,12 @@ def gather_facts(runs: DataSetRuns, commands: Commands) -> dict[str, str]:
     facts = {term: printable(text) for term, text in said.items() if text}
     trained = commands.that_trained()
     return facts | ({"Command": "\n".join(trained)} if trained else {})
+
+
+def _fingerprint(sized: SizedRuns) -> str:
+    """Return the fingerprint of images, labels and splits; that of the images alone where there are several splits."""
+    several = len(sized.fingerprints) > 1
+    return f"{sized.source}, {len(sized.fingerprints)} splits" if several else sized.fingerprints[0]
 
 
 def _length(listed: object) -> str:

@@ -1,18 +1,17 @@
 """The study's figures made anew from the runs on a data set, and what is missing of those that cannot be drawn yet."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from cxr_runner.base.numbers import format_duration, format_number, plural
-from cxr_runner.report.collected import DataSetRuns
-from cxr_runner.report.collected_runs import Histories
 from cxr_runner.report.class_counts import class_counts
-from cxr_runner.report.compare.configurations import by_configuration
+from cxr_runner.report.collected import DataSetRuns
 from cxr_runner.report.compare.training_setups import timed_runs
 from cxr_runner.report.missing import PIXELS, Missing
+from cxr_runner.report.render.history_curves import describe_histories, plot_histories
 from cxr_runner.report.render.picture import Picture
 from cxr_runner.study import FAMILIES, Row, StudyFigure
 
@@ -36,26 +35,6 @@ def study_pictures(runs: DataSetRuns) -> list[Picture]:
         for figure in runs.study.figures
         if figure.samples or figure.kind in drawers
     ]
-
-
-def other_curves(runs: DataSetRuns) -> Picture | None:
-    """Return the curves of the configurations that are none of the study's; None where there are none."""
-    groups: dict[str, Histories] = {}
-    several = len(runs.sizes) > 1
-    for sized in runs.sizes:
-        others = sized.table[sized.table["row"].isna()]
-        for name, repeated in by_configuration(sized).items():
-            histories = runs.histories(others[others["path"].isin([run.path for run in repeated])])
-            if any(histories):
-                groups[f"{name}, {sized.image_size} px" if several else name] = histories
-    if not groups:
-        return None
-
-    def draw() -> "Figure":
-        return _plot_curves(groups, runs.heading)
-
-    text = "Loss and accuracy by epoch of the configurations that are none of the study's models."
-    return Picture("curves", "Further configurations", text, _alt(groups), draw=draw)
 
 
 def _samples(figure: StudyFigure, runs: DataSetRuns) -> Picture:
@@ -106,20 +85,11 @@ def _curves(figure: StudyFigure, runs: DataSetRuns) -> Picture:
         looks = {names[row.id]: (list(FAMILIES).index(row.family), row.weighted) for row in drawn}
 
     def draw() -> "Figure":
-        return _plot_curves(groups, _titled(figure, runs), looks)
+        return plot_histories(groups, _titled(figure, runs), looks)
 
     text = f"Loss and accuracy by epoch, train and val. The study: {figure.shows}"
     notes = [_LOSSES_APART] if len({row.weighted for row in drawn}) > 1 else []
-    return _of_rows(figure, runs, text, _alt(groups), draw, {row.id for row in drawn}, notes)
-
-
-def _plot_curves(
-    groups: Mapping[str, Histories], title: str, looks: Mapping[str, tuple[int, bool]] | None = None
-) -> "Figure":
-    from cxr_runner.plots.curves import plot_comparison
-
-    trained = {name: histories.trained for name, histories in groups.items()}
-    return plot_comparison(trained, title, looks, {name: histories.collapsed for name, histories in groups.items()})
+    return _of_rows(figure, runs, text, describe_histories(groups), draw, {row.id for row in drawn}, notes)
 
 
 def _confusion(figure: StudyFigure, runs: DataSetRuns) -> Picture:
@@ -247,12 +217,3 @@ def _name(row: Row, figure: StudyFigure) -> str:
 
 def _titled(figure: StudyFigure, runs: DataSetRuns) -> str:
     return f"{figure.caption} — {runs.heading}"
-
-
-def _alt(groups: Mapping[str, Histories]) -> str:
-    ends = {
-        name: [float(history["val_accuracy"].iloc[-1]) for history in histories.trained]
-        for name, histories in groups.items()
-    }
-    said = [f"{name}: {sum(end) / len(end):.3f}" if end else f"{name}: all collapsed" for name, end in ends.items()]
-    return "Validation accuracy at the end, mean over the seeds that did not collapse: " + "; ".join(said)

@@ -1,17 +1,19 @@
 """The runs that claims look at, by their settings, and what each of them says."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from cxr_runner.report.class_counts import class_counts
 from cxr_runner.report.collected import DataSetRuns, Predictions
-from cxr_runner.report.collected_runs import CollectedRun, SizedRuns
+from cxr_runner.report.collected_runs import CollectedRun, RunSplit, SizedRuns
 from cxr_runner.report.compare.claims.claim_tests import RowSetting, settings_of
 from cxr_runner.report.compare.claims.run_numbers import Decisions, RunNumbers, best_constant_loss, curve_numbers
-from cxr_runner.report.class_counts import class_counts
 from cxr_runner.report.compare.training_setups import timed_runs
 from cxr_runner.report.missing import PIXELS
 from cxr_runner.study import Row, Study, match_row, same_setting
@@ -20,13 +22,13 @@ from cxr_runner.study import Row, Study, match_row, same_setting
 def observe(runs: DataSetRuns) -> dict[RowSetting, list[RunNumbers]]:
     """Return the runs that claims are about, those on the largest images that there are of each row.
 
-    Runs that diverged are among them. Where training times are compared, all runs are on
+    Runs that diverged are among them. All are on one split: claims are tested over seeds. Where training times are compared, all runs are on
     images of one size and on one device.
     """
     conditions = [condition for claim in runs.study.claims for condition in claim.conditions]
     wanted = dict.fromkeys(setting for condition in conditions for setting in settings_of(condition))
     timed = timed_runs(runs, [setting.row for setting in wanted if setting.override == PIXELS])
-    decisions = _decisions(runs.predictions)
+    decisions = _decisions(runs)
     observed: dict[RowSetting, list[RunNumbers]] = {}
     for setting in wanted:
         at_setting = timed[setting.row] if setting.override == PIXELS else _runs(setting, runs)
@@ -41,13 +43,26 @@ def _runs(setting: RowSetting, runs: DataSetRuns) -> list[CollectedRun]:
     """Return the runs at a setting, finished ones before those that diverged."""
     row = runs.study.row(setting.row)
     for sized in runs.sizes:
-        finished = _finished(setting, row, sized, runs)
+        split = split_of_claims(sized)
+        finished = [run for run in _finished(setting, row, sized, runs) if run.split == split]
         seeds = {run.seed for run in finished}
         override = setting.override or f"optimizer.lr={row.lr:g}"
-        diverged = [run for run in sized.diverged if _is_at(run, row, override, runs.study) and run.seed not in seeds]
+        diverged = [
+            run
+            for run in sized.diverged
+            if run.split.fingerprint == split.fingerprint
+            and _is_at(run, row, override, runs.study)
+            and run.seed not in seeds
+        ]
         if finished or diverged:
             return [*finished, *diverged]
     return []
+
+
+def split_of_claims(sized: SizedRuns) -> RunSplit:
+    """Return the split whose runs claims look at: that with the most runs, of several the first."""
+    counts = Counter(run.split for run in sized.runs)
+    return min(counts, key=lambda split: (-counts[split], split.order))
 
 
 def _finished(setting: RowSetting, row: Row, sized: SizedRuns, runs: DataSetRuns) -> list[CollectedRun]:
@@ -85,13 +100,25 @@ def _constant_loss(facts: Mapping[str, Any], pos_weight: float | None) -> float:
     return best_constant_loss(positive, negative, pos_weight) if positive and negative else math.nan
 
 
-def _decisions(predictions: Predictions) -> dict[tuple[str, int], Decisions]:
+def _decisions(runs: DataSetRuns) -> dict[tuple[str, int], Decisions]:
     """Return, by row and seed, what the runs that did not collapse say of the test images."""
-    labels = predictions.test_labels > 0
-    patients = predictions.patients or range(len(labels))  # where they are not known every image counts as one
-    groups = pd.factorize(np.asarray(patients, dtype=object))[0].astype(np.int64)
-    return {
-        (row_id, seed): Decisions(answers > 0, labels, groups)
-        for row_id, logits in predictions.rows.items()
-        for seed, answers in zip(logits.seeds, logits.test, strict=True)
-    }
+    predictions = runs.predictions
+    splits = {split_of_claims(sized) for sized in runs.sizes}
+    decisions = {}
+    for row_id, repetition in runs.repetitions.items():
+        for one in predictions.configurations.get(repetition.runs[0].configuration, ()):
+            if one.split in splits:
+                labels = predictions.labels[one.test_rows] > 0
+                groups = _groups(predictions, one.test_rows)
+                for seed, collapsed, answers in zip(one.seeds, one.collapsed, one.test, strict=True):
+                    if not collapsed:
+                        decisions[row_id, seed] = Decisions(answers > 0, labels, groups)
+    return decisions
+
+
+def _groups(predictions: Predictions, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the same number for images of one patient; where patients are not known every image counts as one."""
+    if predictions.patients is None:
+        return np.arange(len(rows))
+    patients = np.asarray(predictions.patients, dtype=object)[rows]
+    return pd.factorize(patients)[0].astype(np.int64)

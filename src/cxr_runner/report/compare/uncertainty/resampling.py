@@ -1,50 +1,80 @@
-"""Test metrics of the study's rows, on the test images as they are and on resampled ones."""
+"""Test metrics of all runs, on the test images as they are and on resampled ones."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxr_runner import stats
-from cxr_runner.report.collected import Predictions
+from cxr_runner.report.collected import Predictions, SplitLogits
 
 ResampledMetric = Literal["accuracy", "f1", "auroc"]
+RESAMPLED_METRICS: tuple[ResampledMetric, ...] = ("accuracy", "f1", "auroc")
 Values = NDArray[np.float64]
+_MOST_PRODUCTS = 2 * 10**9  # of images by runs by replicates: some ten seconds
+_LEAST_REPLICATES = 200  # a variance is then good to a tenth
 
 
-class Resampled(NamedTuple):
-    """A metric of the runs of a row that did not collapse.
+@dataclass(frozen=True)
+class Resampled:
+    """A metric of runs of one configuration, or of one minus another on the same splits and seeds.
 
     Attributes:
-        seeds: seeds of the runs.
-        values: float [seeds], on the test images as they are.
-        replicates: float [seeds, replicates], on resampled ones; all rows see the same.
+        splits: int [runs], number of the split.
+        seeds: int [runs].
+        values: float [runs], on the test images as they are.
+        replicates: float [runs, replicates], on resampled ones; all runs see the same.
+        held_ratio: images that change from split to split over training images; 0 of a single split.
+        shared_test: whether all splits have the same test images.
     """
 
-    seeds: tuple[int, ...]
+    splits: NDArray[np.int64]
+    seeds: NDArray[np.int64]
     values: Values
     replicates: Values
+    held_ratio: float
+    shared_test: bool
 
     @property
     def mean(self) -> float:
-        """The mean over the seeds."""
+        """The mean over the runs."""
         return float(self.values.mean())
 
-    def minus(self, other: "Resampled") -> stats.Difference:
-        """Return this metric minus that of another row, on the seeds with which neither collapsed."""
-        common = [seed for seed in self.seeds if seed in other.seeds]
-        mine, others = ([metric.seeds.index(seed) for seed in common] for metric in (self, other))
-        values, replicates = (
-            one[mine] - another[others]
-            for one, another in ((self.values, other.values), (self.replicates, other.replicates))
+    def estimate(self) -> stats.Estimate:
+        """Return the mean over the runs, as uncertain as splits, seeds and test images make it."""
+        groups = [self.replicates[self.splits == split].mean(axis=0) for split in np.unique(self.splits)]
+        by_images = float(np.mean([np.nanvar(group) for group in groups])) if groups else 0.0
+        return stats.mean_over_runs(self.values, self.splits, self.seeds, self.held_ratio, by_images, self.shared_test)
+
+    def chosen(self, mask: NDArray[np.bool_]) -> "Resampled":
+        """Return some of the runs, bool [runs]."""
+        arrays = (self.splits[mask], self.seeds[mask], self.values[mask], self.replicates[mask])
+        return Resampled(*arrays, self.held_ratio, self.shared_test)
+
+    def minus(self, other: "Resampled") -> "Resampled":
+        """Return this metric minus that of another configuration, on the splits and seeds that both have."""
+        keys, others = self._keys(), other._keys()
+        common = [key for key in keys if key in others]
+        mine, theirs = ([one[key] for key in common] for one in (keys, others))
+        return Resampled(
+            self.splits[mine],
+            self.seeds[mine],
+            self.values[mine] - other.values[theirs],
+            self.replicates[mine] - other.replicates[theirs],
+            max(self.held_ratio, other.held_ratio),
+            self.shared_test,
         )
-        return stats.mean_over_seeds(values, replicates)
+
+    def _keys(self) -> dict[tuple[int, int], int]:
+        keys = zip(self.splits.tolist(), self.seeds.tolist(), strict=True)
+        return {key: number for number, key in enumerate(keys)}
 
 
 class Resampling:
-    """The metrics of all rows; each is computed once.
+    """The metrics of all runs; each is computed once.
 
     Patients are resampled where they are known, else images.
     """
@@ -52,34 +82,61 @@ class Resampling:
     def __init__(self, predictions: Predictions) -> None:
         """Draw the images."""
         self.predictions = predictions
-        self.weights = stats.resample(len(predictions.test_labels), predictions.patients)
         self.unit = "images" if predictions.patients is None else "patients"  # what is drawn
         self.metric = cache(self._metric)
+        every = [one for splits in predictions.configurations.values() for one in splits]
+        self._numbers = {split: number for number, split in enumerate(dict.fromkeys(one.split for one in every))}
+        tested = sum(one.test.size for one in every)
+        replicates = min(stats.REPLICATES, max(_LEAST_REPLICATES, _MOST_PRODUCTS // max(tested, 1)))
+        self._weights = stats.resample(len(predictions.labels), predictions.patients, replicates)
 
-    def _metric(self, row_id: str, metric: ResampledMetric) -> Resampled:
-        """Return a metric of a row at the threshold 0, or its AUROC."""
-        answers = self.predictions.rows[row_id]
-        if metric == "auroc":
-            labels = self.predictions.test_labels
-            values = np.array([stats.auroc(logits, labels) for logits in answers.test])
-            replicates = np.stack([stats.auroc(logits, labels, self.weights) for logits in answers.test])
-            return Resampled(answers.seeds, values, replicates)
-        return self.decided(row_id, metric, answers.test > 0)
+    def splits(self, configuration: str) -> tuple[SplitLogits, ...]:
+        """Return the logits of a configuration, a split each."""
+        return self.predictions.configurations[configuration]
 
-    def decided(self, row_id: str, metric: ResampledMetric, positive: NDArray[np.bool_]) -> Resampled:
-        """Return a metric of decisions of a row.
+    def collapsed(self, configuration: str) -> NDArray[np.bool_]:
+        """Return which runs of a configuration collapsed, bool [runs], in the order of :meth:`metric`."""
+        return np.concatenate([one.collapsed for one in self.splits(configuration)])
+
+    def decided(self, configuration: str, metric: ResampledMetric, called: Sequence[NDArray[np.bool_]]) -> Resampled:
+        """Return a metric of decisions.
 
         Args:
-            row_id: id of the row.
+            configuration: name of the configuration.
             metric: ``accuracy`` or ``f1``.
-            positive: bool [seeds, images].
+            called: of each split, what its runs call positive, bool [seeds, images].
         """
         function: Callable[..., Values] = {"accuracy": stats.accuracy, "f1": stats.f1}[metric]
-        labels = self.predictions.test_labels
-        seeds = self.predictions.rows[row_id].seeds
-        return Resampled(seeds, function(positive, labels), function(positive, labels, self.weights))
+        return self._resampled(configuration, [
+            (function(positive, labels), function(positive, labels, weights))
+            for positive, (labels, weights) in zip(called, self._images(configuration), strict=True)
+        ])  # fmt: skip
 
-    def median_run(self, row_id: str) -> int:
-        """Return the index of the run with the median accuracy, the lower of two."""
-        values = self.metric(row_id, "accuracy").values
-        return int(np.argsort(values, kind="stable")[(len(values) - 1) // 2])
+    def _metric(self, configuration: str, metric: ResampledMetric) -> Resampled:
+        """Return a metric of a configuration at the threshold 0, or its AUROC."""
+        splits = self.splits(configuration)
+        if metric != "auroc":
+            return self.decided(configuration, metric, [one.test > 0 for one in splits])
+        measured = []
+        for one, (labels, weights) in zip(splits, self._images(configuration), strict=True):
+            values = np.array([stats.auroc(logits, labels) for logits in one.test])
+            measured.append((values, np.stack([stats.auroc(logits, labels, weights) for logits in one.test])))
+        return self._resampled(configuration, measured)
+
+    def _images(self, configuration: str) -> list[tuple[NDArray[np.int64], Values]]:
+        """Return labels and weights of the test images of each split."""
+        labels, weights = self.predictions.labels, self._weights
+        rows = [one.test_rows for one in self.splits(configuration)]
+        every = np.arange(len(labels))
+        return [(labels[row], weights if np.array_equal(row, every) else weights[row]) for row in rows]
+
+    def _resampled(self, configuration: str, measured: Sequence[tuple[Values, Values]]) -> Resampled:
+        splits = self.splits(configuration)
+        numbers = [np.full(len(one.seeds), self._numbers[one.split]) for one in splits]
+        values, replicates = (np.concatenate(parts) for parts in zip(*measured, strict=True))
+        seeds = np.concatenate([np.array(one.seeds, np.int64) for one in splits])
+        shared = len({one.test_rows.tobytes() for one in splits}) == 1
+        held = sum(len(one.val_labels) if shared else len(one.test_rows) for one in splits)
+        trained = sum(one.num_train for one in splits)
+        ratio = held / trained if len(splits) > 1 and trained else 0.0
+        return Resampled(np.concatenate(numbers), seeds, values, replicates, ratio, shared)

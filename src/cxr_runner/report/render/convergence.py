@@ -1,11 +1,9 @@
-"""Figures beyond the study's: each is a function of what was collected and compared, in the list at the end."""
+"""A figure beyond the study's: which of its models converge, as its claims ask."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cxr_runner.report.compare.claims.claim_tests import settings_of
 from cxr_runner.report.render.picture import Picture
-from cxr_runner.report.render.study_figures import other_curves
 
 if TYPE_CHECKING:  # matplotlib is imported when there is something to draw
     from matplotlib.figure import Figure
@@ -14,7 +12,7 @@ if TYPE_CHECKING:  # matplotlib is imported when there is something to draw
     from cxr_runner.report.compare.comparison import DataSetComparison
 
 
-def converged(runs: "DataSetRuns", compared: "DataSetComparison") -> Picture:
+def convergence_picture(runs: "DataSetRuns", compared: "DataSetComparison") -> Picture:
     """Show which models converge at which learning rate, of those that claims about convergence are made of."""
     study, observed, shares = runs.study, compared.observed, {}
     conditions = [condition for claim in study.claims for condition in claim.conditions]
@@ -40,16 +38,3 @@ def converged(runs: "DataSetRuns", compared: "DataSetComparison") -> Picture:
 
     alt = "; ".join(f"model {model}, lr {lr}: {count} of {total}" for (model, lr), (count, total) in shares.items())
     return Picture("converged", title, text, alt, draw=draw)
-
-
-def curves(runs: "DataSetRuns", compared: "DataSetComparison") -> Picture | None:
-    """Show loss and accuracy of the configurations that are none of the study's."""
-    return other_curves(runs)
-
-
-FIGURES: "tuple[Callable[[DataSetRuns, DataSetComparison], Picture | None], ...]" = (converged, curves)
-
-
-def further_pictures(runs: "DataSetRuns", compared: "DataSetComparison") -> list[Picture]:
-    """Return the figures that there is something to say of."""
-    return [picture for show in FIGURES if (picture := show(runs, compared)) is not None]

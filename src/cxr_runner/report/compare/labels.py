@@ -1,0 +1,101 @@
+"""How configurations are called: by what was asked for and differs, in few words."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cxr_runner.base.markdown import printable
+from cxr_runner.report.collected_runs import CollectedRun
+from cxr_runner.report.compare.usual_settings import flatten_settings, overrides, usual_settings
+from cxr_runner.study import Study
+
+_MODELS = {"linear": "linear", "linear_relu": "linear + ReLU", "cnn": "CNN", "resnet18": "ResNet-18"}
+_OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
+_HIDDEN = ("engine", "deterministic", "precision")  # said where nothing else tells two configurations apart
+_MOST_PARTS = 5
+
+
+def label_configurations(runs: Mapping[str, CollectedRun], study: Study) -> dict[str, str]:
+    """Return a label for every configuration, no two alike.
+
+    ``name=`` wins; a row of the study that was trained from its experiment file is called as the study calls it. Else
+    the label is made of the settings that were asked for in one of the configurations and differ; what follows from
+    others, as a learning rate from the model, is not among them.
+
+    Args:
+        runs: one run of every configuration, by the configuration's name.
+        study: study whose rows runs may repeat.
+    """
+    unnamed = {name: run for name, run in runs.items() if not _given_name(run, study)}
+    keys = _differing([overrides(run.config) for run in unnamed.values()])
+    labels = {name: _given_name(run, study) or _label(run, keys) for name, run in runs.items()}
+    counts = Counter(labels.values())
+    return {
+        name: f"{label} ({runs[name].configuration.rpartition('-')[2][:6]})" if counts[label] > 1 else label
+        for name, label in labels.items()
+    }
+
+
+def _given_name(run: CollectedRun, study: Study) -> str:
+    """Return the name that a run was given, '' where it has that of its model."""
+    if run.name == run.config["model"]["name"]:
+        return ""
+    if run.row is not None and run.name == (row := study.row(run.row)).experiment:
+        return f"{row.id}: {row.title}"
+    return printable(run.name)
+
+
+def _differing(asked: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the keys that were asked for with different values, or by some only; those said last come last."""
+    keys = dict.fromkeys(key for one in asked for key in one)
+    return [key for key in keys if len({repr(one.get(key)) for one in asked}) > 1]
+
+
+def _label(run: CollectedRun, keys: Sequence[str]) -> str:
+    settings = dict(flatten_settings(run.config))
+    usual = usual_settings(str(settings["model"]), str(settings["optimizer"]), "")
+    told = [key for key in keys if key in settings and key not in ("model", *_HIDDEN)]
+    if not told:
+        told = [key for key in keys if key in _HIDDEN]
+    parts = [said for key in told if (said := _words(key, settings[key], settings, usual))]
+    model = str(settings["model"])
+    if "model" in keys or not parts:
+        parts.insert(0, _MODELS.get(model, model))
+    more = len(parts) - _MOST_PARTS
+    shown = [*parts[:_MOST_PARTS], *([f"{more} more"] if more > 0 else [])]
+    return printable(", ".join(shown))
+
+
+def _words(key: str, value: Any, settings: Mapping[str, Any], usual: Mapping[str, Any]) -> str:
+    """Return a setting in words."""
+    if key == "optimizer":
+        return _OPTIMIZERS.get(str(value), str(value))
+    if key == "loss.pos_weight":
+        return "unweighted" if value is None else f"weight {_number(value)}"
+    if key == "model.kernel_size":
+        return f"{value}x{value} filters"
+    if key == "data.split.strategy":
+        return {"patient": "split by patient", "random": "split at random"}.get(str(value), "usual split")
+    if key == "data.split.folds":
+        return "one split" if value is None else f"{value} folds"
+    units = {"epochs": "epochs", "model.layers": "layers", "precision": ""}
+    units["model.hidden"] = "filters" if settings["model"] == "cnn" else "units"
+    if key in units:
+        return f"{value} {units[key]}".strip()
+    short = {"optimizer.lr": "lr", "batch_size": "batch", "schedule": "schedule"}.get(key, key.rpartition(".")[2])
+    short = short.replace("_", " ")
+    if isinstance(value, bool):
+        return short if value else f"no {short}"
+    if value is None:
+        return "" if key not in usual else f"no {short}"
+    return f"{short} {_number(value)}"
+
+
+def _number(value: Any) -> str:
+    """Return a number as people write it, 1e-3 for 0.001; any other value as it is."""
+    if not isinstance(value, float):
+        return str(value)
+    if not 0 < abs(value) < 0.01:
+        return f"{value:g}"
+    digits, exponent = f"{value:.3e}".split("e")
+    return f"{float(digits):g}e{int(exponent)}"

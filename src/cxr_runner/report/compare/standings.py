@@ -1,0 +1,119 @@
+"""How the configurations on the same images at one size stand: metrics with intervals, differences to a reference."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+
+from cxr_runner import stats
+from cxr_runner.report.collected import DataSetRuns
+from cxr_runner.report.collected_runs import CollectedRun, SizedRuns
+from cxr_runner.report.compare.configurations import by_configuration
+from cxr_runner.report.compare.labels import label_configurations
+from cxr_runner.report.compare.reference import choose_reference, natural_order
+from cxr_runner.report.compare.uncertainty.resampling import RESAMPLED_METRICS, Resampling
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One configuration.
+
+    Attributes:
+        name: name of the configuration, which ends in its id.
+        label: what it is called beside the others.
+        row: id of the study's row that it repeats; None for none.
+        runs: its runs.
+        table: one row a run, in the same order, as :func:`cxr_runner.load_runs` returns it.
+        estimates: by metric, the mean over the runs whose predictions are known; empty where there are none.
+        differences: by metric, the same minus the reference, on the splits and seeds that both have.
+        adjusted: by metric, the p value of the difference after Holm's correction for all configurations.
+    """
+
+    name: str
+    label: str
+    row: str | None
+    runs: tuple[CollectedRun, ...]
+    table: pd.DataFrame
+    estimates: Mapping[str, stats.Estimate]
+    differences: Mapping[str, stats.Estimate] = field(default_factory=dict)
+    adjusted: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def num_splits(self) -> int:
+        """On how many splits it was trained."""
+        return len({run.split for run in self.runs})
+
+    @property
+    def num_seeds(self) -> int:
+        """With how many seeds."""
+        return len({run.seed for run in self.runs})
+
+    @property
+    def num_collapsed(self) -> int:
+        """How many runs give one and the same output for all images."""
+        return int(self.table["collapsed"].sum())
+
+    @property
+    def one_sided(self) -> tuple[int, int]:
+        """How many other runs call every test image positive, and how many negative."""
+        called = self.table["tp"] + self.table["fp"]
+        trained = ~self.table["collapsed"]
+        return int((trained & (called == self.table["n"])).sum()), int((trained & (called == 0)).sum())
+
+    def mean(self, metric: str, *, collapsed: bool = True) -> float:
+        """Return the mean of a test metric over all runs, or over those that did not collapse."""
+        table = self.table if collapsed else self.table[~self.table["collapsed"]]
+        return float(table[metric].mean()) if len(table) else np.nan
+
+
+def rank_configurations(
+    sized: SizedRuns, runs: DataSetRuns, resampling: Resampling, baseline: str | None
+) -> tuple[list[Standing], str]:
+    """Return the configurations at one size, the reference first, the others in the order of their labels.
+
+    Args:
+        sized: runs at that size.
+        runs: all runs on the data set.
+        resampling: their metrics.
+        baseline: label, name or id of the reference; by default that with the fewest overrides, of several the oldest.
+
+    Returns:
+        The configurations, and why the first is the reference.
+    """
+    groups = by_configuration(sized)
+    labels = label_configurations({name: members[0] for name, members in groups.items()}, runs.study)
+    reference = choose_reference(groups, labels, baseline)
+    ordered = sorted(groups, key=lambda name: (name != reference.name, natural_order(labels[name])))
+    standings = [_standing(name, labels[name], groups[name], sized, resampling) for name in ordered]
+    return _with_differences(standings, resampling), reference.why
+
+
+def _standing(
+    name: str, label: str, runs: Sequence[CollectedRun], sized: SizedRuns, resampling: Resampling
+) -> Standing:
+    known = name in resampling.predictions.configurations
+    table = sized.table[sized.table["path"].isin([run.path for run in runs])].reset_index(drop=True)
+    estimates: dict[str, stats.Estimate] = (
+        {key: resampling.metric(name, key).estimate() for key in RESAMPLED_METRICS} if known else {}
+    )
+    return Standing(name, label, runs[0].row, tuple(runs), table, estimates)
+
+
+def _with_differences(standings: Sequence[Standing], resampling: Resampling) -> list[Standing]:
+    """Return the same with their differences to the first, and the p values of these corrected for their number."""
+    first, *others = standings
+    if not first.estimates or not others:
+        return list(standings)
+    differences: dict[str, dict[str, stats.Estimate]] = {one.name: {} for one in standings}
+    adjusted: dict[str, dict[str, float]] = {one.name: {} for one in standings}
+    for key in RESAMPLED_METRICS:
+        for one in others:
+            if one.estimates:
+                difference = resampling.metric(one.name, key).minus(resampling.metric(first.name, key))
+                if len(difference.values):
+                    differences[one.name][key] = difference.estimate()
+        tested = [name for name in differences if key in differences[name]]
+        for name, p in zip(tested, stats.holm([differences[name][key].p for name in tested]), strict=True):
+            adjusted[name][key] = float(p)
+    return [replace(one, differences=differences[one.name], adjusted=adjusted[one.name]) for one in standings]
