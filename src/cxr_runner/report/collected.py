@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from cxr_runner.artifacts.samples import Sample
 from cxr_runner.data.sources import About, data_heading
 from cxr_runner.report.collected_runs import CollectedRun, Histories, Repetition, RunSplit, SizedRuns, repetitions
-from cxr_runner.study import Study
+
+if TYPE_CHECKING:  # they are named here, and made elsewhere
+    from cxr_runner.study import Study
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class DataSetRuns:
         withheld: what was left out of all this on request.
     """
 
-    study: Study
+    study: "Study"
     sizes: tuple[SizedRuns, ...]
     samples: tuple[Sample, ...] = ()
     predictions: Predictions = NO_PREDICTIONS
@@ -193,7 +195,7 @@ class Collected:
         audits: contents of the audits below the same folder.
     """
 
-    study: Study
+    study: "Study"
     data_sets: tuple[DataSetRuns, ...]
     left_out: pd.DataFrame
     audits: tuple[Mapping[str, Any], ...] = ()

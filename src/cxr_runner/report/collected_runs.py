@@ -4,14 +4,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from cxr_runner.data.sources import About
-from cxr_runner.study import Row, Study
+
+if TYPE_CHECKING:  # they are named here, and made elsewhere
+    from cxr_runner.study import Row, Study
 
 
 class Histories(NamedTuple):
@@ -148,7 +150,7 @@ class Repetition:
         table: one row a run, in the same order, as :func:`cxr_runner.load_runs` returns it.
     """
 
-    row: Row
+    row: "Row"
     image_size: int
     runs: tuple[CollectedRun, ...]
     table: pd.DataFrame
@@ -164,7 +166,7 @@ class Repetition:
         return self.table[~self.table["collapsed"]]
 
 
-def repetitions(sized: SizedRuns, study: Study) -> Iterable[Repetition]:
+def repetitions(sized: SizedRuns, study: "Study") -> Iterable[Repetition]:
     """Yield the repetitions at one size; where several configurations repeat a row, that with the most runs."""
     names = pd.Series([run.configuration for run in sized.runs])
     rows = sized.table["row"].reset_index(drop=True)

@@ -17,7 +17,7 @@ from cxr_runner.base.markdown import printable
 from cxr_runner.base.progress import Reporter
 from cxr_runner.data.sources import About
 from cxr_runner.report.collect.agreement import ReadRun, RunReader, find_disagreement
-from cxr_runner.report.collect.replicates import Images, name_configurations, read_split, sort_by_images
+from cxr_runner.report.collect.repeated_runs import Images, name_configurations, read_split, sort_by_images
 from cxr_runner.report.collected_runs import CollectedRun, SizedRuns
 from cxr_runner.report.run_columns import COLUMNS, RUN_COLUMNS, SPLIT_COLUMNS
 from cxr_runner.study import Study, match_row
@@ -63,7 +63,8 @@ def sort_runs(runs: Iterable[ReadRun], root: Path, study: Study) -> tuple[list[S
         study: study whose rows runs may repeat.
 
     Returns:
-        The runs that count, by title, those on the same images at one size together; and one row for every run left out: ``path``, ``state``, ``reason``.
+        The runs that count, by title, those on the same images at one size together; and one row for every run left
+        out: ``path``, ``state``, ``reason``.
     """
     counted: dict[tuple[Any, ...], tuple[ReadRun, dict[str, Any]]] = {}
     left_out, diverged = [], []
@@ -157,14 +158,10 @@ def _sized_runs(
 ) -> SizedRuns:
     names = name_configurations([read.run for read, _ in counted], images)
     runs = tuple(_collected(read, row, name) for (read, row), name in zip(counted, names, strict=True))
-    rows = [
-        row | {"split_seed": run.split.seed, "fold": run.split.fold}
-        for (_, row), run in zip(counted, runs, strict=True)
-    ]
-    dtypes = {column.name: _DTYPES[column.kind] for column in COLUMNS}
-    table = pd.DataFrame(rows, columns=list(RUN_COLUMNS)).astype(
-        dtypes | dict.fromkeys(SPLIT_COLUMNS, "Int64") | {"row": "str"}
-    )
+    splits = [{"split_seed": run.split.seed, "fold": run.split.fold} for run in runs]
+    rows = [row | split for (_, row), split in zip(counted, splits, strict=True)]
+    dtypes = {column.name: _DTYPES[column.kind] for column in COLUMNS} | dict.fromkeys(SPLIT_COLUMNS, "Int64")
+    table = pd.DataFrame(rows, columns=list(RUN_COLUMNS)).astype(dtypes | {"row": "str"})
     first = runs[0].data
     about = About(
         title=rows[0]["data"],

@@ -9,8 +9,8 @@ import pandas as pd
 from cxr_runner import stats
 from cxr_runner.report.collected import DataSetRuns
 from cxr_runner.report.collected_runs import CollectedRun, SizedRuns
+from cxr_runner.report.compare.configuration_labels import label_configurations
 from cxr_runner.report.compare.configurations import by_configuration
-from cxr_runner.report.compare.labels import label_configurations
 from cxr_runner.report.compare.reference import choose_reference, natural_order
 from cxr_runner.report.compare.uncertainty.resampling import RESAMPLED_METRICS, Resampling
 

@@ -110,7 +110,10 @@ def comparison_section(compared: Comparison, runs: DataSetRuns, baselines: Basel
     suffix = f"{suffix}_{compared.image_size}px" if several else suffix
     title = f"{compared.image_size} pixels to a side" if several else ""
     pictures = [_reliability(compared, runs.heading)] if compared.reliability else []
-    legend = f"{MEAN_LEGEND.format(unit=compared.unit)} Difference: to {compared.reference.label}, {compared.why_reference}; p after Holm's correction."
+    legend = (
+        f"{MEAN_LEGEND.format(unit=compared.unit)} Difference: to {compared.reference.label} "
+        f"({compared.why_reference}); p after Holm's correction."
+    )
     return ComparisonSection(
         title=title,
         sentences=[*_sentences(compared), *_data_sentences(runs)],
@@ -166,7 +169,8 @@ def _sentences(compared: Comparison) -> list[str]:
             for one in differing
         ]
         said.append(
-            f"In accuracy, beyond what splits, seeds and test images explain, from {compared.reference.label} differ: {list_few(listed, '; ')}."
+            f"In accuracy, beyond what splits, seeds and test images explain, from {compared.reference.label} differ: "
+            f"{list_few(listed, '; ')}."
         )
     elif tested:
         said.append(
@@ -175,7 +179,8 @@ def _sentences(compared: Comparison) -> list[str]:
         )
     elif len(compared.standings) > 1:
         said.append(
-            "Whether configurations differ cannot be tested: that takes two runs of each on the same splits, with predictions."
+            "Whether configurations differ cannot be tested: that takes two runs of each on the same splits, with "
+            "predictions."
         )
     lost = [one for one in compared.standings if one.num_collapsed or any(one.one_sided)]
     if lost:
@@ -207,10 +212,10 @@ def _forest(compared: Comparison, heading: str, baselines: Baselines) -> Picture
     words = metric(_MAIN).words
     standings = compared.standings[:_MOST_DRAWN]
     more = len(compared.standings) - len(standings)
-    points = "mean of a split" if compared.several_splits else "one seed"
+    points = "the mean of a split" if compared.several_splits else "one seed"
 
     def draw() -> "Figure":
-        from cxr_runner.plots.standings import DrawnStanding, plot_standings
+        from cxr_runner.plots.intervals_plot import DrawnStanding, plot_standings
 
         lines = []
         for one in standings:
@@ -223,7 +228,7 @@ def _forest(compared: Comparison, heading: str, baselines: Baselines) -> Picture
         return plot_standings(lines, words, points, trivial, heading)
 
     alt = "; ".join(f"{one.label}: {format_number(one.mean(_MAIN))}" for one in standings)
-    text = f"Mean {words} on the test split with its 95 % interval; each dot is the {points}."
+    text = f"Mean {words} on the test split with its 95 % interval; each dot is {points}."
     if more > 0:
         text += f" The first {_MOST_DRAWN} of {len(compared.standings)} configurations; the table has all."
     return Picture("forest", "Configurations", text, alt, draw=draw)

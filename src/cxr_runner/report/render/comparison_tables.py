@@ -125,10 +125,7 @@ def sources_table(compared: Comparison) -> Table:
             **{f"sd, {words}": data[f"sd_{name}"].map(format_number) for name, words in _SOURCES.items()},
             **{f"share, {words}": data[f"share_{name}"].map(_percent) for name, words in _SOURCES.items()},
             "± now": data["half_width"].map(format_number),
-            **{
-                f"± with twice the {words}": data[f"doubled_{name}"].map(format_number)
-                for name, words in _SOURCES.items()
-            },
+            **{f"± with 2x {words}": data[f"doubled_{name}"].map(format_number) for name, words in _SOURCES.items()},
             "worth more of": data["worth_more_of"].map(lambda name: _SOURCES.get(name, "")),
         }
     )

@@ -1,10 +1,11 @@
 """Figures of all configurations on a data set, whether they are of a study or not."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cxr_runner.report.collected import DataSetRuns
 from cxr_runner.report.collected_runs import Histories
-from cxr_runner.report.compare.comparison import DataSetComparison
+from cxr_runner.report.compare.sized_comparison import Comparison
 from cxr_runner.report.render.history_curves import describe_histories, plot_histories
 from cxr_runner.report.render.picture import Picture
 
@@ -12,22 +13,22 @@ if TYPE_CHECKING:  # matplotlib is imported when there is something to draw
     from matplotlib.figure import Figure
 
 
-def configuration_pictures(runs: DataSetRuns, compared: DataSetComparison, *, whole: bool) -> list[Picture]:
+def configuration_pictures(runs: DataSetRuns, compared: Sequence[Comparison], *, whole: bool) -> list[Picture]:
     """Return the figures that there is something to draw for.
 
     Args:
         runs: runs on the data set.
-        compared: what they come to.
+        compared: their configurations, at every size.
         whole: whether the curves of models of the study are among them; else they stand in its figures.
     """
     curves = _curves(runs, compared, whole)
     return [curves] if curves else []
 
 
-def _curves(runs: DataSetRuns, compared: DataSetComparison, whole: bool) -> Picture | None:
+def _curves(runs: DataSetRuns, compared: Sequence[Comparison], whole: bool) -> Picture | None:
     groups: dict[str, Histories] = {}
-    several = len(compared.comparisons) > 1
-    for one in compared.comparisons:
+    several = len(compared) > 1
+    for one in compared:
         for standing in one.standings:
             if standing.row is None or whole:
                 histories = runs.histories(standing.table)

@@ -12,6 +12,13 @@ if TYPE_CHECKING:  # matplotlib is imported when there is something to draw
 def plot_histories(
     groups: Mapping[str, Histories], title: str, looks: Mapping[str, tuple[int, bool]] | None = None
 ) -> "Figure":
+    """Draw the curves of configurations, given by what they are called.
+
+    Args:
+        groups: their histories.
+        title: any text.
+        looks: see :func:`cxr_runner.plots.curves.plot_comparison`.
+    """
     from cxr_runner.plots.curves import plot_comparison
 
     trained = {name: histories.trained for name, histories in groups.items()}
@@ -19,6 +26,7 @@ def plot_histories(
 
 
 def describe_histories(groups: Mapping[str, Histories]) -> str:
+    """Say where the curves of configurations end."""
     ends = {
         name: [float(history["val_accuracy"].iloc[-1]) for history in histories.trained]
         for name, histories in groups.items()

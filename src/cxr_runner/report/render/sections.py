@@ -103,7 +103,10 @@ def make_section(compared: DataSetComparison, suffix: str) -> Section:
         sentences=[sentence for sentence in said if sentence],
         warnings=warnings,
         comparisons=[comparison_section(one, runs, compared.baselines, suffix) for one in compared.comparisons],
-        figures=[picture.suffixed(suffix) for picture in configuration_pictures(runs, compared, whole=study is None)],
+        figures=[
+            picture.suffixed(suffix)
+            for picture in configuration_pictures(runs, compared.comparisons, whole=study is None)
+        ],
         subgroups=subgroup_section(compared.subgroups, runs.heading, suffix),
         study=study,
         facts=gather_facts(runs, commands),

@@ -22,8 +22,8 @@ from cxr_runner.study import Row, Study, match_row, same_setting
 def observe(runs: DataSetRuns) -> dict[RowSetting, list[RunNumbers]]:
     """Return the runs that claims are about, those on the largest images that there are of each row.
 
-    Runs that diverged are among them. All are on one split: claims are tested over seeds. Where training times are compared, all runs are on
-    images of one size and on one device.
+    Runs that diverged are among them. All are on one split: claims are tested over seeds. Where training times are
+    compared, all runs are on images of one size and on one device.
     """
     conditions = [condition for claim in runs.study.claims for condition in claim.conditions]
     wanted = dict.fromkeys(setting for condition in conditions for setting in settings_of(condition))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cxr_runner import stats
 from cxr_runner.report.collected import Predictions, SplitLogits
 from cxr_runner.report.collected_runs import CollectedRun
-from cxr_runner.report.compare.uncertainty.weighting import undone
+from cxr_runner.report.compare.uncertainty.weight_shift import undone
 
 SPECIFICITIES = (0.90, 0.95)
 Logits = NDArray[np.float64]

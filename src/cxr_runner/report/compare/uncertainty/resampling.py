@@ -88,7 +88,8 @@ class Resampling:
         self._numbers = {split: number for number, split in enumerate(dict.fromkeys(one.split for one in every))}
         tested = sum(one.test.size for one in every)
         replicates = min(stats.REPLICATES, max(_LEAST_REPLICATES, _MOST_PRODUCTS // max(tested, 1)))
-        self._weights = stats.resample(len(predictions.labels), predictions.patients, replicates)
+        num_images = len(predictions.labels)
+        self._weights = stats.resample(num_images, predictions.patients, replicates) if num_images else np.zeros((0, 0))
 
     def splits(self, configuration: str) -> tuple[SplitLogits, ...]:
         """Return the logits of a configuration, a split each."""

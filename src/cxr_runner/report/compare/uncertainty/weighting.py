@@ -11,6 +11,7 @@ from cxr_runner import stats
 from cxr_runner.report.collected import SplitLogits
 from cxr_runner.report.collected_runs import CollectedRun
 from cxr_runner.report.compare.uncertainty.resampling import Resampling
+from cxr_runner.report.compare.uncertainty.weight_shift import undone
 from cxr_runner.report.compare.usual_settings import flatten_settings
 
 _WEIGHT = "loss.pos_weight"
@@ -64,22 +65,6 @@ def weight_table(resampling: Resampling, runs: Mapping[str, CollectedRun]) -> pd
     data = pd.DataFrame(entries)
     data["accuracy_holm"] = data.groupby("rule")["accuracy_p"].transform(stats.holm)
     return data
-
-
-def undone(splits: Sequence[SplitLogits], run: CollectedRun) -> list[NDArray[np.float64]] | None:
-    """Return the test logits of weighted runs, a split each, without the shift of their weight.
-
-    None where there is none to undo.
-
-    Args:
-        splits: logits of a configuration.
-        run: one run of it.
-    """
-    weight, model = run.metrics.get("pos_weight"), run.config["model"]
-    ends_in_relu = model.get("name") == "linear_relu" and model.get("output_relu", True)
-    if not isinstance(weight, int | float) or weight <= 0 or ends_in_relu:
-        return None
-    return [stats.undo_weight_shift(one.test, float(weight)) for one in splits]
 
 
 def _rules(resampling: Resampling, unweighted: str, weighted: str, run: CollectedRun) -> Iterator[_Rule]:
