@@ -45,7 +45,7 @@ def comparison_table(compared: Comparison) -> Table:
         "configurations."
     )
     data = pd.DataFrame([_numbers(one, compared) for one in compared.standings])
-    return Table("comparison", caption, data, shown, ("configuration",), "Configurations")
+    return Table("comparison", caption, data, shown, ("configuration", "runs"), "Configurations")
 
 
 def mean_cell(one: Standing, key: str) -> str:

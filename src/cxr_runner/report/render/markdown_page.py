@@ -65,7 +65,9 @@ def _section(section: Section, page: Page) -> list[str]:
 def _comparison(comparison: ComparisonSection, section: Section, page: Page) -> list[str]:
     first, *others = comparison.tables
     blocks = [f"### {markdown_text(comparison.title)}"] if comparison.title else []
+    names = [f"{row.label}: {row.name}" for row in comparison.rows]
     blocks += [first.markdown(), *_list(comparison.sentences), markdown_text(first.caption)]
+    blocks += ["Names, which every option takes:", *_list(names)]
     blocks += [_baselines(comparison), *_titled_picture(comparison.forest, section, page)]
     for table in others:
         blocks += [f"#### {markdown_text(table.title)}", *_captioned(table)]

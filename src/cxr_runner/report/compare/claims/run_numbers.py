@@ -3,12 +3,14 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cxr_runner.study import Study
+if TYPE_CHECKING:  # named here, and made elsewhere
+    from cxr_runner.study import Study
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class RunNumbers:
     decisions: Decisions | None = None
 
 
-def curve_numbers(history: pd.DataFrame, trained: bool, constant_loss: float, study: Study) -> dict[str, float]:
+def curve_numbers(history: pd.DataFrame, trained: bool, constant_loss: float, study: "Study") -> dict[str, float]:
     """Compute all that is computed from a history.
 
     Args:
