@@ -85,6 +85,12 @@ class Dataset:
         """Return the subgroups of a split, in the order of :meth:`rows`."""
         return self.subgroups[self.table["split"] == split]
 
+    def _num_patients(self) -> dict[str, int] | None:
+        """Return the number of patients in each split; None where patients are not known."""
+        if self.known_patients.problem:
+            return None
+        return {split: len(set(self.patients(split))) for split in SPLITS}
+
     def intact(self) -> bool:
         """Return whether no image has changed since it was decoded; reads all of them."""
         checks = self.table["check"]
@@ -102,6 +108,7 @@ class Dataset:
             "num_images": len(self.table),
             "positive_class": self.class_names[1],
             "counts": counts,
+            "num_patients": self._num_patients(),
             "duplicates_dropped": self.duplicates.to_dict("records"),
             "unreadable_skipped": self.unreadable.to_dict("records"),
             "fingerprints": self.fingerprints,
