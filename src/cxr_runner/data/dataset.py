@@ -1,6 +1,6 @@
 """A data set as a run sees it: a store without unreadable images and duplicates, every image in a split."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +9,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cxr_runner.base.checksums import digest
-from cxr_runner.base.errors import RunFailedError, UserError
-from cxr_runner.base.numbers import list_few
+from cxr_runner.base.errors import RunFailedError
 from cxr_runner.base.progress import Reporter
-from cxr_runner.config.data_schema import AnyDataConfig, FolderConfig, bits_of, subgroups_of
+from cxr_runner.config.data_schema import AnyDataConfig, bits_of
 from cxr_runner.data.cache import cache_dir, keep_description
+from cxr_runner.data.image_set import Images, select_images
 from cxr_runner.data.inventory import take_inventory
-from cxr_runner.data.known_columns import fitting, read_columns, take_subgroups
-from cxr_runner.data.patients import NOBODY, Patients, find_patients
+from cxr_runner.data.patients import NOBODY, Patients
 from cxr_runner.data.quality.checks import NOTHING_CHECKED, Checks, check_images
-from cxr_runner.data.sources import SPLITS, About, PassedOver, Source
+from cxr_runner.data.sources import SPLITS, About
 from cxr_runner.data.sources.catalogue import open_source
 from cxr_runner.data.split_assignment import assign_splits
-from cxr_runner.data.splits import find_duplicates
 from cxr_runner.data.store import Store, changed_images, open_store
 
 
@@ -43,6 +41,8 @@ class Dataset:
         subgroups: one column for each of ``data.subgroups``, text ('' where it is not known), indexed as ``table``.
         fingerprints: of its parts: ``source`` over labels and pixels of the images in their source's size, whatever
             their names and order, ``split`` over names and splits, ``size`` the side of the stored squares.
+        split_facts: how the splits were made: ``strategy``, ``seed``, ``folds``, ``fold``, ``val_share``, ``rotates``
+            and ``given_test``, see :class:`~cxr_runner.data.split_assignment.Assignment`.
         known_patients: what is known of the patients.
         inventory: what was read and what was passed over, see :mod:`~cxr_runner.data.inventory`.
         checks: what is proven to be wrong or doubtful.
@@ -59,6 +59,7 @@ class Dataset:
     fingerprint: str
     subgroups: pd.DataFrame = field(default_factory=pd.DataFrame)
     fingerprints: dict[str, Any] = field(default_factory=dict)
+    split_facts: dict[str, Any] = field(default_factory=dict)
     known_patients: Patients = NOBODY
     inventory: dict[str, Any] = field(default_factory=dict)
     checks: Checks = NOTHING_CHECKED
@@ -84,6 +85,12 @@ class Dataset:
         """Return the subgroups of a split, in the order of :meth:`rows`."""
         return self.subgroups[self.table["split"] == split]
 
+    def _num_patients(self) -> dict[str, int] | None:
+        """Return the number of patients in each split; None where patients are not known."""
+        if self.known_patients.problem:
+            return None
+        return {split: len(set(self.patients(split))) for split in SPLITS}
+
     def intact(self) -> bool:
         """Return whether no image has changed since it was decoded; reads all of them."""
         checks = self.table["check"]
@@ -101,9 +108,11 @@ class Dataset:
             "num_images": len(self.table),
             "positive_class": self.class_names[1],
             "counts": counts,
+            "num_patients": self._num_patients(),
             "duplicates_dropped": self.duplicates.to_dict("records"),
             "unreadable_skipped": self.unreadable.to_dict("records"),
             "fingerprints": self.fingerprints,
+            "split": self.split_facts,
             "inventory": self.inventory,
             "notes": list(self.notes),
             "checks": self.checks.as_dict(),
@@ -134,7 +143,7 @@ def open_intact(config: AnyDataConfig, dataset: Dataset, reporter: Reporter) -> 
 
 
 def open_dataset(config: AnyDataConfig, reporter: Reporter, *, every_image: bool = False) -> Dataset:
-    """Open a data set: source, store, unreadable images, duplicates, splits.
+    """Open a data set: its images, and their splits.
 
     Args:
         config: configuration of the data.
@@ -144,81 +153,64 @@ def open_dataset(config: AnyDataConfig, reporter: Reporter, *, every_image: bool
     Raises:
         UserError: the source, its images, their splits or their patients are not as the configuration asks for.
     """
+    return split_images(open_images(config, reporter, every_image=every_image), config, reporter)
+
+
+def open_images(config: AnyDataConfig, reporter: Reporter, *, every_image: bool = False) -> Images:
+    """Open the images of a data set, which can be split in several ways then.
+
+    Args:
+        config: configuration of the data; its ``split`` is not looked at.
+        reporter: shows the progress of the first decoding.
+        every_image: see :func:`~cxr_runner.data.store.open_store`.
+
+    Raises:
+        UserError: the source, its images or their patients are not as the configuration asks for.
+    """
     source = open_source(config)
     bits = bits_of(config)
     store = open_store(source, config.image_size, cache_dir(), reporter, bits=bits, every_image=every_image)
-    readable, unreadable = _set_aside_unreadable(store.table, config)
-    chosen = _chosen(readable, source, config)
-    duplicates = _duplicates(chosen, config)
-    clean = chosen.drop(duplicates.index)
-    patients = find_patients(clean["name"].tolist(), clean["patient"].tolist(), config.patient_pattern)
-    assignment = assign_splits(clean, patients, config, store.class_names)
-    clean = clean.assign(patient=patients.keys, split=assignment.splits)
-    fingerprint = _fingerprint(clean, store)
-    given = bool(assignment.given_test) and not source.about.synthetic
-    checks = check_images(
-        store.images,
-        clean,
-        store.class_names,
-        patients,
-        reporter,
-        synthetic=source.about.synthetic,
-        given=given,
-        derived=store.derived,
-        fingerprint=fingerprint,
-    )
+    return select_images(config, source, store)
+
+
+def split_images(images: Images, config: AnyDataConfig, reporter: Reporter) -> Dataset:
+    """Make a data set of images: assign each to a split, and check the splits.
+
+    Args:
+        images: images that were opened with the same configuration, but for its ``split``.
+        config: configuration of the data.
+        reporter: shows the progress of the checks.
+
+    Raises:
+        UserError: the splits are not as the configuration asks for.
+    """
+    assert replace(config, split=images.config.split) == images.config, "other images than these are asked for"
+    store, about, patients = images.store, images.about, images.patients
+    assignment = assign_splits(images.table, patients, config, store.class_names)
+    table = images.table.assign(split=assignment.splits)
+    fingerprint = _fingerprint(table, store)
+    given = assignment.given_test and not about.synthetic
+    checks = check_images(images.checks, assignment.splits, reporter, given=given, fingerprint=fingerprint)
     dataset = Dataset(
         images=store.images,
-        table=clean[["name", "label", "split", "patient", "check"]],
-        subgroups=_subgroups(clean, source, config),
+        table=table[["name", "label", "split", "patient", "check"]],
+        subgroups=images.subgroups,
         class_names=store.class_names,
-        about=source.about,
-        duplicates=duplicates.reindex(columns=["name", "same_as"]),
-        unreadable=unreadable,
+        about=about,
+        duplicates=images.duplicates,
+        unreadable=images.unreadable,
         store=store.derived,
         fingerprint=fingerprint,
-        fingerprints=_fingerprints(clean, config),
+        fingerprints=_fingerprints(images, table),
+        split_facts=assignment.describe(config.split),
         known_patients=patients,
-        inventory=take_inventory(clean, store.class_names, _passed_over(source, store), store.bits)
-        | {"filtered": len(readable) - len(chosen)},
+        inventory=take_inventory(table, store.class_names, images.passed_over, store.bits)
+        | {"filtered": images.filtered},
         checks=checks,
-        notes=tuple(filter(None, [*source.notes(), *store.notes, *assignment.notes, patients.said()])),
+        notes=tuple(filter(None, [*images.notes, *assignment.notes, patients.said()])),
     )
     keep_description(store.path, config, dataset.describe())
     return dataset
-
-
-def _subgroups(table: pd.DataFrame, source: Source, config: AnyDataConfig) -> pd.DataFrame:
-    """Return the columns of ``data.subgroups``; what is known of each image is not read where none is asked for."""
-    wanted = subgroups_of(config)
-    return take_subgroups(read_columns(table, source.columns()) if wanted else [], wanted, table)
-
-
-def _chosen(table: pd.DataFrame, source: Source, config: AnyDataConfig) -> pd.DataFrame:
-    """Return the images that ``data.where`` asks for, by what their files tell; a table has filtered its rows."""
-    if not isinstance(config, FolderConfig) or config.where is None:
-        return table
-    return table[fitting(read_columns(table, source.columns()), config.where)]
-
-
-def _passed_over(source: Source, store: Store) -> tuple[PassedOver, ...]:
-    now = source.passed_over()
-    return store.passed_over if now is None else now
-
-
-def _duplicates(table: pd.DataFrame, config: AnyDataConfig) -> pd.DataFrame:
-    if config.duplicates == "keep":
-        return table.iloc[:0]
-    return find_duplicates(table, drop_conflicts=config.duplicates == "drop_conflicts")
-
-
-def _set_aside_unreadable(table: pd.DataFrame, config: AnyDataConfig) -> tuple[pd.DataFrame, pd.DataFrame]:
-    bad = table["error"] != ""
-    if bad.any() and config.on_bad_image == "error":
-        errors = [f"{name} ({error})" for name, error in table.loc[bad, ["name", "error"]].to_numpy()]
-        valid = f"{bad.sum()} images cannot be read: {list_few(errors, '; ')}. data.on_bad_image=skip leaves them out"
-        raise UserError.for_key("data.on_bad_image", "error", valid)
-    return table[~bad], table.loc[bad, ["name", "error"]]
 
 
 def _fingerprint(table: pd.DataFrame, store: Store) -> str:
@@ -230,8 +222,7 @@ def _fingerprint(table: pd.DataFrame, store: Store) -> str:
     return digest("\n".join(lines), 16)
 
 
-def _fingerprints(table: pd.DataFrame, config: AnyDataConfig) -> dict[str, Any]:
+def _fingerprints(images: Images, table: pd.DataFrame) -> dict[str, Any]:
     """Return the fingerprints of the parts of a data set: which of two differ tells what can be compared."""
-    source = sorted(zip(table["pixels"], table["label"].astype(int), strict=True))
     split = sorted(zip(table["name"], table["split"], strict=True))
-    return {"source": digest(repr(source), 16), "split": digest(repr(split), 16), "size": config.image_size}
+    return {"source": images.fingerprint, "split": digest(repr(split), 16), "size": images.config.image_size}

@@ -97,8 +97,16 @@ def describe_data(dataset: "Dataset") -> list[str]:
         for table, what in ((dataset.duplicates, "duplicates dropped"), (dataset.unreadable, "unreadable skipped"))
         if len(table)
     ]
-    parts = [f"{len(labels):,} images", counts, splits, *dropped]
+    parts = [f"{len(labels):,} images", counts, splits, *_which_split(dataset.split_facts), *dropped]
     parts += [summarize_inventory(dataset.inventory), f"fingerprint {dataset.fingerprint}"]
     line = f"data: {dataset.about.title}: " + "; ".join(parts)
     notes, warnings = dataset.notes, dataset.checks.warnings()
     return [line, *(f"data: {note}" for note in notes), *(f"warning: {warning}" for warning in warnings)]
+
+
+def _which_split(facts: Mapping[str, Any]) -> list[str]:
+    """Name fold and seed of a split; nothing where these are the usual ones."""
+    if facts["folds"] is not None:
+        last = facts["folds"] - 1
+        return [f"fold {facts['fold']} (of 0 to {last}) is {facts['rotates']}, split seed {facts['seed']}"]
+    return [f"split seed {facts['seed']}"] if facts["seed"] and facts["rotates"] != "nothing" else []
