@@ -85,8 +85,13 @@ def report() -> NoReturn:
 
         given = read_report_arguments(sys.argv[1:])
         from cxr_runner.commands.report import write
+        from cxr_runner.report.collected import Withheld
+        from cxr_runner.report.report_options import ReportOptions
 
-        write(given.root, given.out, hide_names=given.hide_names, no_images=given.no_images)
+        withheld = Withheld(names=given.hide_names, images=given.no_images)
+        pair = tuple(given.compare) if given.compare else None
+        options = ReportOptions(given.baseline, given.metric, tuple(given.select), pair)
+        write(given.root, given.out, withheld, options)
     sys.exit(DONE)
 
 

@@ -19,11 +19,25 @@ class _Parser(argparse.ArgumentParser):
 
 
 def read_report_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    """Read those of ``cxr-report``: ``root``, ``out``, ``hide_names``, ``no_images``."""
-    description = "The study's tables and figures, from all finished runs below a folder, on a page."
+    """Read those of ``cxr-report``: ``root``, ``out``, ``hide_names``, ``no_images``, and what to look at."""
+    description = (
+        "Compares the finished runs below a folder, on a page: which is best, how sure that is, what is wrong."
+    )
     parser = _Parser(prog="cxr-report", description=description)
     parser.add_argument("root", nargs="?", default="outputs", type=Path, help="where the runs are (default: outputs)")
     parser.add_argument("--out", type=Path, help="where the report goes (default: ROOT/report)")
+    parser.add_argument(
+        "--baseline", metavar="NAME", help="configuration that the others are compared with: its label, name or id"
+    )
+    parser.add_argument(
+        "--metric",
+        default="accuracy",
+        choices=("accuracy", "f1", "auroc"),
+        help="compare by this first (default: accuracy)",
+    )
+    select = "only runs with this setting of cxr-run, e.g. model=cnn,linear; several must all hold"
+    parser.add_argument("--select", metavar="KEY=VALUE", action="append", default=[], help=select)
+    parser.add_argument("--compare", nargs=2, metavar=("A", "B"), help="show two configurations side by side")
     hide = "name no image and no patient in what is written and printed; runs and their files stay as they are"
     parser.add_argument("--hide-names", action="store_true", help=hide)
     parser.add_argument("--no-images", action="store_true", help="show no sample images, the only pixels in a report")

@@ -43,7 +43,10 @@ def withhold(
     """
     data_sets = tuple(_without(runs, withheld) for runs in collected.data_sets)
     left_out = _left_out(collected.left_out) if withheld.names else collected.left_out
-    comparisons = [replace(one, runs=runs) for one, runs in zip(compared, data_sets, strict=True)]
+    comparisons = [
+        replace(one, runs=runs, thumbnails={} if withheld.images else one.thumbnails)
+        for one, runs in zip(compared, data_sets, strict=True)
+    ]
     return replace(collected, data_sets=data_sets, left_out=left_out, audits=()), comparisons
 
 

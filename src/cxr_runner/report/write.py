@@ -1,15 +1,18 @@
 """Writes the report, in three steps: collect what the runs say, compare, render."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.locks import hold_lock
 from cxr_runner.base.progress import Reporter
+from cxr_runner.report.collect.thumbnail_files import read_thumbnails
 from cxr_runner.report.collect.tree import collect
 from cxr_runner.report.collected import NOTHING_WITHHELD, Withheld
-from cxr_runner.report.compare.comparison import compare
+from cxr_runner.report.compare.comparison import DataSetComparison, compare
 from cxr_runner.report.render.pages import render
 from cxr_runner.report.render.terminal import print_report
+from cxr_runner.report.report_options import WHOLE_REPORT, ReportOptions
 from cxr_runner.report.withholding import withhold
 from cxr_runner.study import Study, load_study
 
@@ -20,6 +23,7 @@ def write_report(
     reporter: Reporter | None = None,
     study: Study | None = None,
     withheld: Withheld = NOTHING_WITHHELD,
+    options: ReportOptions = WHOLE_REPORT,
 ) -> None:
     """Write ``index.html``, ``report.md``, ``claims.md``, ``tables/`` and ``figures/``, and print the results.
 
@@ -28,14 +32,15 @@ def write_report(
         out: folder to write to; made where it does not exist.
         reporter: shown the progress.
         study: study that the runs are compared with; the one that comes with the package by default.
+        options: what to look at, and how.
         withheld: what no file of the report may hold, nor what is printed; runs and their samples stay as they are.
 
     Raises:
         UserError: ``root`` does not exist or holds no run, or ``out`` cannot be written to.
     """
     reporter = reporter or Reporter()
-    collected = collect(root, study or load_study(), reporter)
-    compared = compare(collected)
+    collected = collect(root, study or load_study(), reporter, options.select)
+    compared = [_with_thumbnails(one) for one in compare(collected, options)]
     if withheld != NOTHING_WITHHELD:
         collected, compared = withhold(collected, compared, withheld)
     try:
@@ -45,4 +50,10 @@ def write_report(
             render(collected, compared, out, reporter)
     except OSError as error:
         raise UserError.for_key("--out", out, f"cannot write there ({error.strerror})") from None
-    print_report(collected, out)
+    print_report(collected, compared, out, pair=options.pair is not None)
+
+
+def _with_thumbnails(compared: DataSetComparison) -> DataSetComparison:
+    """Return the same with thumbnails of the images that the page shows, as far as there are any."""
+    rows = {row for one in compared.comparisons for row in one.shown_images}
+    return replace(compared, thumbnails=read_thumbnails(compared.runs, rows) if rows else {})

@@ -5,7 +5,7 @@ metric that an older run lacks is an empty cell.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from cxr_runner.base.progress import Reporter
 from cxr_runner.data.sources import About
 from cxr_runner.report.collect.agreement import ReadRun, RunReader, find_disagreement
 from cxr_runner.report.collect.repeated_runs import Images, name_configurations, read_split, sort_by_images
+from cxr_runner.report.collect.selection import select_runs
 from cxr_runner.report.collected_runs import CollectedRun, SizedRuns
 from cxr_runner.report.run_columns import COLUMNS, RUN_COLUMNS, SPLIT_COLUMNS
 from cxr_runner.study import Study, match_row
@@ -26,19 +27,22 @@ _KINDS = {int: "a whole number", float: "a finite number", str: "a text", bool: 
 _DTYPES = {int: "Int64", float: "float64", str: "str", bool: "bool"}
 
 
-def read_runs(root: Path, study: Study, reporter: Reporter) -> tuple[list[SizedRuns], pd.DataFrame]:
+def read_runs(
+    root: Path, study: Study, reporter: Reporter, select: Sequence[str] = ()
+) -> tuple[list[SizedRuns], pd.DataFrame]:
     """Find, read and sort the runs below a folder.
 
     Args:
         root: outputs tree, a folder of one, or one run directory.
         study: study whose rows runs may repeat.
         reporter: shown the progress.
+        select: settings that runs must have, see :func:`cxr_runner.report.collect.selection.select_runs`.
 
     Returns:
         As :func:`sort_runs`.
 
     Raises:
-        UserError: there is no such folder, or no run in it.
+        UserError: there is no such folder, no run in it, or none with these settings.
     """
     if not root.is_dir():
         raise UserError.for_key("ROOT", root, "no such folder; give one that holds runs of cxr-run")
@@ -51,7 +55,7 @@ def read_runs(root: Path, study: Study, reporter: Reporter) -> tuple[list[SizedR
         for path in paths:
             runs.append(reader.read(path))
             advance()
-    return sort_runs(runs, resolved, study)
+    return sort_runs(select_runs(runs, select), resolved, study)
 
 
 def sort_runs(runs: Iterable[ReadRun], root: Path, study: Study) -> tuple[list[SizedRuns], pd.DataFrame]:

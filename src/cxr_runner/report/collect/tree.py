@@ -16,30 +16,34 @@ from cxr_runner.report.collected_runs import SizedRuns
 from cxr_runner.study import Study
 
 
-def collect(root: Path, study: Study, reporter: Reporter) -> Collected:
+def collect(root: Path, study: Study, reporter: Reporter, select: Sequence[str] = ()) -> Collected:
     """Read all that a report is made from.
 
     Args:
         root: folder that holds run directories, at any depth.
         study: study whose rows runs may repeat.
         reporter: shown the progress.
+        select: settings that runs must have.
 
     Raises:
-        UserError: there is no such folder, or no run in it.
+        UserError: there is no such folder, no run in it, or none with these settings.
     """
-    data_sets, left_out = collect_runs(root, study, reporter)
+    data_sets, left_out = collect_runs(root, study, reporter, select)
     with_histories = add_histories(data_sets, reporter)
     whole = [replace(add_predictions(runs, reporter), samples=tuple(collect_samples(runs))) for runs in with_histories]
     return Collected(study, tuple(whole), left_out, tuple(_collect_audits(root)))
 
 
-def collect_runs(root: Path, study: Study, reporter: Reporter) -> tuple[list[DataSetRuns], Any]:
+def collect_runs(
+    root: Path, study: Study, reporter: Reporter, select: Sequence[str] = ()
+) -> tuple[list[DataSetRuns], Any]:
     """Read configurations and metrics alone: what tables of runs need.
 
     Args:
         root: outputs tree, a folder of one, or one run directory.
         study: study whose rows runs may repeat.
         reporter: shown the progress.
+        select: settings that runs must have.
 
     Returns:
         The runs on every data set, and the table of runs left out.
@@ -47,7 +51,7 @@ def collect_runs(root: Path, study: Study, reporter: Reporter) -> tuple[list[Dat
     Raises:
         UserError: there is no such folder, or no run in it.
     """
-    sizes, left_out = read_runs(root, study, reporter)
+    sizes, left_out = read_runs(root, study, reporter, select)
     return group_by_images(sizes, study), left_out
 
 

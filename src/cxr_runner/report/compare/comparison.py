@@ -1,7 +1,7 @@
 """Compares what was collected: everything that a report says in numbers, before a word of it is written."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -10,12 +10,13 @@ from cxr_runner.report.compare.claims.claim_tests import Observed
 from cxr_runner.report.compare.claims.observations import observe
 from cxr_runner.report.compare.claims.verdicts import Verdict, decide_claims
 from cxr_runner.report.compare.published_metrics import compare_with_published
-from cxr_runner.report.compare.sized_comparison import Comparison, check_baseline, compare_configurations
+from cxr_runner.report.compare.sized_comparison import Comparison, check_options, compare_configurations
 from cxr_runner.report.compare.subgroup_metrics import SubgroupMetrics, compare_subgroups
 from cxr_runner.report.compare.training_setups import TrainingSetup, training_setups
 from cxr_runner.report.compare.trivial_baselines import Baselines, choose_baselines
 from cxr_runner.report.compare.uncertainty.pairs import pair_table
 from cxr_runner.report.compare.uncertainty.resampling import Resampling
+from cxr_runner.report.report_options import WHOLE_REPORT, ReportOptions
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class DataSetComparison:
             of the figure that these stand in.
         setups: how each row of the study was trained.
         subgroups: test metrics by subgroup; None where no run kept a column of subgroups.
+        thumbnails: PNG of test images by their rows in the predictions, of those that are shown and still at hand.
     """
 
     runs: DataSetRuns
@@ -44,25 +46,25 @@ class DataSetComparison:
     pairs: Mapping[int, pd.DataFrame]
     setups: Mapping[str, Mapping[TrainingSetup, int]]
     subgroups: SubgroupMetrics | None = None
+    thumbnails: Mapping[int, bytes] = field(default_factory=dict)
 
 
-def compare(collected: Collected, baseline: str | None = None) -> list[DataSetComparison]:
+def compare(collected: Collected, options: ReportOptions = WHOLE_REPORT) -> list[DataSetComparison]:
     """Compare the runs on every data set with one another and with the study.
 
     Args:
         collected: what the report is made from.
-        baseline: label, name or id of the configuration that others are compared with; None chooses it by rule.
+        options: what was asked for.
 
     Raises:
         UserError: no configuration is called so, or several on the same images are.
     """
-    compared = [_compare_data_set(runs, collected, baseline) for runs in collected.data_sets]
-    if baseline is not None:
-        check_baseline(baseline, [one for data_set in compared for one in data_set.comparisons])
+    compared = [_compare_data_set(runs, collected, options) for runs in collected.data_sets]
+    check_options(options, [one for data_set in compared for one in data_set.comparisons])
     return compared
 
 
-def _compare_data_set(runs: DataSetRuns, collected: Collected, baseline: str | None) -> DataSetComparison:
+def _compare_data_set(runs: DataSetRuns, collected: Collected, options: ReportOptions) -> DataSetComparison:
     study, observed, resampling = collected.study, observe(runs), Resampling(runs.predictions)
     published = {
         figure.number: compare_with_published(runs.repetitions, figure, study) for figure in study.metric_figures
@@ -73,7 +75,7 @@ def _compare_data_set(runs: DataSetRuns, collected: Collected, baseline: str | N
         baselines=choose_baselines(runs, collected.audits),
         observed=observed,
         verdicts=decide_claims(observed, study),
-        comparisons=compare_configurations(runs, resampling, baseline),
+        comparisons=compare_configurations(runs, resampling, options),
         pairs=_published_pairs(runs, resampling),
         setups=training_setups(runs),
         subgroups=compare_subgroups(runs),

@@ -7,7 +7,6 @@ from typing import NamedTuple
 from cxr_runner.report.collected_runs import CollectedRun
 from cxr_runner.report.compare.usual_settings import overrides
 
-AS_ASKED = "as asked for"
 _LEAST_OF_ID = 4  # digits of an id that may stand for it
 
 
@@ -30,7 +29,7 @@ def choose_reference(
     """
     chosen = meant_by(baseline, groups, labels) if baseline is not None else []
     if len(chosen) == 1:
-        return Reference(chosen[0], AS_ASKED)
+        return Reference(chosen[0], "as asked for")
     ages = {name: min(run.started or "9" for run in members) for name, members in groups.items()}
     numbers = {name: len(overrides(members[0].config)) for name, members in groups.items()}
     fewest = min(numbers.values())

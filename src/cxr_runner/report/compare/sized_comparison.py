@@ -10,12 +10,15 @@ from cxr_runner.base.errors import UserError
 from cxr_runner.base.numbers import list_few
 from cxr_runner.report.collected import DataSetRuns
 from cxr_runner.report.collected_runs import SizedRuns
-from cxr_runner.report.compare.reference import AS_ASKED, meant_by
+from cxr_runner.report.compare.mistakes import Mistakes, find_mistakes
+from cxr_runner.report.compare.reference import meant_by
+from cxr_runner.report.compare.side_by_side import SideBySide, put_side_by_side
 from cxr_runner.report.compare.standings import Standing, rank_configurations
 from cxr_runner.report.compare.uncertainty.pairs import pair_table
 from cxr_runner.report.compare.uncertainty.quality import quality_table, reliabilities
 from cxr_runner.report.compare.uncertainty.resampling import Resampling
 from cxr_runner.report.compare.uncertainty.weighting import weight_table
+from cxr_runner.report.report_options import WHOLE_REPORT, ReportOptions
 
 
 @dataclass(frozen=True)
@@ -26,23 +29,29 @@ class Comparison:
         image_size: side of the images in pixels.
         standings: the configurations, the reference first, the others in the order of their labels.
         why_reference: why the first is the reference.
+        metric: the metric that they are compared by first.
         best: name of the configuration with the best mean accuracy on validation.
         unit: what is resampled, ``images`` or ``patients``.
         pairs: all of them by pairs, as :func:`pair_table` returns it; None where there are not two.
         weights: those that differ in the class weight alone, as :func:`weight_table` returns it; None without any.
         quality: as :func:`quality_table` returns it.
         reliability: as :func:`reliabilities` returns it.
+        mistakes: the images that runs get wrong; None where no predictions are of use.
+        pair: two of them side by side; None where there are not two.
     """
 
     image_size: int
     standings: tuple[Standing, ...]
     why_reference: str
+    metric: str
     best: str
     unit: str
     pairs: pd.DataFrame | None
     weights: pd.DataFrame | None
     quality: pd.DataFrame
     reliability: Mapping[str, Mapping[str, stats.Reliability]]
+    mistakes: Mistakes | None
+    pair: SideBySide | None
 
     @property
     def reference(self) -> Standing:
@@ -55,51 +64,86 @@ class Comparison:
         return {one.name: one.label for one in self.standings}
 
     @property
+    def shown_images(self) -> tuple[int, ...]:
+        """Rows of the test images that the page shows."""
+        rows = (*self.mistakes.hardest, *self.mistakes.disputed) if self.mistakes else ()
+        return (*rows, *self.pair.only_first, *self.pair.only_second) if self.pair else rows
+
+    @property
     def several_splits(self) -> bool:
         """Whether any configuration was trained on several splits."""
         return any(one.num_splits > 1 for one in self.standings)
 
 
 def compare_configurations(
-    runs: DataSetRuns, resampling: Resampling, baseline: str | None = None
+    runs: DataSetRuns, resampling: Resampling, options: ReportOptions = WHOLE_REPORT
 ) -> tuple[Comparison, ...]:
     """Compare the configurations at every size of the images, the largest first.
 
     Args:
         runs: runs on the data set.
         resampling: their metrics.
-        baseline: label, name or id of the reference; by default that with the fewest overrides, of several the oldest.
+        options: what was asked for.
     """
-    return tuple(_compare_sized(sized, runs, resampling, baseline) for sized in runs.sizes)
+    return tuple(_compare_sized(sized, runs, resampling, options) for sized in runs.sizes)
 
 
-def check_baseline(baseline: str, comparisons: Sequence[Comparison]) -> None:
-    """Refuse a reference that was asked for and is not one of the configurations, or not only one of them.
+def check_options(options: ReportOptions, comparisons: Sequence[Comparison]) -> None:
+    """Refuse configurations that were asked for and are none, or several on the same images.
 
     Raises:
-        UserError: no configuration is called so, or several on the same images are.
+        UserError: no configuration is called so, or several are.
     """
-    for one in comparisons:
-        groups = {standing.name: standing.runs for standing in one.standings}
-        if len(meant := meant_by(baseline, groups, one.labels)) > 1:
-            listed = list_few([f"{one.labels[name]} ({name})" for name in meant], "; ")
-            raise UserError.for_key("--baseline", baseline, f"several configurations are called so: {listed}")
-    if not any(one.why_reference == AS_ASKED for one in comparisons):
-        listed = list_few([f"{label} ({name})" for one in comparisons for name, label in one.labels.items()], "; ")
-        raise UserError.for_key("--baseline", baseline, f"no configuration is called so; valid are {listed}")
+    asked = [("--baseline", options.baseline)] if options.baseline is not None else []
+    asked += [("--compare", text) for text in options.pair or ()]
+    for option, text in asked:
+        found = 0
+        for one in comparisons:
+            groups = {standing.name: standing.runs for standing in one.standings}
+            if len(meant := meant_by(text, groups, one.labels)) > 1:
+                listed = list_few([f"{one.labels[name]} ({name})" for name in meant], "; ")
+                raise UserError.for_key(option, text, f"several configurations are called so: {listed}")
+            found += len(meant)
+        if not found:
+            listed = list_few([f"{label} ({name})" for one in comparisons for name, label in one.labels.items()], "; ")
+            raise UserError.for_key(option, text, f"no configuration is called so; valid are {listed}")
 
 
-def _compare_sized(sized: SizedRuns, runs: DataSetRuns, resampling: Resampling, baseline: str | None) -> Comparison:
-    standings, why = rank_configurations(sized, runs, resampling, baseline)
+def _compare_sized(sized: SizedRuns, runs: DataSetRuns, resampling: Resampling, options: ReportOptions) -> Comparison:
+    standings, why = rank_configurations(sized, runs, resampling, options.baseline)
     known = {one.name: one.runs[0] for one in standings if one.estimates}
+    mistakes = find_mistakes(runs.predictions, list(known))
+    best = max(standings, key=lambda one: one.mean("val_accuracy"))
+    pair = _choose_pair(standings, best, options)
     return Comparison(
         image_size=sized.image_size,
         standings=tuple(standings),
         why_reference=why,
-        best=max(standings, key=lambda one: one.mean("val_accuracy")).name,
+        metric=options.metric,
+        best=best.name,
         unit=resampling.unit,
         pairs=pair_table(resampling, list(known)),
         weights=weight_table(resampling, known),
         quality=quality_table(runs.predictions, known),
         reliability=reliabilities(runs.predictions, known),
+        mistakes=mistakes,
+        pair=put_side_by_side(*pair, resampling, mistakes) if pair else None,
     )
+
+
+def _choose_pair(
+    standings: Sequence[Standing], best: Standing, options: ReportOptions
+) -> tuple[Standing, Standing] | None:
+    """Choose two configurations to show side by side: as asked for, else the reference and the best on validation."""
+    by_name = {one.name: one for one in standings}
+    if options.pair is not None:
+        groups, labels = {name: one.runs for name, one in by_name.items()}, {one.name: one.label for one in standings}
+        meant = [meant_by(text, groups, labels) for text in options.pair]
+        if all(len(names) == 1 for names in meant) and meant[0] != meant[1]:
+            return by_name[meant[0][0]], by_name[meant[1][0]]
+        return None
+    reference, *others = standings
+    if not others:
+        return None
+    second = best if best is not reference else max(others, key=lambda one: one.mean("val_accuracy"))
+    return second, reference

@@ -1,38 +1,32 @@
-"""What the comparison of the configurations at one size says: a table, sentences, pictures."""
+"""What the comparison of the configurations at one size says, put together for the page."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from cxr_runner.artifacts.metrics import metric
-from cxr_runner.base.numbers import format_difference, format_interval, format_number, list_few, plural
+from cxr_runner.base.numbers import format_interval, format_number
 from cxr_runner.base.tables import Table
-from cxr_runner.report.collected import DataSetRuns
+from cxr_runner.report.compare.comparison import DataSetComparison
 from cxr_runner.report.compare.sized_comparison import Comparison
 from cxr_runner.report.compare.standings import Standing
-from cxr_runner.report.compare.trivial_baselines import Baselines
-from cxr_runner.report.compare.uncertainty.resampling import RESAMPLED_METRICS
-from cxr_runner.report.render.cells import p_value
+from cxr_runner.report.render.comparison_pictures import comparison_pictures, forest_picture
 from cxr_runner.report.render.comparison_tables import (
     MEAN_LEGEND,
+    compared_metrics,
     comparison_table,
+    difference_cell,
+    p_cell,
     pairs_table,
     quality_section_table,
     runs_cell,
     sources_table,
     weights_table,
 )
+from cxr_runner.report.render.comparison_words import find_sentences, resampling_sentences
+from cxr_runner.report.render.mistakes_section import MistakesSection, mistakes_section
 from cxr_runner.report.render.picture import Picture
-
-if TYPE_CHECKING:  # matplotlib is imported when there is something to draw
-    from matplotlib.figure import Figure
-
-LEVEL = 0.05  # a p value below it counts as a difference
-_MOST_DRAWN = 32  # configurations in one plot
-_MAIN = "accuracy"
+from cxr_runner.report.render.side_by_side_section import side_by_side_table
 
 
 @dataclass(frozen=True)
@@ -52,7 +46,7 @@ class StandingRow:
         label: what it is called.
         name: name that ends in its id, '' for a baseline.
         marks: what else is to be said of it, e.g. that it is the reference.
-        cells: a metric each, then the difference to the reference.
+        cells: the metric they are compared by, the difference to the reference, the other metrics.
         runs: how many runs there are, and how many of them say nothing.
     """
 
@@ -76,7 +70,9 @@ class ComparisonSection:
         legend: how to read the table.
         forest: the same as a picture.
         tables: for files; the first holds what the first table of the page shows.
+        pair: two configurations side by side; None where there are not two.
         pictures: further ones.
+        mistakes: the images that runs get wrong; None where that is not known.
     """
 
     title: str
@@ -87,52 +83,64 @@ class ComparisonSection:
     legend: str
     forest: Picture
     tables: list[Table]
+    pair: Table | None
     pictures: list[Picture]
+    mistakes: MistakesSection | None
+
+    @property
+    def all_tables(self) -> list[Table]:
+        """All that is to be written as files."""
+        more = [self.pair] if self.pair else []
+        return [*self.tables, *more, *([self.mistakes.table] if self.mistakes else [])]
 
 
-def comparison_section(compared: Comparison, runs: DataSetRuns, baselines: Baselines, suffix: str) -> ComparisonSection:
+def comparison_section(compared: Comparison, whole: DataSetComparison, suffix: str) -> ComparisonSection:
     """Say what the comparison of the configurations at one size has found.
 
     Args:
         compared: the configurations.
-        runs: all runs on the data set.
-        baselines: trivial baselines on the same images.
+        whole: all that the runs on the data set come to.
         suffix: suffix of the names of files.
     """
-    tables = [comparison_table(compared), sources_table(compared)]
-    if compared.pairs is not None:
-        tables.append(pairs_table(compared.pairs, compared.labels, compared.unit))
-    if compared.weights is not None:
-        tables.append(weights_table(compared.weights, compared.labels, compared.unit))
-    if len(compared.quality):
-        tables.append(quality_section_table(compared.quality, compared.labels))
-    several = len(runs.sizes) > 1
+    runs, several = whole.runs, len(whole.runs.sizes) > 1
     suffix = f"{suffix}_{compared.image_size}px" if several else suffix
-    title = f"{compared.image_size} pixels to a side" if several else ""
-    pictures = [_reliability(compared, runs.heading)] if compared.reliability else []
-    legend = (
-        f"{MEAN_LEGEND.format(unit=compared.unit)} Difference: to {compared.reference.label} "
-        f"({compared.why_reference}); p after Holm's correction."
-    )
+    legend = f"{MEAN_LEGEND.format(unit=compared.unit)} Difference: to {compared.reference.label} "
+    legend += f"({compared.why_reference}); p after Holm's correction."
+    main, *others = compared_metrics(compared)
+    mistakes = mistakes_section(compared, whole)
     return ComparisonSection(
-        title=title,
-        sentences=[*_sentences(compared), *_data_sentences(runs)],
-        headings=["configuration", *(metric(key).words for key in RESAMPLED_METRICS), "difference in accuracy", "runs"],
+        title=f"{compared.image_size} pixels to a side" if several else "",
+        sentences=[*find_sentences(compared), *resampling_sentences(runs)],
+        headings=["configuration", metric(main).words, "difference", *(metric(key).words for key in others), "runs"],
         rows=[_row(one, compared) for one in compared.standings],
-        baselines=[_baseline_row(name, values) for name, values in baselines.scores.items()],
+        baselines=[_baseline_row(name, values, compared) for name, values in whole.baselines.scores.items()],
         legend=legend,
-        forest=_forest(compared, runs.heading, baselines).suffixed(suffix),
-        tables=[table.suffixed(suffix) for table in tables],
-        pictures=[picture.suffixed(suffix) for picture in pictures],
+        forest=forest_picture(compared, runs.heading, whole.baselines).suffixed(suffix),
+        tables=[table.suffixed(suffix) for table in _tables(compared)],
+        pair=side_by_side_table(compared.pair).suffixed(suffix) if compared.pair else None,
+        pictures=[picture.suffixed(suffix) for picture in comparison_pictures(compared, runs)],
+        mistakes=mistakes.suffixed(suffix) if mistakes else None,
     )
+
+
+def _tables(compared: Comparison) -> list[Table]:
+    labels, tables = compared.labels, [comparison_table(compared), sources_table(compared)]
+    if compared.pairs is not None:
+        tables.append(pairs_table(compared.pairs, labels, compared.unit))
+    if compared.weights is not None:
+        tables.append(weights_table(compared.weights, labels, compared.unit))
+    if len(compared.quality):
+        tables.append(quality_section_table(compared.quality, labels))
+    return tables
 
 
 def _row(one: Standing, compared: Comparison) -> StandingRow:
     marks = ["reference"] * (one is compared.reference) + ["best on validation"] * (one.name == compared.best)
     if len(compared.standings) == 1:
         marks = []
-    cells = [_metric_cell(one, key) for key in RESAMPLED_METRICS]
-    return StandingRow(one.label, one.name, tuple(marks), (*cells, _difference_cell(one)), runs_cell(one))
+    main, *others = compared_metrics(compared)
+    cells = [_metric_cell(one, main), _difference_cell(one, main), *(_metric_cell(one, key) for key in others)]
+    return StandingRow(one.label, one.name, tuple(marks), tuple(cells), runs_cell(one))
 
 
 def _metric_cell(one: Standing, key: str) -> StandingCell:
@@ -143,121 +151,12 @@ def _metric_cell(one: Standing, key: str) -> StandingCell:
     return StandingCell(format_number(one.mean(key)), interval, note)
 
 
-def _difference_cell(one: Standing) -> StandingCell:
-    difference = one.differences.get(_MAIN)
-    if difference is None:
-        return StandingCell("")
-    ends = format_difference(difference.mean, difference.low, difference.high)
-    value, _, interval = ends.partition(" (")
-    p = p_value(one.adjusted.get(_MAIN, math.nan))
+def _difference_cell(one: Standing, key: str) -> StandingCell:
+    value, _, interval = difference_cell(one, key).partition(" (")
+    p = p_cell(one, key)
     return StandingCell(value, interval.rstrip(")"), f"p {p}" if p else "")
 
 
-def _baseline_row(name: str, values: Mapping[str, float]) -> StandingRow:
-    cells = [StandingCell(format_number(values.get(key, math.nan))) for key in RESAMPLED_METRICS]
-    return StandingRow(name, "", (), (*cells, StandingCell("")), "")
-
-
-def _sentences(compared: Comparison) -> list[str]:
-    """Say which configurations differ from the reference, and which runs say nothing."""
-    said = []
-    tested = [one for one in compared.standings if not math.isnan(one.adjusted.get(_MAIN, math.nan))]
-    differing = [one for one in tested if one.adjusted[_MAIN] < LEVEL]
-    if differing:
-        listed = [
-            f"{one.label} by {format_number(one.differences[_MAIN].mean, '+.3f')} (p {p_value(one.adjusted[_MAIN])})"
-            for one in differing
-        ]
-        said.append(
-            f"In accuracy, beyond what splits, seeds and test images explain, from {compared.reference.label} differ: "
-            f"{list_few(listed, '; ')}."
-        )
-    elif tested:
-        said.append(
-            f"In accuracy no configuration differs from {compared.reference.label} beyond what splits, seeds and test "
-            "images explain; that does not show that they are alike."
-        )
-    elif len(compared.standings) > 1:
-        said.append(
-            "Whether configurations differ cannot be tested: that takes two runs of each on the same splits, with "
-            "predictions."
-        )
-    lost = [one for one in compared.standings if one.num_collapsed or any(one.one_sided)]
-    if lost:
-        listed = [f"{one.label}: {runs_cell(one)}" for one in lost]
-        said.append(f"Runs that say nothing of their model: {list_few(listed, '; ')}.")
-    return said
-
-
-def _data_sentences(runs: DataSetRuns) -> list[str]:
-    predictions, said = runs.predictions, []
-    if predictions.configurations and predictions.patients is None:
-        said.append(
-            "The patients of these images are not known: images are resampled as if each were of another "
-            "patient, so that intervals are narrower than they should be."
-        )
-    elif predictions.patients is not None:
-        said.append(
-            f"The {len(predictions.patients):,} test images are of {len(set(predictions.patients)):,} patients; whole "
-            "patients are resampled. McNemar and DeLong take every image as if it were of another one."
-        )
-    if predictions.problems:
-        path, why = next(iter(predictions.problems.items()))
-        number = plural(len(predictions.problems), "run")
-        said.append(f"Without usable predictions, and so in no interval and no test: {number}, e.g. {path} ({why}).")
-    return said
-
-
-def _forest(compared: Comparison, heading: str, baselines: Baselines) -> Picture:
-    words = metric(_MAIN).words
-    standings = compared.standings[:_MOST_DRAWN]
-    more = len(compared.standings) - len(standings)
-    points = "the mean of a split" if compared.several_splits else "one seed"
-
-    def draw() -> "Figure":
-        from cxr_runner.plots.intervals_plot import DrawnStanding, plot_standings
-
-        lines = []
-        for one in standings:
-            estimate, difference = one.estimates.get(_MAIN), one.differences.get(_MAIN)
-            ends = (estimate.low, estimate.high) if estimate else (math.nan, math.nan)
-            gap = (difference.mean, difference.low, difference.high) if difference else (math.nan,) * 3
-            mean = one.mean(_MAIN)
-            lines.append(DrawnStanding(one.label, mean, *ends, _points(one), gap, one is compared.reference))
-        trivial = {name: values[_MAIN] for name, values in baselines.scores.items() if _MAIN in values}
-        return plot_standings(lines, words, points, trivial, heading)
-
-    alt = "; ".join(f"{one.label}: {format_number(one.mean(_MAIN))}" for one in standings)
-    text = f"Mean {words} on the test split with its 95 % interval; each dot is {points}."
-    if more > 0:
-        text += f" The first {_MOST_DRAWN} of {len(compared.standings)} configurations; the table has all."
-    return Picture("forest", "Configurations", text, alt, draw=draw)
-
-
-def _points(one: Standing) -> Sequence[float]:
-    if one.num_splits == 1:
-        values: list[float] = one.table[_MAIN].tolist()
-        return values
-    return [float(np.mean(values)) for _, values in one.table.groupby("fingerprint")[_MAIN]]
-
-
-def _reliability(compared: Comparison, heading: str) -> Picture:
-    labels = compared.labels
-    drawn = dict(list(compared.reliability.items())[:12])
-
-    def draw() -> "Figure":
-        from cxr_runner.plots.reliability import plot_reliability
-
-        return plot_reliability({labels[name]: ways for name, ways in drawn.items()}, heading)
-
-    alt = "Expected calibration error of the runs that did not collapse, pooled: " + "; ".join(
-        f"{labels[name]}: {one.ece:.3f}" for name, ways in drawn.items() for one in list(ways.values())[:1]
-    )
-    text = (
-        "Predicted probability against the share of images that are positive, runs that did not collapse pooled; the "
-        "larger a dot, the more images. Below the diagonal a model promises too much. Undone: after ln(weight) is "
-        "taken from the logits. A model that ends in a ReLU never goes below 0.5."
-    )
-    more = len(compared.reliability) - len(drawn)
-    notes = (f"The first {len(drawn)} of {len(compared.reliability)} configurations.",) if more > 0 else ()
-    return Picture("reliability", "Are the probabilities true?", text, alt, notes, draw=draw)
+def _baseline_row(name: str, values: Mapping[str, float], compared: Comparison) -> StandingRow:
+    main, *others = (StandingCell(format_number(values.get(key, math.nan))) for key in compared_metrics(compared))
+    return StandingRow(name, "", (), (main, StandingCell(""), *others), "")

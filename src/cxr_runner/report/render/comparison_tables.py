@@ -28,24 +28,36 @@ MEAN_LEGEND = (
 )
 
 
+def compared_metrics(compared: Comparison) -> list[str]:
+    """Return the metrics that are shown, that which configurations are compared by first."""
+    return [compared.metric, *(key for key in RESAMPLED_METRICS if key != compared.metric)]
+
+
 def comparison_table(compared: Comparison) -> Table:
-    """Return the configurations with their metrics and their differences to the reference."""
+    """Return the configurations with their metrics and their differences to the reference: at most eight columns."""
+    main, *others = compared_metrics(compared)
     shown = pd.DataFrame(
         {
             "configuration": [one.label for one in compared.standings],
-            **{metric(key).words: [mean_cell(one, key) for one in compared.standings] for key in RESAMPLED_METRICS},
-            "difference in accuracy": [difference_cell(one, "accuracy") for one in compared.standings],
-            "p": [p_value(one.adjusted.get("accuracy", math.nan)) for one in compared.standings],
+            metric(main).words: [mean_cell(one, main) for one in compared.standings],
+            "difference": [difference_cell(one, main) for one in compared.standings],
+            "p": [p_cell(one, main) for one in compared.standings],
+            **{metric(key).words: [mean_cell(one, key) for one in compared.standings] for key in others},
             "runs": [runs_cell(one) for one in compared.standings],
         }
     )
     caption = (
-        f"{MEAN_LEGEND.format(unit=compared.unit)} The difference is to {compared.reference.label} "
-        f"({compared.why_reference}), on the splits and seeds that both have; p after Holm's correction for all "
-        "configurations."
+        f"{MEAN_LEGEND.format(unit=compared.unit)} The difference in {metric(main).words} is to "
+        f"{compared.reference.label} ({compared.why_reference}), on the splits and seeds that both have; p after "
+        "Holm's correction for all configurations."
     )
     data = pd.DataFrame([_numbers(one, compared) for one in compared.standings])
     return Table("comparison", caption, data, shown, ("configuration", "runs"), "Configurations")
+
+
+def p_cell(one: Standing, key: str) -> str:
+    """Return the p value of the difference to the reference, corrected for all configurations."""
+    return p_value(one.adjusted.get(key, math.nan))
 
 
 def mean_cell(one: Standing, key: str) -> str:

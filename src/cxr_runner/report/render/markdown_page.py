@@ -69,10 +69,12 @@ def _comparison(comparison: ComparisonSection, section: Section, page: Page) -> 
     blocks += [first.markdown(), *_list(comparison.sentences), markdown_text(first.caption)]
     blocks += ["Names, which every option takes:", *_list(names)]
     blocks += [_baselines(comparison), *_titled_picture(comparison.forest, section, page)]
-    for table in others:
+    for table in [*([comparison.pair] if comparison.pair else []), *others]:
         blocks += [f"#### {markdown_text(table.title)}", *_captioned(table)]
     for picture in comparison.pictures:
         blocks += _titled_picture(picture, section, page)
+    if comparison.mistakes:
+        blocks += [f"#### {comparison.mistakes.table.title}", *_captioned(comparison.mistakes.table)]
     return blocks
 
 
@@ -81,7 +83,7 @@ def _baselines(comparison: ComparisonSection) -> str:
         f"{markdown_text(row.label)} {', '.join(cell.value for cell in row.cells if cell.value)}"
         for row in comparison.baselines
     ]
-    words = ", ".join(comparison.headings[1:-2])
+    words = ", ".join(heading for heading in comparison.headings[1:-1] if heading != "difference")
     return f"Trivial baselines ({words}): {'; '.join(said)}. {BASELINES_LEGEND}" if said else ""
 
 

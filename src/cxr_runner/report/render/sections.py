@@ -59,7 +59,7 @@ class Section:
     @property
     def all_tables(self) -> list[Table]:
         """All that is to be written as files."""
-        of_metrics = [*(table for one in self.comparisons for table in one.tables), *self.subgroups.tables]
+        of_metrics = [*(table for one in self.comparisons for table in one.all_tables), *self.subgroups.tables]
         of_metrics += self.study.tables if self.study else []
         claims = self.study.claims.tables if self.study else []
         return [*claims, *(table.noted(self.warnings) for table in of_metrics)]
@@ -102,7 +102,7 @@ def make_section(compared: DataSetComparison, suffix: str) -> Section:
         commands=commands,
         sentences=[sentence for sentence in said if sentence],
         warnings=warnings,
-        comparisons=[comparison_section(one, runs, compared.baselines, suffix) for one in compared.comparisons],
+        comparisons=[comparison_section(one, compared, suffix) for one in compared.comparisons],
         figures=[
             picture.suffixed(suffix)
             for picture in configuration_pictures(runs, compared.comparisons, whole=study is None)

@@ -1,0 +1,130 @@
+"""The images that runs get wrong, for the page."""
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from cxr_runner.base.markdown import printable
+from cxr_runner.base.numbers import format_number
+from cxr_runner.base.tables import Table
+from cxr_runner.report.class_counts import class_names
+from cxr_runner.report.compare.comparison import DataSetComparison
+from cxr_runner.report.compare.mistakes import Mistakes
+from cxr_runner.report.compare.sized_comparison import Comparison
+
+_MOST_LISTED = 6  # configurations named below an image
+_GONE = "The store of these images is gone, so that none is shown."
+_WITHHELD = "The images were left out of this report on request (--no-images)."
+
+
+@dataclass(frozen=True)
+class ShownImage:
+    """One image.
+
+    Attributes:
+        source: address of its thumbnail as a data URI; '' where there is none.
+        name: its name.
+        truth: name of its class.
+        said: by configuration, how many of its runs get it wrong, and their mean logit.
+    """
+
+    source: str
+    name: str
+    truth: str
+    said: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class MistakesSection:
+    """The images that runs get wrong.
+
+    Attributes:
+        groups: images below a heading that says what they have in common.
+        note: why there are no thumbnails; '' where there are.
+        table: the same images for files.
+    """
+
+    groups: dict[str, list[ShownImage]]
+    note: str
+    table: Table
+
+    def suffixed(self, suffix: str) -> "MistakesSection":
+        """Return the same with a suffix to the name of the table."""
+        return replace(self, table=self.table.suffixed(suffix))
+
+
+def mistakes_section(compared: Comparison, whole: DataSetComparison) -> MistakesSection | None:
+    """Show the images that most runs get wrong, and those that configurations disagree on; None without any.
+
+    Args:
+        compared: the configurations.
+        whole: all that the runs on the data set come to.
+    """
+    mistakes, pair = compared.mistakes, compared.pair
+    if mistakes is None:
+        return None
+    groups = {"Wrong in most runs": mistakes.hardest}
+    if len(mistakes.configurations) > 1:
+        groups["Configurations disagree"] = mistakes.disputed
+    if pair and len(mistakes.configurations) > 2:
+        groups[f"Right with {pair.first.label} rather than with {pair.second.label}"] = pair.only_first
+        groups[f"Right with {pair.second.label} rather than with {pair.first.label}"] = pair.only_second
+    chosen = {title: rows for title, rows in groups.items() if rows}
+    if not chosen:
+        return None
+    shown = {title: [_image(row, mistakes, compared, whole) for row in rows] for title, rows in chosen.items()}
+    note = "" if whole.thumbnails else _WITHHELD if whole.runs.withheld.images else _GONE
+    return MistakesSection(shown, note, _table(chosen, mistakes, compared, whole))
+
+
+def _image(row: int, mistakes: Mistakes, compared: Comparison, whole: DataSetComparison) -> ShownImage:
+    content = whole.thumbnails.get(row)
+    source = f"data:image/png;base64,{base64.b64encode(content).decode()}" if content else ""
+    labels = compared.labels
+    said = [
+        f"{labels[name]}: {wrong:.0%} wrong, logit {format_number(logit, '+.2f')}"
+        for name, wrong, logit in zip(
+            mistakes.configurations, mistakes.wrong[:, row], mistakes.logits[:, row], strict=True
+        )
+        if not math.isnan(wrong)
+    ]
+    more = len(said) - _MOST_LISTED
+    shown = [*said[:_MOST_LISTED], *([f"{more} more in the table"] if more > 0 else [])]
+    predictions = whole.runs.predictions
+    truth = class_names(whole.runs.facts)[int(predictions.labels[row])]
+    return ShownImage(source, printable(predictions.names[row]), truth, tuple(shown))
+
+
+def _table(
+    groups: Mapping[str, Sequence[int]], mistakes: Mistakes, compared: Comparison, whole: DataSetComparison
+) -> Table:
+    predictions, classes = whole.runs.predictions, class_names(whole.runs.facts)
+    entries, shown = [], []
+    for title, rows in groups.items():
+        for row in rows:
+            truth = classes[int(predictions.labels[row])]
+            for name, wrong, logit in zip(
+                mistakes.configurations, mistakes.wrong[:, row], mistakes.logits[:, row], strict=True
+            ):
+                image, label = printable(predictions.names[row]), compared.labels[name]
+                entries.append({"group": title, "image": image, "class": truth, "configuration": label})
+                entries[-1] |= {"wrong": wrong, "logit": logit}
+                cells = ("" if math.isnan(wrong) else f"{wrong:.0%}", format_number(logit, "+.2f"))
+                shown.append([title, image, truth, label, *cells])
+    headings = ["images", "image", "class", "configuration", "runs that are wrong", "mean logit"]
+    caption = (
+        "Test images that most runs get wrong, and those that configurations disagree on: the share of the runs tested "
+        "on an image that are wrong, and their mean logit (positive above 0). Runs that collapsed are not among them."
+    )
+    data = pd.DataFrame(entries)
+    return Table(
+        "mistakes",
+        caption,
+        data,
+        pd.DataFrame(shown, columns=headings),
+        tuple(headings[:4]),
+        "Images that runs get wrong",
+    )
