@@ -46,29 +46,31 @@ def crossed_components(values: NDArray[np.float64], splits: Codes, seeds: Codes)
         Henderson, "Estimation of Variance and Covariance Components", Biometrics 9 (1953), 226-252; Searle, Casella and
         McCulloch, "Variance Components" (1992), section 5.5.
     """
-    total = len(values)
-    by_split, by_seed = (np.equal.outer(codes, np.arange(codes.max() + 1)).astype(float) for codes in (splits, seeds))
-    num_splits, num_seeds = by_split.shape[1], by_seed.shape[1]
+    total, num_splits, num_seeds = len(values), int(splits.max()) + 1, int(seeds.max()) + 1
     if num_splits == 1:
         return Components(np.nan, np.nan, float(values.var(ddof=1)) if total > 1 else np.nan, np.nan, total)
-    deviations = values - values.mean()
-    left, rank = _residual(deviations, np.hstack([by_split, by_seed]))
+    within_splits = _within(values, splits)
+    columns = _within(np.equal.outer(seeds, np.arange(num_seeds)).astype(np.float64), splits)
+    fit, _, rank, _ = np.linalg.lstsq(columns, within_splits)
+    rank += num_splits  # of both factors together
     if rank in (num_splits, num_seeds, total):  # seeds in one split each, splits of one seed each, no residual
-        split_means = np.bincount(splits, values) / by_split.sum(axis=0)
+        split_means = np.bincount(splits, values) / np.bincount(splits)
         return Components(np.nan, np.nan, np.nan, float(split_means.var(ddof=1)), total / num_splits)
+    left = float(np.square(within_splits - columns @ fit).sum())
     rest = left / (total - rank)
-    split_mean = max(0.0, _residual(deviations, by_seed)[0] - left) / (total - num_seeds)
-    seed_mean = max(0.0, _residual(deviations, by_split)[0] - left) / (total - num_splits)
-    splits_each = (total - num_splits) / (rank - num_splits)
+    added = [float(np.square(one).sum()) - left for one in (_within(values, seeds), within_splits)]  # by splits, seeds
+    split_mean, seed_mean = max(0.0, added[0]) / (total - num_seeds), max(0.0, added[1]) / (total - num_splits)
     seeds_each = (total - num_seeds) / (rank - num_seeds)
+    splits_each = (total - num_splits) / (rank - num_splits)
     found = max(0.0, split_mean - rest / seeds_each), max(0.0, seed_mean - rest / splits_each)
     return Components(*found, rest, split_mean, seeds_each)
 
 
-def _residual(values: NDArray[np.float64], columns: NDArray[np.float64]) -> tuple[float, int]:
-    """Return the residual sum of squares of a least-squares fit and the rank of its columns."""
-    fit, _, rank, _ = np.linalg.lstsq(columns, values)
-    return float(np.square(values - columns @ fit).sum()), int(rank)
+def _within(values: NDArray[np.float64], codes: Codes) -> NDArray[np.float64]:
+    """Return values, float [runs, ...], minus the mean of their group."""
+    groups = np.equal.outer(np.arange(codes.max() + 1), codes).astype(np.float64)
+    groups /= groups.sum(axis=1, keepdims=True)
+    return np.asarray(values - (groups @ values)[codes])
 
 
 @dataclass(frozen=True)
