@@ -30,7 +30,7 @@ from cxr_runner.stats.intervals import (
 )
 from cxr_runner.stats.replicates import Estimate, Sources, mean_over_runs
 from cxr_runner.stats.scores import accuracy, auprc, auroc, brier, f1, sensitivity, specificity
-from cxr_runner.stats.significance import DeLong, McNemar, delong, holm, mcnemar_exact
+from cxr_runner.stats.significance import DeLong, McNemar, compare_rates, delong, holm, mcnemar_exact
 from cxr_runner.stats.thresholds import (
     NUM_BINS,
     OperatingPoint,
@@ -62,6 +62,7 @@ __all__ = [
     "bootstrap",
     "brier",
     "compare_aurocs",
+    "compare_rates",
     "compare_shares",
     "delong",
     "effective_images",
