@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 from statsmodels.stats.proportion import confint_proportions_2indep
+from statsmodels.stats.weightstats import DescrStatsW
 
 from cxr_runner import stats
 
@@ -62,3 +63,25 @@ def test_the_exact_test_of_shares_keeps_its_level_whatever_the_share():
     for share in np.linspace(0.02, 0.98, 25):
         chances = scipy.stats.binom.pmf(np.arange(7), 6, share)
         assert 2 * sum(chances[a] * chances[b] for a, b in found) <= 0.05
+
+
+def of_seeds(values):
+    """Return the estimate of a difference on one split, without test images."""
+    return stats.mean_over_runs(values, np.zeros(len(values)), np.arange(len(values)), 0.25, 0.0)
+
+
+@pytest.mark.parametrize("margin", [0.005, 0.02, 0.1])
+def test_equivalence_is_that_of_two_one_sided_tests(margin):
+    values = np.array([0.004, -0.01, 0.012, 0.006, -0.002, 0.008])
+    result = stats.equivalence(of_seeds(values), margin)
+    described = DescrStatsW(values)
+    assert result.p == pytest.approx(described.ttost_mean(-margin, margin)[0])
+    assert (result.low, result.high) == pytest.approx(described.tconfint_mean(alpha=0.1))
+    assert (result.p < 0.05) == (-margin < result.low and result.high < margin)
+
+
+def test_what_is_too_uncertain_is_not_alike():
+    noisy = np.array([0.1, -0.1, 0.12, -0.13, 0.02])
+    assert of_seeds(noisy).p > 0.5  # no difference is seen
+    assert stats.equivalence(of_seeds(noisy), 0.05).p > 0.05
+    assert np.isnan(stats.equivalence(of_seeds(noisy[:1]), 0.05).p)

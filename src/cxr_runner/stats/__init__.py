@@ -30,7 +30,16 @@ from cxr_runner.stats.intervals import (
 )
 from cxr_runner.stats.replicates import Estimate, Sources, mean_over_runs
 from cxr_runner.stats.scores import accuracy, auprc, auroc, brier, f1, sensitivity, specificity
-from cxr_runner.stats.significance import DeLong, McNemar, compare_rates, delong, holm, mcnemar_exact
+from cxr_runner.stats.significance import (
+    DeLong,
+    Equivalence,
+    McNemar,
+    compare_rates,
+    delong,
+    equivalence,
+    holm,
+    mcnemar_exact,
+)
 from cxr_runner.stats.thresholds import (
     NUM_BINS,
     OperatingPoint,
@@ -48,6 +57,7 @@ __all__ = [
     "REPLICATES",
     "DeLong",
     "Difference",
+    "Equivalence",
     "Estimate",
     "Interval",
     "McNemar",
@@ -66,6 +76,7 @@ __all__ = [
     "compare_shares",
     "delong",
     "effective_images",
+    "equivalence",
     "f1",
     "holm",
     "independent_difference",

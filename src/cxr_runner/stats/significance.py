@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cxr_runner.stats.groups import independent_difference
 from cxr_runner.stats.intervals import CONFIDENCE, Difference, wilson
+from cxr_runner.stats.replicates import Estimate
 
 
 class McNemar(NamedTuple):
@@ -25,6 +26,24 @@ class DeLong(NamedTuple):
     difference: float
     low: float
     high: float
+    p: float
+
+
+class Equivalence(NamedTuple):
+    """A difference, its interval, and the p value against its being as large as the margin.
+
+    Attributes:
+        estimate: difference.
+        low: lower end of the interval with confidence 1 - 2 level, which lies within the margin where p < level.
+        high: upper end.
+        margin: differences nearer to 0 than this do not matter.
+        p: p value against the true difference being at least the margin, in either direction.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    margin: float
     p: float
 
 
@@ -99,6 +118,29 @@ def compare_rates(
         table = [counts, [total - count for count, total in zip(counts, totals, strict=True)]]
         p = min(1.0, float(boschloo_exact(table).pvalue))
     return Difference(*independent_difference(*intervals), p)
+
+
+def equivalence(difference: Estimate, margin: float, level: float = 1 - CONFIDENCE) -> Equivalence:
+    """Test whether two configurations are alike: whether their difference is smaller than a margin, either way.
+
+    Two one-sided tests. That a difference is not significant does not show that there is none.
+
+    Args:
+        difference: difference of the two, of :func:`~cxr_runner.stats.replicates.mean_over_runs`.
+        margin: smallest difference that would matter, above 0; stated before the results are seen.
+        level: level of the test.
+
+    Returns:
+        nan for a difference without an interval.
+
+    Source:
+        Schuirmann, "A comparison of the two one-sided tests procedure and the power approach for assessing the
+        equivalence of average bioavailability", Journal of Pharmacokinetics and Biopharmaceutics 15 (1987), 657-680.
+    """
+    assert margin > 0
+    low, high = difference.interval(1 - 2 * level)
+    p_values = difference.p_value(-margin, "greater"), difference.p_value(margin, "less")
+    return Equivalence(difference.mean, low, high, margin, float(np.max(p_values)))
 
 
 def delong(
