@@ -277,6 +277,57 @@ def test_sensitivity_at_specificity_is_read_off_the_roc_curve():
     assert several.threshold.shape == (2,)
 
 
+@given(answers())
+def test_youdens_threshold_is_that_of_the_roc_curve(drawn):
+    (logits,), labels = drawn
+    false_positives, true_positives, _ = reference.roc_curve(labels, logits, drop_intermediate=False)
+    threshold = stats.choose_threshold("youden", logits, labels)
+    point = stats.operating_point(threshold, logits, labels)
+    assert point.sensitivity + point.specificity - 1 == pytest.approx((true_positives - false_positives).max())
+
+
+@given(answers(), st.floats(0.01, 1))
+def test_the_sensitive_threshold_is_the_highest_that_is_sensitive_enough(drawn, target):
+    (logits,), labels = drawn
+    false_positives, true_positives, _ = reference.roc_curve(labels, logits, drop_intermediate=False)
+    threshold = stats.choose_threshold("sensitivity", logits, labels, target)
+    point = stats.operating_point(threshold, logits, labels)
+    assert point.sensitivity >= target - 1e-9
+    best = false_positives[true_positives >= target - 1e-9].min()
+    assert 1 - point.specificity == pytest.approx(best)
+
+
+@given(answers(), st.sampled_from(["youden", "sensitivity"]))
+def test_a_chosen_threshold_lies_between_logits_and_at_0_where_it_can(drawn, rule):
+    (logits,), labels = drawn
+    threshold = stats.choose_threshold(rule, logits, labels)
+    same = (logits > threshold) == (logits > 0)
+    assert threshold == 0 or not same.all()
+    assert logits.min() - 1e-9 <= threshold <= logits.max() or threshold == 0
+
+
+def test_a_model_that_tells_nothing_keeps_the_threshold_0():
+    labels = np.array([0, 1, 1, 0])
+    for value in (-2.0, 0.0, 2.0):
+        assert stats.choose_threshold("youden", np.full(4, value), labels) == 0
+    assert stats.choose_threshold("sensitivity", np.full(4, 2.0), labels) == 0
+    low = stats.choose_threshold("sensitivity", np.full(4, -2.0), labels)
+    assert -2.0001 < low < -2  # all are positive: nothing else is sensitive enough
+
+
+def test_thresholds_are_chosen_for_each_run_and_tested_on_other_images():
+    stacked = np.stack([LOGITS, OTHER])
+    thresholds = stats.choose_threshold("youden", stacked, LABELS)
+    assert thresholds.shape == (2,)
+    assert thresholds[1] == stats.choose_threshold("youden", OTHER, LABELS)
+    assert (stats.choose_threshold("zero", stacked, LABELS) == 0).all()
+    half = np.arange(120) % 2 == 0
+    point = stats.operating_point(thresholds, stacked[:, half], LABELS[half])
+    decisions = OTHER[half] > thresholds[1]
+    assert point.accuracy[1] == pytest.approx(reference.accuracy_score(LABELS[half], decisions))
+    assert point.f1[1] == pytest.approx(reference.f1_score(LABELS[half], decisions))
+
+
 def test_the_shift_undone_is_what_a_class_weight_adds_to_the_best_logit():
     share, weight = 0.7, 0.37
     logits = np.linspace(-6, 6, 100_001)
