@@ -28,6 +28,7 @@ from cxr_runner.stats.intervals import (
     t_interval,
     wilson,
 )
+from cxr_runner.stats.operating_curves import CurveBand, pr_points, roc_points
 from cxr_runner.stats.replicates import Estimate, Sources, mean_over_runs
 from cxr_runner.stats.scores import accuracy, auprc, auroc, brier, f1, sensitivity, specificity
 from cxr_runner.stats.significance import (
@@ -57,6 +58,7 @@ __all__ = [
     "NUM_BINS",
     "PERMUTATIONS",
     "REPLICATES",
+    "CurveBand",
     "DeLong",
     "Difference",
     "Equivalence",
@@ -90,9 +92,11 @@ __all__ = [
     "operating_point",
     "percentile_interval",
     "permutation_test",
+    "pr_points",
     "prediction_interval",
     "reliability",
     "resample",
+    "roc_points",
     "sensitivity",
     "sensitivity_at_specificity",
     "share_interval",

@@ -92,10 +92,9 @@ def _choose(rule: ThresholdRule, logits: Values, truth: NDArray[np.bool_], min_s
     lowest, highest = np.nextafter(values[0], -np.inf), np.nextafter(values[-1], np.inf)
     # In each gap between neighbours, that below all and that above all included, all thresholds decide alike.
     lower, upper = np.r_[lowest, values], np.r_[values, highest]
-    thresholds = np.where((lower <= 0) & (upper > 0), 0.0, lower + (upper - lower) / 2)
-    thresholds = np.where(
-        thresholds < upper, thresholds, lower
-    )  # the middle of two neighbouring numbers is one of them
+    middle = lower + (upper - lower) / 2
+    middle = np.where(middle < upper, middle, lower)  # between two floats next to each other there is none
+    thresholds = np.where((lower <= 0) & (upper > 0), 0.0, middle)
     thresholds[0], thresholds[-1] = min(lowest, 0.0), max(values[-1], 0.0)
     positive, negative = (np.sort(logits[chosen]) for chosen in (truth, ~truth))
     sensitive = 1 - np.searchsorted(positive, thresholds, "right") / len(positive)
