@@ -29,6 +29,7 @@ from cxr_runner.stats.intervals import (
     wilson,
 )
 from cxr_runner.stats.operating_curves import CurveBand, pr_points, roc_points
+from cxr_runner.stats.power import Needed, what_would_decide
 from cxr_runner.stats.replicates import Estimate, Sources, mean_over_runs
 from cxr_runner.stats.scores import accuracy, auprc, auroc, brier, f1, sensitivity, specificity
 from cxr_runner.stats.significance import (
@@ -65,6 +66,7 @@ __all__ = [
     "Estimate",
     "Interval",
     "McNemar",
+    "Needed",
     "OperatingPoint",
     "Reliability",
     "ScoredGroup",
@@ -103,5 +105,6 @@ __all__ = [
     "specificity",
     "t_interval",
     "undo_weight_shift",
+    "what_would_decide",
     "wilson",
 ]

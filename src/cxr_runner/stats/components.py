@@ -145,8 +145,8 @@ class MeanVariance:
             found["rest"] = self.parts.rest / (self.num_runs * seeds * splits) if self.seeds_known else 0.0
         return found
 
-    def variances(self, seeds: int = 1, splits: int = 1, images: int = 1) -> list[tuple[float, float]]:
-        """Return the parts of the variance of the mean with their degrees of freedom."""
+    def variances(self, seeds: float = 1, splits: float = 1, images: float = 1) -> list[tuple[float, float]]:
+        """Return the parts of the variance of the mean with their degrees of freedom, with so many times as much."""
         pieces = self.pieces(seeds, splits, images)
         of_seeds, of_splits = max(1, seeds * self.num_seeds - 1), max(1, splits * self.num_splits - 1)
         found = [(pieces.get("seeds", 0.0), float(of_seeds))]
@@ -159,7 +159,7 @@ class MeanVariance:
         """Return the share of seeds, splits and images in the variance of the mean; None where it is not known."""
         pieces = self.pieces()
         whole = sum(pieces.values())
-        if not whole > 0:
+        if not whole > 1e-30:  # a single run, or all alike
             return None, None, None
         of_seeds = pieces.get("seeds", 0.0) + pieces.get("rest", 0.0)
         known = self.num_splits == 1 or self.seeds_known

@@ -1,7 +1,25 @@
 """The mean of a metric over runs of several splits and seeds, as uncertain as splits, seeds and test images make it.
 
 The model is y = mean + split + seed + rest: seeds are crossed with splits, since a seed gives the same initial weights
-in all of them. What the formulas are and how often their intervals hold the truth: ``docs/statistics.md``.
+in all of them. The variance of the mean over J splits and K seeds is a sum, and Student's t has Satterthwaite's degrees
+of freedom. S^2 is the variance of the splits' means, r the number of images of the fold that rotates over that of
+training images, var() a variance component of the two-way grid.
+
+- Splits tested on their own folds: (max(1/J, r / (1 + r)) + r) S^2, with J - 1 degrees of freedom. This is Nadeau and
+  Bengio's (1/J + r) S^2 up to as many splits as test every image once, J = (1 + r) / r. More splits tell S^2 better,
+  but have the images in common: with 1/J, ten repeats of five folds gave intervals that were too narrow.
+- Splits that share the test images: (1/J + 1/r) var(splits), with J - 1 degrees of freedom, + var(rest) / JK + the
+  variance by images. Two training sets have 1 / (1 + r) of their images in common; as much of the variance between
+  training sets is common to all splits, and only the other r / (1 + r) is seen between them.
+- Either: + var(seeds) / K, with K - 1 degrees of freedom.
+- One split: var(runs) / K + the variance by images. That training sets vary is not seen.
+
+Source:
+    Nadeau and Bengio, "Inference for the Generalization Error", Machine Learning 52 (2003), 239-281; repeated folds:
+    Bouckaert and Frank, "Evaluating the Replicability of Significance Tests for Comparing Learning Algorithms", PAKDD
+    2004; seeds beside splits: Bouthillier et al., "Accounting for Variance in Machine Learning Benchmarks", MLSys 2021.
+    The bound by r / (1 + r), the case of shared test images and the sum are this project's; how often the intervals
+    hold the truth is simulated in ``docs/statistics.md``.
 """
 
 import math
@@ -51,6 +69,7 @@ class Estimate:
         spread: standard deviation that each source gives one run.
         shares: share of each source in the variance of the mean; those known add up to 1.
         doubled: half the width of the interval with twice as many seeds, splits or images.
+        variance: what the variance of the mean is made of.
         confidence: confidence of the interval.
     """
 
@@ -66,6 +85,7 @@ class Estimate:
     spread: Sources
     shares: Sources
     doubled: Sources
+    variance: MeanVariance
     confidence: float = CONFIDENCE
 
     @property
@@ -115,17 +135,7 @@ def mean_over_runs(
 ) -> Estimate:
     """Return the mean of a metric over runs of several splits and seeds, with its interval and what makes it uncertain.
 
-    The variance of the mean over J splits and K seeds is a sum, to which Student's t has Satterthwaite's degrees of
-    freedom. With S^2 of the means of the splits, r = ``held_ratio``, and variance components of the two-way grid:
-
-    - Splits that are tested on their own folds: (max(1/J, r / (1 + r)) + r) S^2, J - 1 degrees of freedom. That is
-      Nadeau and Bengio's (1/J + r) S^2 up to as many splits as test every image once, 1/J = r / (1 + r). More of them
-      make S^2 surer but not smaller what they have in common: with 1/J, ten repeats of five folds cover too rarely.
-    - Splits that share the test images: (1/J + 1/r) var(splits), J - 1 degrees of freedom, + var(rest) / JK + the
-      variance by images. Two training sets have the share 1 / (1 + r) of their images in common, and so much of their
-      variance; the rest of it, r / (1 + r), is seen between splits. Test images cannot be seen in it.
-    - Both: + var(seeds) / K, K - 1 degrees of freedom.
-    - One split: var(runs) / K + the variance by images. Training sets are not seen to vary.
+    The formulas and their sources stand at the head of this module.
 
     Args:
         values: float [runs], a metric, or the difference of two configurations on the same splits and seeds.
@@ -142,13 +152,6 @@ def mean_over_runs(
         Estimate. Of one split it is that of :func:`~cxr_runner.stats.intervals.mean_over_seeds`. Of one seed, and where
         no seed was trained on two splits, the part of seeds is None and not in the interval beyond what splits show of
         it. Of a single run there is no interval.
-
-    Source:
-        Nadeau and Bengio, "Inference for the Generalization Error", Machine Learning 52 (2003), 239-281; of repeated
-        folds: Bouckaert and Frank, "Evaluating the Replicability of Significance Tests for Comparing Learning
-        Algorithms", PAKDD 2004; seeds beside splits: Bouthillier et al., "Accounting for Variance in Machine Learning
-        Benchmarks", MLSys 2021. The bound by r / (1 + r), the case of shared test images and the sum are this
-        project's, and simulated.
     """
     numbers = np.asarray(values, np.float64)
     variance = mean_variance(numbers, splits, seeds, held_ratio, by_images, shared_test)
@@ -167,6 +170,7 @@ def mean_over_runs(
         spread=Sources(*variance.spread()),
         shares=Sources(*variance.shares()),
         doubled=_doubled(variance, confidence),
+        variance=variance,
         confidence=confidence,
     )
     return replace(estimate, p=estimate.p_value(0.0, alternative))
