@@ -80,12 +80,16 @@ def make_splits(
 ) -> list[Split]:
     """Split images as ``data/`` does: each fold is test in its turn, or val where the data bring a test split."""
     units = images.patients if strategy == "patient" and images.patients[0] else images.names
-    codes = np.unique(np.array(units), return_inverse=True)[1]
+    _, first, codes = np.unique(np.array(units), return_index=True, return_inverse=True)
     splits = []
     for seed in range(first_seed, first_seed + repeats):
-        order = np.random.default_rng(seed).permutation(codes.max() + 1)[codes]
+        drawn = np.random.default_rng([seed, folds or 0]).permutation(len(first))
+        order = np.zeros_like(drawn)
+        for label in (0, 1):  # each fold has its share of either class
+            of_class = np.flatnonzero(images.labels[first] == label)
+            order[of_class[np.argsort(drawn[of_class])]] = np.arange(len(of_class))
         for fold in range(folds) if folds else [None]:
-            splits.append(_split(images, order, seed, folds, fold, strategy, val_share))
+            splits.append(_split(images, order[codes], seed, folds, fold, strategy, val_share))
     return splits
 
 
@@ -290,5 +294,9 @@ def _score(logits: NDArray[np.float64], labels: NDArray[np.int64], batch_size: i
         "auprc": auroc,
         "brier": float(np.mean((1 / (1 + np.exp(-logits)) - labels) ** 2)),
         "ece": 0.05,
-        **{"tp": tp, "fp": fp, "fn": fn, "tn": tn, "n": len(labels)},
+        "tp": tp,
+        "fp": fp,
+        "fn": fn,
+        "tn": tn,
+        "n": len(labels),
     }
