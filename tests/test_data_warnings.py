@@ -46,23 +46,32 @@ def test_warnings_stand_at_the_test_metrics_of_their_data_set_and_of_no_other(tm
     write_run(tmp_path, "phantom", data=PHANTOM)
     report = Written(tmp_path)
     ward, phantom = report.section(1), report.section(2)
-    _, head, tables = ward.partition('<h3>Beside the published values</h3>\n<div class="warnings"')
-    assert head
-    said = tables.partition("</ul>")[0]
+    above, table, _ = ward.partition("<table")
+    assert table
+    said = above.partition('<div class="warnings"')[2].partition("</ul>")[0]
     assert re.findall("<li>(.*?)</li>", said) == [LEAK, COPIES, BITS]
     assert ward.count(LEAK) == 1
     assert "3 warnings about these images: see the tables of test metrics." in ward
     assert "warning" not in phantom
-    configurations = report.html.partition('<section id="configurations">')[2].partition("<table>")[0]
-    assert re.findall("<li>(.*?)</li>", configurations) == [f"Ward 7: {one}" for one in (LEAK, COPIES, BITS)]
-    _, of_ward, of_phantom, *_ = report.page.split("\n## ")
-    assert of_ward.partition("\n\n### Fig. 20")[0].endswith(
-        "\n\n**Read the test metrics with this in mind:**\n\n" + "\n".join(f"- {one}" for one in (LEAK, COPIES, BITS))
-    )
+    runs = report.html.partition('<section id="runs">')[2].partition("<table>")[0]
+    assert "What to read these metrics with stands above the configurations." in runs
+    _, of_ward, of_phantom, configurations, *_ = report.page.split("\n## ")
+    said = "\n\n**Read the test metrics with this in mind:**\n\n"
+    listed = [f"- {one}" for one in (LEAK, COPIES, BITS)]
+    assert of_ward.partition("\n\n|")[0].endswith(said + "\n".join(listed))
     assert "test metrics with this in mind" not in of_phantom
+    assert said + "\n".join(f"- Ward 7: {one[2:]}" for one in listed) in configurations.partition("\n\n|")[0]
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if line.startswith("warning")] == [f"warning: {one}" for one in (LEAK, COPIES, BITS)]
     assert lines.index(f"warning: {LEAK}") < next(i for i, line in enumerate(lines) if line.startswith("synthetic"))
+
+
+def test_warnings_stand_above_the_published_values_too(tmp_path: Path) -> None:
+    write_study(tmp_path, rows=["20"], seeds=[0], data=STUDIED | {"warnings": [LEAK]})
+    section = Written(tmp_path).section(1)
+    first, study = section.partition('<div id="study1">')[::2]
+    assert LEAK in first.partition("<table")[0]
+    assert LEAK in study.partition("Beside the published values")[2].partition("<table")[0]
 
 
 @pytest.mark.parametrize("name", ["fig20", "fig23", "configurations", "runs"])
@@ -83,7 +92,8 @@ def test_intervals_carry_the_warnings_too(tmp_path: Path) -> None:
     write_study(tmp_path, rows=["20", "23"], names="patient{}.png", data=STUDIED | {"warnings": [LEAK]})
     out = Written(tmp_path).out
     noted = {path.stem for path in (out / "tables").glob("*.md") if LEAK in path.read_text("utf-8")}
-    assert {"fig20", "fig23", "certainty", "quality"} < noted
+    intervals = {"comparison", "sources", "pairs", "weight", "quality", "pair", "mistakes"}
+    assert {"fig20", "fig23", *intervals} < noted
     assert not {"claims", "table1", "errata_recovery"} & noted
 
 

@@ -18,7 +18,7 @@ from cxr_runner.base.errors import UserError
 from cxr_runner.base.progress import LineReporter
 from cxr_runner.report.write import write_report
 from run_trees import CONFIG, HOSPITAL, PHANTOM, run_metrics, write_run
-from study_trees import write_study
+from study_trees import STUDIED, write_study
 
 # Prints which files of runs are opened in each step of a report.
 OPENED = """
@@ -92,7 +92,7 @@ def test_the_table_of_runs_has_one_row_a_finished_run_with_its_figures(tmp_path:
     write_run(tmp_path, "linear", "0123456789", 3, metrics=run_metrics(70, 5, 4, 21, pos_weight=0.37))
     write_run(tmp_path, "conv", "abcdefabcd", 0, config=configuration(model=CNN))
     runs = Report(tmp_path).runs.set_index("name")
-    expected = ["row", "name", "id", "seed", "data", "fingerprint", "synthetic", "image_size"]
+    expected = ["row", "name", "id", "seed", "split_seed", "fold", "data", "fingerprint", "synthetic", "image_size"]
     expected += [
         "model",
         "layers",
@@ -112,6 +112,7 @@ def test_the_table_of_runs_has_one_row_a_finished_run_with_its_figures(tmp_path:
     assert {"name", *runs.columns} == set(expected)
     linear = runs.loc["linear"]
     assert (linear["id"], linear["seed"], linear["data"]) == ("0123456789", 3, PHANTOM["title"])
+    assert (linear["split_seed"], pd.isna(linear["fold"])) == (0, True)  # a run from before there were folds
     assert (linear["accuracy"], linear["val_accuracy"], linear["tp"], linear["n"]) == (0.91, 0.8, 70, 100)
     assert (linear["layers"], linear["pos_weight"], linear["lr"], linear["epochs"]) == (2, 0.37, 1e-4, 3)
     assert linear["path"] == "runs/linear-0123456789/seed=3"
@@ -212,7 +213,7 @@ def test_of_an_earlier_report_nothing_stays_but_what_others_left(tmp_path: Path,
     report = Report(tmp_path)
     assert report.pictures == ["curves.png", "curves_mine.png"]
     names = {path.name for path in (report.out / "tables").iterdir()}
-    assert {"notes.csv", "claims.csv"} < names
+    assert {"notes.csv", "runs.csv", "comparison.csv"} < names
     assert [name for name in names if re.search(r"_\d\.", name)] == []
 
 
@@ -530,13 +531,14 @@ def test_the_same_runs_give_the_same_report_wherever_they_lie(tmp_path: Path) ->
         for seed in range(2):
             write_run(root, seed=seed, data=HOSPITAL)
         write_run(root, "other", status={"state": "failed", "error": "out of memory"})
+        write_study(root, rows=["20"], seeds=range(2), data=STUDIED | {"fingerprint": "2" * 16}, names="patient{}.png")
         out = Report(root).out
         contents.append({path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()})
     assert contents[0] == contents[1]
-    assert contents[0][Path("figures/curves.png")].startswith(b"\x89PNG")
-    assert {"report.md", "index.html", "tables/runs.csv", "tables/fig20.tex", "figures/errata.svg"} < {
-        path.as_posix() for path in contents[0]
-    }
+    assert contents[0][Path("figures/curves_1.png")].startswith(b"\x89PNG")
+    written = {path.as_posix() for path in contents[0]}
+    assert {"report.md", "index.html", "errata.html", "errata.md", "claims.md", "tables/runs.csv"} < written
+    assert {"tables/comparison_1.csv", "tables/fig20_2.tex", "figures/forest_2.svg", "figures/errata.svg"} < written
 
 
 def test_a_part_of_the_tree_can_be_named_by_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

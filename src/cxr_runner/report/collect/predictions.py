@@ -83,6 +83,7 @@ class _Images:
         known, answers = self._splits[fingerprint]
         if images is not known and not images[_IMAGE].equals(known):
             raise ValueError("of other images than the runs before")
+        self._note_patients(images[images["split"] == "test"])
         of_val = (images["split"] == "val").to_numpy()
         return answers._replace(val=logits[of_val], test=logits[~of_val])
 
@@ -100,14 +101,18 @@ class _Images:
             return None
         return None if patients.problem or patients.strangers else patients.keys
 
+    def _note_patients(self, test: pd.DataFrame) -> None:
+        """Note the patients of a run, whether or not it is the first on its images: older runs noted none."""
+        if "patient" in test:
+            for name, patient in zip(test["name"], test["patient"], strict=True):
+                self.noted[name] = self.noted.get(name) or patient
+
     def _number(self, images: pd.DataFrame) -> _Answers:
         _check_images(images)
         test = images[images["split"] == "test"]
         for name, label in zip(test["name"], test["label"], strict=True):
             if self.labels.setdefault(name, label) != label:
                 raise ValueError("images have other labels than in the runs before")
-        if "patient" in test:
-            self.noted |= dict(zip(test["name"], test["patient"], strict=True))
         numbers = {name: number for number, name in enumerate(self.labels)}
         rows = np.array([numbers[name] for name in test["name"]], np.int64)
         val_labels = images["label"][images["split"] == "val"].to_numpy(np.int64)

@@ -52,7 +52,8 @@ def name_configurations(runs: Sequence[Run], images: Images) -> list[str]:
 
     That of runs on one split is the name of their directory; that of runs on several ends in an id of its own.
     """
-    shared = {run.id: _shared_id(run, images) for run in runs}
+    # Of runs with one id, an older one does not know its source: what a newer one says is of both, in any order.
+    shared = {run.id: _shared_id(run, images) for run in sorted(runs, key=lambda run: bool(_source(run)))}
     ids: dict[tuple[str, str], set[str]] = {}
     for run in runs:
         ids.setdefault((run.name, shared[run.id]), set()).add(run.id)
