@@ -15,8 +15,10 @@ from cxr_runner.report.compare.reference import meant_by
 from cxr_runner.report.compare.side_by_side import SideBySide, put_side_by_side
 from cxr_runner.report.compare.standings import Standing, rank_configurations
 from cxr_runner.report.compare.uncertainty.pairs import pair_table
+from cxr_runner.report.compare.uncertainty.pools import OperatingCurves, operating_curves, pool_folds
 from cxr_runner.report.compare.uncertainty.quality import quality_table, reliabilities
 from cxr_runner.report.compare.uncertainty.resampling import Resampling
+from cxr_runner.report.compare.uncertainty.thresholds_on_val import threshold_table
 from cxr_runner.report.compare.uncertainty.weighting import weight_table
 from cxr_runner.report.report_options import WHOLE_REPORT, ReportOptions
 
@@ -36,6 +38,8 @@ class Comparison:
         weights: those that differ in the class weight alone, as :func:`weight_table` returns it; None without any.
         quality: as :func:`quality_table` returns it.
         reliability: as :func:`reliabilities` returns it.
+        curves: ROC and precision-recall curves by configuration.
+        thresholds: as :func:`threshold_table` returns it.
         mistakes: the images that runs get wrong; None where no predictions are of use.
         pair: two of them side by side; None where there are not two.
     """
@@ -50,6 +54,8 @@ class Comparison:
     weights: pd.DataFrame | None = None
     quality: pd.DataFrame = field(default_factory=pd.DataFrame)
     reliability: Mapping[str, Mapping[str, stats.Reliability]] = field(default_factory=dict)
+    curves: Mapping[str, OperatingCurves] = field(default_factory=dict)
+    thresholds: pd.DataFrame = field(default_factory=pd.DataFrame)
     mistakes: Mistakes | None = None
     pair: SideBySide | None = None
 
@@ -133,9 +139,19 @@ def _compare_sized(sized: SizedRuns, runs: DataSetRuns, resampling: Resampling, 
         weights=weight_table(resampling, known),
         quality=quality_table(runs.predictions, known),
         reliability=reliabilities(runs.predictions, known),
+        curves=_curves(runs, list(known)),
+        thresholds=threshold_table(runs.predictions, known),
         mistakes=mistakes,
         pair=put_side_by_side(*pair, resampling, mistakes) if pair else None,
     )
+
+
+def _curves(runs: DataSetRuns, names: Sequence[str]) -> dict[str, OperatingCurves]:
+    predictions = runs.predictions
+    curves = {
+        name: operating_curves(pool_folds(predictions.configurations[name]), predictions.labels) for name in names
+    }
+    return {name: one for name, one in curves.items() if one}
 
 
 def _choose_pair(compared: Comparison, options: ReportOptions) -> tuple[Standing, Standing] | None:

@@ -30,7 +30,31 @@ def comparison_pictures(compared: Comparison, runs: DataSetRuns) -> list[Picture
         runs: all runs on the data set.
     """
     pictures = [_confusions(compared, runs)]
+    if compared.curves:
+        pictures.insert(0, _operating_curves(compared, runs.heading))
     return [*pictures, reliability_picture(compared, runs.heading)] if compared.reliability else pictures
+
+
+def _operating_curves(compared: Comparison, heading: str) -> Picture:
+    drawn = dict(list(compared.curves.items())[:_MOST_PANELS])
+    labels = compared.labels
+
+    def draw() -> "Figure":
+        from cxr_runner.plots.operating import plot_operating_curves
+
+        return plot_operating_curves({labels[name]: (*curves,) for name, curves in drawn.items()}, heading)
+
+    alt = "Mean sensitivity at a false positive rate of 0.1: " + "; ".join(
+        f"{labels[name]}: {format_number(float(np.interp(0.1, one.roc.grid, one.roc.mean)))}"
+        for name, one in drawn.items()
+    )
+    whole = " Folds are put together, each image by the model that has not seen it." * compared.several_splits
+    text = (
+        f"ROC and precision-recall curves on the test split: mean and range of the runs that did not collapse.{whole}"
+    )
+    more = len(compared.curves) - len(drawn)
+    notes = (f"The first {len(drawn)} of {len(compared.curves)} configurations.",) if more else ()
+    return Picture("roc", "ROC and precision-recall curves", text, alt, notes, draw=draw)
 
 
 def forest_picture(compared: Comparison, heading: str, baselines: Baselines) -> Picture:

@@ -19,8 +19,14 @@ from cxr_runner.report.render.cells import p_value
 
 _ENDS = ("difference", "low", "high")
 _RULES = {"zero": "0", "matched": "matched on validation", "undone": "0, shift undone"}
+_THRESHOLDS = {"zero": "0", "youden": "highest Youden index", "sensitivity": "sensitivity at least 0.95"}
 _QUALITY = ("auroc", "auprc", "brier", "ece", "brier_undone", "ece_undone")
 _SOURCES = {"seeds": "seeds", "splits": "splits", "images": "test images"}
+LEVEL = 0.05  # a p value below it counts as a difference
+DECIDES_LEGEND = (
+    "Would decide it: how many seeds, splits or test images in all, one of them alone, would tell the difference from "
+    "none with a probability of 80 %; an 80 % range, since the true difference is uncertain."
+)
 MEAN_LEGEND = (
     "Mean over all runs on the test split; in brackets the 95 % interval, in which splits (Nadeau and Bengio's "
     "correction for training sets that overlap), seeds and test {unit} are counted as separate sources of variance. "
@@ -42,6 +48,7 @@ def comparison_table(compared: Comparison) -> Table:
             metric(main).words: [mean_cell(one, main) for one in compared.standings],
             "difference": [difference_cell(one, main) for one in compared.standings],
             "p": [p_cell(one, main) for one in compared.standings],
+            "would decide it": [decides_cell(one, main) for one in compared.standings],
             **{metric(key).words: [mean_cell(one, key) for one in compared.standings] for key in others},
             "runs": [runs_cell(one) for one in compared.standings],
         }
@@ -49,10 +56,34 @@ def comparison_table(compared: Comparison) -> Table:
     caption = (
         f"{MEAN_LEGEND.format(unit=compared.unit)} The difference in {metric(main).words} is to "
         f"{compared.reference.label} ({compared.why_reference}), on the splits and seeds that both have; p after "
-        "Holm's correction for all configurations."
+        f"Holm's correction for all configurations. {DECIDES_LEGEND}"
     )
     data = pd.DataFrame([_numbers(one, compared) for one in compared.standings])
-    return Table("comparison", caption, data, shown, ("configuration", "runs"), "Configurations")
+    return Table("comparison", caption, data, shown, ("configuration", "would decide it", "runs"), "Configurations")
+
+
+def decides_cell(one: Standing, key: str) -> str:
+    """Say how many seeds, splits or test images in all would tell the difference from none; '' where that is settled.
+
+    Each is what would do by itself, a range because the true difference is not known.
+    """
+    needed = one.needed.get(key, {})
+    if not needed or one.adjusted.get(key, 1.0) < LEVEL:
+        return "decided" if needed else ""
+    nouns = {"seeds": "seeds", "splits": "splits", "images": "test images"}
+    said = [_range(found, nouns[source]) for source, found in needed.items() if found is not None]
+    return "; or ".join(text for text in said if text) or "no number of these"
+
+
+def _range(needed: stats.Needed, noun: str) -> str:
+    """Return a range of numbers; '' where no number would do."""
+    if needed.fewest is None:
+        return ""
+    if needed.most is None:
+        return f"{needed.fewest:,} {noun} or more"
+    if needed.fewest == needed.most:
+        return f"{needed.fewest:,} {noun}"
+    return f"{needed.fewest:,} to {needed.most:,} {noun}"
 
 
 def p_cell(one: Standing, key: str) -> str:
@@ -94,7 +125,7 @@ def _count_runs(one: Standing) -> str:
         trained = len({run.split.fold for run in one.runs})
         (number,) = folds
         splits = f"{number} folds" if trained == number else f"{trained} of {number} folds"
-        splits += f" × {repeats}" if repeats > 1 else ""
+        splits += f" × {repeats} repeats" if repeats > 1 else ""
     grid = one.num_splits * one.num_seeds
     return f"{splits} × {seeds}" if len(one.runs) == grid else f"{splits}, {seeds}, {len(one.runs)} runs"
 
@@ -112,6 +143,9 @@ def _numbers(one: Standing, compared: Comparison) -> dict[str, Any]:
         entry |= {f"{key}_difference": getattr(difference, "mean", math.nan)}
         entry |= {f"{key}_difference_{end}": getattr(difference, end, math.nan) for end in ("low", "high", "p")}
         entry[f"{key}_difference_holm"] = one.adjusted.get(key, math.nan)
+    for source, found in one.needed.get(compared.metric, {}).items():
+        bounds = found or stats.Needed(None, None, None)
+        entry |= {f"{source}_{name}": bound for name, bound in zip(("fewest", "likely", "most"), bounds, strict=True)}
     return entry
 
 
@@ -223,6 +257,27 @@ def weights_table(data: pd.DataFrame, labels: Mapping[str, str], unit: str) -> T
         "a last ReLU), is what else it does."
     )
     return Table("weight", caption, data, shown, ("configurations", "threshold"), "With and without class weight")
+
+
+def thresholds_table(data: pd.DataFrame, labels: Mapping[str, str]) -> Table:
+    """Return sensitivity and specificity at thresholds that were chosen on validation."""
+    entries = data.to_dict("records")
+    shown = pd.DataFrame(
+        {
+            "configuration": [labels[entry["configuration"]] for entry in entries],
+            "threshold chosen on validation": [_THRESHOLDS[entry["rule"]] for entry in entries],
+            **{
+                name: [format_mean_sd(entry[name], entry[f"{name}_sd"]) for entry in entries]
+                for name in ("threshold", "sensitivity", "specificity")
+            },
+        }
+    )
+    caption = (
+        "Each run is cut at a threshold of its logit that it chooses on its own validation split; sensitivity and "
+        "specificity are those on the test split, mean ± standard deviation over the runs that did not collapse."
+    )
+    texts = ("configuration", "threshold chosen on validation")
+    return Table("thresholds", caption, data, shown, texts, "Thresholds chosen on validation")
 
 
 def quality_section_table(data: pd.DataFrame, labels: Mapping[str, str]) -> Table:

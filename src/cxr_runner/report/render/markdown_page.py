@@ -83,7 +83,9 @@ def _baselines(comparison: ComparisonSection) -> str:
         f"{markdown_text(row.label)} {', '.join(cell.value for cell in row.cells if cell.value)}"
         for row in comparison.baselines
     ]
-    words = ", ".join(heading for heading in comparison.headings[1:-1] if heading != "difference")
+    words = ", ".join(
+        heading for heading in comparison.headings[1:-1] if heading not in ("difference", "would decide it")
+    )
     return f"Trivial baselines ({words}): {'; '.join(said)}. {BASELINES_LEGEND}" if said else ""
 
 
