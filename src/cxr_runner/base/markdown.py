@@ -8,12 +8,12 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], numeric
     """Return a table.
 
     Args:
-        header: headings of the columns.
+        header: headings of the columns, any text.
         rows: cells, any text.
         numeric: whether each column holds numbers, which are right-aligned.
     """
     rule = ["---:" if right else "---" for right in numeric]
-    lines = [list(header), rule, *([markdown_text(cell) for cell in row] for row in rows)]
+    lines = [[*map(markdown_text, header)], rule, *([markdown_text(cell) for cell in row] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 

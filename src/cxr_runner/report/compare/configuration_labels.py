@@ -29,11 +29,13 @@ def label_configurations(runs: Mapping[str, CollectedRun], study: Study) -> dict
     unnamed = {name: run for name, run in runs.items() if not _given_name(run, study)}
     keys = _differing([overrides(run.config) for run in unnamed.values()])
     labels = {name: _given_name(run, study) or _label(run, keys) for name, run in runs.items()}
-    counts = Counter(labels.values())
-    return {
-        name: f"{label} ({runs[name].configuration.rpartition('-')[2][:6]})" if counts[label] > 1 else label
-        for name, label in labels.items()
-    }
+    for digits in (6, None):  # the whole id where its first digits are another's too, or a label that was given
+        counts = Counter(labels.values())
+        labels = {
+            name: f"{label} ({runs[name].configuration.rpartition('-')[2][:digits]})" if counts[label] > 1 else label
+            for name, label in labels.items()
+        }
+    return labels
 
 
 def _given_name(run: CollectedRun, study: Study) -> str:

@@ -45,7 +45,7 @@ def meant_by(text: str, groups: Mapping[str, Sequence[CollectedRun]], labels: Ma
     wanted = text.casefold()
 
     def is_meant(name: str) -> bool:
-        texts = [labels[name], name, *(run.name for run in groups[name])]
+        texts = [labels[name], name, *(text for run in groups[name] for text in (run.name, f"{run.name}-{run.id}"))]
         ids = [name.rpartition("-")[2], *(run.id for run in groups[name])]
         if wanted in (one.casefold() for one in texts):
             return True
@@ -57,5 +57,5 @@ def meant_by(text: str, groups: Mapping[str, Sequence[CollectedRun]], labels: Ma
 
 def natural_order(label: str) -> tuple[tuple[int, float, str], ...]:
     """Return what labels are sorted by: numbers in them by value, before letters."""
-    parts = re.findall(r"\d+(?:\.\d+)?(?:e-?\d+)?|\D+", label.casefold())
-    return tuple((0, float(part), "") if part[0].isdigit() else (1, 0.0, part) for part in parts)
+    parts = re.findall(r"([0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?)|([^0-9]+)", label.casefold())
+    return tuple((0, float(number), "") if number else (1, 0.0, text) for number, text in parts)

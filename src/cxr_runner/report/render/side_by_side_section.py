@@ -15,7 +15,7 @@ def side_by_side_table(pair: SideBySide) -> Table:
     """Return what differs between two configurations: settings first, then metrics with their difference."""
     first, second = pair.first.label, pair.second.label
     headings = ["", first, second if second != first else f"{second} ", "difference", "p"]
-    rows = [[key, _value(one), _value(other), "", ""] for key, (one, other) in pair.settings.items()]
+    rows = [[printable(key), _value(one), _value(other), "", ""] for key, (one, other) in pair.settings.items()]
     for key in RESAMPLED_METRICS:
         difference = pair.differences.get(key)
         said = format_difference(difference.mean, difference.low, difference.high) if difference else ""
@@ -35,7 +35,7 @@ def side_by_side_table(pair: SideBySide) -> Table:
 def pair_lines(pair: SideBySide) -> list[str]:
     """Return two configurations side by side for a terminal, a line for everything that differs."""
     lines = ["", f"{pair.first.label}   |   {pair.second.label}"]
-    lines += [f"  {key}: {_value(one)} | {_value(other)}" for key, (one, other) in pair.settings.items()]
+    lines += [f"  {printable(key)}: {_value(one)} | {_value(other)}" for key, (one, other) in pair.settings.items()]
     for key in RESAMPLED_METRICS:
         values = " | ".join(format_number(one.mean(key)) for one in (pair.first, pair.second))
         difference = pair.differences.get(key)
