@@ -36,8 +36,7 @@ def print_results(
         f"test confusion: {test['tp']:,} true and {test['fp']:,} false positives, "
         f"{test['tn']:,} true and {test['fn']:,} false negatives, {test['n']:,} images"
     )
-    if test["tp"] + test["fp"] in (0, test["n"]) and not metrics["collapsed"]:
-        answer = "positive" if test["tn"] + test["fn"] == 0 else "negative"
+    if answer := _one_answer(metrics):
         reporter.line(f"warning: every test image is called {answer}; more epochs may help")
     if metrics["collapsed"]:
         reporter.line("warning: collapsed, all images get one and the same output: this says nothing about the model")
@@ -70,15 +69,26 @@ def print_results_of_many(
     width = max(map(len, names))
     reporter.line(f"{'test split':{width}}" + "".join(f"{title:>12}" for title in _COLUMNS))
     for name, values in zip(names, metrics, strict=True):
-        collapsed = "  collapsed" if values["collapsed"] else ""
-        reporter.line(f"{name:{width}}{_cells(values['test'])}{collapsed}")
+        answer = _one_answer(values)
+        mark = "  collapsed" if values["collapsed"] else f"  all {answer}" if answer else ""
+        reporter.line(f"{name:{width}}{_cells(values['test'])}{mark}")
     if any(values["collapsed"] for values in metrics):
         reporter.line("collapsed: all images get one and the same output, which says nothing about the model")
+    if any(map(_one_answer, metrics)):
+        reporter.line("warning: all positive, all negative: every test image is called so; more epochs may help")
     if warnings:
         reporter.line(f"{plural(len(warnings), 'warning')} about these data: above, and in data.json of each run")
     if about.synthetic:
         reporter.line(f"{SYNTHETIC}: these figures say nothing about real X-rays")
     reporter.line(f"run directories: {run_paths[0].parent.parent}")
+
+
+def _one_answer(metrics: Mapping[str, Any]) -> str:
+    """Return what a run that did not collapse calls every test image, ``positive`` or ``negative``; '' otherwise."""
+    test = metrics["test"]
+    if metrics["collapsed"] or test["tp"] + test["fp"] not in (0, test["n"]):
+        return ""
+    return "positive" if test["tp"] + test["fp"] else "negative"
 
 
 def _cells(values: Mapping[str, float]) -> str:

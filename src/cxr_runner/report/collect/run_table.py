@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from cxr_runner.artifacts.rundir import Run, find_run_dirs
+from cxr_runner.artifacts.rundir import Run, RunDir, find_run_dirs
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.markdown import printable
 from cxr_runner.base.progress import Reporter
@@ -112,11 +112,16 @@ def _collected(read: ReadRun, row: Mapping[str, Any], configuration: str) -> Col
         metrics=run.metrics,
         data=run.data,
         started=run.started,
+        pictures=_pictures(RunDir(run.path)),
         has_checksums=bool(run.checksums),
         history=read.history,
         history_problem=printable(read.history_problem),
         predictions=read.predictions,
     )
+
+
+def _pictures(files: RunDir) -> tuple[str, ...]:
+    return tuple(path.name for path in (files.curves, files.confusion) if path.is_file())
 
 
 def _read_row(run: Run, study: Study) -> tuple[dict[str, Any], str]:

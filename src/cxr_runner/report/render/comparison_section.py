@@ -34,11 +34,12 @@ from cxr_runner.report.render.side_by_side_section import side_by_side_table
 
 @dataclass(frozen=True)
 class StandingCell:
-    """A figure of a configuration, as texts; '' for what there is not."""
+    """A figure of a configuration, as texts, '' for what there is not; or words, which may break into lines."""
 
     value: str
     interval: str = ""
     note: str = ""
+    words: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ def _row(one: Standing, compared: Comparison) -> StandingRow:
     if len(compared.standings) == 1:
         marks = []
     main, *others = compared_metrics(compared)
-    cells = [_metric_cell(one, main), _difference_cell(one, main), StandingCell(decides_cell(one, main))]
+    cells = [_metric_cell(one, main), _difference_cell(one, main), StandingCell(decides_cell(one, main), words=True)]
     cells += [_metric_cell(one, key) for key in others]
     return StandingRow(one.label, one.name, tuple(marks), tuple(cells), runs_cell(one))
 
