@@ -19,6 +19,7 @@ from torch.nn.functional import pad
 _BASE = 128
 _COLUMNS_AT_ONCE = 2048  # as float64
 _ROWS_AT_ONCE = 1024
+_NUMBERS_IN_CACHE = 2**17  # float64
 _HOPELESS = 4  # times as slow as another method, even in a first call
 _LEAST_EXPONENT = -1074  # of a float64
 _MOST_TERMS_IN_INT32 = 2**31 // (64 * 128)
@@ -40,6 +41,7 @@ class WholeNumbers:
         if use_int8 is None:
             use_int8 = numbers.shape[1] < _MOST_TERMS_IN_INT32 and _int8_is_faster(numbers.device)
         self.numbers, self.digits = numbers, _digits(numbers) if use_int8 else None
+        self.sums = numbers.sum(dim=1, keepdim=True)
 
     def times(self, pixels: Tensor) -> Tensor:
         """Return the exact product, float64 [rows, columns].
@@ -50,10 +52,14 @@ class WholeNumbers:
         if self.digits is None:
             return self._times_float64(pixels)
         # x = (x - 128) + 128, and x ^ 128 read as int8 is x - 128.
-        total = _BASE * self.numbers.sum(dim=1, keepdim=True).expand(-1, pixels.shape[1]).contiguous()
+        total = (_BASE * self.sums).expand(-1, pixels.shape[1]).contiguous()
         products = _int8_product(self.digits.flatten(0, 1), (pixels ^ 128).view(torch.int8))
-        for power, product in enumerate(products.view(len(self.digits), -1, pixels.shape[1])):
-            total += product.double() * float(_BASE**power)
+        products = products.view(len(self.digits), *total.shape)
+        # A few rows at a time, which stay in the cache of a CPU meanwhile.
+        num_rows = max(1, _NUMBERS_IN_CACHE // total.shape[1]) if total.device.type == "cpu" else max(1, len(total))
+        for rows in (slice(start, start + num_rows) for start in range(0, len(total), num_rows)):
+            for power, product in enumerate(products):
+                total[rows].add_(product[rows], alpha=float(_BASE**power))
         return total
 
     def _times_float64(self, pixels: Tensor) -> Tensor:

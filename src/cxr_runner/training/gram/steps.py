@@ -147,11 +147,12 @@ class GramBackend:
         """Materialise models in one pass over the training images. Returns float32 weights under their plain names."""
         index = _index(members)
         coordinates = self.first.coordinates[index, :, : self.first.num_outputs].mT
-        first = self.space.materialise(self.start_weights[members], self.first.decay[index], coordinates)
-        renamed = {"1.weight": first.float()} | self.head.unflatten(self.rest[index].cpu())
-        renamed["1.bias"] = renamed.pop("bias")
+        first = self.space.materialise(self.start_weights[index], self.first.decay[index], coordinates, torch.float32)
+        rest = self.head.unflatten(self.rest[index].cpu().float())
+        rest["1.bias"] = rest.pop("bias")
         return [
-            {f"layer_stack.{name}": value[member].float().clone() for name, value in renamed.items()}
+            {"layer_stack.1.weight": first[member]}
+            | {f"layer_stack.{name}": value[member].clone() for name, value in rest.items()}
             for member in range(len(members))
         ]
 
