@@ -21,7 +21,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 import cxr_runner
 from cxr_runner.artifacts.rundir import find_runs
 from cxr_runner.base.errors import RunFailedError, UserError
-from cxr_runner.config.validation import from_hydra, split_seeds
+from cxr_runner.config.validation import from_hydra, split_runs
 from cxr_runner.experiment.sweep import run_sweep, train
 from cxr_runner.models.cnn import CNN
 from cxr_runner.models.linear_relu import LinearReLU
@@ -451,7 +451,7 @@ def test_no_stack_opens_more_files_than_a_process_may(tmp_path, monkeypatch):
         return {run.files.path: RunFailedError("not trained") for run in runs}
 
     monkeypatch.setattr("cxr_runner.experiment.sweep.train_stack", fail)
-    run_sweep(split_seeds(_config(tmp_path, "seeds=300", *PHANTOM)))
+    run_sweep(split_runs(_config(tmp_path, "seeds=300", *PHANTOM)))
     assert sum(sizes) == 300
     assert max(sizes) <= 128
 

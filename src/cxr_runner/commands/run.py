@@ -48,11 +48,11 @@ class Task:
         return values if len(values) > 1 else values[0]
 
     def _read(self, config: "DictConfig") -> "list[RunConfig]":
-        """Return the runs of a job, one for every seed; none where there is a mistake in its configuration."""
-        from cxr_runner.config.validation import from_hydra, split_seeds
+        """Return the runs of a job, for every split and seed; none where there is a mistake in its configuration."""
+        from cxr_runner.config.validation import from_hydra, split_runs
 
         try:
-            return split_seeds(from_hydra(config))
+            return split_runs(from_hydra(config))
         except UserError as error:
             self.failures.add(error)
             return []

@@ -8,7 +8,7 @@ from cxr_runner.config.loading import make_loader
 from cxr_runner.config.messages import explain_composition
 from cxr_runner.config.schema import RunConfig
 from cxr_runner.config.text import disguise_arguments, write_arguments
-from cxr_runner.config.validation import KEYS, from_hydra, split_seeds
+from cxr_runner.config.validation import KEYS, from_hydra, split_runs
 
 
 def compose(
@@ -16,7 +16,7 @@ def compose(
     settings: Mapping[str, object] | None = None,
     config_dir: str | None = None,
 ) -> list[RunConfig]:
-    """Return the runs that arguments of ``cxr-run`` stand for, one for every seed.
+    """Return the runs that arguments of ``cxr-run`` stand for, one for every split and seed.
 
     Args:
         overrides: arguments of the command, no sweeps; or values by their keys in dotted form, each as it is: text is
@@ -38,7 +38,7 @@ def compose(
         config = make_loader(config_dir=config_dir).compose(arguments)
     except Exception as error:  # Hydra and OmegaConf raise many classes
         raise explain_composition(error, [*typed, *_as_typed(values)], KEYS) from None
-    return split_seeds(from_hydra(config))
+    return split_runs(from_hydra(config))
 
 
 def _as_typed(values: Mapping[str, Any], prefix: str = "") -> list[str]:

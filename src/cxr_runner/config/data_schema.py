@@ -12,17 +12,24 @@ NotEmpty = Annotated[str, StringConstraints(min_length=1)]
 Strategy = Literal["given", "random", "patient"]
 Bits = Literal["auto", 8, 10, 12, 14, 15, 16]
 Windowing = Literal["file", "percentile", "full"]  # of DICOM files: where their window comes from
+Fold = Annotated[int, Field(ge=0, lt=2**31)]
 Names = str | tuple[str, ...] | None  # one name, or several
 
 
 @dataclass(frozen=True)
 class SplitConfig(Strict):
-    """How images are assigned to train, val and test."""
+    """How images are assigned to train, val and test.
+
+    As composed, it may stand for several splits; that of a run has ``repeats`` 1, and with ``folds`` one ``fold``.
+    """
 
     strategy: Strategy | None
     seed: Seed
+    repeats: Count
+    folds: Annotated[int, Field(ge=2, lt=2**31)] | None
+    fold: Literal["all"] | Fold | tuple[Fold, ...]
     val_share: Annotated[float, Field(gt=0, lt=1)]
-    keep_test: bool
+    keep_test: bool | None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,9 @@ from cxr_runner.base.errors import RunFailedError, UserError
 from cxr_runner.config.suggestions import key_for_group, keys_for_data, list_choices, name_choices, unknown_key
 
 _VALID = {
+    "data.split.fold": "valid are all, a whole number from 0, and a list of these such as [0,1]",
+    "data.split.folds": "valid are null and whole numbers from 2",
+    "data.split.keep_test": "valid are null, true and false",
     "device": "valid are auto, cpu, cuda, cuda:N and mps",
     "loss.pos_weight": "valid are null, balanced and numbers above 0",
     "name": "valid are letters, digits and . _ + -, at most 100, beginning with a letter or digit",

@@ -2,18 +2,27 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from math import prod
+from typing import Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
 from cxr_runner.base.errors import UserError
-from cxr_runner.config.data_schema import PhantomConfig
+from cxr_runner.config.data_schema import PhantomConfig, SplitConfig
 from cxr_runner.config.messages import explain_values
-from cxr_runner.config.schema import CNNConfig, LinearConfig, LinearReLUConfig, ResNet18Config, RunConfig, SGDConfig
+from cxr_runner.config.schema import (
+    MOST_SEEDS,
+    CNNConfig,
+    LinearConfig,
+    LinearReLUConfig,
+    ResNet18Config,
+    RunConfig,
+    SGDConfig,
+)
 
 
 def _collect_keys(schema: dict[str, Any], definitions: dict[str, Any], prefix: str = "") -> set[str]:
@@ -68,9 +77,32 @@ def _check_encoding(values: Mapping[Any, Any], prefix: str = "") -> None:
             raise UserError.for_key(f"{prefix}{name}", shown, "is not text in UTF-8")
 
 
-def split_seeds(run: RunConfig) -> list[RunConfig]:
-    """Return the runs that a configuration stands for, with one seed each: ``seed``, ``seed + 1``, ..."""
-    return [replace(run, seed=run.seed + offset, seeds=1) for offset in range(run.seeds)]
+def split_runs(run: RunConfig) -> list[RunConfig]:
+    """Return the runs that a configuration stands for, each with one split and one seed.
+
+    They come in the order of the seeds of their splits, of their folds, and of their own seeds. That several seeds of
+    one split follow each other lets whoever trains them keep the split.
+    """
+    split = run.data.split
+    splits = [
+        replace(split, seed=split.seed + offset, repeats=1, fold=fold)
+        for offset in range(split.repeats)
+        for fold in _folds(split)
+    ]
+    return [
+        replace(run, data=data, seed=run.seed + offset, seeds=1)
+        for data in (replace(run.data, split=one) for one in splits)
+        for offset in range(run.seeds)
+    ]
+
+
+def _folds(split: SplitConfig) -> Sequence[Literal["all"] | int]:
+    """Return the folds that a configuration asks for; without folds, that of the whole."""
+    if split.folds is None:
+        return ("all",)
+    if split.fold == "all":
+        return range(split.folds)
+    return split.fold if isinstance(split.fold, tuple) else (split.fold,)
 
 
 def gram_obstacle(run: RunConfig) -> str | None:
@@ -111,3 +143,46 @@ def _check_contradictions(run: RunConfig) -> None:
         raise UserError.for_key("early_stopping.patience", patience, valid)
     if isinstance(run.data, PhantomConfig) and run.data.split.strategy == "given":
         raise UserError.for_key("data.split.strategy", "given", "phantoms bring no splits; valid are random, patient")
+    _check_splits(run.data.split)
+    _check_number(run)
+
+
+def _check_splits(split: SplitConfig) -> None:
+    """Refuse folds that are not there, and seeds beyond the largest."""
+    if split.folds is None:
+        if split.fold != "all":
+            raise UserError.for_key(
+                "data.split.fold", _shown(split.fold), "needs data.split.folds, the number of folds"
+            )
+    else:
+        if split.strategy == "given":
+            valid = (
+                "folds are drawn and not given; valid are random, patient and null (patient where patients are known)"
+            )
+            raise UserError.for_key("data.split.strategy", "given", valid)
+        folds = (split.fold,) if isinstance(split.fold, int) else () if split.fold == "all" else split.fold
+        if split.fold == ():
+            raise UserError.for_key("data.split.fold", "[]", "names no fold; all are data.split.fold=all")
+        if len(set(folds)) < len(folds):
+            raise UserError.for_key("data.split.fold", _shown(split.fold), "names a fold twice")
+        if folds and max(folds) >= split.folds:
+            valid = f"valid are 0 to {split.folds - 1}, data.split.folds={split.folds}"
+            raise UserError.for_key("data.split.fold", _shown(split.fold), valid)
+    if split.seed + split.repeats > 2**32:
+        valid = f"with data.split.seed={split.seed} goes beyond the largest seed, {2**32 - 1}"
+        raise UserError.for_key("data.split.repeats", split.repeats, valid)
+
+
+def _shown(fold: str | int | tuple[int, ...]) -> str:
+    return f"[{','.join(map(str, fold))}]" if isinstance(fold, tuple) else str(fold)
+
+
+def _check_number(run: RunConfig) -> None:
+    """Refuse more runs than one command makes."""
+    split = run.data.split
+    counts = {"data.split.folds": len(_folds(split)), "data.split.repeats": split.repeats, "seeds": run.seeds}
+    if (total := prod(counts.values())) > MOST_SEEDS:
+        key = max(counts, key=lambda name: counts[name])
+        others = " and ".join(f"{name}={number:,}" for name, number in counts.items() if name != key and number > 1)
+        asks = f"with {others} asks for {total:,} runs" if others else f"asks for {total:,} runs"
+        raise UserError.for_key(key, counts[key], f"{asks}; one command makes at most {MOST_SEEDS:,}")

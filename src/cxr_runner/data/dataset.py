@@ -178,17 +178,8 @@ def split_images(images: Images, config: AnyDataConfig, reporter: Reporter) -> D
     assignment = assign_splits(images.table, patients, config, store.class_names)
     table = images.table.assign(split=assignment.splits)
     fingerprint = _fingerprint(table, store)
-    checks = check_images(
-        store.images,
-        table,
-        store.class_names,
-        patients,
-        reporter,
-        synthetic=about.synthetic,
-        given=assignment.given_test and not about.synthetic,
-        derived=store.derived,
-        fingerprint=fingerprint,
-    )
+    given = assignment.given_test and not about.synthetic
+    checks = check_images(images.checks, assignment.splits, reporter, given=given, fingerprint=fingerprint)
     dataset = Dataset(
         images=store.images,
         table=table[["name", "label", "split", "patient", "check"]],

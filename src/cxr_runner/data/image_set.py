@@ -9,6 +9,7 @@ from cxr_runner.base.numbers import list_few
 from cxr_runner.config.data_schema import AnyDataConfig, FolderConfig, subgroups_of
 from cxr_runner.data.known_columns import fitting, read_columns, take_subgroups
 from cxr_runner.data.patients import Patients, find_patients
+from cxr_runner.data.quality.image_checks import ImageChecks
 from cxr_runner.data.sources import About, PassedOver, Source
 from cxr_runner.data.splits import find_duplicates
 from cxr_runner.data.store import Store
@@ -26,6 +27,7 @@ class Images:
             is that of the source.
         subgroups: one column for each of ``data.subgroups``, text ('' where it is not known), indexed as ``table``.
         patients: what is known of the patients.
+        checks: what is checked of the images whatever their splits.
         duplicates: dropped images: ``name``, ``same_as``.
         unreadable: skipped images: ``name``, ``error``.
         passed_over: what the source leaves out.
@@ -39,6 +41,7 @@ class Images:
     table: pd.DataFrame
     subgroups: pd.DataFrame
     patients: Patients
+    checks: ImageChecks
     duplicates: pd.DataFrame
     unreadable: pd.DataFrame
     passed_over: tuple[PassedOver, ...]
@@ -62,13 +65,16 @@ def select_images(config: AnyDataConfig, source: Source, store: Store) -> Images
     duplicates = _duplicates(chosen, config)
     clean = chosen.drop(duplicates.index)
     patients = find_patients(clean["name"].tolist(), clean["patient"].tolist(), config.patient_pattern)
+    table, synthetic = clean.assign(patient=patients.keys), source.about.synthetic
+    checks = ImageChecks(store.images, table, store.class_names, patients, store.derived, synthetic=synthetic)
     return Images(
         config=config,
         about=source.about,
         store=store,
-        table=clean.assign(patient=patients.keys),
+        table=table,
         subgroups=_subgroups(clean, source, config),
         patients=patients,
+        checks=checks,
         duplicates=duplicates.reindex(columns=["name", "same_as"]),
         unreadable=unreadable,
         passed_over=_passed_over(source, store),

@@ -1,7 +1,6 @@
 """The checks of a data set, made once for a store and its splits and kept beside it."""
 
 import json
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,12 +15,9 @@ from cxr_runner.base.checksums import digest
 from cxr_runner.base.locks import locked_folder
 from cxr_runner.base.progress import Reporter
 from cxr_runner.data.patients import Patients
-from cxr_runner.data.quality.class_differences import differing_attributes
-from cxr_runner.data.quality.near_duplicates import near_pairs
-from cxr_runner.data.quality.polarity import find_inverted
+from cxr_runner.data.quality.image_checks import ImageChecks
 from cxr_runner.data.quality.shared_patients import num_shared
-from cxr_runner.data.quality.thumbnails import open_thumbnails
-from cxr_runner.data.quality.unlike_test import UnlikeTest, compare_test
+from cxr_runner.data.quality.unlike_test import UnlikeTest
 
 _NEARLY_ALL = 0.9
 _VERSION = 1  # counts changes of what is checked: older results are then computed anew
@@ -152,37 +148,24 @@ NOTHING_CHECKED = Checks()
 
 
 def check_images(
-    images: NDArray[np.uint8],
-    table: pd.DataFrame,
-    class_names: Sequence[str],
-    patients: Patients,
-    reporter: Reporter,
-    *,
-    synthetic: bool,
-    given: bool,
-    derived: Path,
-    fingerprint: str,
+    images: ImageChecks, assigned: NDArray[np.str_], reporter: Reporter, *, given: bool, fingerprint: str
 ) -> Checks:
     """Check the images of a data set and their splits, or read what an earlier check gave.
 
     Args:
-        images: uint8 [stored images, side, side].
-        table: images, indexed by their rows, with columns ``label``, ``split``, ``mode``, ``bits``, ``width`` and
-            ``height``.
-        class_names: names of labels 0 and 1.
-        patients: the patients of the images in ``table``.
+        images: checks of the images.
+        assigned: str [images], split of each image.
         reporter: shows the progress.
-        synthetic: whether the images are drawn: they are not compared with each other then.
         given: whether the data bring the test set.
-        derived: folder in the store for what is computed from its images, where the result is kept.
         fingerprint: fingerprint of images, labels and splits.
     """
-    kept = _path(derived, fingerprint, patients, given)
+    kept = _path(images.derived, fingerprint, images.patients, given)
     content, intact = read_checked_json(kept)
     if intact:
         with suppress(TypeError, KeyError):  # of another version
             return _from_dict(content)
-    checks = _check(images, table, class_names, patients, derived, reporter, synthetic, given)
+    images.prepare(reporter)
+    checks = _check(images, assigned, given)
     with suppress(OSError), locked_folder(kept.parent):  # a read-only cache: they are made each time
         write_checked_json(kept, checks.as_dict())
     return checks
@@ -194,38 +177,24 @@ def _path(derived: Path, fingerprint: str, patients: Patients, given: bool) -> P
     return derived / "checks" / f"{digest(key, 16)}.json"
 
 
-def _check(
-    images: NDArray[np.uint8],
-    table: pd.DataFrame,
-    class_names: Sequence[str],
-    patients: Patients,
-    derived: Path,
-    reporter: Reporter,
-    synthetic: bool,
-    given: bool,
-) -> Checks:
-    assigned, labels = table["split"].to_numpy(str), table["label"].to_numpy(np.int64)
-    near = inverted = unlike = None
-    if not synthetic:
-        thumbnails = open_thumbnails(images, table.index.to_numpy(np.int64), derived, reporter)
-        pairs = near_pairs(thumbnails.hashes, assigned)
+def _check(images: ImageChecks, assigned: NDArray[np.str_], given: bool) -> Checks:
+    table, patients, inverted = images.table, images.patients, images.inverted
+    near, pairs = None, images.near_pairs(assigned)
+    if pairs is not None:
         in_train = pairs.num_in_train
         near = NearDuplicates(
             pairs.num_pairs, pairs.num_crossing, in_train["val"], in_train["test"], pairs.num_compared, len(table)
         )
-        inverted = find_inverted(thumbnails.small)
-        known = None if patients.problem else patients.keys
-        unlike = compare_test(thumbnails.small, labels, assigned, known) if given else None
     by_class = None
     if inverted is not None:
-        by_class = {name: int(inverted[labels == label].sum()) for label, name in enumerate(class_names)}
+        by_class = {name: int(inverted[images.labels == label].sum()) for label, name in enumerate(images.class_names)}
     return Checks(
         sizes={split: int((assigned == split).sum()) for split in ("train", "val", "test")},
         patients=tuple(_shared_patients(assigned, patients)),
         near_duplicates=near,
         inverted=by_class,
-        differences=tuple(differing_attributes(table, class_names, inverted)),
-        unlike=unlike,
+        differences=images.differences,
+        unlike=images.unlike if given else None,
         few_bright=_few_bright(table),
         one_image_each=patients.named and len(set(patients.keys)) == len(table),
     )
