@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from cxr_runner.base.errors import UserError
@@ -12,7 +13,7 @@ from cxr_runner.data.patients import Patients, find_patients
 from cxr_runner.data.quality.image_checks import ImageChecks
 from cxr_runner.data.sources import About, PassedOver, Source
 from cxr_runner.data.splits import find_duplicates
-from cxr_runner.data.store import Store
+from cxr_runner.data.store import Store, changed_images
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,11 @@ class Images:
     passed_over: tuple[PassedOver, ...]
     filtered: int
     notes: tuple[str, ...]
+
+    def intact(self) -> bool:
+        """Return whether no image has changed since it was decoded; reads all of them."""
+        rows, checks = self.table.index.to_numpy(np.int64), self.table["check"].tolist()
+        return not len(changed_images(self.store.images, rows, checks))
 
 
 def select_images(config: AnyDataConfig, source: Source, store: Store) -> Images:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from cxr_runner.artifacts.metrics import METRICS
 from cxr_runner.base.numbers import plural
 from cxr_runner.base.progress import Reporter
+from cxr_runner.config.data_schema import SplitConfig
 from cxr_runner.data.inventory import summarize_inventory
 from cxr_runner.data.sources import SPLITS, SYNTHETIC, About
 
@@ -91,14 +92,33 @@ def describe_data(dataset: "Dataset") -> list[str]:
     labels = dataset.table["label"]
     negative, positive = dataset.class_names
     counts = f"{(labels == 1).sum():,} {positive} / {(labels == 0).sum():,} {negative} ({labels.mean():.1%} positive)"
-    splits = ", ".join(f"{split} {len(dataset.rows(split)):,}" for split in SPLITS)
     dropped = [
         f"{len(table):,} {what}"
         for table, what in ((dataset.duplicates, "duplicates dropped"), (dataset.unreadable, "unreadable skipped"))
         if len(table)
     ]
-    parts = [f"{len(labels):,} images", counts, splits, *dropped]
+    parts = [f"{len(labels):,} images", counts, _sizes(dataset), *dropped]
     parts += [summarize_inventory(dataset.inventory), f"fingerprint {dataset.fingerprint}"]
     line = f"data: {dataset.about.title}: " + "; ".join(parts)
     notes, warnings = dataset.notes, dataset.checks.warnings()
     return [line, *(f"data: {note}" for note in notes), *(f"warning: {warning}" for warning in warnings)]
+
+
+def describe_split(dataset: "Dataset", config: SplitConfig, first: "Dataset") -> list[str]:
+    """Say in one line what a further split of images is that were described with the first; and what is new of it.
+
+    Args:
+        dataset: the images, split otherwise.
+        config: its split.
+        first: the data set that was described.
+    """
+    fold = "" if config.folds is None else f", fold {config.fold} of {config.folds}"
+    parts = [_sizes(dataset), f"fingerprint {dataset.fingerprint}"]
+    if warnings := dataset.checks.warnings():
+        parts.append(f"{plural(len(warnings), 'warning')}, in data.json of each run")
+    notes = [note for note in dataset.notes if note not in first.notes]
+    return [f"data: split of seed {config.seed}{fold}: " + "; ".join(parts), *(f"data: {note}" for note in notes)]
+
+
+def _sizes(dataset: "Dataset") -> str:
+    return ", ".join(f"{split} {len(dataset.rows(split)):,}" for split in SPLITS)

@@ -16,11 +16,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from cxr_runner.training.devices import on_one_thread
+
 _BASE = 128
 _COLUMNS_AT_ONCE = 2048  # as float64
 _ROWS_AT_ONCE = 1024
-_NUMBERS_IN_CACHE = 2**17  # float64
-_HOPELESS = 4  # times as slow as another method, even in a first call
+_NUMBERS_IN_CACHE = 2**16  # float64
+_HOPELESS = 30  # times as slow as another method, even in a first call, which a busy machine may hold up
 _LEAST_EXPONENT = -1074  # of a float64
 _MOST_TERMS_IN_INT32 = 2**31 // (64 * 128)
 _EXACT_IN_FLOAT32 = 1024  # terms: 1024 * 128 * 128 = 2^24
@@ -194,8 +196,9 @@ def _digits(numbers: Tensor) -> Tensor:
 
 @cache
 def _int8_is_faster(device: torch.device) -> bool:
-    """Time both methods on a small product; they give the same numbers."""
-    pixels = torch.full((1024, 1024), 200, dtype=torch.uint8, device=device)
+    """Time both methods on a product of some milliseconds; they give the same numbers."""
+    pixels = torch.full((1024, 2048), 200, dtype=torch.uint8, device=device)
     numbers = torch.full((64, 1024), 2.0**32, dtype=torch.float64, device=device)
     float64, int8 = (WholeNumbers(numbers, use_int8=use_int8) for use_int8 in (False, True))
-    return fastest([lambda: float64.times(pixels), lambda: int8.times(pixels)]) == 1
+    with on_one_thread():  # several wait for each other on a busy machine, and that would be measured
+        return fastest([lambda: float64.times(pixels), lambda: int8.times(pixels)]) == 1

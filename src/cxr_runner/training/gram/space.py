@@ -96,10 +96,13 @@ class GramSpace:
         factor, scale = WholeNumbers(numbers), steps / 255
         moved, decay = moved.cpu(), decay.cpu()[:, None, None]
         weight = torch.empty(start_weight.shape, dtype=dtype)
-        for chunk, pixels in self.products.chunks(self.train_rows):
+
+        def fill(chunk: slice, pixels: Tensor) -> None:
             piece = start_weight[:, :, chunk].double() * decay  # of all pixels it would be twice the weights
             piece.flatten(0, 1).index_add_(0, moved, factor.times(pixels).mul_(scale).cpu())
             weight[:, :, chunk] = piece
+
+        self.products.share_out(fill, self.train_rows)
         return weight
 
 

@@ -15,6 +15,7 @@ from cxr_runner.config.schema import SGDConfig
 from cxr_runner.models.linear import Linear, first_weight
 from cxr_runner.models.linear_relu import LinearReLU
 from cxr_runner.training.backend import Key
+from cxr_runner.training.devices import on_one_thread
 from cxr_runner.training.gram.head import Head, cross_entropy
 from cxr_runner.training.gram.layer import SpanLayer
 from cxr_runner.training.gram.rates import Rates
@@ -70,17 +71,12 @@ class GramBackend:
     def epoch(self, members: Sequence[int], rows: Tensor) -> Iterator[None]:
         """Look ahead at an epoch; see :class:`~cxr_runner.training.backend.Backend`.
 
-        Torch's threads are kept out of it: what they could share is too small, and idle ones wait in a busy loop.
+        Torch's threads are kept out of it: what they could share is too small.
         """
-        num_threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        self.done, self.order = 0, self.space.positions(rows)
-        self.first.window = None  # what an interrupted epoch may have left
-        try:
-            with torch.inference_mode():
-                yield
-        finally:
-            torch.set_num_threads(num_threads)
+        with on_one_thread(), torch.inference_mode():
+            self.done, self.order = 0, self.space.positions(rows)
+            self.first.window = None  # what an interrupted epoch may have left
+            yield
 
     def step(
         self, members: Sequence[int], rows: Tensor, targets: Tensor, lrs: Sequence[float], keys: Sequence[Key]
