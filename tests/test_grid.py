@@ -9,7 +9,7 @@ import pytest
 from cxr_runner.artifacts.rundir import find_runs
 from cxr_runner.base.numbers import format_duration
 from cxr_runner.study import load_study
-from cxr_runner.study.grid import Pace, RowGroup, finished, forecast, plan, samples, shape
+from cxr_runner.study.grid import Pace, RowGroup, Wanted, finished, forecast, plan, samples, shape
 from run_trees import write_run
 from test_study import changed, configuration
 
@@ -45,14 +45,14 @@ def test_a_group_says_what_cxr_run_has_to_be_told() -> None:
     group = RowGroup("two", (STUDY.row("0"), STUDY.row("20b")), 3, 64, True)
     overrides = [group.overrides(row) for row in group.rows]
     assert overrides[1] == ["experiment=table2_20b", "seeds=3", "data.image_size=64"]
-    assert group.wanted() == {(row, seed, 64) for row in ("0", "20b") for seed in (0, 1, 2)}
+    assert group.wanted() == {Wanted(row, seed, 64) for row in ("0", "20b") for seed in (0, 1, 2)}
 
 
 def test_a_forecast_counts_only_what_is_left() -> None:
     group = RowGroup("two", (STUDY.row("0"), STUDY.row("20")), 3, 640, True)
     paces = {("linear", "sgd", 640): Pace(epoch=0.5, run=2.0)}
     assert forecast(group, set(), paces) == pytest.approx(3 * (10 * 0.5 + 2) + 3 * (50 * 0.5 + 2))
-    done = {("20", 0, 640), ("20", 1, 640), ("20", 2, 640), ("0", 1, 640), ("0", 0, 64)}
+    done = {Wanted("20", seed, 640) for seed in range(3)} | {Wanted("0", 1, 640), Wanted("0", 0, 64)}
     assert forecast(group, done, paces) == pytest.approx(2 * (10 * 0.5 + 2))
     assert forecast(group, group.wanted(), {}) == 0
 
@@ -72,8 +72,8 @@ def test_finished_runs_are_found_by_configuration_data_and_size(tmp_path: Path) 
     run_of(tmp_path, "1", 0, data__num_images=80)  # other data
     run_of(tmp_path, "2", 0, optimizer__momentum=0.9)  # no row of the study
     write_run(tmp_path, "x", "a" * 10, 0, config=configuration(STUDY.row("3")), status={"state": "failed"})
-    assert finished(find_runs(tmp_path), DATA, STUDY) == {("0", 0, 640), ("20", 4, 64)}
-    assert finished(find_runs(tmp_path), {**DATA, "image_size": 8}, STUDY) == {("0", 0, 640), ("20", 4, 64)}
+    assert finished(find_runs(tmp_path), DATA, STUDY) == {Wanted("0", 0, 640), Wanted("20", 4, 64)}
+    assert finished(find_runs(tmp_path), {**DATA, "image_size": 8}, STUDY) == {Wanted("0", 0, 640), Wanted("20", 4, 64)}
 
 
 def test_durations_are_written_as_people_say_them() -> None:

@@ -58,7 +58,7 @@ def _config(folder, strategy=None, **changes):
         duplicates="drop",
         on_bad_image="error",
         patient_pattern=STUDY_PATTERN,
-        split=SplitConfig(strategy, 0, 0.125, False),
+        split=SplitConfig(strategy, 0, 1, None, "all", 0.125, None),
         name="folder",
         root=str(folder),
         positive=None,
@@ -311,7 +311,15 @@ def test_the_fingerprint_is_of_the_content_not_of_the_place(folder, tmp_path, ca
 
 def test_describe_is_ready_for_json(cache):
     config = PhantomConfig(
-        SIDE, "drop", "error", r"patient\d+", SplitConfig("patient", 0, 0.125, False), "phantom", 60, 0.5, 0
+        SIDE,
+        "drop",
+        "error",
+        r"patient\d+",
+        SplitConfig("patient", 0, 1, None, "all", 0.125, None),
+        "phantom",
+        60,
+        0.5,
+        0,
     )
     described = json.loads(json.dumps(open_dataset(config, Reporter()).describe()))
     assert described["synthetic"] is True

@@ -6,12 +6,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cxr_runner import cli
+from cxr_runner.artifacts.rundir import find_runs
+from cxr_runner.base.checksums import digest
 from cxr_runner.base.errors import RunFailedError, UserError
 from cxr_runner.base.progress import Reporter
 from cxr_runner.commands import study as sweep
@@ -53,19 +56,19 @@ class Commands:
                 on_failure(RunFailedError(f"{config.name} failed"))
                 continue
             (row,) = (row for row in STUDY.rows if row.experiment == config.name)
-            self.write(Path(config.outputs), row.id, config.seed, config.data.image_size)
+            self.write(Path(config.outputs), row.id, config.seed, config.data.image_size, asdict(config.data.split))
 
     def report(self, root: Path, out: Path, reporter: Reporter) -> None:
         self.reports.append(root)
 
-    def write(self, outputs: Path, row_id: str, seed: int, image_size: int) -> None:
-        row = STUDY.row(row_id)
-        if (outputs / "runs" / f"{row.experiment}-{'0' * 10}" / f"seed={seed}").exists():
+    def write(self, outputs: Path, row_id: str, seed: int, image_size: int, split: Any = DATA["split"]) -> None:
+        row, run_id = STUDY.row(row_id), digest(f"{split['seed']} {split['fold']}", 10)
+        if (outputs / "runs" / f"{row.experiment}-{run_id}" / f"seed={seed}").exists():
             return
-        config = changed(configuration(row) | {"data": DATA}, data__image_size=image_size)
+        config = changed(configuration(row) | {"data": DATA | {"split": split}}, data__image_size=image_size)
         status = {"state": "done", "seconds": 5.0}
         write_run(
-            outputs, row.experiment, "0" * 10, seed, config=config, data=PHANTOM, status=status, metrics=run_metrics()
+            outputs, row.experiment, run_id, seed, config=config, data=PHANTOM, status=status, metrics=run_metrics()
         )
 
 
@@ -107,6 +110,56 @@ def test_the_forecast_is_epochs_times_the_measured_pace(
     assert lines["CNN"][:7] == ["2", "1", "16x16", "0", "of", "2", "17"]
     assert 2 * (10 * 0.5 + 5 - 1.5) == 17
     assert lines["together"][0] == "41"
+
+
+def test_every_row_is_trained_on_every_fold_and_a_fold_is_as_long_as_another(
+    commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        sweep, "plan", lambda preset, seeds, size, study, splits: [replace(part, splits=splits) for part in PARTS]
+    )
+    folded = replace(order(tmp_path), folds=3, repeats=2)
+    run_study(folded)
+    said = capsys.readouterr().out
+    assert "study: 36 runs, 0 of them done" in said
+    lines = {line[:24].strip(): line[24:].split() for line in said.splitlines()}
+    assert lines["linear families, SGD"][:7] == ["2", "2", "6", "16x16", "0", "of", "24"]
+    assert lines["together"][:2] == [str(round(6 * 41 / 60)), "min"], "six times what one split takes"
+    assert commands.sweeps == [["table1_00", "table1_03"], ["table1_10"], ["table1_11"]]
+    splits = {(run.config["data"]["split"]["seed"], run.config["data"]["split"]["fold"]) for run in find_runs(tmp_path)}
+    assert splits == {(seed, fold) for seed in (0, 1) for fold in (0, 1, 2)}
+    run_study(folded)
+    assert len(commands.sweeps) == 3, "all of it is done"
+    run_study(replace(folded, repeats=3), only_forecast=True)
+    assert "study: 54 runs, 36 of them done" in capsys.readouterr().out
+    run_study(order(tmp_path), only_forecast=True)
+    assert "study: 6 runs, 0 of them done" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"folds": 1}, "--folds=1: must be at least 2"),
+        ({"repeats": 0}, "--repeats=0: must be at least 1"),
+        ({"folds": 60, "seeds": 300}, "--seeds=300: with 60 splits asks for 18,000 runs of a row; at most 10,000"),
+    ],
+)
+def test_mistakes_in_folds_are_said_before_anything_is_measured(
+    commands: Commands, tmp_path: Path, changes: dict[str, int], said: str
+) -> None:
+    with pytest.raises(UserError, match=said):
+        run_study(replace(order(tmp_path), **changes))
+
+
+def test_runs_from_before_there_were_folds_are_done(
+    commands: Commands, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {"strategy": "random", "seed": 0, "val_share": 0.125, "keep_test": False, "fold": "all"}
+    commands.write(tmp_path, "0", 0, 16, before)
+    (path,) = tmp_path.rglob("config.yaml")
+    path.write_text(path.read_text("utf-8").replace("fold: all", ""), "utf-8")
+    run_study(order(tmp_path), only_forecast=True)
+    assert "study: 6 runs, 1 of them done" in capsys.readouterr().out
 
 
 def test_what_is_finished_is_neither_measured_nor_trained_again(
@@ -152,12 +205,13 @@ def test_the_command_passes_on_what_it_is_given(monkeypatch: pytest.MonkeyPatch)
     given: list[object] = []
     monkeypatch.setattr(sweep, "run_study", lambda order, only_forecast: given.append((order, only_forecast)))
     arguments = ["--data", "d", "--seeds", "3", "--size", "32", "--preset", "full", "--forecast", "device=cpu"]
+    arguments += ["--folds", "5", "--repeats", "2"]
     monkeypatch.setattr(sys, "argv", ["cxr-study", *arguments])
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     with pytest.raises(SystemExit) as ending:
         cli.study()
     assert ending.value.code == 0
-    assert given == [(Order("full", "d", 3, 32, Path("outputs/study"), ("device=cpu",)), True)]
+    assert given == [(Order("full", "d", 3, 32, Path("outputs/study"), ("device=cpu",), 5, 2), True)]
 
 
 SMALL = """

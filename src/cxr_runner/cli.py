@@ -98,7 +98,8 @@ def study() -> NoReturn:
         given = read_study_arguments(sys.argv[1:])
         from cxr_runner.commands.study import Order, run_study
 
-        order = Order(given.preset, given.data, given.seeds, given.size, given.outputs, tuple(given.overrides))
+        asked = (given.preset, given.data, given.seeds, given.size, given.outputs, tuple(given.overrides))
+        order = Order(*asked, given.folds, given.repeats)
         run_study(order, only_forecast=given.forecast)
     sys.exit(DONE)
 

@@ -42,6 +42,10 @@ def read_study_arguments(arguments: Sequence[str]) -> argparse.Namespace:
         "--data", default="phantom", help="phantom, chest_xray or a folder of images (default: phantom)"
     )
     parser.add_argument("--seeds", default=10, type=int, help="seeds of every model (default: 10)")
+    parser.add_argument("--folds", type=int, help="cross-validate: train every model on each of so many folds")
+    parser.add_argument(
+        "--repeats", type=int, help="draw splits or folds so many times, with as many seeds (default: 1)"
+    )
     parser.add_argument("--size", default=640, type=int, help="side of the images in pixels (default: 640)")
     presets = "laptop (default): CNNs and Adam with fewer seeds, CNNs at 64 pixels; full: all as asked for"
     parser.add_argument("--preset", default="laptop", choices=("laptop", "full"), help=presets)

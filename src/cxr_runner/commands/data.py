@@ -7,6 +7,7 @@ from typing import Any
 from cxr_runner.base.errors import UserError, user_path
 from cxr_runner.base.markdown import printable
 from cxr_runner.base.progress import Reporter, make_reporter
+from cxr_runner.commands.fold_table import list_folds
 from cxr_runner.config.compose import compose
 from cxr_runner.config.data_schema import AnyDataConfig, ChestXrayConfig, bits_of
 from cxr_runner.config.schema import RunConfig
@@ -43,7 +44,8 @@ def perform(
         return
     if clear or unused_for is not None:
         raise UserError(f"{task}: --clear and --unused-for are flags of cxr-data cache")
-    config = compose(overrides, config_dir=config_dir)[0]
+    configs = compose(overrides, config_dir=config_dir)
+    config = configs[0]
     reporter = make_reporter(config.progress)
     if task == "audit":
         from cxr_runner.audit.save import write_audit
@@ -54,8 +56,8 @@ def perform(
     elif task == "pin":
         _pin(config.data)
     else:
-        description, store = describe(config.data, reporter)
-        for line in describing(description, store, config.data.image_size):
+        descriptions, store = describe_splits(list(dict.fromkeys(run.data for run in configs)), reporter)
+        for line in [*describing(descriptions[0], store, config.data.image_size), *list_folds(descriptions)]:
             print(line)
 
 
@@ -127,26 +129,36 @@ def _pin(config: AnyDataConfig) -> None:
 
 
 def describe(config: AnyDataConfig, reporter: Reporter) -> tuple[dict[str, Any], Path]:
-    """Say what a data set holds, opening it only where it never was.
+    """Say what a data set holds, as :func:`describe_splits` does for several splits."""
+    (description,), store = describe_splits([config], reporter)
+    return description, store
+
+
+def describe_splits(configs: Sequence[AnyDataConfig], reporter: Reporter) -> tuple[list[dict[str, Any]], Path]:
+    """Say what a data set holds in each of its splits, opening it only where one never was.
 
     Args:
-        config: which data, and what to do with it.
+        configs: which data, and what to do with it; they differ in nothing but their ``split``.
         reporter: shown the progress of a first decoding.
 
     Returns:
-        What :meth:`cxr_runner.data.dataset.Dataset.describe` gives, and the folder of the store.
+        What :meth:`cxr_runner.data.dataset.Dataset.describe` gives for each, and the folder of the store.
 
     Raises:
         UserError: anything about the data is not as it must be.
     """
-    source = open_source(config)
-    store = store_path(source, config.image_size, cache_dir(), bits_of(config))
-    description = read_description(store, config)
-    if description is None or not _is_current(description, source):
-        from cxr_runner.data.dataset import open_dataset  # pandas
+    source, bits = open_source(configs[0]), bits_of(configs[0])
+    store = store_path(source, configs[0].image_size, cache_dir(), bits)
+    known = [read_description(store, config) for config in configs]
+    descriptions = [one if one is not None and _is_current(one, source) else None for one in known]
+    if None in descriptions:
+        from cxr_runner.data.dataset import open_images, split_images  # pandas
 
-        description = open_dataset(config, reporter).describe()
-    return description, store
+        images = open_images(configs[0], reporter)
+        for index, config in enumerate(configs):
+            if descriptions[index] is None:
+                descriptions[index] = split_images(images, config, reporter).describe()
+    return [one for one in descriptions if one is not None], store
 
 
 def _is_current(description: dict[str, Any], source: Source) -> bool:

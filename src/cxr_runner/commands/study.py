@@ -15,6 +15,7 @@ from cxr_runner.base.progress import make_reporter
 from cxr_runner.base.scratch import scratch_folder
 from cxr_runner.commands.failures import Failures
 from cxr_runner.config.compose import compose
+from cxr_runner.config.data_schema import AnyDataConfig
 from cxr_runner.config.schema import MOST_SEEDS
 from cxr_runner.experiment.sweep import run_sweep
 from cxr_runner.report.write import write_report
@@ -31,6 +32,7 @@ from cxr_runner.study.grid import (
     plan,
     samples,
     shape,
+    split_of,
 )
 
 _SAMPLE = 92  # phantoms, 64 of them to train on: one batch of 64, two of 32
@@ -47,6 +49,8 @@ class Order:
         image_size: of every row that the preset does not make smaller; pixels.
         outputs: where the runs go.
         overrides: further arguments of ``cxr-run``.
+        folds: number of folds, on each of which every row is trained; None for one split.
+        repeats: number of seeds of the split.
     """
 
     preset: PresetName
@@ -55,12 +59,16 @@ class Order:
     image_size: int
     outputs: Path
     overrides: tuple[str, ...] = ()
+    folds: int | None = None
+    repeats: int | None = None
 
     def arguments(self) -> list[str]:
         """Return what every run is given."""
         known = self.data in ("phantom", "chest_xray")
         source = [f"data={self.data}"] if known else ["data=folder", f"data.root={user_path('--data', self.data)}"]
-        return [*source, *self.overrides, f"outputs={self.outputs.absolute()}"]
+        asked = {"folds": self.folds, "repeats": self.repeats}
+        splits = [f"data.split.{name}={number}" for name, number in asked.items() if number is not None]
+        return [*source, *self.overrides, *splits, f"outputs={self.outputs.absolute()}"]
 
 
 def run_study(order: Order, *, only_forecast: bool = False) -> None:
@@ -74,11 +82,10 @@ def run_study(order: Order, *, only_forecast: bool = False) -> None:
         UserError: the order cannot be carried out.
         RunFailedError: runs failed; the others and the report are there all the same.
     """
-    if not 1 <= order.seeds <= MOST_SEEDS:
-        valid = f"must be at least 1 and at most {MOST_SEEDS}, as seeds of cxr-run"
-        raise UserError.for_key("--seeds", order.seeds, valid)
-    study, data = load_study(), asdict(compose(order.arguments())[0].data)
-    groups = plan(order.preset, order.seeds, order.image_size, study)
+    splits = _splits(order)
+    study, data = load_study(), asdict(splits[0])
+    chosen = tuple(split_of(asdict(split)) for split in splits)
+    groups = plan(order.preset, order.seeds, order.image_size, study, chosen)
     done = finished(find_runs(order.outputs), data, study)
     num_runs, num_done = _num(groups), _num(groups, done)
     print(f"study: {num_runs} runs, {num_done} of them done, in {order.outputs}", flush=True)
@@ -93,6 +100,25 @@ def run_study(order: Order, *, only_forecast: bool = False) -> None:
     if failed:
         missing = num_runs - _num(groups, finished(find_runs(order.outputs), data, study))
         raise RunFailedError(f"{missing} of {num_runs} runs are missing; the lines above name those that failed")
+
+
+def _splits(order: Order) -> list[AnyDataConfig]:
+    """Return the data that was asked for, once for each of its splits.
+
+    Raises:
+        UserError: there are too few or too many of seeds, folds or repeats.
+    """
+    if not 1 <= order.seeds <= MOST_SEEDS:
+        valid = f"must be at least 1 and at most {MOST_SEEDS}, as seeds of cxr-run"
+        raise UserError.for_key("--seeds", order.seeds, valid)
+    for name, number, least in (("--folds", order.folds, 2), ("--repeats", order.repeats, 1)):
+        if number is not None and number < least:
+            raise UserError.for_key(name, number, f"must be at least {least}")
+    splits = [run.data for run in compose([*order.arguments(), "seeds=1"])]
+    if order.seeds * len(splits) > MOST_SEEDS:
+        valid = f"with {len(splits):,} splits asks for {order.seeds * len(splits):,} runs of a row"
+        raise UserError.for_key("--seeds", order.seeds, f"{valid}; at most {MOST_SEEDS:,} are trained")
+    return splits
 
 
 def _train(
@@ -147,7 +173,12 @@ def _measure(order: Order, groups: Sequence[RowGroup], done: set[Wanted], data: 
         rows = samples(group, done)
         if group.shared and (rows or num_images is None):
             sample = RowGroup(group.title, tuple(rows or group.rows[:1]), group.seeds, group.image_size, True)
-            with _trial(order, sample, order.arguments()) as runs:
+            one = [
+                f"data.split.seed={group.splits[0][0]}",
+                f"data.split.fold={group.splits[0][1]}",
+                "data.split.repeats=1",
+            ]
+            with _trial(order, sample, [*order.arguments(), *one]) as runs:
                 num_images = runs[0].data["num_images"]
                 paces |= _paces(sample, runs, 1.0)
         elif rows:
@@ -187,15 +218,16 @@ def _paces(sample: RowGroup, runs: Sequence[Run], scale: float) -> dict[Shape, P
 
 
 def _print_forecast(groups: Sequence[RowGroup], done: set[Wanted], paces: dict[Shape, Pace]) -> None:
-    print(f"\n{'':24}{'rows':>6}{'seeds':>7}{'pixels':>10}{'done':>12}{'forecast':>11}")
+    several = len(groups[0].splits) > 1
+    header = f"{'splits':>8}" if several else ""
+    print(f"\n{'':24}{'rows':>6}{'seeds':>7}{header}{'pixels':>10}{'done':>12}{'forecast':>11}")
     total = 0.0
     for group in groups:
         seconds = forecast(group, done, paces)
         total += seconds
         counted = f"{_num([group], done)} of {_num([group])}"
         pixels = f"{group.image_size}x{group.image_size}"
-        print(
-            f"{group.title:24}{len(group.rows):>6}{group.seeds:>7}{pixels:>10}{counted:>12}{format_duration(seconds):>11}"
-        )
+        sizes = f"{len(group.rows):>6}{group.seeds:>7}" + (f"{len(group.splits):>8}" if several else "")
+        print(f"{group.title:24}{sizes}{pixels:>10}{counted:>12}{format_duration(seconds):>11}")
     ends = time.strftime("%H:%M", time.localtime(time.time() + total))
-    print(f"{'together':24}{'':35}{format_duration(total):>11}   at this pace until {ends}", flush=True)
+    print(f"{'together':24}{'':{35 + len(header)}}{format_duration(total):>11}   at this pace until {ends}", flush=True)

@@ -40,6 +40,8 @@ class Dataset:
         subgroups: one column for each of ``data.subgroups``, text ('' where it is not known), indexed as ``table``.
         fingerprints: of its parts: ``source`` over labels and pixels of the images in their source's size, whatever
             their names and order, ``split`` over names and splits, ``size`` the side of the stored squares.
+        split_facts: how the splits were made: ``strategy``, ``seed``, ``folds``, ``fold``, ``val_share``, ``rotates``
+            and ``given_test``, see :class:`~cxr_runner.data.split_assignment.Assignment`.
         known_patients: what is known of the patients.
         inventory: what was read and what was passed over, see :mod:`~cxr_runner.data.inventory`.
         checks: what is proven to be wrong or doubtful.
@@ -56,6 +58,7 @@ class Dataset:
     fingerprint: str
     subgroups: pd.DataFrame = field(default_factory=pd.DataFrame)
     fingerprints: dict[str, Any] = field(default_factory=dict)
+    split_facts: dict[str, Any] = field(default_factory=dict)
     known_patients: Patients = NOBODY
     inventory: dict[str, Any] = field(default_factory=dict)
     checks: Checks = NOTHING_CHECKED
@@ -81,6 +84,12 @@ class Dataset:
         """Return the subgroups of a split, in the order of :meth:`rows`."""
         return self.subgroups[self.table["split"] == split]
 
+    def _num_patients(self) -> dict[str, int] | None:
+        """Return the number of patients in each split; None where patients are not known."""
+        if self.known_patients.problem:
+            return None
+        return {split: len(set(self.patients(split))) for split in SPLITS}
+
     def describe(self) -> dict[str, Any]:
         """Return what a reader of a run's results has to know of its data, ready for JSON."""
         counts = {
@@ -93,9 +102,11 @@ class Dataset:
             "num_images": len(self.table),
             "positive_class": self.class_names[1],
             "counts": counts,
+            "num_patients": self._num_patients(),
             "duplicates_dropped": self.duplicates.to_dict("records"),
             "unreadable_skipped": self.unreadable.to_dict("records"),
             "fingerprints": self.fingerprints,
+            "split": self.split_facts,
             "inventory": self.inventory,
             "notes": list(self.notes),
             "checks": self.checks.as_dict(),
@@ -178,7 +189,8 @@ def split_images(images: Images, config: AnyDataConfig, reporter: Reporter) -> D
         unreadable=images.unreadable,
         store=store.derived,
         fingerprint=fingerprint,
-        fingerprints=_fingerprints(table, config),
+        fingerprints=_fingerprints(images, table),
+        split_facts=assignment.describe(config.split),
         known_patients=patients,
         inventory=take_inventory(table, store.class_names, images.passed_over, store.bits)
         | {"filtered": images.filtered},
@@ -198,8 +210,7 @@ def _fingerprint(table: pd.DataFrame, store: Store) -> str:
     return digest("\n".join(lines), 16)
 
 
-def _fingerprints(table: pd.DataFrame, config: AnyDataConfig) -> dict[str, Any]:
+def _fingerprints(images: Images, table: pd.DataFrame) -> dict[str, Any]:
     """Return the fingerprints of the parts of a data set: which of two differ tells what can be compared."""
-    source = sorted(zip(table["pixels"], table["label"].astype(int), strict=True))
     split = sorted(zip(table["name"], table["split"], strict=True))
-    return {"source": digest(repr(source), 16), "split": digest(repr(split), 16), "size": config.image_size}
+    return {"source": images.fingerprint, "split": digest(repr(split), 16), "size": images.config.image_size}

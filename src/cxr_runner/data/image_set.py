@@ -1,10 +1,12 @@
 """The images of a source, labelled and without those that no run sees: all that no split decides."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
+from cxr_runner.base.checksums import digest
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.numbers import list_few
 from cxr_runner.config.data_schema import AnyDataConfig, FolderConfig, subgroups_of
@@ -48,6 +50,11 @@ class Images:
     passed_over: tuple[PassedOver, ...]
     filtered: int
     notes: tuple[str, ...]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits over labels and pixels in their source's size, whatever the names and order of the images."""
+        return digest(repr(sorted(zip(self.table["pixels"], self.table["label"].astype(int), strict=True))), 16)
 
     def intact(self) -> bool:
         """Return whether no image has changed since it was decoded; reads all of them."""

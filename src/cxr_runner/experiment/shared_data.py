@@ -71,7 +71,7 @@ class SharedData:
         except Exception as error:
             return error
         first = self.first.setdefault(_of_any_split(config), dataset)
-        for line in describe_data(dataset) if first is dataset else describe_split(dataset, config.split, first):
+        for line in describe_data(dataset) if first is dataset else describe_split(dataset, first):
             self.reporter.line(line)
         if first is dataset:
             self._leave_samples(outputs, dataset, config)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from cxr_runner.artifacts.metrics import METRICS
 from cxr_runner.base.numbers import plural
 from cxr_runner.base.progress import Reporter
-from cxr_runner.config.data_schema import SplitConfig
 from cxr_runner.data.inventory import summarize_inventory
 from cxr_runner.data.sources import SPLITS, SYNTHETIC, About
 
@@ -97,28 +96,35 @@ def describe_data(dataset: "Dataset") -> list[str]:
         for table, what in ((dataset.duplicates, "duplicates dropped"), (dataset.unreadable, "unreadable skipped"))
         if len(table)
     ]
-    parts = [f"{len(labels):,} images", counts, _sizes(dataset), *dropped]
+    parts = [f"{len(labels):,} images", counts, _sizes(dataset), *_which_split(dataset.split_facts), *dropped]
     parts += [summarize_inventory(dataset.inventory), f"fingerprint {dataset.fingerprint}"]
     line = f"data: {dataset.about.title}: " + "; ".join(parts)
     notes, warnings = dataset.notes, dataset.checks.warnings()
     return [line, *(f"data: {note}" for note in notes), *(f"warning: {warning}" for warning in warnings)]
 
 
-def describe_split(dataset: "Dataset", config: SplitConfig, first: "Dataset") -> list[str]:
+def describe_split(dataset: "Dataset", first: "Dataset") -> list[str]:
     """Say in one line what a further split of images is that were described with the first; and what is new of it.
 
     Args:
         dataset: the images, split otherwise.
-        config: its split.
         first: the data set that was described.
     """
-    fold = "" if config.folds is None else f", fold {config.fold} of {config.folds}"
-    parts = [_sizes(dataset), f"fingerprint {dataset.fingerprint}"]
-    if warnings := dataset.checks.warnings():
+    facts, warnings = dataset.split_facts, dataset.checks.warnings()
+    parts = [*(_which_split(facts) or [f"split seed {facts['seed']}"]), _sizes(dataset)]
+    if warnings:
         parts.append(f"{plural(len(warnings), 'warning')}, in data.json of each run")
-    notes = [note for note in dataset.notes if note not in first.notes]
-    return [f"data: split of seed {config.seed}{fold}: " + "; ".join(parts), *(f"data: {note}" for note in notes)]
+    line = "data: " + "; ".join([*parts, f"fingerprint {dataset.fingerprint}"])
+    return [line, *(f"data: {note}" for note in dataset.notes if note not in first.notes)]
 
 
 def _sizes(dataset: "Dataset") -> str:
     return ", ".join(f"{split} {len(dataset.rows(split)):,}" for split in SPLITS)
+
+
+def _which_split(facts: Mapping[str, Any]) -> list[str]:
+    """Name fold and seed of a split; nothing where these are the usual ones."""
+    if facts["folds"] is not None:
+        last = facts["folds"] - 1
+        return [f"fold {facts['fold']} (of 0 to {last}) is {facts['rotates']}, split seed {facts['seed']}"]
+    return [f"split seed {facts['seed']}"] if facts["seed"] and facts["rotates"] != "nothing" else []

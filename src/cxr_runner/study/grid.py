@@ -2,15 +2,33 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from itertools import product
+from typing import Any, Literal, NamedTuple
 
 from cxr_runner.artifacts.rundir import Run
 from cxr_runner.study.matching import match_row
 from cxr_runner.study.published import Row, Study
 
 PresetName = Literal["laptop", "full"]
-Wanted = tuple[str, int, int]  # row, seed, image size
+Split = tuple[int, str | int]  # seed of the split, and fold; 'all' without folds
 Shape = tuple[object, ...]
+WHOLE: Split = (0, "all")
+
+
+class Wanted(NamedTuple):
+    """What tells the runs of a study on one data set apart.
+
+    Attributes:
+        row: row of the study.
+        seed: seed of the run.
+        image_size: side of an image in pixels.
+        split: seed and fold of the split.
+    """
+
+    row: str
+    seed: int
+    image_size: int
+    split: Split = WHOLE
 
 
 @dataclass(frozen=True)
@@ -44,6 +62,7 @@ class RowGroup:
         seeds: number of seeds, counted from 0.
         image_size: side of an image in pixels.
         shared: whether the rows share work, so that one sweep over all of them is faster than one for each.
+        splits: splits of the images, on each of which every row is trained with every seed.
     """
 
     title: str
@@ -51,21 +70,23 @@ class RowGroup:
     seeds: int
     image_size: int
     shared: bool
+    splits: tuple[Split, ...] = (WHOLE,)
 
     def sweeps(self) -> list["RowGroup"]:
         """Return what is trained by one command each."""
         return (
             [self]
             if self.shared
-            else [RowGroup(self.title, (row,), self.seeds, self.image_size, True) for row in self.rows]
+            else [RowGroup(self.title, (row,), self.seeds, self.image_size, True, self.splits) for row in self.rows]
         )
 
     def wanted(self) -> set[Wanted]:
-        """Return row, seed and image size of every run."""
-        return {(row.id, seed, self.image_size) for row in self.rows for seed in range(self.seeds)}
+        """Return what tells every run from the others."""
+        every = product(self.rows, range(self.seeds), self.splits)
+        return {Wanted(row.id, seed, self.image_size, split) for row, seed, split in every}
 
     def overrides(self, row: Row) -> list[str]:
-        """Return the arguments of ``cxr-run`` that make the runs of a row."""
+        """Return the arguments of ``cxr-run`` that make the runs of a row, but for the data and their splits."""
         return [f"experiment={row.experiment}", f"seeds={self.seeds}", f"data.image_size={self.image_size}"]
 
 
@@ -82,7 +103,9 @@ class Pace:
     run: float
 
 
-def plan(preset: PresetName, seeds: int, image_size: int, study: Study) -> list[RowGroup]:
+def plan(
+    preset: PresetName, seeds: int, image_size: int, study: Study, splits: tuple[Split, ...] = (WHOLE,)
+) -> list[RowGroup]:
     """Lay out both tables, what is fast first.
 
     Args:
@@ -90,41 +113,54 @@ def plan(preset: PresetName, seeds: int, image_size: int, study: Study) -> list[
         seeds: seeds of every row that the preset does not cut short.
         image_size: side of the images of every row that the preset does not make smaller.
         study: study whose tables are planned.
+        splits: splits of the images that every row is trained on.
     """
     limits, rows = PRESETS[preset], study.rows
     linear = [row for row in rows if row.family != "cnn"]
+    cnns = tuple(row for row in rows if row.family == "cnn")
+    adam, sgd = _pick(linear, "adam"), _pick(linear, "sgd")
+    cnn_size = _at_most(image_size, limits.cnn_size)
     return [
-        RowGroup("linear families, SGD", _pick(linear, "sgd"), seeds, image_size, True),
-        RowGroup("linear families, Adam", _pick(linear, "adam"), _at_most(seeds, limits.adam_seeds), image_size, False),
-        RowGroup(
-            "CNN",
-            tuple(row for row in rows if row.family == "cnn"),
-            _at_most(seeds, limits.cnn_seeds),
-            _at_most(image_size, limits.cnn_size),
-            False,
-        ),
+        RowGroup("linear families, SGD", sgd, seeds, image_size, True, splits),
+        RowGroup("linear families, Adam", adam, _at_most(seeds, limits.adam_seeds), image_size, False, splits),
+        RowGroup("CNN", cnns, _at_most(seeds, limits.cnn_seeds), cnn_size, False, splits),
     ]
 
 
 def finished(runs: Iterable[Run], data: Mapping[str, Any], study: Study) -> set[Wanted]:
-    """Return row, seed and image size of the finished runs on the chosen data.
+    """Return what tells the finished runs on the chosen data from each other.
 
     Args:
         runs: runs of the outputs tree.
-        data: configuration of the chosen data, whatever its image size.
+        data: configuration of the chosen data, whatever its image size and which of its splits.
         study: study that the rows are of.
     """
     return {
-        (row_id, run.seed, run.config["data"]["image_size"])
+        Wanted(row_id, run.seed, run.config["data"]["image_size"], split_of(run.config["data"]))
         for run in runs
         if not run.problem and is_on(run, data) and (row_id := match_row(run.config, study))
     }
 
 
 def is_on(run: Run, data: Mapping[str, Any]) -> bool:
-    """Say whether a run is on the chosen data, at any image size."""
+    """Say whether a run is on the chosen data, at any image size and on any of their splits."""
     trained_on = run.config.get("data")
-    return isinstance(trained_on, dict) and trained_on | {"image_size": None} == {**data, "image_size": None}
+    return isinstance(trained_on, dict) and _but_for_split(trained_on) == _but_for_split(data)
+
+
+def split_of(data: Mapping[str, Any]) -> Split:
+    """Return which split of the data a configuration asks for; one from before there were folds asks for none."""
+    split = data.get("split") or {}
+    fold = split.get("fold", "all")
+    return split.get("seed", 0), fold if isinstance(fold, int) else str(fold)
+
+
+def _but_for_split(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration of data without its image size and what tells its splits apart."""
+    split = {"repeats": 1, "folds": None, **(data.get("split") or {}), "seed": None, "fold": None}
+    if split["folds"] is None:
+        split["keep_test"] = bool(split.get("keep_test"))  # without folds, null means false, which it was before
+    return {**data, "image_size": None, "split": split}
 
 
 def forecast(group: RowGroup, done: set[Wanted], paces: Mapping[Shape, Pace]) -> float:
@@ -132,12 +168,12 @@ def forecast(group: RowGroup, done: set[Wanted], paces: Mapping[Shape, Pace]) ->
 
     Args:
         group: group of the plan.
-        done: row, seed and image size of the finished runs.
+        done: the finished runs.
         paces: paces of all shapes in the group that are not finished.
     """
     epochs = {row.id: row.epochs for row in group.rows}
     shapes = {row.id: shape(row, group.image_size) for row in group.rows}
-    remaining = [row_id for row_id, _, _ in group.wanted() - done]
+    remaining = [wanted.row for wanted in group.wanted() - done]
     return sum(epochs[row_id] * paces[shapes[row_id]].epoch + paces[shapes[row_id]].run for row_id in remaining)
 
 
@@ -150,7 +186,7 @@ def shape(row: Row, image_size: int) -> Shape:
 
 def samples(group: RowGroup, done: set[Wanted]) -> list[Row]:
     """Return one row for every shape in the remaining runs of a group, the one with the fewest epochs."""
-    remaining = {row_id for row_id, _, _ in group.wanted() - done}
+    remaining = {wanted.row for wanted in group.wanted() - done}
     chosen: dict[Shape, Row] = {}
     for row in sorted(group.rows, key=lambda row: row.epochs):
         if row.id in remaining:
