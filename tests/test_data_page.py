@@ -68,7 +68,9 @@ SETS: dict[str, Callable[[Path], object]] = {
         root, [f"{n}/{s}" for n in CLASSES for s in ("train", "val", "test")], 8
     ),
     "in train and test alone": lambda root: plant(root, both("train", "test")),
-    "already split": lambda root: plant(root, both("train", "val", "test"), 8, "person{n}_virus_1.png"),
+    "in two class folders, and each": lambda root: plant(root, CLASSES),
+    "already split, but": lambda root: plant(root, both("train", "val", "test"), 8, "person{n}_virus_1.png"),
+    "already split, and all but": lambda root: plant(root, both("train", "val", "test"), 8),
     "of three classes": lambda root: plant(root, ["BACTERIA", "NORMAL", "VIRUS"]),
     "beside masks": lambda root: plant(
         root, [f"{n}/{kind}" for n in ("COVID", "NORMAL") for kind in ("images", "masks")]

@@ -11,15 +11,17 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from conftest import Answer
+from cxr_runner.api import run
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.compose import compose
 from cxr_runner.data.dataset import Dataset, open_dataset, open_images, split_images
 from cxr_runner.data.folds import draw_folds
-from cxr_runner.data.quality import image_checks
+from cxr_runner.data.quality import image_checks, near_duplicates
 from odd_sets import CLASSES, both, plant
 
 TINY = ("data.num_images=60", "data.image_size=16")
@@ -48,8 +50,8 @@ def asked(*overrides: str) -> list[tuple[int, object, int]]:
 def test_folds_repeats_and_seeds_stand_for_runs_the_seed_innermost() -> None:
     every = asked("data.split.folds=2", "data.split.repeats=2", "data.split.seed=5", "seeds=2", "seed=3")
     assert every == [(split, fold, seed) for split in (5, 6) for fold in (0, 1) for seed in (3, 4)]
-    for run in compose(["data.split.folds=2", "data.split.repeats=2", "seeds=2"]):
-        assert (run.data.split.folds, run.data.split.repeats, run.seeds) == (2, 1, 1)
+    for one in compose(["data.split.folds=2", "data.split.repeats=2", "seeds=2"]):
+        assert (one.data.split.folds, one.data.split.repeats, one.seeds) == (2, 1, 1)
 
 
 def test_repeats_without_folds_are_other_seeds_of_the_split_alone() -> None:
@@ -272,7 +274,56 @@ def test_a_seed_that_changes_nothing_is_said(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("overrides", "facts"),
+    [
+        ([], ("given", True, "train and val")),
+        (["data.split.strategy=random"], ("random", False, "train, val and test")),
+        (["data.split.strategy=random", "data.split.keep_test=true"], ("random", True, "train and val")),
+    ],
+)
+def test_splits_without_folds_say_how_they_were_made_too(
+    brought: Path, overrides: list[str], facts: tuple[str, bool, str]
+) -> None:
+    (one,) = splits_of(*folder(brought, *overrides, "data.split.seed=4"))
+    made = one.describe()["split"]
+    assert (made["strategy"], made["given_test"], made["rotates"]) == facts
+    assert (made["seed"], made["folds"], made["fold"], made["val_share"]) == (4, None, None, 0.125)
+
+
+def test_images_are_compared_once_for_all_splits_and_counted_in_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = plant(tmp_path / "images", CLASSES, 15)
+    for name in ("0001", "0004", "0009"):
+        with Image.open(root / "NORMAL" / f"{name}.png") as image:
+            image.convert("L").save(root / "NORMAL" / f"{name}_again.jpg", quality=90)
+    gathered: list[int] = []
+    gather = image_checks.gather_blocks
+    monkeypatch.setattr(image_checks, "gather_blocks", lambda hashes: gathered.append(len(hashes)) or gather(hashes))
+    overrides = folder(root, "data.split.folds=3", "data.split.repeats=2")
+    together = splits_of(*overrides)
+    assert gathered == [33]
+    crossing = {one.checks.near_duplicates.crossing for one in together}
+    assert {one.checks.near_duplicates.pairs for one in together} == {3}
+    assert len(crossing) > 1, "near duplicates lie apart in some splits only"
+    monkeypatch.setenv("CXR_CACHE", str(tmp_path / "other"))
+    monkeypatch.setattr(near_duplicates, "_MOST_GATHERED", -1)  # too many pairs to keep: compared anew for each split
+    apart = [open_dataset(run.data, Reporter()) for run in compose(overrides)]
+    assert [one.checks for one in apart] == [one.checks for one in together]
+
+
 # At the command line
+
+
+@pytest.mark.usefixtures("elsewhere", "own_process", "quick_pictures")
+def test_python_returns_the_folder_of_all_runs_of_folds() -> None:
+    values = {"data.num_images": 60, "data.image_size": 16, "epochs": 1, "progress": "none"}
+    path = run(values | {"data.split.folds": 2})
+    assert path == Path("outputs/runs").absolute()
+    assert len(list(path.glob("*/seed=0"))) == 2
+    assert run(values | {"seeds": 2}).parent == path
+    assert run(values | {"data.split.folds": 2, "data.split.fold": 1}).name == "seed=0"
 
 
 def test_bad_folds_of_a_folder_are_one_line(

@@ -1,5 +1,6 @@
 """What notebooks and scripts call: train as ``cxr-run`` does, and read, compare and draw what was trained."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +38,8 @@ def run(overrides: Sequence[str] | Mapping[str, object] = (), **settings: object
         settings: further values by keyword, with ``__`` for the dot, e.g. ``model="cnn", data__image_size=64``.
 
     Returns:
-        The run directory; the folder above it where ``seeds`` asks for several runs.
+        The run directory; where several runs are asked for, the folder that holds all of them: with other seeds the one
+        above it, with other splits or folds that of the outputs tree.
 
     Raises:
         UserError: a mistake in what was asked for.
@@ -47,7 +49,7 @@ def run(overrides: Sequence[str] | Mapping[str, object] = (), **settings: object
     from cxr_runner.experiment.sweep import train
 
     paths = train(compose(overrides, {key.replace("__", "."): value for key, value in settings.items()}))
-    return paths[0] if len(paths) == 1 else paths[0].parent
+    return Path(os.path.commonpath(paths))
 
 
 def load_runs(root: Path | str = "outputs") -> pd.DataFrame:
