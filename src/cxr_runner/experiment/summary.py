@@ -101,17 +101,35 @@ def describe_data(dataset: "Dataset") -> list[str]:
     labels = dataset.table["label"]
     negative, positive = dataset.class_names
     counts = f"{(labels == 1).sum():,} {positive} / {(labels == 0).sum():,} {negative} ({labels.mean():.1%} positive)"
-    splits = ", ".join(f"{split} {len(dataset.rows(split)):,}" for split in SPLITS)
     dropped = [
         f"{len(table):,} {what}"
         for table, what in ((dataset.duplicates, "duplicates dropped"), (dataset.unreadable, "unreadable skipped"))
         if len(table)
     ]
-    parts = [f"{len(labels):,} images", counts, splits, *_which_split(dataset.split_facts), *dropped]
+    parts = [f"{len(labels):,} images", counts, _sizes(dataset), *_which_split(dataset.split_facts), *dropped]
     parts += [summarize_inventory(dataset.inventory), f"fingerprint {dataset.fingerprint}"]
     line = f"data: {dataset.about.title}: " + "; ".join(parts)
     notes, warnings = dataset.notes, dataset.checks.warnings()
     return [line, *(f"data: {note}" for note in notes), *(f"warning: {warning}" for warning in warnings)]
+
+
+def describe_split(dataset: "Dataset", first: "Dataset") -> list[str]:
+    """Say in one line what a further split of images is that were described with the first; and what is new of it.
+
+    Args:
+        dataset: the images, split otherwise.
+        first: the data set that was described.
+    """
+    facts, warnings = dataset.split_facts, dataset.checks.warnings()
+    parts = [*(_which_split(facts) or [f"split seed {facts['seed']}"]), _sizes(dataset)]
+    if warnings:
+        parts.append(f"{plural(len(warnings), 'warning')}, in data.json of each run")
+    line = "data: " + "; ".join([*parts, f"fingerprint {dataset.fingerprint}"])
+    return [line, *(f"data: {note}" for note in dataset.notes if note not in first.notes)]
+
+
+def _sizes(dataset: "Dataset") -> str:
+    return ", ".join(f"{split} {len(dataset.rows(split)):,}" for split in SPLITS)
 
 
 def _which_split(facts: Mapping[str, Any]) -> list[str]:
