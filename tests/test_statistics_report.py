@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+from cxr_runner.report.compare.uncertainty.measure import measure_uncertainty
+from cxr_runner.report.render.uncertainty_section import UncertaintySection, uncertainty_section
 
 import cxr_runner.__init__
 from cxr_runner import stats
@@ -15,9 +17,7 @@ from cxr_runner.base.progress import Reporter
 from cxr_runner.plots.style import save_figure
 from cxr_runner.report.collect.tree import collect
 from cxr_runner.report.collected import Predictions
-from cxr_runner.report.compare.uncertainty.measure import measure_uncertainty
 from cxr_runner.report.compare.uncertainty.weighting import weight_pairs
-from cxr_runner.report.render.uncertainty_section import UncertaintySection, uncertainty_section
 from cxr_runner.report.write import write_report
 from cxr_runner.study import load_study
 from study_trees import write_study

@@ -17,7 +17,7 @@ from cxr_runner.base.markdown import printable
 from cxr_runner.base.progress import Reporter
 from cxr_runner.data.sources import About
 from cxr_runner.report.collect.agreement import ReadRun, RunReader, find_disagreement
-from cxr_runner.report.collect.repeated_runs import Images, name_configurations, read_split, sort_by_images
+from cxr_runner.report.collect.repeated_runs import SourceImages, name_configurations, read_split, sort_by_images
 from cxr_runner.report.collect.selection import select_runs
 from cxr_runner.report.collected_runs import CollectedRun, SizedRuns
 from cxr_runner.report.run_columns import COLUMNS, RUN_COLUMNS, SPLIT_COLUMNS
@@ -88,7 +88,7 @@ def sort_runs(runs: Iterable[ReadRun], root: Path, study: Study) -> tuple[list[S
             left_out.append({"path": path, "state": printable(state), "reason": printable(problem)})
         else:
             counted[identity] = read, row
-    groups: dict[Images, list[tuple[ReadRun, dict[str, Any]]]] = {}
+    groups: dict[SourceImages, list[tuple[ReadRun, dict[str, Any]]]] = {}
     kept = list(counted.values())
     for images, entry in zip(sort_by_images([read.run for read, _ in kept]), kept, strict=True):
         groups.setdefault(images, []).append(entry)
@@ -163,7 +163,7 @@ def _typed(value: Any, kind: type) -> Any:
 
 
 def _sized_runs(
-    images: Images, counted: list[tuple[ReadRun, dict[str, Any]]], diverged: Iterable[CollectedRun]
+    images: SourceImages, counted: list[tuple[ReadRun, dict[str, Any]]], diverged: Iterable[CollectedRun]
 ) -> SizedRuns:
     names = name_configurations([read.run for read, _ in counted], images)
     runs = tuple(_collected(read, row, name) for (read, row), name in zip(counted, names, strict=True))

@@ -10,23 +10,22 @@ from cxr_runner.base.tables import Table
 from cxr_runner.report.compare.comparison import DataSetComparison
 from cxr_runner.report.compare.sized_comparison import Comparison
 from cxr_runner.report.compare.standings import Standing
-from cxr_runner.report.render.comparison_pictures import comparison_pictures, forest_picture
-from cxr_runner.report.render.comparison_tables import (
-    DECIDES_LEGEND,
-    MEAN_LEGEND,
+from cxr_runner.report.render.comparison_cells import (
     compared_metrics,
-    comparison_table,
     decides_cell,
     difference_cell,
     p_cell,
+    runs_cell,
+)
+from cxr_runner.report.render.comparison_pictures import comparison_pictures, forest_picture
+from cxr_runner.report.render.comparison_tables import DECIDES_LEGEND, MEAN_LEGEND, comparison_table, sources_table
+from cxr_runner.report.render.comparison_words import find_sentences, resampling_sentences
+from cxr_runner.report.render.detail_tables import (
     pairs_table,
     quality_section_table,
-    runs_cell,
-    sources_table,
     thresholds_table,
     weights_table,
 )
-from cxr_runner.report.render.comparison_words import find_sentences, resampling_sentences
 from cxr_runner.report.render.mistakes_section import MistakesSection, mistakes_section
 from cxr_runner.report.render.picture import Picture
 from cxr_runner.report.render.side_by_side_section import side_by_side_table

@@ -8,7 +8,7 @@ from cxr_runner.report.collected import DataSetRuns
 from cxr_runner.report.compare.sized_comparison import Comparison
 from cxr_runner.report.compare.standings import Standing
 from cxr_runner.report.render.cells import p_value
-from cxr_runner.report.render.comparison_tables import LEVEL, p_cell, runs_cell
+from cxr_runner.report.render.comparison_cells import LEVEL, p_cell, runs_cell
 
 
 def find_sentences(compared: Comparison) -> list[str]:

@@ -14,7 +14,7 @@ from cxr_runner.report.collected import Collected, DataSetRuns
 from cxr_runner.report.compare.comparison import DataSetComparison
 from cxr_runner.report.compare.data_warnings import data_warnings
 from cxr_runner.report.compare.sized_comparison import Comparison
-from cxr_runner.report.render.comparison_tables import compared_metrics, difference_cell, mean_cell, p_cell, runs_cell
+from cxr_runner.report.render.comparison_cells import compared_metrics, difference_cell, mean_cell, p_cell, runs_cell
 from cxr_runner.report.render.comparison_words import find_sentences
 from cxr_runner.report.render.side_by_side_section import pair_lines
 
