@@ -33,11 +33,14 @@ from cxr_runner.stats.power import Needed, what_would_decide
 from cxr_runner.stats.replicates import Estimate, Sources, mean_over_runs
 from cxr_runner.stats.scores import accuracy, auprc, auroc, brier, f1, sensitivity, specificity
 from cxr_runner.stats.significance import (
+    AurocParts,
     DeLong,
     Equivalence,
     McNemar,
+    auroc_parts,
     compare_rates,
     delong,
+    delong_of_parts,
     equivalence,
     holm,
     mcnemar_exact,
@@ -60,6 +63,7 @@ __all__ = [
     "NUM_BINS",
     "PERMUTATIONS",
     "REPLICATES",
+    "AurocParts",
     "CurveBand",
     "DeLong",
     "Difference",
@@ -77,6 +81,7 @@ __all__ = [
     "added_error",
     "auprc",
     "auroc",
+    "auroc_parts",
     "bootstrap",
     "brier",
     "choose_threshold",
@@ -84,6 +89,7 @@ __all__ = [
     "compare_rates",
     "compare_shares",
     "delong",
+    "delong_of_parts",
     "effective_images",
     "equivalence",
     "f1",

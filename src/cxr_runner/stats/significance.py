@@ -29,6 +29,20 @@ class DeLong(NamedTuple):
     p: float
 
 
+class AurocParts(NamedTuple):
+    """An AUROC, and DeLong's structural components.
+
+    Attributes:
+        area: the AUROC.
+        of_positives: float [positive images], share of the negative images below each.
+        of_negatives: float [negative images], share of the positive images above each.
+    """
+
+    area: float
+    of_positives: NDArray[np.float64]
+    of_negatives: NDArray[np.float64]
+
+
 class Equivalence(NamedTuple):
     """A difference, its interval, and the p value against its being as large as the margin.
 
@@ -165,15 +179,35 @@ def delong(
         Characteristic Curves", Biometrics 44 (1988), 837-845; by midranks as in Sun and Xu, "Fast Implementation of
         DeLong's Algorithm", IEEE Signal Processing Letters 21 (2014), 1389-1393.
     """
+    return delong_of_parts(auroc_parts(first, labels), auroc_parts(second, labels), confidence)
+
+
+def delong_of_parts(first: AurocParts, second: AurocParts, confidence: float = CONFIDENCE) -> DeLong:
+    """Return what :func:`delong` returns, of models whose parts are known, so that each is taken apart once."""
     from scipy.special import ndtr, ndtri
 
-    areas, covariance = _areas(np.stack([first, second]), labels == 1)
-    difference = float(areas[0] - areas[1])
-    variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
+    difference = first.area - second.area
+    positives, negatives = first.of_positives - second.of_positives, first.of_negatives - second.of_negatives
+    variance = positives.var(ddof=1) / len(positives) + negatives.var(ddof=1) / len(negatives)
     error = float(np.sqrt(variance)) if variance > 1e-15 else 0.0
     half = float(ndtri((1 + confidence) / 2)) * error
     p = float(2 * ndtr(-abs(difference) / error)) if error else float(abs(difference) < 1e-12)
-    return DeLong(float(areas[0]), float(areas[1]), difference, difference - half, difference + half, p)
+    return DeLong(first.area, second.area, difference, difference - half, difference + half, p)
+
+
+def auroc_parts(scores: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]]) -> AurocParts:
+    """Return an AUROC with what each image adds to it.
+
+    Args:
+        scores: float [images].
+        labels: 0 or 1, at least two of each.
+    """
+    positives, negatives = scores[labels == 1], scores[labels != 1]
+    m, n = len(positives), len(negatives)
+    ranks = _midranks(np.concatenate([positives, negatives]))
+    area = (ranks[:m].sum() - m * (m + 1) / 2) / (m * n)
+    below = (ranks[:m] - _midranks(positives)) / n
+    return AurocParts(float(area), below, 1 - (ranks[m:] - _midranks(negatives)) / m)
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
@@ -192,22 +226,6 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     steps = given[order] * np.arange(len(order), 0, -1)
     adjusted[order] = np.minimum(1, np.maximum.accumulate(steps))
     return adjusted
-
-
-def _areas(
-    scores: NDArray[np.floating[Any]], truth: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the AUROCs of the models, float [models], and their covariance."""
-    positives, negatives = scores[:, truth], scores[:, ~truth]
-    m, n = positives.shape[1], negatives.shape[1]
-    ranks = np.array([_midranks(row) for row in np.concatenate([positives, negatives], axis=1)])
-    within_positives, within_negatives = (
-        np.array([_midranks(row) for row in group]) for group in (positives, negatives)
-    )
-    areas = (ranks[:, :m].sum(axis=1) - m * (m + 1) / 2) / (m * n)
-    of_positives = (ranks[:, :m] - within_positives) / n  # of each, how many negatives stand below it
-    of_negatives = 1 - (ranks[:, m:] - within_negatives) / m
-    return areas, np.cov(of_positives) / m + np.cov(of_negatives) / n
 
 
 def _midranks(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from cxr_runner import stats
-from cxr_runner.report.collected import SplitLogits
 from cxr_runner.report.compare.uncertainty.resampling import RESAMPLED_METRICS, Resampling
 
 PAIR_LEVEL = 0.05  # of the tests of single pairs of runs, which are counted
@@ -49,31 +48,14 @@ def _pair(resampling: Resampling, first: str, second: str, most: int) -> dict[st
 
 
 def _run_by_run(resampling: Resampling, first: str, second: str, most: int) -> dict[str, float]:
-    others = {one.split: one for one in resampling.splits(second)}
-    matched = [
-        (one, others[one.split], seed)
-        for one in resampling.splits(first)
-        if one.split in others
-        for seed in one.seeds
-        if seed in others[one.split].seeds
-    ]
+    parts, others = resampling.parts(first), resampling.parts(second)
+    matched = [key for key in parts if key in others]
     chosen = matched[:: -(-len(matched) // most)] if matched else []
-    tests = [_two_runs(resampling, *two) for two in chosen]
-    counts: dict[str, float] = {"run_pairs": len(tests)}
-    counts |= {f"{name}_below": sum(test[name] < PAIR_LEVEL for test in tests) for name in ("mcnemar", "delong")}
-    for name in ("only_first", "only_second"):
-        counts[name] = float(np.mean([test[name] for test in tests])) if tests else np.nan
+    mcnemar = [stats.mcnemar_exact(parts[key].correct, others[key].correct) for key in chosen]
+    delong = [stats.delong_of_parts(parts[key].auroc, others[key].auroc) for key in chosen]
+    counts: dict[str, float] = {"run_pairs": len(chosen)}
+    counts |= {"mcnemar_below": sum(test.p < PAIR_LEVEL for test in mcnemar)}
+    counts |= {"delong_below": sum(test.p < PAIR_LEVEL for test in delong)}
+    counts["only_first"] = float(np.mean([test.only_first for test in mcnemar])) if chosen else np.nan
+    counts["only_second"] = float(np.mean([test.only_second for test in mcnemar])) if chosen else np.nan
     return counts
-
-
-def _two_runs(resampling: Resampling, one: SplitLogits, other: SplitLogits, seed: int) -> dict[str, float]:
-    labels = resampling.predictions.labels[one.test_rows]
-    first, second = (split.test[split.seeds.index(seed)] for split in (one, other))
-    mcnemar = stats.mcnemar_exact((first > 0) == (labels == 1), (second > 0) == (labels == 1))
-    delong = stats.delong(first, second, labels)
-    return {
-        "only_first": mcnemar.only_first,
-        "only_second": mcnemar.only_second,
-        "mcnemar": mcnemar.p,
-        "delong": delong.p,
-    }

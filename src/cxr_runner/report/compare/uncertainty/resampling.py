@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxr_runner import stats
 from cxr_runner.report.collected import Predictions, SplitLogits
+from cxr_runner.report.collected_runs import RunSplit
 
 ResampledMetric = Literal["accuracy", "f1", "auroc"]
 RESAMPLED_METRICS: tuple[ResampledMetric, ...] = ("accuracy", "f1", "auroc")
@@ -73,6 +74,13 @@ class Resampled:
         return {key: number for number, key in enumerate(keys)}
 
 
+class RunParts(NamedTuple):
+    """What a single run is compared with another by: bool [images], what it decides correctly, and its AUROC."""
+
+    correct: NDArray[np.bool_]
+    auroc: stats.AurocParts
+
+
 class Resampling:
     """The metrics of all runs; each is computed once.
 
@@ -84,6 +92,7 @@ class Resampling:
         self.predictions = predictions
         self.unit = "images" if predictions.patients is None else "patients"  # what is drawn
         self.metric = cache(self._metric)
+        self.parts = cache(self._parts)
         every = [one for splits in predictions.configurations.values() for one in splits]
         self._numbers = {split: number for number, split in enumerate(dict.fromkeys(one.split for one in every))}
         tested = sum(one.test.size for one in every)
@@ -123,6 +132,14 @@ class Resampling:
             values = np.array([stats.auroc(logits, labels) for logits in one.test])
             measured.append((values, np.stack([stats.auroc(logits, labels, weights) for logits in one.test])))
         return self._resampled(configuration, measured)
+
+    def _parts(self, configuration: str) -> dict[tuple[RunSplit, int], RunParts]:
+        """Return what single runs are compared by, of each split and seed of a configuration."""
+        found = {}
+        for one, (labels, _) in zip(self.splits(configuration), self._images(configuration), strict=True):
+            for seed, logits in zip(one.seeds, one.test, strict=True):
+                found[one.split, seed] = RunParts((logits > 0) == (labels == 1), stats.auroc_parts(logits, labels))
+        return found
 
     def _images(self, configuration: str) -> list[tuple[NDArray[np.int64], Values]]:
         """Return labels and weights of the test images of each split."""
