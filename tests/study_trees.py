@@ -108,7 +108,9 @@ def _write_predictions(files: RunDir, row: Row, number: int, seed: int, names: s
     for image, (label, logit) in enumerate(zip(labels, logits, strict=True)):
         split = "val" if image < 80 else "test"
         probability = 1 / (1 + np.exp(-logit))
-        lines.append(f"{split},{label:d}/{image % 2}/{names.format(image // 2)},{label:d},{logit:.7g},{probability:.17g}")
+        lines.append(
+            f"{split},{label:d}/{image % 2}/{names.format(image // 2)},{label:d},{logit:.7g},{probability:.17g}"
+        )
     files.predictions.write_text("\n".join(lines) + "\n")
 
 
