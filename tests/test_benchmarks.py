@@ -37,6 +37,8 @@ def test_a_benchmark_prints_its_table_and_writes_it_as_json(name: str, tmp_path:
         for figures in result["figures"]:
             assert figures["wall"] > 0
             assert figures["name"] in answer.stdout
+        if name == "folds":
+            assert result["facts"]["same"] == result["facts"]["compared"] == 2
     assert "figures mean nothing" in answer.stdout
 
 

@@ -12,7 +12,9 @@ from conftest import Answer
 from cxr_runner.base.checksums import append_checksum, has_checksum
 from cxr_runner.base.errors import RunFailedError
 from cxr_runner.base.progress import Reporter
-from cxr_runner.data.dataset import Dataset, open_dataset, open_intact
+from cxr_runner.data.dataset import Dataset, open_dataset
+from cxr_runner.data.image_set import Images
+from cxr_runner.experiment.shared_data import SharedData
 from killable import results
 from test_experiment import _config
 
@@ -128,15 +130,18 @@ def _interrupt(*_: object) -> None:
 
 
 def test_images_that_change_between_the_start_and_the_training_are_refused(
-    cache: Path, monkeypatch: pytest.MonkeyPatch
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = _config("unused", *RUN).data
-    dataset = open_dataset(config, Reporter())
-    assert open_intact(config, dataset, Reporter()) is dataset
-    monkeypatch.setattr(Dataset, "intact", lambda _: False)
-    assert open_intact(config, dataset, Reporter()).fingerprint == dataset.fingerprint
+    config, shared = _config("unused", *RUN).data, SharedData(Reporter())
+    dataset = shared.open(config, tmp_path)
+    assert isinstance(dataset, Dataset)
+    assert shared.with_intact_images(config) is dataset
+    monkeypatch.setattr(Images, "intact", lambda _: False)
+    shared.intact.clear()
+    assert shared.with_intact_images(config).fingerprint == dataset.fingerprint
+    shared.datasets[config] = replace(dataset, fingerprint="another")
     with pytest.raises(RunFailedError, match="the images have changed since the command began"):
-        open_intact(config, replace(dataset, fingerprint="another"), Reporter())
+        shared.with_intact_images(config)
 
 
 def test_what_is_derived_lies_where_only_the_same_images_look_for_it(

@@ -429,9 +429,9 @@ def test_each_device_of_a_sweep_gets_a_gram_space_of_its_own_and_one_is_there_at
     spaces = []
 
     class Watched(GramSpace):
-        def __init__(self, dataset, device, reporter):
+        def __init__(self, products, dataset):
             assert [space() for space in spaces] == [None] * len(spaces)
-            super().__init__(dataset, device, reporter)
+            super().__init__(products, dataset)
             spaces.append(weakref.ref(self))
 
     other = torch.device("cpu:0")  # the CPU too, but by a name of its own

@@ -98,7 +98,7 @@ def test_comparison_draws_the_mean_and_the_range_over_the_seeds() -> None:
     (band,) = axes.collections
     heights = band.get_paths()[0].vertices[:, 1]
     assert (heights.min(), heights.max()) == pytest.approx((0.2, 1.2))
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["one (1 seed)", "two (2 seeds)"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["one (1 run)", "two (2 runs)"]
 
 
 def test_collapsed_seeds_are_lines_beside_the_mean_and_not_in_it() -> None:

@@ -24,7 +24,7 @@ from cxr_runner.report.manifest import _earlier
 from cxr_runner.report.write import write_report
 from cxr_runner.training.checkpoint import read_checkpoint
 from cxr_runner.training.gram.matrix import _read as read_gram
-from cxr_runner.training.gram.space import GramSpace
+from cxr_runner.training.gram.products import StoreProducts
 from killable import results
 
 DATA = ("data.num_images=40", "data.image_size=16")
@@ -196,8 +196,8 @@ def _count_derived(store: Path) -> Iterator[str]:
         return None if matrix is None else matrix.tobytes()
 
     def of_start() -> Any:
-        space = GramSpace(dataset, torch.device("cpu"), Reporter())
-        return space._starts[start.stem].numpy().tobytes() if space._load_start(start.stem, 10) else None
+        products = StoreProducts(dataset.images, dataset.store, torch.device("cpu"), Reporter())
+        return products._starts[start.stem].numpy().tobytes() if products._load_start(start.stem, 10) else None
 
     yield count(gram, of_gram)
     yield count(start, of_start, name="starts/*.npy")

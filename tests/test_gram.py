@@ -19,6 +19,7 @@ from cxr_runner.training.gram import exact
 from cxr_runner.training.gram import layer as gram_layer
 from cxr_runner.training.gram import matrix as gram_module
 from cxr_runner.training.gram.matrix import gram_matrix, open_gram_matrix
+from cxr_runner.training.gram.products import StoreProducts
 from cxr_runner.training.gram.space import GramSpace
 from cxr_runner.training.gram.steps import GramBackend
 from cxr_runner.training.loop import Trainer, train_epoch
@@ -52,7 +53,7 @@ def space(images, tmp_path_factory):
     about = About("made up", "", "", True)
     store = tmp_path_factory.mktemp("store")
     dataset = Dataset(images, table, ("NORMAL", "PNEUMONIA"), about, nothing, nothing, store, "0123456789abcdef")
-    return GramSpace(dataset, torch.device("cpu"), Reporter())
+    return GramSpace(StoreProducts(images, store, CPU, Reporter()), dataset)
 
 
 def _gram_stack(space, model, *members):
@@ -243,12 +244,12 @@ def test_starts_are_exact_whatever_they_are_computed_with(space, images, powers)
     smaller = 0.5 ** torch.arange(SIDE**2).remainder(powers)
     weights = [layer.layer_stack[1].weight.detach() * smaller for layer in layers]
     assert torch.equal(weights[0], weights[1][:5]), "layers of one seed share their first rows"
-    space._starts.clear()
-    space.prepare_starts(weights)
+    space.products._starts.clear()
+    space.products.prepare_starts(weights)
     together = [space.start(weight) for weight in weights]
     rows = images[space.rows].reshape(60, -1)
     for weight, start in zip(weights, together, strict=True):
-        space._starts.clear()
+        space.products._starts.clear()
         assert torch.equal(space.start(weight), start), "as read from beside the store"
         exact = [
             [sum(Fraction(int(p)) * Fraction(float(w)) for p, w in zip(row, out, strict=True)) for out in weight]
@@ -260,9 +261,9 @@ def test_starts_are_exact_whatever_they_are_computed_with(space, images, powers)
 def test_a_damaged_start_is_computed_anew(space):
     weight = build_model(MODELS["linear"], SIDE, 0).layer_stack[1].weight.detach()
     expected = space.start(weight)
-    for path in (space.store / "starts").iterdir():
+    for path in (space.products.store / "starts").iterdir():
         path.write_bytes(b"damaged")
-    space._starts.clear()
+    space.products._starts.clear()
     assert torch.equal(space.start(weight), expected)
 
 

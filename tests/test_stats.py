@@ -124,20 +124,12 @@ def test_patients_with_many_images_widen_the_interval():
     assert width(patients) == pytest.approx(width(None) * np.sqrt(5), rel=0.15)
 
 
-def test_a_paired_difference_is_narrower_than_two_models_apart():
+def test_the_same_draws_make_a_comparison_paired():
     weights = stats.resample(120)
-    first, second = (lambda w, z=z: stats.auroc(z, LABELS, w) for z in (LOGITS, OTHER))
-    paired = stats.paired_bootstrap(first, second, weights)
-    unpaired = stats.percentile_interval(0, first(weights) - second(stats.resample(120, seed=9)))
-    assert paired.estimate == pytest.approx(stats.auroc(LOGITS, LABELS) - stats.auroc(OTHER, LABELS))
+    first, second = (stats.auroc(logits, LABELS, weights) for logits in (LOGITS, OTHER))
+    paired = stats.percentile_interval(0, first - second)
+    unpaired = stats.percentile_interval(0, first - stats.auroc(OTHER, LABELS, stats.resample(120, seed=9)))
     assert paired.high - paired.low < 0.8 * (unpaired.high - unpaired.low)
-
-
-def test_the_p_value_of_a_paired_bootstrap_is_1_without_a_difference_and_never_0():
-    weights = stats.resample(120, replicates=999)
-    same, better = (lambda w, d=d: stats.accuracy(d, LABELS, w) for d in (LOGITS > 0, LABELS == 1))
-    assert stats.paired_bootstrap(same, same, weights).p == 1
-    assert stats.paired_bootstrap(better, same, weights).p == pytest.approx(2 / 1000)
 
 
 def test_over_seeds_alone_a_mean_has_students_interval_and_p_value():
@@ -244,9 +236,8 @@ def test_delong_by_midranks_is_delong_by_definition(drawn):
 
 def test_delong_and_the_bootstrap_agree_on_a_difference():
     result = stats.delong(LOGITS, OTHER, LABELS)
-    drawn = stats.paired_bootstrap(
-        lambda w: stats.auroc(LOGITS, LABELS, w), lambda w: stats.auroc(OTHER, LABELS, w), stats.resample(120)
-    )
+    first, second = (stats.auroc(logits, LABELS, stats.resample(120)) for logits in (LOGITS, OTHER))
+    drawn = stats.percentile_interval(result.difference, first - second)
     assert (result.low, result.high) == pytest.approx((drawn.low, drawn.high), abs=0.01)
     swapped = stats.delong(OTHER, LOGITS, LABELS)
     assert (swapped.difference, swapped.p) == pytest.approx((-result.difference, result.p))
@@ -284,6 +275,57 @@ def test_sensitivity_at_specificity_is_read_off_the_roc_curve():
     several = stats.sensitivity_at_specificity((stacked, LABELS), (stacked, LABELS), 0.9)
     assert several.sensitivity[0] == point.sensitivity
     assert several.threshold.shape == (2,)
+
+
+@given(answers())
+def test_youdens_threshold_is_that_of_the_roc_curve(drawn):
+    (logits,), labels = drawn
+    false_positives, true_positives, _ = reference.roc_curve(labels, logits, drop_intermediate=False)
+    threshold = stats.choose_threshold("youden", logits, labels)
+    point = stats.operating_point(threshold, logits, labels)
+    assert point.sensitivity + point.specificity - 1 == pytest.approx((true_positives - false_positives).max())
+
+
+@given(answers(), st.floats(0.01, 1))
+def test_the_sensitive_threshold_is_the_highest_that_is_sensitive_enough(drawn, target):
+    (logits,), labels = drawn
+    false_positives, true_positives, _ = reference.roc_curve(labels, logits, drop_intermediate=False)
+    threshold = stats.choose_threshold("sensitivity", logits, labels, target)
+    point = stats.operating_point(threshold, logits, labels)
+    assert point.sensitivity >= target - 1e-9
+    best = false_positives[true_positives >= target - 1e-9].min()
+    assert 1 - point.specificity == pytest.approx(best)
+
+
+@given(answers(), st.sampled_from(["youden", "sensitivity"]))
+def test_a_chosen_threshold_lies_between_logits_and_at_0_where_it_can(drawn, rule):
+    (logits,), labels = drawn
+    threshold = stats.choose_threshold(rule, logits, labels)
+    same = (logits > threshold) == (logits > 0)
+    assert threshold == 0 or not same.all()
+    assert logits.min() - 1e-9 <= threshold <= logits.max() or threshold == 0
+
+
+def test_a_model_that_tells_nothing_keeps_the_threshold_0():
+    labels = np.array([0, 1, 1, 0])
+    for value in (-2.0, 0.0, 2.0):
+        assert stats.choose_threshold("youden", np.full(4, value), labels) == 0
+    assert stats.choose_threshold("sensitivity", np.full(4, 2.0), labels) == 0
+    low = stats.choose_threshold("sensitivity", np.full(4, -2.0), labels)
+    assert -2.0001 < low < -2  # all are positive: nothing else is sensitive enough
+
+
+def test_thresholds_are_chosen_for_each_run_and_tested_on_other_images():
+    stacked = np.stack([LOGITS, OTHER])
+    thresholds = stats.choose_threshold("youden", stacked, LABELS)
+    assert thresholds.shape == (2,)
+    assert thresholds[1] == stats.choose_threshold("youden", OTHER, LABELS)
+    assert (stats.choose_threshold("zero", stacked, LABELS) == 0).all()
+    half = np.arange(120) % 2 == 0
+    point = stats.operating_point(thresholds, stacked[:, half], LABELS[half])
+    decisions = OTHER[half] > thresholds[1]
+    assert point.accuracy[1] == pytest.approx(reference.accuracy_score(LABELS[half], decisions))
+    assert point.f1[1] == pytest.approx(reference.f1_score(LABELS[half], decisions))
 
 
 def test_the_shift_undone_is_what_a_class_weight_adds_to_the_best_logit():

@@ -18,7 +18,7 @@ from cxr_runner.base.progress import Reporter
 from cxr_runner.config.compose import compose
 from cxr_runner.data import in_use
 from cxr_runner.data.cache import FORMAT_VERSION, keep_origin, read_remarks
-from cxr_runner.data.dataset import Dataset, open_dataset
+from cxr_runner.data.dataset import Dataset, open_dataset, open_images
 from cxr_runner.data.upkeep import list_cache
 
 DAY = 24 * 60 * 60
@@ -47,7 +47,7 @@ from cxr_runner.data.dataset import open_dataset
 for _ in range(4):
     print("open", flush=True)
     dataset = open_dataset(compose(sys.argv[1:])[0].data, Reporter())
-    assert dataset.intact() and dataset.store.is_dir()
+    assert dataset.store.is_dir() and dataset.images.any()
     print(dataset.fingerprint, flush=True)
     del dataset
 """
@@ -271,10 +271,10 @@ def test_a_store_that_is_removed_while_it_is_opened_is_built_anew(
         flock(descriptor, operation)
 
     monkeypatch.setattr(in_use.fcntl, "flock", remove_first)
-    dataset = opened(16)
+    images = open_images(compose(overrides(16))[0].data, Reporter())
     assert removed
-    assert dataset.store.is_dir()
-    assert dataset.intact()
+    assert images.store.derived.is_dir()
+    assert images.intact()
 
 
 def test_a_lock_on_a_store_that_was_replaced_meanwhile_protects_nothing_and_does_not_count(

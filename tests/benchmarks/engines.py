@@ -12,6 +12,7 @@ from cxr_runner.models.build import build_model
 from cxr_runner.models.linear import first_weight
 from cxr_runner.training.devices import keep_freed_memory, set_determinism
 from cxr_runner.training.engines import build_backend
+from cxr_runner.training.gram.products import StoreProducts
 from cxr_runner.training.gram.space import GramSpace
 from cxr_runner.training.loop import Subset, Trainer, TrainSettings, train_epoch
 
@@ -40,8 +41,9 @@ def engine_way(
     models = [build_model(config.model, dataset.images.shape[1], own.seed) for own in configs]
     target, space = torch.device(device), None
     if config.engine == "gram":
-        space = GramSpace(dataset, target, Reporter())
-        space.prepare_starts(map(first_weight, models))
+        products = StoreProducts(dataset.images, dataset.store, target, Reporter())
+        products.prepare_starts(map(first_weight, models))
+        space = GramSpace(products, dataset)
     backend = build_backend(configs, dataset, models, [None] * num_members, target, space)
     rows, labels = torch.tensor(dataset.rows("train")), torch.tensor(dataset.labels("train")).float()
     count = len(rows) if num_steps is None else num_steps * config.batch_size

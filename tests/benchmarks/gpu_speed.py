@@ -15,6 +15,7 @@ from benchmarks.measuring import Options, Work
 from benchmarks.workloads import eager_way, noise
 from cxr_runner.base.progress import Reporter
 from cxr_runner.data.dataset import Dataset
+from cxr_runner.training.gram.products import StoreProducts
 from cxr_runner.training.gram.space import GramSpace
 
 STEPS_AN_EPOCH = 128  # of 4,077 images in batches of 32
@@ -69,7 +70,8 @@ def steps(options: Options, folder: Path) -> list[Step]:
 def _matrix(images: _Images) -> Outcome:
     dataset = images.large  # made before the clock starts
     start = time.perf_counter()
-    GramSpace(dataset, torch.device(images.options.device), Reporter())
+    products = StoreProducts(dataset.images, dataset.store, torch.device(images.options.device), Reporter())
+    GramSpace(products, dataset)
     seconds = time.perf_counter() - start
     return f"computed, checked, written and moved to the device in {seconds:.1f} s", {"seconds": seconds}
 

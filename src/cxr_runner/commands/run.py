@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from cxr_runner.config.schema import RunConfig
+    from cxr_runner.experiment.sweep import Outcome
 
 
 class Task:
@@ -42,6 +43,7 @@ class Task:
                     swept = run_sweep(runs, self.failures.add)
                     self.idle = all(isinstance(outcome.error, UserError) for outcome in swept)
                     outcomes = iter([outcome.accuracy for outcome in swept])
+                    _compare(runs, swept)
                 values = [_mean([next(outcomes) for _ in job]) for job in jobs]
         except OutputClosedError:  # an interruption like any other
             raise KeyboardInterrupt from None
@@ -56,6 +58,15 @@ class Task:
         except UserError as error:
             self.failures.add(error)
             return []
+
+
+def _compare(runs: "Sequence[RunConfig]", swept: "Sequence[Outcome]") -> None:
+    """Print how the configurations compare, where several runs are finished and lines are wanted at all."""
+    finished = list(dict.fromkeys(one.path for one in swept if one.path is not None and one.error is None))
+    if len(finished) > 1 and runs[0].progress != "none":
+        from cxr_runner.report.sweep_report import print_sweep
+
+        print_sweep(finished)
 
 
 def _mean(accuracies: Sequence[float]) -> float:

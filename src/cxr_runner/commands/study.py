@@ -32,7 +32,7 @@ from cxr_runner.study.grid import (
     plan,
     samples,
     shape,
-    split_of,
+    which_split,
 )
 
 _SAMPLE = 92  # phantoms, 64 of them to train on: one batch of 64, two of 32
@@ -84,7 +84,7 @@ def run_study(order: Order, *, only_forecast: bool = False) -> None:
     """
     splits = _splits(order)
     study, data = load_study(), asdict(splits[0])
-    chosen = tuple(split_of(asdict(split)) for split in splits)
+    chosen = tuple(which_split(asdict(split)) for split in splits)
     groups = plan(order.preset, order.seeds, order.image_size, study, chosen)
     done = finished(find_runs(order.outputs), data, study)
     num_runs, num_done = _num(groups), _num(groups, done)

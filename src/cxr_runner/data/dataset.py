@@ -9,7 +9,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cxr_runner.base.checksums import digest
-from cxr_runner.base.errors import RunFailedError
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.data_schema import AnyDataConfig, bits_of
 from cxr_runner.data.cache import cache_dir, keep_description
@@ -20,7 +19,7 @@ from cxr_runner.data.quality.checks import NOTHING_CHECKED, Checks, check_images
 from cxr_runner.data.sources import SPLITS, About
 from cxr_runner.data.sources.catalogue import open_source
 from cxr_runner.data.split_assignment import assign_splits
-from cxr_runner.data.store import Store, changed_images, open_store
+from cxr_runner.data.store import Store, open_store
 
 
 @dataclass(frozen=True)
@@ -91,11 +90,6 @@ class Dataset:
             return None
         return {split: len(set(self.patients(split))) for split in SPLITS}
 
-    def intact(self) -> bool:
-        """Return whether no image has changed since it was decoded; reads all of them."""
-        checks = self.table["check"]
-        return not len(changed_images(self.images, checks.index.to_numpy(np.int64), checks.tolist()))
-
     def describe(self) -> dict[str, Any]:
         """Return what a reader of a run's results has to know of its data, ready for JSON."""
         counts = {
@@ -120,26 +114,20 @@ class Dataset:
         }
 
 
-def open_intact(config: AnyDataConfig, dataset: Dataset, reporter: Reporter) -> Dataset:
-    """Check every image of a data set before anything is computed from them.
+def open_intact(images: Images, reporter: Reporter) -> Images:
+    """Check all images of data sets before anything is computed from them.
 
     Args:
-        config: configuration that the data set was opened with.
-        dataset: data set to check.
+        images: images to check.
         reporter: shows the progress where the store was damaged and is built anew.
 
     Returns:
-        The data set, or the same one opened from a new store.
+        The images, or those of a new store, which may be other ones.
 
     Raises:
-        RunFailedError: there are other images now.
+        UserError: the source is not as the configuration asks for any more.
     """
-    if dataset.intact():
-        return dataset
-    again = open_dataset(config, reporter, every_image=True)
-    if again.fingerprint != dataset.fingerprint:
-        raise RunFailedError("the images have changed since the command began; the same command takes the new ones")
-    return again
+    return images if images.intact() else open_images(images.config, reporter, every_image=True)
 
 
 def open_dataset(config: AnyDataConfig, reporter: Reporter, *, every_image: bool = False) -> Dataset:

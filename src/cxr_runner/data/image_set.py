@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import pandas as pd
 
 from cxr_runner.base.checksums import digest
@@ -14,7 +15,7 @@ from cxr_runner.data.patients import Patients, find_patients
 from cxr_runner.data.quality.image_checks import ImageChecks
 from cxr_runner.data.sources import About, PassedOver, Source
 from cxr_runner.data.splits import find_duplicates
-from cxr_runner.data.store import Store
+from cxr_runner.data.store import Store, changed_images
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +55,11 @@ class Images:
     def fingerprint(self) -> str:
         """16 hex digits over labels and pixels in their source's size, whatever the names and order of the images."""
         return digest(repr(sorted(zip(self.table["pixels"], self.table["label"].astype(int), strict=True))), 16)
+
+    def intact(self) -> bool:
+        """Return whether no image has changed since it was decoded; reads all of them."""
+        rows, checks = self.table.index.to_numpy(np.int64), self.table["check"].tolist()
+        return not len(changed_images(self.store.images, rows, checks))
 
 
 def select_images(config: AnyDataConfig, source: Source, store: Store) -> Images:

@@ -9,15 +9,13 @@ import torch
 from torch import Tensor
 
 from cxr_runner.artifacts.rundir import RunDir, run_dir
-from cxr_runner.base.errors import BadImageError, UserError, user_path
+from cxr_runner.base.errors import UserError, user_path
 from cxr_runner.base.numbers import list_few
 from cxr_runner.base.progress import Reporter
-from cxr_runner.config.data_schema import AnyDataConfig
 from cxr_runner.config.identity import run_id
 from cxr_runner.config.schema import AnyModelConfig, LinearConfig, LinearReLUConfig, RunConfig, SGDConfig
-from cxr_runner.data.dataset import Dataset, open_dataset, open_intact
-from cxr_runner.data.sample_images import leave_samples
-from cxr_runner.experiment.summary import describe_data
+from cxr_runner.data.dataset import Dataset
+from cxr_runner.experiment.shared_data import SharedData
 from cxr_runner.models.build import build_model, initial_weights_digest
 from cxr_runner.models.linear import first_weight
 from cxr_runner.training.devices import choose_device
@@ -49,7 +47,7 @@ class PlannedRun:
 
 
 class Planner:
-    """Plans the runs of a command; data sets are opened and models tried once, however many runs share them."""
+    """Plans the runs of a command; images are opened and models tried once, however many runs share them."""
 
     def __init__(self, reporter: Reporter, on_failure: OnFailure) -> None:
         """Begin with nothing opened.
@@ -58,9 +56,8 @@ class Planner:
             reporter: shown what is opened.
             on_failure: called with every error as soon as it is known.
         """
-        self.reporter, self.on_failure = reporter, on_failure
-        self.datasets: dict[AnyDataConfig, Dataset | Exception] = {}
-        self.intact: dict[AnyDataConfig, Dataset] = {}  # the same ones, every image of which was checked
+        self.on_failure, self.data = on_failure, SharedData(reporter)
+        self.failed_data: list[Exception] = []  # which runs share
         self.tried_models: set[tuple[AnyModelConfig, int]] = set()
 
     def plan(self, config: RunConfig) -> PlannedRun | Exception:
@@ -74,8 +71,11 @@ class Planner:
         except Exception as error:
             self.on_failure(error)
             return error
-        dataset = self._open(config.data, outputs)
+        dataset = self.data.open(config.data, outputs)
         if isinstance(dataset, Exception):
+            if not any(dataset is error for error in self.failed_data):
+                self.failed_data.append(dataset)
+                self.on_failure(dataset)
             return dataset
         try:
             choice, digest = choose_engine(config, dataset, device), initial_weights_digest(config.model)
@@ -88,31 +88,8 @@ class Planner:
 
     def with_intact_images(self, stack: Sequence[PlannedRun]) -> list[PlannedRun]:
         """Return the same runs with images that were all checked, once in the life of the process."""
-        config = stack[0].config.data
-        if config not in self.intact:
-            self.intact[config] = open_intact(config, stack[0].dataset, self.reporter)
-        return [replace(run, dataset=self.intact[config]) for run in stack]
-
-    def _open(self, config: AnyDataConfig, outputs: Path) -> Dataset | Exception:
-        """Open a data set, or say what is wrong with it, once for all runs on it."""
-        if config not in self.datasets:
-            try:
-                dataset = open_dataset(config, self.reporter)
-            except Exception as error:
-                self.datasets[config] = error
-                self.on_failure(error)
-                return error
-            self.datasets[config] = dataset
-            for line in describe_data(dataset):
-                self.reporter.line(line)
-            self._leave_samples(outputs, dataset, config)
-        return self.datasets[config]
-
-    def _leave_samples(self, outputs: Path, dataset: Dataset, config: AnyDataConfig) -> None:
-        try:
-            leave_samples(outputs, dataset, config)
-        except (BadImageError, UserError, OSError) as error:  # no reason not to train
-            self.reporter.line(f"no sample images for the report: {error}")
+        dataset = self.data.with_intact_images(stack[0].config.data)
+        return [replace(run, dataset=dataset) for run in stack]
 
 
 def form_stacks(runs: Sequence[PlannedRun]) -> list[list[PlannedRun]]:

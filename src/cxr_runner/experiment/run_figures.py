@@ -7,17 +7,31 @@ from pathlib import Path
 
 from cxr_runner.artifacts.rundir import Run, RunDir, read_run
 from cxr_runner.base.background import Wait, workers
+from cxr_runner.base.progress import Reporter
 from cxr_runner.experiment.plan import PlannedRun
+
+MOST_DRAWN = 50
 
 
 @contextmanager
-def drawing_figures(in_background: bool) -> Iterator[Callable[[PlannedRun], None]]:
+def drawing_figures(num_runs: int, reporter: Reporter) -> Iterator[Callable[[PlannedRun], None]]:
     """Give a function that has the figures of a finished run drawn, where they are missing or the run was forced.
 
+    Those of one run are drawn at once, those of several in a process that training goes before, and those of more than
+    :data:`MOST_DRAWN` not at all: that would take as long as their training.
+
     Args:
-        in_background: draw in a process that training goes before, else at once.
+        num_runs: number of runs of the command.
+        reporter: told where none are drawn.
     """
+    if num_runs > MOST_DRAWN:
+        reporter.line(
+            f"figures of single runs are drawn for {MOST_DRAWN} runs at most; the command of one draws its own"
+        )
+        yield lambda run: None
+        return
     waiting: list[Wait] = []
+    in_background = num_runs > 1
     with workers(1 if in_background else 0, niceness=10) as submit:
 
         def draw(run: PlannedRun) -> None:

@@ -36,8 +36,7 @@ def print_results(
         f"test confusion: {test['tp']:,} true and {test['fp']:,} false positives, "
         f"{test['tn']:,} true and {test['fn']:,} false negatives, {test['n']:,} images"
     )
-    if test["tp"] + test["fp"] in (0, test["n"]) and not metrics["collapsed"]:
-        answer = "positive" if test["tn"] + test["fn"] == 0 else "negative"
+    if answer := _one_answer(metrics):
         reporter.line(f"warning: every test image is called {answer}; more epochs may help")
     if metrics["collapsed"]:
         reporter.line("warning: collapsed, all images get one and the same output: this says nothing about the model")
@@ -70,15 +69,26 @@ def print_results_of_many(
     width = max(map(len, names))
     reporter.line(f"{'test split':{width}}" + "".join(f"{title:>12}" for title in _COLUMNS))
     for name, values in zip(names, metrics, strict=True):
-        collapsed = "  collapsed" if values["collapsed"] else ""
-        reporter.line(f"{name:{width}}{_cells(values['test'])}{collapsed}")
+        answer = _one_answer(values)
+        mark = "  collapsed" if values["collapsed"] else f"  all {answer}" if answer else ""
+        reporter.line(f"{name:{width}}{_cells(values['test'])}{mark}")
     if any(values["collapsed"] for values in metrics):
         reporter.line("collapsed: all images get one and the same output, which says nothing about the model")
+    if any(map(_one_answer, metrics)):
+        reporter.line("warning: all positive, all negative: every test image is called so; more epochs may help")
     if warnings:
         reporter.line(f"{plural(len(warnings), 'warning')} about these data: above, and in data.json of each run")
     if about.synthetic:
         reporter.line(f"{SYNTHETIC}: these figures say nothing about real X-rays")
     reporter.line(f"run directories: {run_paths[0].parent.parent}")
+
+
+def _one_answer(metrics: Mapping[str, Any]) -> str:
+    """Return what a run that did not collapse calls every test image, ``positive`` or ``negative``; '' otherwise."""
+    test = metrics["test"]
+    if metrics["collapsed"] or test["tp"] + test["fp"] not in (0, test["n"]):
+        return ""
+    return "positive" if test["tp"] + test["fp"] else "negative"
 
 
 def _cells(values: Mapping[str, float]) -> str:
@@ -91,17 +101,35 @@ def describe_data(dataset: "Dataset") -> list[str]:
     labels = dataset.table["label"]
     negative, positive = dataset.class_names
     counts = f"{(labels == 1).sum():,} {positive} / {(labels == 0).sum():,} {negative} ({labels.mean():.1%} positive)"
-    splits = ", ".join(f"{split} {len(dataset.rows(split)):,}" for split in SPLITS)
     dropped = [
         f"{len(table):,} {what}"
         for table, what in ((dataset.duplicates, "duplicates dropped"), (dataset.unreadable, "unreadable skipped"))
         if len(table)
     ]
-    parts = [f"{len(labels):,} images", counts, splits, *_which_split(dataset.split_facts), *dropped]
+    parts = [f"{len(labels):,} images", counts, _sizes(dataset), *_which_split(dataset.split_facts), *dropped]
     parts += [summarize_inventory(dataset.inventory), f"fingerprint {dataset.fingerprint}"]
     line = f"data: {dataset.about.title}: " + "; ".join(parts)
     notes, warnings = dataset.notes, dataset.checks.warnings()
     return [line, *(f"data: {note}" for note in notes), *(f"warning: {warning}" for warning in warnings)]
+
+
+def describe_split(dataset: "Dataset", first: "Dataset") -> list[str]:
+    """Say in one line what a further split of images is that were described with the first; and what is new of it.
+
+    Args:
+        dataset: the images, split otherwise.
+        first: the data set that was described.
+    """
+    facts, warnings = dataset.split_facts, dataset.checks.warnings()
+    parts = [*(_which_split(facts) or [f"split seed {facts['seed']}"]), _sizes(dataset)]
+    if warnings:
+        parts.append(f"{plural(len(warnings), 'warning')}, in data.json of each run")
+    line = "data: " + "; ".join([*parts, f"fingerprint {dataset.fingerprint}"])
+    return [line, *(f"data: {note}" for note in dataset.notes if note not in first.notes)]
+
+
+def _sizes(dataset: "Dataset") -> str:
+    return ", ".join(f"{split} {len(dataset.rows(split)):,}" for split in SPLITS)
 
 
 def _which_split(facts: Mapping[str, Any]) -> list[str]:

@@ -19,6 +19,7 @@ from cxr_runner.experiment.run_figures import drawing_figures
 from cxr_runner.experiment.stack import train_stack
 from cxr_runner.experiment.summary import print_results, print_results_of_many
 from cxr_runner.training.devices import keep_freed_memory
+from cxr_runner.training.gram.products import StoreProducts
 from cxr_runner.training.gram.space import GramSpace
 
 
@@ -57,7 +58,7 @@ def run_sweep(configs: Sequence[RunConfig], on_failure: OnFailure = lambda error
         errors[path] = problem
         on_failure(problem)
     runs = [run for run in runs if run.files.path not in errors]
-    with drawing_figures(in_background=len(configs) > 1) as draw:
+    with drawing_figures(len(plans), reporter) as draw:
         waiting = _without_finished(runs, reporter, draw)
         stacks, spaces = form_stacks(waiting), _Spaces(reporter)
         for number, stack in enumerate(stacks, start=1):
@@ -101,12 +102,13 @@ def train(configs: Sequence[RunConfig]) -> list[Path]:
 
 
 class _Spaces:
-    """Gram spaces of data sets, one at a time: there may not be room for two."""
+    """Gram spaces, one at a time: there may not be room for two. Splits of one store share what they are made of."""
 
     def __init__(self, reporter: Reporter) -> None:
         self.reporter = reporter
+        self.products: StoreProducts | None = None
         self.space: GramSpace | None = None
-        self.key: tuple[Path, str, torch.device] | None = None
+        self.split: str | None = None
         self.current: GramSpace | None = None
 
     def open(self, run: PlannedRun, waiting: Sequence[PlannedRun]) -> None:
@@ -114,12 +116,15 @@ class _Spaces:
         self.current = None
         if run.choice.engine != "gram":
             return
-        key = (run.dataset.store, run.dataset.fingerprint, run.device)
-        if self.space is None or self.key != key:
-            self.space = None  # goes before the next one is built
-            self.space, self.key = GramSpace(run.dataset, run.device, self.reporter), key
-            alike = [one for one in waiting if one.choice.engine == "gram" and one.config.data == run.config.data]
-            self.space.prepare_starts(first_weights(alike))
+        dataset, store = run.dataset, (run.dataset.store, run.device)
+        if self.products is None or (self.products.store, self.products.device) != store:
+            self.space = self.products = None  # they go before the next ones are opened
+            self.products = StoreProducts(dataset.images, dataset.store, run.device, self.reporter)
+            alike = [one for one in waiting if one.choice.engine == "gram" and (one.dataset.store, one.device) == store]
+            self.products.prepare_starts(first_weights(alike))
+        if self.space is None or self.split != dataset.fingerprint:
+            self.space = None
+            self.space, self.split = GramSpace(self.products, dataset), dataset.fingerprint
         self.current = self.space
 
 

@@ -17,10 +17,10 @@ from matplotlib.ticker import MaxNLocator
 from cxr_runner.plots.style import _wrap, write_title
 
 # Okabe and Ito's colours, safe for the colour-blind, without their yellow, which vanishes on white.
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-_DASHES = ("solid", (0, (4, 1.5)))
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+DASHES = ("solid", (0, (4, 1.5)))
 _MARKERS = ("o", "D")
-MAX_GROUPS = len(_COLORS) * len(_DASHES)
+MAX_GROUPS = len(COLORS) * len(DASHES)
 _DOTS_UP_TO = 15  # epochs; a history of one epoch is a dot or nothing
 _LOG_FROM = 100.0  # ratio of the largest to the smallest loss from which only a logarithmic axis shows both
 
@@ -36,7 +36,7 @@ def plot_curves(history: pd.DataFrame, title: str) -> Figure:
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     write_title(figure, title)
     for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        for split, color, dashes in zip(("train", "val"), _COLORS, _DASHES, strict=False):
+        for split, color, dashes in zip(("train", "val"), COLORS, DASHES, strict=False):
             column = _finite(history[f"{split}_{quantity}"])
             marker = "o" if len(history) <= _DOTS_UP_TO else ""
             axes.plot(history["epoch"], column, color=color, linestyle=dashes, marker=marker, markersize=4, label=split)
@@ -70,7 +70,7 @@ def plot_comparison(
     drawn = dict(list(histories.items())[:MAX_GROUPS])
     if len(drawn) < len(histories):
         title += f" (the first {len(drawn)} of {len(histories)} configurations)"
-    looks = looks or {name: (number % len(_COLORS), number >= len(_COLORS)) for number, name in enumerate(drawn)}
+    looks = looks or {name: (number % len(COLORS), number >= len(COLORS)) for number, name in enumerate(drawn)}
     labels = [_wrap(_with_seeds(name, len(seeds), len(collapsed.get(name, ()))), 56) for name, seeds in drawn.items()]
     columns = 1 if max(map(len, labels)) > 40 else 2 if max(map(len, labels)) > 26 else 3
     num_lines = sum(label.count("\n") + 1 for label in labels) / columns
@@ -83,7 +83,7 @@ def plot_comparison(
     for row, quantity in zip(grid, ("loss", "accuracy"), strict=True):
         for axes, split in zip(row, ("train", "val"), strict=True):
             for label, (name, seeds) in zip(labels, drawn.items(), strict=True):
-                column, color, second = f"{split}_{quantity}", _COLORS[looks[name][0]], looks[name][1]
+                column, color, second = f"{split}_{quantity}", COLORS[looks[name][0]], looks[name][1]
                 _draw_collapsed(axes, collapsed.get(name, ()), column, color)
                 _draw_group(axes, seeds, column, color, second, label)
             axes.set_title(f"{quantity}, {split}", fontsize=11)
@@ -101,7 +101,7 @@ def plot_comparison(
 def _key(groups: Iterable[Sequence[pd.DataFrame]], collapsed: bool) -> str:
     """Say what bands and dotted lines are, where there are any."""
     several = any(len(seeds) > 1 for seeds in groups)
-    words = [f"line: mean over seeds{' that did not collapse' * collapsed}; band: their range"] if several else []
+    words = [f"line: mean over runs{' that did not collapse' * collapsed}; band: their range"] if several else []
     return "; ".join([*words, *["dotted: a collapsed run"] * collapsed])
 
 
@@ -112,7 +112,7 @@ def _draw_collapsed(axes: Axes, histories: Sequence[pd.DataFrame], column: str, 
 
 
 def _draw_group(axes: Axes, seeds: Sequence[pd.DataFrame], column: str, color: str, second: bool, label: str) -> None:
-    dashes = _DASHES[second]
+    dashes = DASHES[second]
     if not seeds:
         axes.plot([], [], color=color, linestyle="dotted", linewidth=0.9, label=label)  # for the legend
         return
@@ -149,5 +149,5 @@ def _finite(column: pd.Series) -> pd.Series:
 
 def _with_seeds(name: str, num_trained: int, num_collapsed: int) -> str:
     total = num_trained + num_collapsed
-    seeds = f"{num_collapsed} of {total} seeds collapsed" if num_collapsed else f"{total} seed{'s' * (total > 1)}"
-    return f"{name} ({seeds})"
+    runs = f"{num_collapsed} of {total} runs collapsed" if num_collapsed else f"{total} run{'s' * (total > 1)}"
+    return f"{name} ({runs})"

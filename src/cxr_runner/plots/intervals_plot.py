@@ -4,11 +4,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from matplotlib import style
+from matplotlib import rc_context, style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cxr_runner.plots.style import write_title
+from cxr_runner.plots.style import COLUMN_WIDTH, write_title
 
 _LINE = 0.34  # inches a line
 _WIDEST = 44  # characters of a label
@@ -40,7 +40,13 @@ class DrawnStanding:
 
 @style.context("default")
 def plot_standings(
-    standings: Sequence[DrawnStanding], metric: str, points: str, baselines: Mapping[str, float], title: str
+    standings: Sequence[DrawnStanding],
+    metric: str,
+    points: str,
+    baselines: Mapping[str, float],
+    title: str,
+    *,
+    column: bool = False,
 ) -> Figure:
     """Draw a metric of configurations on the left and, where there are several, the differences on the right.
 
@@ -50,7 +56,10 @@ def plot_standings(
         points: what the points are.
         baselines: value of the metric of trivial baselines, by their names.
         title: any text.
+        column: draw it as wide as a column of a paper, the metric alone and without a title.
     """
+    if column:
+        return _plot_column(standings, metric, baselines)
     several = any(not math.isnan(one.difference[0]) for one in standings)
     figure = Figure(figsize=(9, 1.5 + _LINE * len(standings)), layout="constrained")
     write_title(figure, title)
@@ -61,20 +70,35 @@ def plot_standings(
         _draw_differences(panels[1], standings)
         panels[1].set_xlabel("difference to the reference")
     for axes in panels:
-        axes.set_ylim(len(standings) - 0.4, -0.6)
-        axes.grid(axis="x", color="#dddddd", linewidth=0.6)
-        axes.set_axisbelow(True)
-        axes.tick_params(axis="y", length=0)
-        axes.spines[["left", "right", "top"]].set_visible(False)
+        _finish_lines(axes, len(standings))
     return figure
+
+
+def _plot_column(standings: Sequence[DrawnStanding], metric: str, baselines: Mapping[str, float]) -> Figure:
+    with rc_context({"font.size": 8}):
+        figure = Figure(figsize=(COLUMN_WIDTH, 0.7 + 0.2 * len(standings)), layout="constrained")
+        axes = figure.subplots()
+        _draw_means(axes, standings, baselines)
+        axes.set_xlabel(f"{metric}, 95 % interval")
+        _finish_lines(axes, len(standings))
+        return figure
+
+
+def _finish_lines(axes: Axes, number: int) -> None:
+    axes.set_ylim(number - 0.4, -0.6)
+    axes.grid(axis="x", color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(axis="y", length=0)
+    axes.spines[["left", "right", "top"]].set_visible(False)
 
 
 def _draw_means(axes: Axes, standings: Sequence[DrawnStanding], baselines: Mapping[str, float]) -> None:
     for line, one in enumerate(standings):
-        axes.plot(one.points, [line] * len(one.points), "o", color=_GREY, markersize=3.5, alpha=0.45, markeredgewidth=0)
         color = _ORANGE if one.is_reference else _BLUE
         if not math.isnan(one.low):
             axes.plot([max(0.0, one.low), min(1.0, one.high)], [line, line], color=color, linewidth=2)
+        above = [line - 0.18] * len(one.points)
+        axes.plot(one.points, above, "o", color=_GREY, markersize=3.5, alpha=0.5, markeredgewidth=0)
         axes.plot(one.mean, line, "D" if one.is_reference else "o", color=color, markersize=6)
     for value in baselines.values():
         axes.axvline(value, color=_GREY, linestyle=(0, (3, 2)), linewidth=0.9, zorder=0)

@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from cxr_runner.base.files import replacing
 
 DPI = 150  # of PNG files
+COLUMN_WIDTH = 3.4  # inches, of a column in most journals
+_TELLING = {".svg": "Date", ".png": "Software", ".pdf": "CreationDate"}  # what differs from one writing to the next
 
 
 @style.context("default")
@@ -22,7 +24,7 @@ def save_figure(figure: Figure, *paths: Path) -> None:
 
     Args:
         figure: to write.
-        paths: end in ``.png`` or ``.svg``; their folders exist.
+        paths: end in ``.png``, ``.svg`` or ``.pdf``; their folders exist.
     """
     with boxes_for_missing_glyphs(), rc_context({"svg.hashsalt": "cxr"}):
         engine = figure.get_layout_engine()
@@ -30,7 +32,7 @@ def save_figure(figure: Figure, *paths: Path) -> None:
             engine.execute(figure)
             figure.set_layout_engine("none")  # laid out once is enough for all files
         for path in paths:
-            metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
+            metadata = {_TELLING[path.suffix]: None}
             with replacing(path) as temporary:
                 figure.savefig(temporary, format=path.suffix[1:], dpi=DPI, metadata=metadata)
 

@@ -84,6 +84,7 @@ class CollectedRun:
         metrics: content of ``metrics.json``.
         data: content of ``data.json``.
         started: when it began, UTC in ISO 8601; '' where that is not known.
+        pictures: names of the pictures in its directory.
         has_checksums: whether its files were compared with checksums.
         history: one row an epoch; None where it cannot be drawn.
         history_problem: why it cannot, '' where it can.
@@ -102,6 +103,7 @@ class CollectedRun:
     metrics: Mapping[str, Any]
     data: Mapping[str, Any]
     started: str = ""
+    pictures: tuple[str, ...] = ()
     has_checksums: bool = False
     history: pd.DataFrame | None = None
     history_problem: str = ""

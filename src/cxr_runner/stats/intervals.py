@@ -145,21 +145,6 @@ def bootstrap(statistic: Statistic, weights: NDArray[np.float64], confidence: fl
     return percentile_interval(_estimate(statistic, weights), statistic(weights), confidence)
 
 
-def paired_bootstrap(
-    first: Statistic, second: Statistic, weights: NDArray[np.float64], confidence: float = CONFIDENCE
-) -> Difference:
-    """Compare two models that were tested on the same images: the first statistic minus the second.
-
-    Args:
-        first: statistic of the first model, as :func:`bootstrap` takes it.
-        second: statistic of the second model.
-        weights: draws as :func:`resample` returns them; both models see the same.
-        confidence: confidence of the interval.
-    """
-    estimate = _estimate(first, weights) - _estimate(second, weights)
-    return percentile_difference(estimate, first(weights) - second(weights), confidence)
-
-
 def percentile_interval(estimate: float, replicates: NDArray[np.float64], confidence: float = CONFIDENCE) -> Interval:
     """Return the interval that replicates of an estimate span; those that are nan count for nothing.
 
@@ -178,29 +163,6 @@ def percentile_interval(estimate: float, replicates: NDArray[np.float64], confid
         return Interval(estimate, np.nan, np.nan)
     low, high = np.quantile(finite, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(estimate, float(low), float(high))
-
-
-def percentile_difference(
-    estimate: float, replicates: NDArray[np.float64], confidence: float = CONFIDENCE
-) -> Difference:
-    """Return the interval of a difference, and a p value.
-
-    Args:
-        estimate: difference on the images as they are.
-        replicates: float [replicates], differences on the same resampled images.
-        confidence: confidence of the interval.
-
-    Returns:
-        The p value is twice the share of replicates on the far side of 0, one more counted in, so that it is never 0
-        but at least 2 / (replicates + 1).
-
-    Source:
-        Davison and Hinkley, "Bootstrap Methods and their Application" (1997), section 4.2.
-    """
-    finite = replicates[np.isfinite(replicates)]
-    rarer = min((finite <= 0).sum(), (finite >= 0).sum())
-    p = min(1.0, float(2 * (rarer + 1) / (len(finite) + 1)))
-    return Difference(*percentile_interval(estimate, replicates, confidence), p)
 
 
 def added_error(variances: Sequence[tuple[float, float]]) -> tuple[float, float]:

@@ -1,20 +1,97 @@
-"""How sure a number is that seeds and test images make uncertain, and how many of either would make it sure.
+"""How many more seeds, splits or test images would make a number sure enough.
 
-A difference of two models is a mean over seeds, and where it is one of test metrics also over images. Both models are
-trained with the same seeds and tested on the same images, so differences are taken seed by seed and image by image. The
-variances of the two means add up, and Student's t has the degrees of freedom of Welch and Satterthwaite. A bootstrap
-would give intervals too, but from few seeds too narrow ones, and not how many seeds or images would be needed.
+What is seen is uncertain itself, and so is what would be needed: :func:`what_would_decide` says from how many to how
+many, for a mean over runs of several splits. :class:`Effect` and :class:`Share` are the numbers that claims are tested
+by: a mean over seeds on one split, seed by seed and image by image where it is a difference, and a share of runs.
 """
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_runner.stats import added_error, wilson
+from cxr_runner.stats.intervals import added_error, wilson
+from cxr_runner.stats.replicates import SOURCES, Estimate, Source
 
 MAX_NEEDED = 10_000  # seeds or images beyond which it is only said that nobody can have so many
+CERTAINTY = 0.8  # of the range of how many would be needed
+
+
+class Needed(NamedTuple):
+    """How many, in all, would decide; None where no number does.
+
+    Attributes:
+        fewest: where the true difference is large: the lower end of the range.
+        likely: where it is as seen.
+        most: where it is small; None too where what is seen does not exclude that there is none.
+    """
+
+    fewest: int | None
+    likely: int | None
+    most: int | None
+
+
+def what_would_decide(
+    difference: Estimate, num_images: int, bound: float = 0.0, level: float = 0.05, power: float = 0.8
+) -> dict[Source, Needed | None]:
+    """Return how many seeds, splits or test images would make the interval exclude the bound, each on its own.
+
+    The range is that of the true difference in standard errors, an 80 % interval by the noncentral t distribution, and
+    holds the true number about so often. It is wide: where 34 seeds would do, since the true difference is half a
+    standard deviation, ten seeds say 10 to 330 in eight of ten cases, and nearly half of the ranges have no upper end.
+
+    Args:
+        difference: difference of two configurations, or another mean over runs.
+        num_images: number of test images of a split now.
+        bound: value that the interval is to exclude.
+        level: level of the two-sided test.
+        power: share of cases in which that number does.
+
+    Returns:
+        For each source the numbers in all, those that are there included; None where nothing is known of it: of a
+        single seed or split, of a single run, without test images. :class:`Needed` of three None says that no number
+        would do, since something else is the limit.
+
+    Source:
+        Cohen, "Statistical Power Analysis for the Behavioral Sciences" (1988), chapter 2; the interval: Steiger and
+        Fouladi, "Noncentrality interval estimation and the evaluation of statistical models" (1997).
+    """
+    numbers = {"seeds": difference.num_seeds, "splits": difference.num_splits, "images": num_images}
+    found: dict[Source, Needed | None] = {}
+    for source in SOURCES:
+        if getattr(difference.shares, source) is None or (source == "images" and not difference.variance.by_images):
+            found[source] = None
+            continue
+        distances = _distances(difference, bound)
+        most, likely, fewest = (_enough(difference, source, numbers[source], one, level, power) for one in distances)
+        found[source] = Needed(fewest, likely, most)
+    return found
+
+
+def _distances(difference: Estimate, bound: float) -> tuple[float, float, float]:
+    """Return how far from the bound the mean is: at least, as seen, and at most."""
+    from scipy.special import nctdtrinc  # here, because scipy takes a second to import
+
+    distance, freedom = abs(difference.mean - bound) / difference.error, min(difference.freedom, 1e6)
+    tail = (1 - CERTAINTY) / 2
+    least, most = (float(nctdtrinc(freedom, chance, distance)) for chance in (1 - tail, tail))
+    return least * difference.error, distance * difference.error, most * difference.error
+
+
+def _enough(
+    difference: Estimate, source: Source, number: int, distance: float, level: float, power: float
+) -> int | None:
+    """Return with how many of a source a true distance is told from none; None for no number."""
+    factors = [candidate / number for candidate in _candidates(number)]
+    if source == "images":
+        factors = list(np.geomspace(1, 1000, 300))
+    for factor in factors:
+        error, freedom = added_error(difference.variance.variances(**{source: factor}))
+        if distance >= _multiple(level, power, freedom) * error:
+            return math.ceil(number * factor - 1e-9)
+    return None
 
 
 @dataclass(frozen=True)
@@ -153,9 +230,9 @@ class Share:
         return needed if needed <= MAX_NEEDED else None
 
 
-def _candidates() -> list[int]:
+def _candidates(least: int = 3) -> list[int]:
     """Return numbers of seeds to try: all small ones, then in steps of a tenth."""
-    numbers = list(range(3, 50))
+    numbers = list(range(least, max(50, least + 1)))
     while numbers[-1] < MAX_NEEDED:
         numbers.append(math.ceil(numbers[-1] * 1.1))
     return numbers

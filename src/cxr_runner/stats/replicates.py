@@ -1,13 +1,35 @@
-"""The mean of a metric over runs of several splits and seeds, as uncertain as splits, seeds and test images make it."""
+"""The mean of a metric over runs of several splits and seeds, as uncertain as splits, seeds and test images make it.
+
+The model is y = mean + split + seed + rest: seeds are crossed with splits, since a seed gives the same initial weights
+in all of them. The variance of the mean over J splits and K seeds is a sum, and Student's t has Satterthwaite's degrees
+of freedom. S^2 is the variance of the splits' means, r the number of images of the fold that rotates over that of
+training images, var() a variance component of the two-way grid.
+
+- Splits tested on their own folds: (max(1/J, r / (1 + r)) + r) S^2, with J - 1 degrees of freedom. This is Nadeau and
+  Bengio's (1/J + r) S^2 up to as many splits as test every image once, J = (1 + r) / r. More splits tell S^2 better,
+  but have the images in common: with 1/J, ten repeats of five folds gave intervals that were too narrow.
+- Splits that share the test images: (1/J + 1/r) var(splits), with J - 1 degrees of freedom, + var(rest) / JK + the
+  variance by images. Two training sets have 1 / (1 + r) of their images in common; as much of the variance between
+  training sets is common to all splits, and only the other r / (1 + r) is seen between them.
+- Either: + var(seeds) / K, with K - 1 degrees of freedom.
+- One split: var(runs) / K + the variance by images. That training sets vary is not seen.
+
+Source:
+    Nadeau and Bengio, "Inference for the Generalization Error", Machine Learning 52 (2003), 239-281; repeated folds:
+    Bouckaert and Frank, "Evaluating the Replicability of Significance Tests for Comparing Learning Algorithms", PAKDD
+    2004; seeds beside splits: Bouthillier et al., "Accounting for Variance in Machine Learning Benchmarks", MLSys 2021.
+    The bound by r / (1 + r), the case of shared test images and the sum are this project's; how often the intervals
+    hold the truth is simulated in ``docs/statistics.md``.
+"""
 
 import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from cxr_runner.stats.components import Components, crossed_components
+from cxr_runner.stats.components import MeanVariance, mean_variance
 from cxr_runner.stats.intervals import CONFIDENCE, added_error
 
 Alternative = Literal["two-sided", "greater", "less"]
@@ -45,8 +67,9 @@ class Estimate:
         num_splits: number of splits among them.
         num_seeds: number of seeds among them.
         spread: standard deviation that each source gives one run.
-        shares: share of each source in the variance of the mean; they add up to 1.
+        shares: share of each source in the variance of the mean; those known add up to 1.
         doubled: half the width of the interval with twice as many seeds, splits or images.
+        variance: what the variance of the mean is made of.
         confidence: confidence of the interval.
     """
 
@@ -62,6 +85,7 @@ class Estimate:
     spread: Sources
     shares: Sources
     doubled: Sources
+    variance: MeanVariance
     confidence: float = CONFIDENCE
 
     @property
@@ -71,13 +95,11 @@ class Estimate:
 
     @property
     def worth_more_of(self) -> Source | None:
-        """What to double for the narrowest interval; None where nothing is known to make it narrower."""
-        known: list[tuple[float, Source]] = []
-        for name in SOURCES:
-            half = getattr(self.doubled, name)
-            if half is not None and half < self.half_width * (1 - 1e-9):
-                known.append((half, name))
-        return min(known)[1] if known else None
+        """What to double for the narrowest interval; None where nothing known makes it narrower."""
+        halves = {name: getattr(self.doubled, name) for name in SOURCES}
+        known = {name: half for name, half in halves.items() if half is not None}
+        best = min(known, key=lambda name: known[name], default=None)
+        return best if best is not None and known[best] < self.half_width * (1 - 1e-9) else None
 
     def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
         """Return the interval with another confidence."""
@@ -92,7 +114,7 @@ class Estimate:
         if math.isnan(self.error):
             return math.nan
         if self.error < 1e-15:  # all runs alike
-            distance = 0.0 if abs(distance) < 1e-15 else distance
+            distance = distance if abs(distance) > 1e-15 else 0.0
             beyond = {"two-sided": distance != 0, "greater": distance > 0, "less": distance < 0}[alternative]
             return 0.0 if beyond else 1.0
         ratio = distance / self.error
@@ -113,10 +135,12 @@ def mean_over_runs(
 ) -> Estimate:
     """Return the mean of a metric over runs of several splits and seeds, with its interval and what makes it uncertain.
 
+    The formulas and their sources stand at the head of this module.
+
     Args:
         values: float [runs], a metric, or the difference of two configurations on the same splits and seeds.
         splits: int [runs], number of the split.
-        seeds: int [runs], seed of the run; in every split it gives the same initial weights.
+        seeds: int [runs], seed of the run; no two runs have the same split and seed, some may be missing.
         held_ratio: number of images of the fold that rotates over number of training images, 0.25 of five folds.
         by_images: variance that the choice of test images gives the mean over the seeds of one split; 0 where no test
             images are involved.
@@ -125,108 +149,41 @@ def mean_over_runs(
         alternative: alternative to a mean of 0 that ``p`` is for.
 
     Returns:
-        Estimate. Of one split it is that of :func:`~cxr_runner.stats.intervals.mean_over_seeds`: training sets are not
-        seen to vary. Of one seed the part of seeds is not known. Of a single run there is no interval.
+        Estimate. Of one split it is that of :func:`~cxr_runner.stats.intervals.mean_over_seeds`. Of one seed, and where
+        no seed was trained on two splits, the part of seeds is None and not in the interval beyond what splits show of
+        it. Of a single run there is no interval.
     """
     numbers = np.asarray(values, np.float64)
-    grid = _grid(numbers, splits, seeds, held_ratio, by_images, shared_test)
-    mean = float(numbers.mean()) if len(numbers) else math.nan
-    error, freedom = added_error(grid.variances())
-    half = _half(error, freedom, confidence)
-    counts = (len(numbers), grid.num_splits, grid.num_seeds)
-    figures = (grid.spread(), grid.shares(), grid.doubled(confidence))
-    ends = (mean, mean - half, mean + half)
-    estimate = Estimate(*ends, math.nan, error, freedom, *counts, *figures, confidence)
+    variance = mean_variance(numbers, splits, seeds, held_ratio, by_images, shared_test)
+    error, freedom = added_error(variance.variances())
+    mean, half = float(numbers.mean()) if len(numbers) else math.nan, _half(error, freedom, confidence)
+    estimate = Estimate(
+        mean=mean,
+        low=mean - half,
+        high=mean + half,
+        p=math.nan,
+        error=error,
+        freedom=float(freedom),
+        num_runs=len(numbers),
+        num_splits=variance.num_splits,
+        num_seeds=variance.num_seeds,
+        spread=Sources(*variance.spread()),
+        shares=Sources(*variance.shares()),
+        doubled=_doubled(variance, confidence),
+        variance=variance,
+        confidence=confidence,
+    )
     return replace(estimate, p=estimate.p_value(0.0, alternative))
 
 
-@dataclass(frozen=True)
-class _Grid:
-    """What the variance of a mean over runs is made of."""
-
-    num_splits: int
-    num_seeds: int
-    worth_splits: float  # number of splits with as many runs each whose mean is as uncertain
-    worth_seeds: float
-    components: Components
-    held_ratio: float
-    by_images: float  # of one split
-    shared_test: bool
-
-    @property
-    def _rest(self) -> float:
-        """The part of the variance of a split's mean that more seeds would make smaller."""
-        if self.num_splits == 1 or math.isnan(self.components.seeds):
-            return 0.0
-        return min(self.components.rest / self.worth_seeds, self.components.split_mean)
-
-    def variances(self, seeds: int = 1, splits: int = 1, images: int = 1) -> list[tuple[float, float]]:
-        """Return the variances of the mean with their degrees of freedom, with so many times as much of each source."""
-        if self.num_splits == 1:
-            of_seeds = self.components.rest / (seeds * self.num_seeds)  # nan of a single run
-            return [(of_seeds, max(1, seeds * self.num_seeds - 1)), (self.by_images / images, np.inf)]
-        less = self._rest * (1 - 1 / seeds) + self._images_within * (1 - 1 / images)
-        share = 1 / (splits * self.worth_splits) + self.held_ratio
-        found = [(share * (self.components.split_mean - less), splits * self.num_splits - 1.0)]
-        if self.components.seeds > 0:  # neither nan nor 0
-            found.append((self.components.seeds / (seeds * self.worth_seeds), seeds * self.num_seeds - 1))
-        if self.shared_test:
-            found.append((self.by_images / images, np.inf))
-        return found
-
-    @property
-    def _images_within(self) -> float:
-        """The part of the variance of a split's mean that its test images give it; 0 where all splits share them."""
-        return 0.0 if self.shared_test else min(self.by_images, self.components.split_mean - self._rest)
-
-    def shares(self) -> Sources:
-        """Return the share of each source in the variance of the mean."""
-        whole = sum(variance for variance, _ in self.variances())
-        if not whole > 0:
-            return Sources(None, None, None)
-        if self.num_splits == 1:
-            images = self.by_images / whole
-            return Sources(1 - images, None, images)
-        share = (1 / self.worth_splits + self.held_ratio) / whole
-        images = self.by_images / whole if self.shared_test else share * self._images_within
-        training = share * (self.components.split_mean - self._rest - self._images_within)
-        known = not math.isnan(self.components.seeds)
-        return Sources(max(0.0, 1 - images - training) if known else None, training, images)
-
-    def spread(self) -> Sources:
-        """Return the standard deviation that each source gives one run."""
-        parts = self.components
-        images = math.sqrt(self.by_images)
-        if self.num_splits == 1:
-            return Sources(math.sqrt(parts.rest) if self.num_seeds > 1 else None, None, images)
-        training = max(0.0, parts.split_mean - self._rest - (0.0 if self.shared_test else self.by_images))
-        seeds = None if math.isnan(parts.seeds) else math.sqrt(parts.seeds + parts.rest)
-        return Sources(seeds, math.sqrt(training), images)
-
-    def doubled(self, confidence: float) -> Sources:
-        """Return half the width of the interval with twice as much of each source."""
-        half = {name: _half(*added_error(self.variances(**{name: 2})), confidence) for name in SOURCES}
-        if self.num_splits == 1:
-            half["splits"] = math.nan
-        elif math.isnan(self.components.seeds):
-            half["seeds"] = math.nan
-        return Sources(**{name: None if math.isnan(value) else value for name, value in half.items()})
-
-
-def _grid(
-    values: NDArray[np.float64],
-    splits: ArrayLike,
-    seeds: ArrayLike,
-    held_ratio: float,
-    by_images: float,
-    shared_test: bool,
-) -> _Grid:
-    codes = [np.unique(np.asarray(one), return_inverse=True)[1].ravel() for one in (splits, seeds)]
-    counts = [np.bincount(one) for one in codes]
-    worth = [float(len(values) ** 2 / np.square(one).sum()) if len(values) else math.nan for one in counts]
-    components = crossed_components(values, *codes) if len(values) else Components(0.0, math.nan, math.nan, 0.0)
-    num_splits, num_seeds = (max(1, len(one)) for one in counts)
-    return _Grid(num_splits, num_seeds, worth[0], worth[1], components, held_ratio, by_images, shared_test)
+def _doubled(variance: MeanVariance, confidence: float) -> Sources:
+    """Return half the width of the interval with twice as much of each source."""
+    known = zip(SOURCES, variance.shares(), strict=True)
+    halves = [
+        _half(*added_error(variance.variances(**{name: 2})), confidence) if share is not None else None
+        for name, share in known
+    ]
+    return Sources(*halves)
 
 
 def _half(error: float, freedom: float, confidence: float) -> float:

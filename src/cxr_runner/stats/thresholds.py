@@ -1,18 +1,21 @@
 """Thresholds chosen on the validation split, the shift that a class weight makes, and calibration.
 
-Logits are float [..., images]: the leading axes, runs for example, come back.
+Logits are float [..., images]: the leading axes, runs for example, come back. An image is positive above a threshold. A
+threshold chosen on the images that it is tested on flatters: choose it on val, and look at test with it.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_runner.stats.scores import Labels, Values, sensitivity, specificity
+from cxr_runner.stats.scores import Labels, Values, accuracy, f1, sensitivity, specificity
 
 Logits = NDArray[np.floating[Any]]
+ThresholdRule = Literal["zero", "youden", "sensitivity"]
+MIN_SENSITIVITY = 0.95
 NUM_BINS = 15  # of equal width, as the ECE in metrics.json
 
 
@@ -22,13 +25,17 @@ class OperatingPoint:
 
     Attributes:
         threshold: an image is positive above it.
-        sensitivity: on the test split.
-        specificity: on the test split; it was asked for on the validation split.
+        sensitivity: share of the positive class that is called so.
+        specificity: share of the negative class that is called so.
+        accuracy: share of images decided correctly.
+        f1: harmonic mean of precision and sensitivity.
     """
 
     threshold: Values
     sensitivity: Values
     specificity: Values
+    accuracy: Values
+    f1: Values
 
 
 @dataclass(frozen=True)
@@ -48,10 +55,71 @@ class Reliability:
     ece: float
 
 
+def choose_threshold(
+    rule: ThresholdRule, logits: Logits, labels: Labels, min_sensitivity: float = MIN_SENSITIVITY
+) -> Values:
+    """Choose a threshold on the validation split.
+
+    - ``zero``: 0, whatever the split says: a probability of 0.5.
+    - ``youden``: where sensitivity + specificity - 1 is highest, Youden's J.
+    - ``sensitivity``: the highest at which the sensitivity is at least ``min_sensitivity``.
+
+    All thresholds between two neighbouring logits decide alike: 0 is taken where it is among them, else the one in the
+    middle. Of several equally good gaps Youden's rule takes the one nearest to 0; where all images have one logit or
+    the model tells nothing, that is 0 itself.
+
+    Args:
+        rule: rule of choice.
+        logits: float [..., images], of the validation split.
+        labels: 0 or 1, both among them.
+        min_sensitivity: sensitivity that the last rule asks for, above 0 and at most 1.
+
+    Returns:
+        float [...].
+
+    Source:
+        Youden, "Index for rating diagnostic tests", Cancer 3 (1950), 32-35.
+    """
+    if rule == "zero":
+        return np.zeros(logits.shape[:-1])
+    flat = np.asarray(logits, np.float64).reshape(-1, logits.shape[-1])
+    chosen = [_choose(rule, row, labels == 1, min_sensitivity) for row in flat]
+    return np.array(chosen).reshape(logits.shape[:-1])
+
+
+def _choose(rule: ThresholdRule, logits: Values, truth: NDArray[np.bool_], min_sensitivity: float) -> float:
+    values = np.unique(logits)
+    lowest, highest = np.nextafter(values[0], -np.inf), np.nextafter(values[-1], np.inf)
+    # In each gap between neighbours, that below all and that above all included, all thresholds decide alike.
+    lower, upper = np.r_[lowest, values], np.r_[values, highest]
+    middle = lower + (upper - lower) / 2
+    middle = np.where(middle < upper, middle, lower)  # between two floats next to each other there is none
+    thresholds = np.where((lower <= 0) & (upper > 0), 0.0, middle)
+    thresholds[0], thresholds[-1] = min(lowest, 0.0), max(values[-1], 0.0)
+    positive, negative = (np.sort(logits[chosen]) for chosen in (truth, ~truth))
+    sensitive = 1 - np.searchsorted(positive, thresholds, "right") / len(positive)
+    if rule == "sensitivity":
+        return float(thresholds[np.flatnonzero(sensitive >= min_sensitivity - 1e-9)[-1]])
+    index = sensitive + np.searchsorted(negative, thresholds, "right") / len(negative)
+    best = thresholds[index >= index.max() - 1e-9]
+    return float(best[np.argmin(abs(best))])
+
+
+def operating_point(threshold: Values, logits: Logits, labels: Labels) -> OperatingPoint:
+    """Return what a threshold gives on a split.
+
+    Args:
+        threshold: float [...].
+        logits: float [..., images].
+        labels: 0 or 1.
+    """
+    positive = logits > threshold[..., None]
+    figures = (figure(positive, labels) for figure in (sensitivity, specificity, accuracy, f1))
+    return OperatingPoint(threshold, *figures)
+
+
 def match_threshold(logits: Logits, labels: Labels, target: float) -> Values:
     """Find the lowest threshold at which at least a share of the negative class is called so.
-
-    To be chosen on the validation split: a threshold chosen on the images that it is tested on flatters.
 
     Args:
         logits: float [..., images].
@@ -77,10 +145,7 @@ def sensitivity_at_specificity(
         test: logits and labels of the test split.
         target: specificity asked for.
     """
-    threshold = match_threshold(*val, target)
-    logits, labels = test
-    positive = logits > threshold[..., None]
-    return OperatingPoint(threshold, sensitivity(positive, labels), specificity(positive, labels))
+    return operating_point(match_threshold(*val, target), *test)
 
 
 def undo_weight_shift(logits: Logits, pos_weight: float) -> Values:

@@ -136,7 +136,7 @@ def finished(runs: Iterable[Run], data: Mapping[str, Any], study: Study) -> set[
         study: study that the rows are of.
     """
     return {
-        Wanted(row_id, run.seed, run.config["data"]["image_size"], split_of(run.config["data"]))
+        Wanted(row_id, run.seed, run.config["data"]["image_size"], which_split(run.config["data"]))
         for run in runs
         if not run.problem and is_on(run, data) and (row_id := match_row(run.config, study))
     }
@@ -148,7 +148,7 @@ def is_on(run: Run, data: Mapping[str, Any]) -> bool:
     return isinstance(trained_on, dict) and _but_for_split(trained_on) == _but_for_split(data)
 
 
-def split_of(data: Mapping[str, Any]) -> Split:
+def which_split(data: Mapping[str, Any]) -> Split:
     """Return which split of the data a configuration asks for; one from before there were folds asks for none."""
     split = data.get("split") or {}
     fold = split.get("fold", "all")

@@ -109,6 +109,21 @@ def set_determinism(deterministic: bool) -> None:
     torch.backends.cudnn.benchmark = not deterministic
 
 
+@contextmanager
+def on_one_thread() -> Iterator[int]:
+    """Have torch compute on one thread for a while; gives the number of threads that it computes on otherwise.
+
+    For work that is divided in another way, among threads of Python: torch's own wait for each other in busy loops,
+    which on a machine with other work to do takes far longer than what they share.
+    """
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield num_threads
+    finally:
+        torch.set_num_threads(num_threads)
+
+
 def keep_freed_memory() -> None:
     """Keep the C library from handing memory back to the system after every training step and asking for it again.
 

@@ -22,7 +22,7 @@ from cxr_runner.base.errors import RunFailedError
 from cxr_runner.base.output import OutputClosedError
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.schema import RunConfig
-from cxr_runner.data.dataset import Dataset, open_dataset, open_intact
+from cxr_runner.data.dataset import Dataset, open_images, open_intact, split_images
 from cxr_runner.models.build import build_model
 from cxr_runner.training.augment import Augment
 from cxr_runner.training.backend import Key
@@ -198,10 +198,10 @@ def leave() -> NoReturn:
 
 
 def _build(config: RunConfig, fingerprint: str, pos_weight: float | None) -> ShareBackend:
-    dataset = open_dataset(config.data, Reporter())
+    images = open_intact(open_images(config.data, Reporter()), Reporter())
+    dataset = split_images(images, config.data, Reporter())
     if dataset.fingerprint != fingerprint:
         raise RunFailedError(f"the images here, {dataset.fingerprint}, are not those of the leader, {fingerprint}")
-    dataset = open_intact(config.data, dataset, Reporter())
     device = choose_device("auto" if config.device.startswith("cuda") else config.device)
     return ShareBackend(config, dataset, pos_weight, device)
 

@@ -13,7 +13,7 @@ from cxr_runner.report.collected_runs import RunSplit
 _PROTOCOL = ("strategy", "folds", "val_share", "given_test")  # what makes two splits comparable, whatever their seeds
 
 
-class Images(NamedTuple):
+class SourceImages(NamedTuple):
     """Which images a run was trained on: runs of the same ones stand below one heading.
 
     Attributes:
@@ -37,17 +37,17 @@ def read_split(run: Run) -> RunSplit:
     )
 
 
-def sort_by_images(runs: Sequence[Run]) -> list[Images]:
+def sort_by_images(runs: Sequence[Run]) -> list[SourceImages]:
     """Return the images of every run, in order.
 
     Runs from before the source had a fingerprint of its own are put to others with the same images, labels and splits.
     """
     sources = {str(run.data.get("fingerprint")): source for run in runs if (source := _source(run))}
     known = (sources.get(fingerprint := str(run.data.get("fingerprint")), fingerprint) for run in runs)
-    return [Images(source, _size(run)) for source, run in zip(known, runs, strict=True)]
+    return [SourceImages(source, _size(run)) for source, run in zip(known, runs, strict=True)]
 
 
-def name_configurations(runs: Sequence[Run], images: Images) -> list[str]:
+def name_configurations(runs: Sequence[Run], images: SourceImages) -> list[str]:
     """Return the name of the configuration of every run on the same images at one size.
 
     That of runs on one split is the name of their directory; that of runs on several ends in an id of its own.
@@ -62,7 +62,7 @@ def name_configurations(runs: Sequence[Run], images: Images) -> list[str]:
     ]
 
 
-def _shared_id(run: Run, images: Images) -> str:
+def _shared_id(run: Run, images: SourceImages) -> str:
     """Return the id of what a run is but for its seed and its split; its own id where that cannot be told."""
     if not _source(run):
         return run.id

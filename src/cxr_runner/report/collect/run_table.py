@@ -11,13 +11,13 @@ from typing import Any
 
 import pandas as pd
 
-from cxr_runner.artifacts.rundir import Run, find_run_dirs
+from cxr_runner.artifacts.rundir import Run, RunDir, find_run_dirs
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.markdown import printable
 from cxr_runner.base.progress import Reporter
 from cxr_runner.data.sources import About
 from cxr_runner.report.collect.agreement import ReadRun, RunReader, find_disagreement
-from cxr_runner.report.collect.repeated_runs import Images, name_configurations, read_split, sort_by_images
+from cxr_runner.report.collect.repeated_runs import SourceImages, name_configurations, read_split, sort_by_images
 from cxr_runner.report.collect.selection import select_runs
 from cxr_runner.report.collected_runs import CollectedRun, SizedRuns
 from cxr_runner.report.run_columns import COLUMNS, RUN_COLUMNS, SPLIT_COLUMNS
@@ -88,7 +88,7 @@ def sort_runs(runs: Iterable[ReadRun], root: Path, study: Study) -> tuple[list[S
             left_out.append({"path": path, "state": printable(state), "reason": printable(problem)})
         else:
             counted[identity] = read, row
-    groups: dict[Images, list[tuple[ReadRun, dict[str, Any]]]] = {}
+    groups: dict[SourceImages, list[tuple[ReadRun, dict[str, Any]]]] = {}
     kept = list(counted.values())
     for images, entry in zip(sort_by_images([read.run for read, _ in kept]), kept, strict=True):
         groups.setdefault(images, []).append(entry)
@@ -112,11 +112,16 @@ def _collected(read: ReadRun, row: Mapping[str, Any], configuration: str) -> Col
         metrics=run.metrics,
         data=run.data,
         started=run.started,
+        pictures=_pictures(RunDir(run.path)),
         has_checksums=bool(run.checksums),
         history=read.history,
         history_problem=printable(read.history_problem),
         predictions=read.predictions,
     )
+
+
+def _pictures(files: RunDir) -> tuple[str, ...]:
+    return tuple(path.name for path in (files.curves, files.confusion) if path.is_file())
 
 
 def _read_row(run: Run, study: Study) -> tuple[dict[str, Any], str]:
@@ -158,7 +163,7 @@ def _typed(value: Any, kind: type) -> Any:
 
 
 def _sized_runs(
-    images: Images, counted: list[tuple[ReadRun, dict[str, Any]]], diverged: Iterable[CollectedRun]
+    images: SourceImages, counted: list[tuple[ReadRun, dict[str, Any]]], diverged: Iterable[CollectedRun]
 ) -> SizedRuns:
     names = name_configurations([read.run for read, _ in counted], images)
     runs = tuple(_collected(read, row, name) for (read, row), name in zip(counted, names, strict=True))

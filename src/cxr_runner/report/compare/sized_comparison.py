@@ -1,7 +1,7 @@
 """The configurations on the same images at one size, compared."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
@@ -15,8 +15,10 @@ from cxr_runner.report.compare.reference import meant_by
 from cxr_runner.report.compare.side_by_side import SideBySide, put_side_by_side
 from cxr_runner.report.compare.standings import Standing, rank_configurations
 from cxr_runner.report.compare.uncertainty.pairs import pair_table
+from cxr_runner.report.compare.uncertainty.pools import OperatingCurves, operating_curves, pool_folds
 from cxr_runner.report.compare.uncertainty.quality import quality_table, reliabilities
 from cxr_runner.report.compare.uncertainty.resampling import Resampling
+from cxr_runner.report.compare.uncertainty.thresholds_on_val import threshold_table
 from cxr_runner.report.compare.uncertainty.weighting import weight_table
 from cxr_runner.report.report_options import WHOLE_REPORT, ReportOptions
 
@@ -36,6 +38,8 @@ class Comparison:
         weights: those that differ in the class weight alone, as :func:`weight_table` returns it; None without any.
         quality: as :func:`quality_table` returns it.
         reliability: as :func:`reliabilities` returns it.
+        curves: ROC and precision-recall curves by configuration.
+        thresholds: as :func:`threshold_table` returns it.
         mistakes: the images that runs get wrong; None where no predictions are of use.
         pair: two of them side by side; None where there are not two.
     """
@@ -46,12 +50,14 @@ class Comparison:
     metric: str
     best: str
     unit: str
-    pairs: pd.DataFrame | None
-    weights: pd.DataFrame | None
-    quality: pd.DataFrame
-    reliability: Mapping[str, Mapping[str, stats.Reliability]]
-    mistakes: Mistakes | None
-    pair: SideBySide | None
+    pairs: pd.DataFrame | None = None
+    weights: pd.DataFrame | None = None
+    quality: pd.DataFrame = field(default_factory=pd.DataFrame)
+    reliability: Mapping[str, Mapping[str, stats.Reliability]] = field(default_factory=dict)
+    curves: Mapping[str, OperatingCurves] = field(default_factory=dict)
+    thresholds: pd.DataFrame = field(default_factory=pd.DataFrame)
+    mistakes: Mistakes | None = None
+    pair: SideBySide | None = None
 
     @property
     def reference(self) -> Standing:
@@ -88,6 +94,12 @@ def compare_configurations(
     return tuple(_compare_sized(sized, runs, resampling, options) for sized in runs.sizes)
 
 
+def compare_briefly(runs: DataSetRuns) -> tuple[Comparison, ...]:
+    """Compare the configurations at every size as a terminal shows it: without pairs, calibration and images."""
+    resampling = Resampling(runs.predictions)
+    return tuple(_start(sized, runs, resampling, WHOLE_REPORT) for sized in runs.sizes)
+
+
 def check_options(options: ReportOptions, comparisons: Sequence[Comparison]) -> None:
     """Refuse configurations that were asked for and are none, or several on the same images.
 
@@ -109,41 +121,51 @@ def check_options(options: ReportOptions, comparisons: Sequence[Comparison]) -> 
             raise UserError.for_key(option, text, f"no configuration is called so; valid are {listed}")
 
 
-def _compare_sized(sized: SizedRuns, runs: DataSetRuns, resampling: Resampling, options: ReportOptions) -> Comparison:
+def _start(sized: SizedRuns, runs: DataSetRuns, resampling: Resampling, options: ReportOptions) -> Comparison:
+    """Compare every configuration with the reference, and leave the rest."""
     standings, why = rank_configurations(sized, runs, resampling, options.baseline)
-    known = {one.name: one.runs[0] for one in standings if one.estimates}
+    best = max(standings, key=lambda one: one.mean("val_accuracy")).name
+    return Comparison(sized.image_size, tuple(standings), why, options.metric, best, resampling.unit)
+
+
+def _compare_sized(sized: SizedRuns, runs: DataSetRuns, resampling: Resampling, options: ReportOptions) -> Comparison:
+    begun = _start(sized, runs, resampling, options)
+    known = {one.name: one.runs[0] for one in begun.standings if one.estimates}
     mistakes = find_mistakes(runs.predictions, list(known))
-    best = max(standings, key=lambda one: one.mean("val_accuracy"))
-    pair = _choose_pair(standings, best, options)
-    return Comparison(
-        image_size=sized.image_size,
-        standings=tuple(standings),
-        why_reference=why,
-        metric=options.metric,
-        best=best.name,
-        unit=resampling.unit,
+    pair = _choose_pair(begun, options)
+    return replace(
+        begun,
         pairs=pair_table(resampling, list(known)),
         weights=weight_table(resampling, known),
         quality=quality_table(runs.predictions, known),
         reliability=reliabilities(runs.predictions, known),
+        curves=_curves(runs, list(known)),
+        thresholds=threshold_table(runs.predictions, known),
         mistakes=mistakes,
         pair=put_side_by_side(*pair, resampling, mistakes) if pair else None,
     )
 
 
-def _choose_pair(
-    standings: Sequence[Standing], best: Standing, options: ReportOptions
-) -> tuple[Standing, Standing] | None:
+def _curves(runs: DataSetRuns, names: Sequence[str]) -> dict[str, OperatingCurves]:
+    predictions = runs.predictions
+    curves = {
+        name: operating_curves(pool_folds(predictions.configurations[name]), predictions.labels) for name in names
+    }
+    return {name: one for name, one in curves.items() if one}
+
+
+def _choose_pair(compared: Comparison, options: ReportOptions) -> tuple[Standing, Standing] | None:
     """Choose two configurations to show side by side: as asked for, else the reference and the best on validation."""
-    by_name = {one.name: one for one in standings}
+    by_name = {one.name: one for one in compared.standings}
     if options.pair is not None:
-        groups, labels = {name: one.runs for name, one in by_name.items()}, {one.name: one.label for one in standings}
-        meant = [meant_by(text, groups, labels) for text in options.pair]
+        groups = {name: one.runs for name, one in by_name.items()}
+        meant = [meant_by(text, groups, compared.labels) for text in options.pair]
         if all(len(names) == 1 for names in meant) and meant[0] != meant[1]:
             return by_name[meant[0][0]], by_name[meant[1][0]]
         return None
-    reference, *others = standings
+    reference, *others = compared.standings
     if not others:
         return None
+    best = by_name[compared.best]
     second = best if best is not reference else max(others, key=lambda one: one.mean("val_accuracy"))
     return second, reference

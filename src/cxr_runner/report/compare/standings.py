@@ -28,6 +28,9 @@ class Standing:
         estimates: by metric, the mean over the runs whose predictions are known; empty where there are none.
         differences: by metric, the same minus the reference, on the splits and seeds that both have.
         adjusted: by metric, the p value of the difference after Holm's correction for all configurations.
+        needed: by metric, how many seeds, splits or test images would tell the difference from none, see
+            :func:`cxr_runner.stats.what_would_decide`.
+        collapses: how much more often its runs collapse than those of the reference; None where neither's do.
     """
 
     name: str
@@ -38,6 +41,8 @@ class Standing:
     estimates: Mapping[str, stats.Estimate]
     differences: Mapping[str, stats.Estimate] = field(default_factory=dict)
     adjusted: Mapping[str, float] = field(default_factory=dict)
+    needed: Mapping[str, Mapping[str, stats.Needed | None]] = field(default_factory=dict)
+    collapses: stats.Difference | None = None
 
     @property
     def num_splits(self) -> int:
@@ -103,17 +108,48 @@ def _standing(
 def _with_differences(standings: Sequence[Standing], resampling: Resampling) -> list[Standing]:
     """Return the same with their differences to the first, and the p values of these corrected for their number."""
     first, *others = standings
-    if not first.estimates or not others:
-        return list(standings)
-    differences: dict[str, dict[str, stats.Estimate]] = {one.name: {} for one in standings}
-    adjusted: dict[str, dict[str, float]] = {one.name: {} for one in standings}
+    differences = {one.name: _differences(one, first, resampling) for one in others}
+    adjusted: dict[str, dict[str, float]] = {one.name: {} for one in others}
     for key in RESAMPLED_METRICS:
-        for one in others:
-            if one.estimates:
-                difference = resampling.metric(one.name, key).minus(resampling.metric(first.name, key))
-                if len(difference.values):
-                    differences[one.name][key] = difference.estimate()
-        tested = [name for name in differences if key in differences[name]]
+        tested = [name for name, found in differences.items() if key in found]
         for name, p in zip(tested, stats.holm([differences[name][key].p for name in tested]), strict=True):
             adjusted[name][key] = float(p)
-    return [replace(one, differences=differences[one.name], adjusted=adjusted[one.name]) for one in standings]
+    compared = [
+        replace(
+            one,
+            differences=differences[one.name],
+            adjusted=adjusted[one.name],
+            needed={key: _needed(one, found, resampling) for key, found in differences[one.name].items()},
+            collapses=_collapses(one, first),
+        )
+        for one in others
+    ]
+    return [first, *compared]
+
+
+def _differences(one: Standing, first: Standing, resampling: Resampling) -> dict[str, stats.Estimate]:
+    if not one.estimates or not first.estimates:
+        return {}
+    found = {
+        key: resampling.metric(one.name, key).minus(resampling.metric(first.name, key)) for key in RESAMPLED_METRICS
+    }
+    return {key: difference.estimate() for key, difference in found.items() if len(difference.values)}
+
+
+def _needed(one: Standing, difference: stats.Estimate, resampling: Resampling) -> Mapping[str, stats.Needed | None]:
+    """Return how many of each source would decide; nothing where the difference has no error, or no interval."""
+    if not difference.error > 0:
+        return {}
+    num_images = np.mean([len(split.test_rows) for split in resampling.splits(one.name)])
+    needed = stats.what_would_decide(difference, round(float(num_images)))
+    return {str(source): found for source, found in needed.items()}
+
+
+def _collapses(one: Standing, first: Standing) -> stats.Difference | None:
+    """Compare how often runs collapse; paired where models are the same, so that a seed gives them equal weights."""
+    if not one.num_collapsed and not first.num_collapsed:
+        return None
+    lost, others_lost = (standing.table["collapsed"].to_numpy(bool) for standing in (one, first))
+    seeds, others_seeds = (standing.table["seed"].to_numpy(np.int64) for standing in (one, first))
+    same = one.runs[0].config["model"] == first.runs[0].config["model"]
+    return stats.compare_rates(lost, others_lost, seeds, others_seeds, paired=bool(same))

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from cxr_runner.report.collected import DataSetRuns
-from cxr_runner.report.collected_runs import CollectedRun
+from cxr_runner.report.collected_runs import CollectedRun, RunSplit
 from cxr_runner.report.compare.configurations import override
 
 _HOW = ("engine", "device", "deterministic")  # what a row of the study does not determine, but for the data
@@ -22,11 +22,13 @@ class TrainingSetup:
     Attributes:
         image_size: side of an image in pixels.
         seeds: what chooses them, as one writes it for ``cxr-run -m``.
+        splits: what chooses splits and folds, written likewise.
         settings: whatever else differs from the defaults, written likewise.
     """
 
     image_size: int
     seeds: tuple[str, ...]
+    splits: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
 
 
@@ -36,14 +38,16 @@ def training_setups(runs: DataSetRuns) -> dict[str, dict[TrainingSetup, int]]:
     Returns:
         By the row's id, in the order of the study, the setups with their numbers of seeds. A seed that diverged counts.
     """
-    seeds: dict[tuple[str, int, tuple[str, ...]], set[int]] = {}
+    trained: dict[tuple[str, int, tuple[str, ...]], list[CollectedRun]] = {}
     for sized in runs.sizes:
         for run in (*sized.runs, *sized.diverged):
             if run.row is not None and run.seed >= 0:
-                seeds.setdefault((run.row, sized.image_size, _settings(run)), set()).add(run.seed)
+                trained.setdefault((run.row, sized.image_size, _settings(run)), []).append(run)
     setups: dict[str, dict[TrainingSetup, int]] = {row.id: {} for row in runs.study.rows}
-    for (row, image_size, settings), trained in seeds.items():
-        setups[row][TrainingSetup(image_size, _seed_arguments(trained), settings)] = len(trained)
+    for (row, image_size, settings), members in trained.items():
+        seeds = {run.seed for run in members}
+        splits = _split_arguments({run.split for run in members})
+        setups[row][TrainingSetup(image_size, _seed_arguments(seeds, "seed"), splits, settings)] = len(seeds)
     return {row: by_setup for row, by_setup in setups.items() if by_setup}
 
 
@@ -79,10 +83,23 @@ def _defaults() -> dict[str, Any]:
     return {key: content[key] for key in _HOW}
 
 
-def _seed_arguments(seeds: Iterable[int]) -> tuple[str, ...]:
+def _seed_arguments(seeds: Iterable[int], key: str) -> tuple[str, ...]:
     """Choose seeds, e.g. ``seeds=3`` for 0, 1 and 2."""
-    ordered = sorted(seeds)
+    ordered, number = sorted(seeds), {"seed": "seeds", "data.split.seed": "data.split.repeats"}[key]
     first = ordered[0]
     if ordered != list(range(first, first + len(ordered))):
-        return (f"seed={','.join(map(str, ordered))}",)
-    return (*([f"seed={first}"] if first else []), f"seeds={len(ordered)}")
+        return (f"{key}={','.join(map(str, ordered))}",)
+    return (*([f"{key}={first}"] if first else []), f"{number}={len(ordered)}")
+
+
+def _split_arguments(splits: Iterable[RunSplit]) -> tuple[str, ...]:
+    """Choose splits, e.g. ``data.split.folds=5`` for all five folds; of data that bring their splits nothing does."""
+    known = list(splits)
+    seeds = _seed_arguments({split.seed for split in known}, "data.split.seed")
+    chosen = tuple(text for text in seeds if text != "data.split.repeats=1")
+    numbers = {split.folds for split in known if split.folds is not None}
+    if len(numbers) != 1:
+        return chosen
+    (number,), folds = numbers, sorted({split.fold for split in known if split.fold is not None})
+    some = () if folds == list(range(number)) else (f"data.split.fold={','.join(map(str, folds))}",)
+    return (f"data.split.folds={number}", *some, *chosen)

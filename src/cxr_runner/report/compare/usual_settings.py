@@ -20,9 +20,10 @@ def flatten_settings(config: Mapping[str, Any], prefix: str = "") -> Iterator[tu
             continue
         if dotted == "data":
             split = value.get("split") if isinstance(value, Mapping) else None
-            yield from (
-                (f"data.split.{name}", split[name]) for name in _SPLIT if isinstance(split, Mapping) and name in split
-            )
+            known = dict(split) if isinstance(split, Mapping) else {}
+            if known.get("keep_test") is False and known.get("folds") is None:
+                known["keep_test"] = None  # what false meant until there were folds
+            yield from ((f"data.split.{name}", known[name]) for name in _SPLIT if name in known)
         elif isinstance(value, Mapping):
             yield from flatten_settings(value, f"{dotted}.")
         else:

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable
 from textwrap import indent
+from typing import TYPE_CHECKING
 
 from cxr_runner.base.markdown import markdown_facts, markdown_text
 from cxr_runner.report.render.claim_rows import ClaimsReport
-from cxr_runner.report.render.sections import Section
 from cxr_runner.study import Study
 from cxr_runner.study.claims import Condition
+
+if TYPE_CHECKING:  # named here, and made elsewhere
+    from cxr_runner.report.render.sections import Section
 
 _FACTS = ("Images", "Citation", "Licence", "Counts", "Engine and device", "Versions", "Command")
 _BEGIN = """# The study's claims
@@ -17,7 +20,7 @@ Definitions, thresholds and conditions stand in `study.yaml` and were written do
 any run. This page is made by `cxr-report`, as `claims.md` beside `index.html`. **Not for clinical use.**"""
 
 
-def claims_page(sections: Iterable[Section], study: Study) -> str:
+def claims_page(sections: "Iterable[Section]", study: Study) -> str:
     """Return the page; every text in it is shown as it is."""
     blocks = [_BEGIN, study.claims_note, "## Numbers", *_definitions(study), "## How a claim is decided", _rules(study)]
     for section in sections:

@@ -17,6 +17,7 @@ from cxr_runner.report.compare.training_setups import TrainingSetup
 from cxr_runner.report.missing import Missing
 from cxr_runner.study import Row
 
+_REPLICATES = ("seed", "repeats", "folds", "fold")  # of data.split
 _SEEDS = 3  # asked for where there is no run to go by
 
 
@@ -86,14 +87,28 @@ def _write(wanted: Sequence[tuple[Row, TrainingSetup]], data: dict[str, Any]) ->
 
 
 def _arguments(setup: TrainingSetup, data: dict[str, Any]) -> list[str]:
-    return [*setup.seeds, *_data_overrides(data | {"image_size": setup.image_size}), *setup.settings]
+    return [*setup.seeds, *_data_overrides(data | {"image_size": setup.image_size}), *setup.splits, *setup.settings]
 
 
 def _data_overrides(config: dict[str, Any]) -> list[str]:
     """Return what to write after ``cxr-run`` to get these images: only what differs from the defaults."""
     name = config.get("name")
     usual = data_defaults(name)
-    return [f"data={name}", *_differing(config, usual, "data.")] if usual else []
+    return [f"data={name}", *_differing(_without_replicates(config), usual, "data.")] if usual else []
+
+
+def _without_replicates(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the configuration of images without what one split has and another has not.
+
+    Until there were folds, a test split of the data was not kept unless that was asked for, which is no setting now.
+    """
+    split = config.get("split")
+    if not isinstance(split, dict):
+        return config
+    kept = {key: value for key, value in split.items() if key not in _REPLICATES}
+    if kept.get("keep_test") is False and split.get("folds") is None:
+        kept["keep_test"] = None
+    return {**config, "split": kept}
 
 
 def data_defaults(name: object) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,7 +31,34 @@ def comparison_pictures(compared: Comparison, runs: DataSetRuns) -> list[Picture
         runs: all runs on the data set.
     """
     pictures = [_confusions(compared, runs)]
+    if compared.curves:
+        pictures.insert(0, _operating_curves(compared, runs.heading))
     return [*pictures, reliability_picture(compared, runs.heading)] if compared.reliability else pictures
+
+
+def _operating_curves(compared: Comparison, heading: str) -> Picture:
+    drawn = dict(list(compared.curves.items())[:_MOST_PANELS])
+    labels = compared.labels
+
+    def draw(column: bool = False) -> "Figure":
+        from cxr_runner.plots.operating import plot_operating_curves
+
+        return plot_operating_curves(
+            {labels[name]: (*curves,) for name, curves in drawn.items()}, heading, column=column
+        )
+
+    alt = "Mean sensitivity at a false positive rate of 0.1: " + "; ".join(
+        f"{labels[name]}: {format_number(float(np.interp(0.1, one.roc.grid, one.roc.mean)))}"
+        for name, one in drawn.items()
+    )
+    whole = " Folds are put together, each image by the model that has not seen it." * compared.several_splits
+    text = (
+        f"ROC and precision-recall curves on the test split: mean and range of the runs that did not collapse.{whole}"
+    )
+    more = len(compared.curves) - len(drawn)
+    notes = (f"The first {len(drawn)} of {len(compared.curves)} configurations.",) if more else ()
+    title = "ROC and precision-recall curves"
+    return Picture("roc", title, text, alt, notes, draw=draw, draw_column=partial(draw, column=True))
 
 
 def forest_picture(compared: Comparison, heading: str, baselines: Baselines) -> Picture:
@@ -40,7 +68,7 @@ def forest_picture(compared: Comparison, heading: str, baselines: Baselines) -> 
     more = len(compared.standings) - len(standings)
     points = "the mean of a split" if compared.several_splits else "one seed"
 
-    def draw() -> "Figure":
+    def draw(column: bool = False) -> "Figure":
         from cxr_runner.plots.intervals_plot import DrawnStanding, plot_standings
 
         lines = []
@@ -55,13 +83,13 @@ def forest_picture(compared: Comparison, heading: str, baselines: Baselines) -> 
         trivial = {
             name: values[compared.metric] for name, values in baselines.scores.items() if compared.metric in values
         }
-        return plot_standings(lines, words, points, trivial, heading)
+        return plot_standings(lines, words, points, trivial, heading, column=column)
 
     alt = "; ".join(f"{one.label}: {format_number(one.mean(compared.metric))}" for one in standings)
     text = f"Mean {words} on the test split with its 95 % interval; each dot is {points}."
     if more > 0:
         text += f" The first {_MOST_DRAWN} of {len(compared.standings)} configurations; the table has all."
-    return Picture("forest", "Configurations", text, alt, draw=draw)
+    return Picture("forest", "Configurations", text, alt, draw=draw, draw_column=partial(draw, column=True))
 
 
 def _points(one: Standing, key: str) -> Sequence[float]:

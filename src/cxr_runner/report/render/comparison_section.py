@@ -10,20 +10,22 @@ from cxr_runner.base.tables import Table
 from cxr_runner.report.compare.comparison import DataSetComparison
 from cxr_runner.report.compare.sized_comparison import Comparison
 from cxr_runner.report.compare.standings import Standing
-from cxr_runner.report.render.comparison_pictures import comparison_pictures, forest_picture
-from cxr_runner.report.render.comparison_tables import (
-    MEAN_LEGEND,
+from cxr_runner.report.render.comparison_cells import (
     compared_metrics,
-    comparison_table,
+    decides_cell,
     difference_cell,
     p_cell,
+    runs_cell,
+)
+from cxr_runner.report.render.comparison_pictures import comparison_pictures, forest_picture
+from cxr_runner.report.render.comparison_tables import DECIDES_LEGEND, MEAN_LEGEND, comparison_table, sources_table
+from cxr_runner.report.render.comparison_words import find_sentences, resampling_sentences
+from cxr_runner.report.render.detail_tables import (
     pairs_table,
     quality_section_table,
-    runs_cell,
-    sources_table,
+    thresholds_table,
     weights_table,
 )
-from cxr_runner.report.render.comparison_words import find_sentences, resampling_sentences
 from cxr_runner.report.render.mistakes_section import MistakesSection, mistakes_section
 from cxr_runner.report.render.picture import Picture
 from cxr_runner.report.render.side_by_side_section import side_by_side_table
@@ -31,11 +33,12 @@ from cxr_runner.report.render.side_by_side_section import side_by_side_table
 
 @dataclass(frozen=True)
 class StandingCell:
-    """A figure of a configuration, as texts; '' for what there is not."""
+    """A figure of a configuration, as texts, '' for what there is not; or words, which may break into lines."""
 
     value: str
     interval: str = ""
     note: str = ""
+    words: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class StandingRow:
         label: what it is called.
         name: name that ends in its id, '' for a baseline.
         marks: what else is to be said of it, e.g. that it is the reference.
-        cells: the metric they are compared by, the difference to the reference, the other metrics.
+        cells: the metric they are compared by, the difference to the reference, what would decide it, other metrics.
         runs: how many runs there are, and how many of them say nothing.
     """
 
@@ -105,13 +108,20 @@ def comparison_section(compared: Comparison, whole: DataSetComparison, suffix: s
     runs, several = whole.runs, len(whole.runs.sizes) > 1
     suffix = f"{suffix}_{compared.image_size}px" if several else suffix
     legend = f"{MEAN_LEGEND.format(unit=compared.unit)} Difference: to {compared.reference.label} "
-    legend += f"({compared.why_reference}); p after Holm's correction."
+    legend += f"({compared.why_reference}); p after Holm's correction. {DECIDES_LEGEND}"
     main, *others = compared_metrics(compared)
     mistakes = mistakes_section(compared, whole)
     return ComparisonSection(
         title=f"{compared.image_size} pixels to a side" if several else "",
         sentences=[*find_sentences(compared), *resampling_sentences(runs)],
-        headings=["configuration", metric(main).words, "difference", *(metric(key).words for key in others), "runs"],
+        headings=[
+            "configuration",
+            metric(main).words,
+            "difference",
+            "would decide it",
+            *(metric(key).words for key in others),
+            "runs",
+        ],
         rows=[_row(one, compared) for one in compared.standings],
         baselines=[_baseline_row(name, values, compared) for name, values in whole.baselines.scores.items()],
         legend=legend,
@@ -131,6 +141,8 @@ def _tables(compared: Comparison) -> list[Table]:
         tables.append(weights_table(compared.weights, labels, compared.unit))
     if len(compared.quality):
         tables.append(quality_section_table(compared.quality, labels))
+    if len(compared.thresholds):
+        tables.append(thresholds_table(compared.thresholds, labels))
     return tables
 
 
@@ -139,7 +151,8 @@ def _row(one: Standing, compared: Comparison) -> StandingRow:
     if len(compared.standings) == 1:
         marks = []
     main, *others = compared_metrics(compared)
-    cells = [_metric_cell(one, main), _difference_cell(one, main), *(_metric_cell(one, key) for key in others)]
+    cells = [_metric_cell(one, main), _difference_cell(one, main), StandingCell(decides_cell(one, main), words=True)]
+    cells += [_metric_cell(one, key) for key in others]
     return StandingRow(one.label, one.name, tuple(marks), tuple(cells), runs_cell(one))
 
 
@@ -159,4 +172,4 @@ def _difference_cell(one: Standing, key: str) -> StandingCell:
 
 def _baseline_row(name: str, values: Mapping[str, float], compared: Comparison) -> StandingRow:
     main, *others = (StandingCell(format_number(values.get(key, math.nan))) for key in compared_metrics(compared))
-    return StandingRow(name, "", (), (main, StandingCell(""), *others), "")
+    return StandingRow(name, "", (), (main, StandingCell(""), StandingCell(""), *others), "")

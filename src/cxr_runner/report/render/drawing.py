@@ -1,44 +1,56 @@
 """Draws the report's figures into files; writing them takes longer than all the rest, so that processes share it."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cxr_runner.base.background import workers
 from cxr_runner.base.machine import num_cores
 from cxr_runner.base.progress import Reporter
 from cxr_runner.report.render.picture import Picture
 
+if TYPE_CHECKING:  # matplotlib is imported when there is something to draw
+    from matplotlib.figure import Figure
+
 _MOST_WORKERS = 4
-
-
 ENDINGS = ("png", "svg")
+COLUMN_ENDINGS = ("pdf", "svg")  # of a drawing for a paper
 
 
 def drawn_files(pictures: Sequence[Picture]) -> list[str]:
     """Return the files that :func:`draw_pictures` writes, relative to the folder of a report."""
-    return [f"figures/{picture.name}.{ending}" for picture in pictures if picture.draw for ending in ENDINGS]
+    return [f"figures/{file}" for picture in pictures for _, files in _drawings(picture) for file in files]
 
 
 def draw_pictures(pictures: Sequence[Picture], folder: Path, reporter: Reporter) -> dict[str, str]:
     """Draw what can be drawn, as PNG and SVG; return the address of each drawing for a page that needs no files."""
-    drawable = {picture.name: picture.draw for picture in pictures if picture.draw}
-    if not drawable:
+    drawings = [drawing for picture in pictures for drawing in _drawings(picture)]
+    if not drawings:
         return {}
     from cxr_runner.plots.style import save_figure  # matplotlib takes a while to import
 
-    sources, waiting = {}, {}
-    num_workers = min(_MOST_WORKERS, num_cores(), len(drawable))
+    waiting = []
+    num_workers = min(_MOST_WORKERS, num_cores(), len(drawings))
     with (
-        reporter.steps("drawing figures", len(drawable)) as advance,
+        reporter.steps("drawing figures", len(drawings)) as advance,
         workers(num_workers if num_workers > 1 else 0) as submit,
     ):
-        for name, draw in drawable.items():
-            paths = [folder / f"{name}.{ending}" for ending in ENDINGS]
-            waiting[paths[1]] = submit(save_figure, draw(), *paths)
-        for path, wait in waiting.items():
+        for draw, files in drawings:
+            waiting.append(submit(save_figure, draw(), *(folder / file for file in files)))
+        for wait in waiting:
             wait()
-            encoded = base64.b64encode(path.read_bytes()).decode()
-            sources[path.stem] = f"data:image/svg+xml;base64,{encoded}"
             advance()
-    return sources
+    return {picture.name: _address(folder / f"{picture.name}.svg") for picture in pictures if picture.draw}
+
+
+def _drawings(picture: Picture) -> Iterator[tuple["Callable[[], Figure]", list[str]]]:
+    """Yield what draws a picture, in each of its forms, with the names of the files."""
+    if picture.draw:
+        yield picture.draw, [f"{picture.name}.{ending}" for ending in ENDINGS]
+    if picture.draw_column:
+        yield picture.draw_column, [f"{picture.name}_column.{ending}" for ending in COLUMN_ENDINGS]
+
+
+def _address(path: Path) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(path.read_bytes()).decode()}"

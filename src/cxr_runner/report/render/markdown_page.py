@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from textwrap import indent
+from typing import TYPE_CHECKING
 
 from cxr_runner.base.markdown import markdown_facts, markdown_list, markdown_text
 from cxr_runner.base.tables import Table
@@ -9,13 +10,15 @@ from cxr_runner.report.render.commands import Commands
 from cxr_runner.report.render.comparison_section import ComparisonSection
 from cxr_runner.report.render.legends import BASELINES_LEGEND, COMPARISON_LEGEND, WARNINGS_HEADING
 from cxr_runner.report.render.picture import Picture
-from cxr_runner.report.render.sections import Page, Section
 from cxr_runner.report.render.study_section import StudySection
+
+if TYPE_CHECKING:  # named here, and made elsewhere
+    from cxr_runner.report.render.sections import Page, Section
 
 _NOTICE = "**Not for clinical use.**"
 
 
-def markdown_page(page: Page) -> str:
+def markdown_page(page: "Page") -> str:
     """Return the page of results; every text in it is shown as it is."""
     blocks = ["# Results", _NOTICE, markdown_text(page.count)]
     for section in page.sections:
@@ -31,7 +34,7 @@ def markdown_page(page: Page) -> str:
     return _joined(blocks)
 
 
-def errata_markdown(page: Page) -> str:
+def errata_markdown(page: "Page") -> str:
     """Return the page of the study's errata and of its models as configured; every text in it is shown as it is."""
     assert page.errata is not None
     blocks = ["# Errata of the study", *_list(page.errata.sentences), _picture(page.errata.picture, page, None)]
@@ -47,7 +50,7 @@ def _joined(blocks: Iterable[str]) -> str:
     return "\n\n".join(block.rstrip("\n") for block in blocks if block) + "\n"
 
 
-def _section(section: Section, page: Page) -> list[str]:
+def _section(section: "Section", page: "Page") -> list[str]:
     blocks = [f"## {markdown_text(section.heading)}", *_list(section.sentences), *_warnings(section.warnings)]
     for comparison in section.comparisons:
         blocks += _comparison(comparison, section, page)
@@ -62,7 +65,7 @@ def _section(section: Section, page: Page) -> list[str]:
     return [*blocks, "### Where this comes from", markdown_facts(section.facts)]
 
 
-def _comparison(comparison: ComparisonSection, section: Section, page: Page) -> list[str]:
+def _comparison(comparison: ComparisonSection, section: "Section", page: "Page") -> list[str]:
     first, *others = comparison.tables
     blocks = [f"### {markdown_text(comparison.title)}"] if comparison.title else []
     names = [f"{row.label}: {row.name}" for row in comparison.rows]
@@ -83,11 +86,13 @@ def _baselines(comparison: ComparisonSection) -> str:
         f"{markdown_text(row.label)} {', '.join(cell.value for cell in row.cells if cell.value)}"
         for row in comparison.baselines
     ]
-    words = ", ".join(heading for heading in comparison.headings[1:-1] if heading != "difference")
+    words = ", ".join(
+        heading for heading in comparison.headings[1:-1] if heading not in ("difference", "would decide it")
+    )
     return f"Trivial baselines ({words}): {'; '.join(said)}. {BASELINES_LEGEND}" if said else ""
 
 
-def _study(study: StudySection, section: Section, page: Page) -> list[str]:
+def _study(study: StudySection, section: "Section", page: "Page") -> list[str]:
     claims, tests = study.claims.tables
     blocks = ["### The study", *_list(study.sentences), *_titled_picture(study.overview, section, page)]
     blocks += [
@@ -106,7 +111,7 @@ def _study(study: StudySection, section: Section, page: Page) -> list[str]:
     return [*blocks, "Errata and models as configured: [errata.md](errata.md)."]
 
 
-def _subgroups(section: Section, page: Page) -> list[str]:
+def _subgroups(section: "Section", page: "Page") -> list[str]:
     """Return sentences, tables and pictures below a heading; nothing where there are none."""
     shown = section.subgroups
     blocks = ["### Subgroups", *_list(shown.sentences)]
@@ -117,7 +122,7 @@ def _subgroups(section: Section, page: Page) -> list[str]:
     return blocks if shown.sentences or shown.tables else []
 
 
-def _titled_picture(picture: Picture, section: Section, page: Page) -> list[str]:
+def _titled_picture(picture: Picture, section: "Section", page: "Page") -> list[str]:
     title, text = markdown_text(picture.title), markdown_text(picture.text)
     return [f"#### {title}", text, _picture(picture, page, section.commands)]
 
@@ -127,7 +132,7 @@ def _warnings(sentences: Sequence[str]) -> list[str]:
     return [f"**{WARNINGS_HEADING}**", markdown_list(sentences)] if sentences else []
 
 
-def _picture(picture: Picture, page: Page, commands: Commands | None) -> str:
+def _picture(picture: Picture, page: "Page", commands: Commands | None) -> str:
     lines = []
     if picture.name in page.sources:
         lines.append(f"![{markdown_text(picture.alt)}](figures/{picture.name}.png)")

@@ -21,6 +21,7 @@ from cxr_runner.report.render.report_tables import (
     left_out_table,
     study_table,
 )
+from cxr_runner.report.render.run_links import run_links
 from cxr_runner.report.render.sections import Page, make_section
 from cxr_runner.report.render.terminal import count
 
@@ -59,7 +60,15 @@ def render(collected: Collected, compared: Sequence[DataSetComparison], out: Pat
     replace_files(out, [*pages, *drawn_files(pictures), *table_files])
     sources = draw_pictures(pictures, out / "figures", reporter)
     _write_tables(tables, out / "tables", reporter)
-    page = Page(count(collected), sections, study_tables, {table.name: table for table in lists}, errata, sources)
+    page = Page(
+        count=count(collected),
+        sections=sections,
+        study_tables=study_tables,
+        tables={table.name: table for table in lists},
+        links=run_links(collected, out),
+        errata=errata,
+        sources=sources,
+    )
     write_text(out / "report.md", markdown_page(page))
     write_text(out / "index.html", html_page(page))
     if page.errata:

@@ -23,6 +23,7 @@ class Picture:
         missing: runs that it lacks.
         draw: draws it; None where nothing can be drawn yet.
         look: class on the page: ``photo`` keeps its colours in the dark, ``narrow`` fits a narrow screen.
+        draw_column: draws it as wide as a column of a paper; None where there is no such form.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Picture:
     missing: tuple[Missing, ...] = ()
     draw: "Callable[[], Figure] | None" = None
     look: Literal["", "photo", "narrow"] = ""
+    draw_column: "Callable[[], Figure] | None" = None
 
     def suffixed(self, suffix: str) -> "Picture":
         """Return the same picture under a name with a suffix."""

@@ -27,6 +27,8 @@ _RUN_WORDS = {
     "name": "name",
     "id": "id",
     "seed": "seed",
+    "split_seed": "split",
+    "fold": "fold",
     "data": "data",
     "image_size": "px",
     "optimizer": "optimizer",
@@ -129,13 +131,14 @@ def all_runs(collected: Collected) -> Table:
     """Return all runs, of one data set after the other."""
     tables = [sized.table for sized in _all_sizes(collected)]
     data = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(RUN_COLUMNS))
+    told = {column: words for column, words in _RUN_WORDS.items() if not _says_nothing(data, column)}
     shown = pd.DataFrame(
         {
             words: [cell(value, _RUN_FORMS.get(column, ".3f")) for value in data[column].astype(object)]
-            for column, words in _RUN_WORDS.items()
+            for column, words in told.items()
         }
     )
-    texts = tuple(words for column, words in _RUN_WORDS.items() if not _holds_numbers(data[column]))
+    texts = tuple(words for column, words in told.items() if not _holds_numbers(data[column]))
     caption = "All finished runs; metrics of the test split."
     return Table("runs", caption, data, shown, texts, notes=_warnings(collected))
 
@@ -150,6 +153,14 @@ def left_out_table(left_out: pd.DataFrame) -> Table:
 def text(value: object) -> str:
     """Return a value as text, '' where it is missing."""
     return "" if pd.isna(value) else str(value)  # type: ignore[call-overload]
+
+
+def _says_nothing(data: pd.DataFrame, column: str) -> bool:
+    """Return whether a column about splits or the study's models says nothing of these runs."""
+    values = data[column]
+    if column == "split_seed":
+        return values.nunique() < 2
+    return column in ("row", "fold", "pos_weight") and bool(values.isna().all())
 
 
 def _holds_numbers(column: pd.Series) -> bool:

@@ -13,8 +13,10 @@ from cxr_runner.report.render.commands import Commands
 from cxr_runner.report.render.comparison_section import ComparisonSection, comparison_section
 from cxr_runner.report.render.configuration_figures import configuration_pictures
 from cxr_runner.report.render.errata_section import ErrataSection
+from cxr_runner.report.render.inventory_line import inventory_line
 from cxr_runner.report.render.picture import Picture
 from cxr_runner.report.render.provenance import gather_facts
+from cxr_runner.report.render.run_links import Link
 from cxr_runner.report.render.study_section import StudySection, study_section
 from cxr_runner.report.render.subgroup_section import SubgroupSection, subgroup_section
 
@@ -74,6 +76,7 @@ class Page:
         sections: one for every data set.
         study_tables: tables of the study that list its rows.
         tables: configurations, runs, those that collapsed, runs left out, by their names.
+        links: links of every run, in the order of the table of runs.
         errata: errata of the study; None where none of its models has been asked for.
         sources: address of every picture that could be drawn, as a data URI, by its name.
     """
@@ -82,6 +85,7 @@ class Page:
     sections: Sequence[Section]
     study_tables: Sequence[Table]
     tables: Mapping[str, Table]
+    links: Sequence[Sequence[Link]]
     errata: ErrataSection | None
     sources: Mapping[str, str]
 
@@ -134,6 +138,9 @@ def _sentences(runs: DataSetRuns) -> list[str]:
     splits = max(len(sized.fingerprints) for sized in runs.sizes)
     said += [f"{splits} splits of the same images"] if splits > 1 else []
     sentences = [f"{', '.join(said)}."]
+    inventories = (inventory_line(run.data.get("inventory")) for run in runs.runs.values())
+    if inventory := next(filter(None, inventories), ""):
+        sentences.append(f"Images{' of the first split' * (splits > 1)}: {inventory}.")
     if runs.about.synthetic:
         sentences.append("These are synthetic phantom data: the figures say nothing about X-rays or about the study.")
     if any(sized.table["collapsed"].any() for sized in runs.sizes):

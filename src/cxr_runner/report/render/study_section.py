@@ -17,8 +17,8 @@ from cxr_runner.report.missing import Missing
 from cxr_runner.report.render.cells import without_mean
 from cxr_runner.report.render.claim_rows import ClaimsReport, report_claims
 from cxr_runner.report.render.commands import Commands
-from cxr_runner.report.render.comparison_tables import pairs_table
 from cxr_runner.report.render.convergence import convergence_picture
+from cxr_runner.report.render.detail_tables import pairs_table
 from cxr_runner.report.render.picture import Picture
 from cxr_runner.report.render.report_tables import published_table
 from cxr_runner.report.render.study_figures import study_pictures

@@ -14,7 +14,7 @@ from cxr_runner.report.collected import Collected, DataSetRuns
 from cxr_runner.report.compare.comparison import DataSetComparison
 from cxr_runner.report.compare.data_warnings import data_warnings
 from cxr_runner.report.compare.sized_comparison import Comparison
-from cxr_runner.report.render.comparison_tables import compared_metrics, difference_cell, mean_cell, p_cell, runs_cell
+from cxr_runner.report.render.comparison_cells import compared_metrics, difference_cell, mean_cell, p_cell, runs_cell
 from cxr_runner.report.render.comparison_words import find_sentences
 from cxr_runner.report.render.side_by_side_section import pair_lines
 
@@ -33,7 +33,10 @@ def print_report(collected: Collected, compared: Sequence[DataSetComparison], ou
         pair: whether two configurations are shown side by side, as was asked for.
     """
     console = make_console()
-    print_comparisons(compared, console, pair=pair)
+    for one in compared:
+        print_comparisons(one.runs, one.comparisons, console, pair=pair)
+        for line in _warnings(one.runs):
+            console.print(Text(line), soft_wrap=True)
     left_out = collected.left_out
     lines = [count(collected)]
     lines += [f"  {row.path}: {row.reason}" for row in left_out.head(_NUM_SHOWN).itertuples()]
@@ -52,23 +55,23 @@ def make_console() -> Console:
     return console
 
 
-def print_comparisons(compared: Sequence[DataSetComparison], console: Console, *, pair: bool = False) -> None:
-    """Print how configurations compare, on every data set at every size.
+def print_comparisons(
+    runs: DataSetRuns, comparisons: Sequence[Comparison], console: Console, *, pair: bool = False
+) -> None:
+    """Print how the configurations on a data set compare, at one size after the other.
 
     Args:
-        compared: the data sets.
+        runs: runs on the data set.
+        comparisons: their configurations.
         console: where to.
         pair: whether two configurations are shown side by side.
     """
-    for data_set in compared:
-        for one in data_set.comparisons:
-            console.print(Text(f"{data_set.runs.heading}, {one.image_size} px", style="bold"))
-            console.print(_table(one))
-            lines = find_sentences(one)
-            lines += pair_lines(one.pair) if pair and one.pair else []
-            for line in lines:
-                console.print(Text(line), soft_wrap=True)
-        for line in _warnings(data_set.runs):
+    for one in comparisons:
+        console.print(Text(f"{runs.heading}, {one.image_size} px", style="bold"))
+        console.print(_table(one))
+        lines = find_sentences(one)
+        lines += pair_lines(one.pair) if pair and one.pair else []
+        for line in lines:
             console.print(Text(line), soft_wrap=True)
 
 

@@ -11,6 +11,7 @@ Instead of W, A and c are trained:
 A step costs batch x images x outputs instead of batch x pixels x outputs. K has large entries that nearly cancel, so
 everything is float64. At the end W is materialised, and every member leaves an ordinary model.
 
-``matrix`` and ``space`` are what the pixels are needed for, by the products of ``exact``; ``layer`` and ``head`` are
-the two parts of a model, ``rates`` is SGD's rule, and ``steps`` is the backend that the training loop talks to.
+``matrix`` and ``products`` are what is computed of a store whatever its splits, ``space`` is the part of one split and
+the way back to weights, all by the products of ``exact``; ``layer`` and ``head`` are the parts of a model, ``rates`` is
+SGD's rule, and ``steps`` is the backend that the training loop talks to.
 """

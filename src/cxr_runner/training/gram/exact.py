@@ -16,10 +16,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from cxr_runner.training.devices import on_one_thread
+
 _BASE = 128
 _COLUMNS_AT_ONCE = 2048  # as float64
 _ROWS_AT_ONCE = 1024
-_HOPELESS = 4  # times as slow as another method, even in a first call
+_NUMBERS_IN_CACHE = 2**16  # float64
+_HOPELESS = 30  # times as slow as another method, even in a first call, which a busy machine may hold up
 _LEAST_EXPONENT = -1074  # of a float64
 _MOST_TERMS_IN_INT32 = 2**31 // (64 * 128)
 _EXACT_IN_FLOAT32 = 1024  # terms: 1024 * 128 * 128 = 2^24
@@ -40,6 +43,7 @@ class WholeNumbers:
         if use_int8 is None:
             use_int8 = numbers.shape[1] < _MOST_TERMS_IN_INT32 and _int8_is_faster(numbers.device)
         self.numbers, self.digits = numbers, _digits(numbers) if use_int8 else None
+        self.sums = numbers.sum(dim=1, keepdim=True)
 
     def times(self, pixels: Tensor) -> Tensor:
         """Return the exact product, float64 [rows, columns].
@@ -50,10 +54,14 @@ class WholeNumbers:
         if self.digits is None:
             return self._times_float64(pixels)
         # x = (x - 128) + 128, and x ^ 128 read as int8 is x - 128.
-        total = _BASE * self.numbers.sum(dim=1, keepdim=True).expand(-1, pixels.shape[1]).contiguous()
+        total = (_BASE * self.sums).expand(-1, pixels.shape[1]).contiguous()
         products = _int8_product(self.digits.flatten(0, 1), (pixels ^ 128).view(torch.int8))
-        for power, product in enumerate(products.view(len(self.digits), -1, pixels.shape[1])):
-            total += product.double() * float(_BASE**power)
+        products = products.view(len(self.digits), *total.shape)
+        # A few rows at a time, which stay in the cache of a CPU meanwhile.
+        num_rows = max(1, _NUMBERS_IN_CACHE // total.shape[1]) if total.device.type == "cpu" else max(1, len(total))
+        for rows in (slice(start, start + num_rows) for start in range(0, len(total), num_rows)):
+            for power, product in enumerate(products):
+                total[rows].add_(product[rows], alpha=float(_BASE**power))
         return total
 
     def _times_float64(self, pixels: Tensor) -> Tensor:
@@ -188,8 +196,9 @@ def _digits(numbers: Tensor) -> Tensor:
 
 @cache
 def _int8_is_faster(device: torch.device) -> bool:
-    """Time both methods on a small product; they give the same numbers."""
-    pixels = torch.full((1024, 1024), 200, dtype=torch.uint8, device=device)
+    """Time both methods on a product of some milliseconds; they give the same numbers."""
+    pixels = torch.full((1024, 2048), 200, dtype=torch.uint8, device=device)
     numbers = torch.full((64, 1024), 2.0**32, dtype=torch.float64, device=device)
     float64, int8 = (WholeNumbers(numbers, use_int8=use_int8) for use_int8 in (False, True))
-    return fastest([lambda: float64.times(pixels), lambda: int8.times(pixels)]) == 1
+    with on_one_thread():  # several wait for each other on a busy machine, and that would be measured
+        return fastest([lambda: float64.times(pixels), lambda: int8.times(pixels)]) == 1

@@ -57,6 +57,7 @@ def open_gram_matrix(
                 with replacing(path) as temporary:
                     np.save(temporary, matrix)
                     append_checksum(temporary, _ABOUT)
+                matrix = _map(path)
     except OSError as error:
         reason = error.strerror or f"no room, {error}"  # NumPy's error for a write that was cut short
         valid = f"the Gram matrix cannot be kept here ({reason}); engine=pixel does without"
@@ -69,10 +70,16 @@ def _read(path: Path, images: NDArray[np.uint8]) -> NDArray[np.float64] | None:
     try:
         if not has_checksum(path, _ABOUT):
             return None
-        matrix: NDArray[np.float64] = np.load(path, mmap_mode="r")
+        matrix = _map(path)
     except (OSError, ValueError, EOFError):
         return None
     return matrix if _fits(matrix, images) else None
+
+
+def _map(path: Path) -> NDArray[np.float64]:
+    """Map a matrix into memory, copy on write: torch wants memory that may be written to."""
+    matrix: NDArray[np.float64] = np.load(path, mmap_mode="c")
+    return matrix
 
 
 def _fits(matrix: NDArray[np.float64], images: NDArray[np.uint8]) -> bool:

@@ -15,6 +15,7 @@ from cxr_runner.config.schema import SGDConfig
 from cxr_runner.models.linear import Linear, first_weight
 from cxr_runner.models.linear_relu import LinearReLU
 from cxr_runner.training.backend import Key
+from cxr_runner.training.devices import on_one_thread
 from cxr_runner.training.gram.head import Head, cross_entropy
 from cxr_runner.training.gram.layer import SpanLayer
 from cxr_runner.training.gram.rates import Rates
@@ -70,17 +71,12 @@ class GramBackend:
     def epoch(self, members: Sequence[int], rows: Tensor) -> Iterator[None]:
         """Look ahead at an epoch; see :class:`~cxr_runner.training.backend.Backend`.
 
-        Torch's threads are kept out of it: what they could share is too small, and idle ones wait in a busy loop.
+        Torch's threads are kept out of it: what they could share is too small.
         """
-        num_threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        self.done, self.order = 0, self.space.positions(rows)
-        self.first.window = None  # what an interrupted epoch may have left
-        try:
-            with torch.inference_mode():
-                yield
-        finally:
-            torch.set_num_threads(num_threads)
+        with on_one_thread(), torch.inference_mode():
+            self.done, self.order = 0, self.space.positions(rows)
+            self.first.window = None  # what an interrupted epoch may have left
+            yield
 
     def step(
         self, members: Sequence[int], rows: Tensor, targets: Tensor, lrs: Sequence[float], keys: Sequence[Key]
@@ -147,11 +143,12 @@ class GramBackend:
         """Materialise models in one pass over the training images. Returns float32 weights under their plain names."""
         index = _index(members)
         coordinates = self.first.coordinates[index, :, : self.first.num_outputs].mT
-        first = self.space.materialise(self.start_weights[members], self.first.decay[index], coordinates)
-        renamed = {"1.weight": first.float()} | self.head.unflatten(self.rest[index].cpu())
-        renamed["1.bias"] = renamed.pop("bias")
+        first = self.space.materialise(self.start_weights[index], self.first.decay[index], coordinates, torch.float32)
+        rest = self.head.unflatten(self.rest[index].cpu().float())
+        rest["1.bias"] = rest.pop("bias")
         return [
-            {f"layer_stack.{name}": value[member].float().clone() for name, value in renamed.items()}
+            {"layer_stack.1.weight": first[member]}
+            | {f"layer_stack.{name}": value[member].clone() for name, value in rest.items()}
             for member in range(len(members))
         ]
 
