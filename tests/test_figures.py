@@ -111,8 +111,8 @@ def test_collapsed_seeds_are_lines_beside_the_mean_and_not_in_it() -> None:
     np.testing.assert_allclose([line.get_ydata() for line in dotted], [flat["val_loss"]] * 2)
     legend = figure.legends[0]
     assert [text.get_text() for text in legend.get_texts()] == [
-        "some (1 of 2 seeds collapsed)",
-        "none (1 of 1 seeds collapsed)",
+        "some (1 of 2 runs collapsed)",
+        "none (1 of 1 runs collapsed)",
     ]
     assert legend.get_title().get_text() == "dotted: a collapsed run"
 

@@ -199,8 +199,8 @@ def test_folds_repeats_and_seeds_are_one_configuration_in_one_row_below_one_head
     (row,), (summary,) = tables["comparison"].to_dict("records"), configurations.to_dict("records")
     assert (row["num_runs"], row["num_splits"], row["num_seeds"]) == (30, 10, 3)
     assert (summary["num_runs"], summary["num_splits"], summary["num_seeds"]) == (30, 10, 3)
-    assert "5 folds × 2 × 3 seeds" in (tmp_path / "report" / "tables" / "comparison.md").read_text("utf-8")
-    assert "5 folds × 2 × 3 seeds" in html
+    assert "5 folds × 2 repeats × 3 seeds" in (tmp_path / "report" / "tables" / "comparison.md").read_text("utf-8")
+    assert "5 folds × 2 repeats × 3 seeds" in html
     runs = tables["runs"]
     assert sorted(zip(runs["split_seed"], runs["fold"], runs["seed"], strict=True)) == [
         (split, fold, seed) for split in range(2) for fold in range(5) for seed in range(3)
@@ -271,12 +271,12 @@ def test_runs_may_be_missing(tmp_path: Path) -> None:
     Maker(tmp_path, IMAGES, splits[:7], CNN, tag=1).write(range(1, 4))
     first, second = comparison(tmp_path).standings
     assert (len(first.runs), len(second.runs)) == (26, 21)
-    assert second.differences["f1"].num_runs == 5 * 2 + 0  # splits 0, 2, 3, 4 of the first repeat, and 5; seeds 1, 2
+    assert second.differences["f1"].num_runs == 5 * 2  # four folds of the first repeat and one of the second
     assert_by_hand(tmp_path)
     write_report(tmp_path, tmp_path / "report")
     said = (tmp_path / "report" / "tables" / "comparison.md").read_text("utf-8")
-    assert "5 folds × 2, 3 seeds, 26 runs" in said
-    assert "7 splits" in said or "5 folds × 2 × 3 seeds" in said
+    assert "5 folds × 2 repeats, 3 seeds, 26 runs" in said
+    assert "7 splits of 5 folds × 2 repeats × 3 seeds" in said
 
 
 def test_without_common_splits_and_seeds_there_is_no_difference(tmp_path: Path) -> None:

@@ -81,5 +81,7 @@ def _count_runs(one: Standing) -> str:
         (number,) = folds
         splits = f"{number} folds" if trained == number else f"{trained} of {number} folds"
         splits += f" × {repeats} repeats" if repeats > 1 else ""
+        if one.num_splits != trained * repeats:  # of some repeats not all folds are there
+            splits = f"{one.num_splits} splits of {number} folds × {repeats} repeats"
     grid = one.num_splits * one.num_seeds
     return f"{splits} × {seeds}" if len(one.runs) == grid else f"{splits}, {seeds}, {len(one.runs)} runs"
