@@ -23,6 +23,12 @@ RUN = ("model=linear", "optimizer.momentum=0.9", "data.num_images=60", "data.ima
 FOLDS = (*RUN, "progress=none", "data.split.folds=3")
 
 
+@pytest.fixture(autouse=True)
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have none drawn, which takes longer than all the rest."""
+    monkeypatch.setattr(run_figures, "MOST_DRAWN", 0)
+
+
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CXR_CACHE", str(tmp_path / "cache"))
