@@ -17,7 +17,7 @@ from cxr_runner.report.compare.sized_comparison import Comparison
 
 _MOST_LISTED = 6  # configurations named below an image
 _GONE = "The store of these images is gone, so that none is shown."
-_WITHHELD = "The images were left out of this report on request (--no-images)."
+_WITHHELD = "None is shown: images were left out of this report on request (--no-images)."
 
 
 @dataclass(frozen=True)
