@@ -1,5 +1,6 @@
 """Tests of two models on the same images, and what many tests at once do to p values."""
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -113,8 +114,6 @@ def compare_rates(
         probabilities", Statistica Neerlandica 24 (1970), 1-9; Lydersen, Fagerland and Laake, "Recommended tests for
         association in 2 x 2 tables", Statistics in Medicine 28 (2009), 1159-1175.
     """
-    from scipy.stats import boschloo_exact
-
     names, others = np.unique(first_seeds), np.unique(second_seeds)
     if paired:
         names = others = np.intersect1d(names, others)
@@ -129,9 +128,16 @@ def compare_rates(
     elif sum(counts) in (0, sum(totals)):
         p = 1.0  # all seeds alike
     else:
-        table = [counts, [total - count for count, total in zip(counts, totals, strict=True)]]
-        p = min(1.0, float(boschloo_exact(table).pvalue))
+        p = _boschloo(counts, totals)
     return Difference(*independent_difference(*intervals), p)
+
+
+@cache  # it takes half a second, and rows of a table often have the same counts
+def _boschloo(counts: tuple[int, int], totals: tuple[int, int]) -> float:
+    from scipy.stats import boschloo_exact
+
+    table = [counts, [total - count for count, total in zip(counts, totals, strict=True)]]
+    return min(1.0, float(boschloo_exact(table).pvalue))
 
 
 def equivalence(difference: Estimate, margin: float, level: float = 1 - CONFIDENCE) -> Equivalence:

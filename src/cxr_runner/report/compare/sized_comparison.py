@@ -123,7 +123,7 @@ def check_options(options: ReportOptions, comparisons: Sequence[Comparison]) -> 
 
 def _start(sized: SizedRuns, runs: DataSetRuns, resampling: Resampling, options: ReportOptions) -> Comparison:
     """Compare every configuration with the reference, and leave the rest."""
-    standings, why = rank_configurations(sized, runs, resampling, options.baseline)
+    standings, why = rank_configurations(sized, runs, resampling, options)
     best = max(standings, key=lambda one: one.mean("val_accuracy")).name
     return Comparison(sized.image_size, tuple(standings), why, options.metric, best, resampling.unit)
 

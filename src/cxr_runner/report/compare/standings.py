@@ -13,6 +13,7 @@ from cxr_runner.report.compare.configuration_labels import label_configurations
 from cxr_runner.report.compare.configurations import by_configuration
 from cxr_runner.report.compare.reference import choose_reference, natural_order
 from cxr_runner.report.compare.uncertainty.resampling import RESAMPLED_METRICS, Resampling
+from cxr_runner.report.report_options import ReportOptions
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Standing:
         estimates: by metric, the mean over the runs whose predictions are known; empty where there are none.
         differences: by metric, the same minus the reference, on the splits and seeds that both have.
         adjusted: by metric, the p value of the difference after Holm's correction for all configurations.
-        needed: by metric, how many seeds, splits or test images would tell the difference from none, see
+        needed: how many seeds, splits or test images would tell the difference in the first metric from none, see
             :func:`cxr_runner.stats.what_would_decide`.
         collapses: how much more often its runs collapse than those of the reference; None where neither's do.
     """
@@ -41,7 +42,7 @@ class Standing:
     estimates: Mapping[str, stats.Estimate]
     differences: Mapping[str, stats.Estimate] = field(default_factory=dict)
     adjusted: Mapping[str, float] = field(default_factory=dict)
-    needed: Mapping[str, Mapping[str, stats.Needed | None]] = field(default_factory=dict)
+    needed: Mapping[str, stats.Needed | None] = field(default_factory=dict)
     collapses: stats.Difference | None = None
 
     @property
@@ -73,7 +74,7 @@ class Standing:
 
 
 def rank_configurations(
-    sized: SizedRuns, runs: DataSetRuns, resampling: Resampling, baseline: str | None
+    sized: SizedRuns, runs: DataSetRuns, resampling: Resampling, options: ReportOptions
 ) -> tuple[list[Standing], str]:
     """Return the configurations at one size, the reference first, the others in the order of their labels.
 
@@ -81,17 +82,17 @@ def rank_configurations(
         sized: runs at that size.
         runs: all runs on the data set.
         resampling: their metrics.
-        baseline: label, name or id of the reference; by default that with the fewest overrides, of several the oldest.
+        options: what was asked for; the reference is by default that with the fewest overrides, of several the oldest.
 
     Returns:
         The configurations, and why the first is the reference.
     """
     groups = by_configuration(sized)
     labels = label_configurations({name: members[0] for name, members in groups.items()}, runs.study)
-    reference = choose_reference(groups, labels, baseline)
+    reference = choose_reference(groups, labels, options.baseline)
     ordered = sorted(groups, key=lambda name: (name != reference.name, natural_order(labels[name])))
     standings = [_standing(name, labels[name], groups[name], sized, resampling) for name in ordered]
-    return _with_differences(standings, resampling), reference.why
+    return _with_differences(standings, resampling, options.metric), reference.why
 
 
 def _standing(
@@ -105,7 +106,7 @@ def _standing(
     return Standing(name, label, runs[0].row, tuple(runs), table, estimates)
 
 
-def _with_differences(standings: Sequence[Standing], resampling: Resampling) -> list[Standing]:
+def _with_differences(standings: Sequence[Standing], resampling: Resampling, metric: str) -> list[Standing]:
     """Return the same with their differences to the first, and the p values of these corrected for their number."""
     first, *others = standings
     differences = {one.name: _differences(one, first, resampling) for one in others}
@@ -119,7 +120,7 @@ def _with_differences(standings: Sequence[Standing], resampling: Resampling) -> 
             one,
             differences=differences[one.name],
             adjusted=adjusted[one.name],
-            needed={key: _needed(one, found, resampling) for key, found in differences[one.name].items()},
+            needed=_needed(one, differences[one.name].get(metric), resampling),
             collapses=_collapses(one, first),
         )
         for one in others
@@ -136,9 +137,11 @@ def _differences(one: Standing, first: Standing, resampling: Resampling) -> dict
     return {key: difference.estimate() for key, difference in found.items() if len(difference.values)}
 
 
-def _needed(one: Standing, difference: stats.Estimate, resampling: Resampling) -> Mapping[str, stats.Needed | None]:
-    """Return how many of each source would decide; nothing where the difference has no error, or no interval."""
-    if not difference.error > 0:
+def _needed(
+    one: Standing, difference: stats.Estimate | None, resampling: Resampling
+) -> Mapping[str, stats.Needed | None]:
+    """Return how many of each source would decide; nothing where there is no difference, or none with an interval."""
+    if difference is None or not difference.error > 0:
         return {}
     num_images = np.mean([len(split.test_rows) for split in resampling.splits(one.name)])
     needed = stats.what_would_decide(difference, round(float(num_images)))

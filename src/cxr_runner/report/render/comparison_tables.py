@@ -69,7 +69,7 @@ def _numbers(one: Standing, compared: Comparison) -> dict[str, Any]:
         entry |= {f"{key}_difference": getattr(difference, "mean", math.nan)}
         entry |= {f"{key}_difference_{end}": getattr(difference, end, math.nan) for end in ("low", "high", "p")}
         entry[f"{key}_difference_holm"] = one.adjusted.get(key, math.nan)
-    for source, found in one.needed.get(compared.metric, {}).items():
+    for source, found in one.needed.items():
         bounds = found or stats.Needed(None, None, None)
         entry |= {f"{source}_{name}": bound for name, bound in zip(("fewest", "likely", "most"), bounds, strict=True)}
     return entry
