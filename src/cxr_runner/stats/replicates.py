@@ -66,7 +66,7 @@ class Estimate:
         num_runs: number of runs.
         num_splits: number of splits among them.
         num_seeds: number of seeds among them.
-        spread: standard deviation that each source gives one run.
+        spread: standard deviation that each source gives one run; images, the mean over the seeds of one split.
         shares: share of each source in the variance of the mean; those known add up to 1.
         doubled: half the width of the interval with twice as many seeds, splits or images.
         variance: what the variance of the mean is made of.
@@ -142,8 +142,8 @@ def mean_over_runs(
         splits: int [runs], number of the split.
         seeds: int [runs], seed of the run; no two runs have the same split and seed, some may be missing.
         held_ratio: number of images of the fold that rotates over number of training images, 0.25 of five folds.
-        by_images: variance that the choice of test images gives the mean over the seeds of one split; 0 where no test
-            images are involved.
+        by_images: variance that the choice of test images gives the mean over the seeds of one split, by resampling
+            patients; the mean over the splits. 0 where no test images are involved.
         shared_test: whether all splits are tested on the same images.
         confidence: confidence of the interval.
         alternative: alternative to a mean of 0 that ``p`` is for.
