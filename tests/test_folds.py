@@ -1,6 +1,7 @@
 """Folds of cross-validation and repeated splits: which runs they stand for, and which image is in which split."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -351,6 +352,12 @@ def test_bad_folds_of_a_folder_are_one_line(
             assert answer.err.partition(": ")[2].startswith(said)
 
 
+def test_a_mistake_of_very_many_runs_is_one_line_and_nothing_else(cxr_run: Callable[..., Answer]) -> None:
+    answer = cxr_run(*TINY, "data.split.folds=60", "data.split.strategy=random", "progress=lines")
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert "figures" not in answer.out
+
+
 @pytest.mark.usefixtures("quick_pictures")
 @pytest.mark.parametrize("launcher", ["stack", "basic"])
 def test_folds_are_runs_of_their_own_that_the_same_command_does_not_train_again(
@@ -360,6 +367,7 @@ def test_folds_are_runs_of_their_own_that_the_same_command_does_not_train_again(
     first = cxr_run("-m", *command)
     assert (first.code, first.err) == (0, "")
     assert "fold 2 (of 0 to 2) is test, split seed 0" in first.out
+    assert re.search(r"linear-\w+, fold 2 of 3, split seed 0, seed 0 \(3 of 3\)", first.out)
     paths = sorted(Path("outputs/runs").glob("*/seed=0"))
     assert len(paths) == 3
     written = [path.joinpath("metrics.json").stat().st_mtime_ns for path in paths]

@@ -111,7 +111,9 @@ def name_stack(stack: Sequence[PlannedRun]) -> str:
     names = list(dict.fromkeys(run.files.path.parent.name for run in stack))
     consecutive = len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1))
     listed = f"{seeds[0]} to {seeds[-1]}" if consecutive else ", ".join(map(str, seeds))
-    return f"{list_few(names, most=3)}, seed {listed}"
+    split = stack[0].config.data.split
+    fold = "" if split.folds is None else f", fold {split.fold} of {split.folds}, split seed {split.seed}"
+    return f"{list_few(names, most=3)}{fold}, seed {listed}"
 
 
 def first_weights(runs: Sequence[PlannedRun]) -> Iterator[Tensor]:
