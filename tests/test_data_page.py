@@ -170,6 +170,7 @@ def test_each_command_reads_the_images_of_its_row(
     assert (answer.code, answer.err) == (0, "")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("words", "command"), ROWS, ids=[words[:40] for words, _ in ROWS])
 def test_each_key_of_a_command_is_needed(
     words: str, command: str, tmp_path: Path, cxr_run: Callable[..., Answer]
