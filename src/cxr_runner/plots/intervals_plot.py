@@ -42,7 +42,6 @@ class DrawnStanding:
 def plot_standings(
     standings: Sequence[DrawnStanding],
     metric: str,
-    points: str,
     baselines: Mapping[str, float],
     title: str,
     *,
@@ -53,7 +52,6 @@ def plot_standings(
     Args:
         standings: configurations, the first at the top.
         metric: the metric in words.
-        points: what the points are.
         baselines: value of the metric of trivial baselines, by their names.
         title: any text.
         column: draw it as wide as a column of a paper, the metric alone and without a title.
@@ -65,7 +63,7 @@ def plot_standings(
     write_title(figure, title)
     panels = figure.subplots(1, 1 + several, squeeze=False, width_ratios=[3, 2][: 1 + several])[0]
     _draw_means(panels[0], standings, baselines)
-    panels[0].set_xlabel(f"{metric}, 95 % interval   (dots: {points})")
+    panels[0].set_xlabel(f"{metric}, 95 % interval")
     if several:
         _draw_differences(panels[1], standings)
         panels[1].set_xlabel("difference to the reference")

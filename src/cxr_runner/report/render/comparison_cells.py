@@ -53,7 +53,7 @@ def _range(needed: stats.Needed, noun: str) -> str:
     if needed.fewest is None:
         return ""
     if needed.most is None:
-        return f"{needed.fewest:,} {noun} or more"
+        return f"{needed.fewest:,} or no number of {noun}"
     if needed.fewest == needed.most:
         return f"{needed.fewest:,} {noun}"
     return f"{needed.fewest:,} to {needed.most:,} {noun}"

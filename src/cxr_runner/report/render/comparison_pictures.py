@@ -83,7 +83,7 @@ def forest_picture(compared: Comparison, heading: str, baselines: Baselines) -> 
         trivial = {
             name: values[compared.metric] for name, values in baselines.scores.items() if compared.metric in values
         }
-        return plot_standings(lines, words, points, trivial, heading, column=column)
+        return plot_standings(lines, words, trivial, heading, column=column)
 
     alt = "; ".join(f"{one.label}: {format_number(one.mean(compared.metric))}" for one in standings)
     text = f"Mean {words} on the test split with its 95 % interval; each dot is {points}."
