@@ -18,7 +18,7 @@ PRESET ?= laptop
 OUTPUTS ?= outputs
 
 .DEFAULT_GOAL := help
-.PHONY: help install run study claims bench gpu test test-long test-slurm check format clean
+.PHONY: help install run study claims notebooks bench gpu test test-long test-slurm check format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ study: $(READY) ## train both tables of the study (DATA, SEEDS, SIZE, PRESET=lap
 claims: $(READY) ## write docs/claims.md anew from the runs below OUTPUTS
 	$(BIN)/cxr-report '$(OUTPUTS)'
 	sed 's/data\.root=[^ ]*/data.root=XRAYS/' '$(OUTPUTS)/report/claims.md' > docs/claims.md
+
+notebooks: $(READY) ## run the notebooks and keep their outputs (ONLY=03_my_own_images)
+	$(BIN)/python tests/execute_notebooks.py $(ONLY)
 
 test: $(READY) ## run the tests
 	$(BIN)/pytest --numprocesses=2
