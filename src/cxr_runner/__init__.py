@@ -1,18 +1,33 @@
 """Run, compare and explain experiments on small chest X-ray classifiers. Not for clinical use.
 
-The public API, imported when it is first used: :func:`run` trains, :func:`load_runs` reads what was trained,
-:func:`comparison_table` compares it with the study, :func:`study_figure` draws the study's figures from it.
+The public API, each part imported when it is first used:
+
+- :func:`run` trains, as the command ``cxr-run`` does, and :func:`load_runs` reads what was trained;
+- :func:`compare` compares configurations, with intervals, as the page of ``cxr-report`` does; :func:`forest` draws
+  that, and :func:`curves` how they trained;
+- :func:`comparison_table` and :func:`study_figure` compare the study's models with what the study published.
+
+``help(cxr_runner.compare)`` explains one of them, with an example.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cxr_runner.api import comparison_table, load_runs, run, study_figure
+    from cxr_runner.api import compare, comparison_table, curves, forest, load_runs, run, study_figure
 
     __version__: str
 
 
-__all__ = ["__version__", "comparison_table", "load_runs", "run", "study_figure"]
+__all__ = [
+    "__version__",
+    "compare",
+    "comparison_table",
+    "curves",
+    "forest",
+    "load_runs",
+    "run",
+    "study_figure",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -26,3 +41,8 @@ def __getattr__(name: str) -> Any:
     from cxr_runner import api
 
     return getattr(api, name)
+
+
+def __dir__() -> list[str]:
+    """List the public API, imported or not: completion and ``help`` show it."""
+    return sorted(__all__)

@@ -94,10 +94,15 @@ def compare_configurations(
     return tuple(_compare_sized(sized, runs, resampling, options) for sized in runs.sizes)
 
 
-def compare_briefly(runs: DataSetRuns) -> tuple[Comparison, ...]:
-    """Compare the configurations at every size as a terminal shows it: without pairs, calibration and images."""
+def compare_briefly(runs: DataSetRuns, options: ReportOptions = WHOLE_REPORT) -> tuple[Comparison, ...]:
+    """Compare the configurations at every size as a terminal shows it: without pairs, calibration and images.
+
+    Args:
+        runs: runs on the data set.
+        options: what was asked for.
+    """
     resampling = Resampling(runs.predictions)
-    return tuple(_start(sized, runs, resampling, WHOLE_REPORT) for sized in runs.sizes)
+    return tuple(_start(sized, runs, resampling, options) for sized in runs.sizes)
 
 
 def check_options(options: ReportOptions, comparisons: Sequence[Comparison]) -> None:
