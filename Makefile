@@ -34,6 +34,8 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]' --compile-bytecode
 	@touch $@
 
+# Threads gain nothing on batches this small, and wait for each other where a machine is busy.
+run: export OMP_NUM_THREADS := 1
 # The last of the four fails on purpose: at such a learning rate a model that ends in a ReLU keeps dead units only.
 run: $(READY) ## compare the three families, and one that collapses, on synthetic phantom data: half a minute
 	$(BIN)/cxr-run -m model=linear,linear_relu,cnn optimizer.lr=0.003 $(DEMO)

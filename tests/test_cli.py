@@ -20,7 +20,7 @@ from cxr_runner.base.machine import describe_machine
 from cxr_runner.config.validation import KEYS
 
 TINY = ("data.num_images=40", "data.image_size=16", "epochs=1", "progress=none")
-CARD = ("model=cnn", "optimizer=sgd", "loss.pos_weight=0.37")  # the first command of the README
+CARD = ("model=cnn", "optimizer=sgd", "loss.pos_weight=0.37")  # a command of the README
 
 CONF = Path(__file__).parents[1] / "conf"
 

@@ -1,8 +1,10 @@
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import venv
 from pathlib import Path
 from zipfile import ZipFile
@@ -58,6 +60,14 @@ def _files(folder: str) -> list[Path]:
     return [path for path in (CHECKOUT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
 
 
+def test_one_version_stands_everywhere(wheel: Path) -> None:
+    version = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    assert wheel.name.startswith(f"cxr_runner-{version}-")
+    assert f"\nversion: {version}\n" in (CHECKOUT / "CITATION.cff").read_text("utf-8")
+    sections = re.findall(r"^## \[(.*?)\]", (CHECKOUT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert sections[:2] == ["Unreleased", version]
+
+
 def test_the_installed_package_is_the_wheel_s(installed: Path, tmp_path: Path) -> None:
     code = "import cxr_runner, cxr_runner.conf as conf; print(cxr_runner.__file__, conf.__file__, sep='\\n')"
     for file in _run(tmp_path, installed / "python", "-c", code).splitlines():
@@ -76,6 +86,34 @@ def test_the_installed_command_trains_anywhere(installed: Path, tmp_path: Path) 
     (metrics,) = tmp_path.glob("outputs/runs/cnn-*/seed=0/metrics.json")
     assert str(metrics.parent) in out
     assert '"git_commit": null' in metrics.read_text("utf-8")
+
+
+@pytest.mark.long
+def test_the_wheel_is_a_tool_whose_commands_work_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
+    commands, folder = tmp_path / "bin", tmp_path / "elsewhere"
+    folder.mkdir()
+    _install_as_tool(wheel, tmp_path / "tools", commands)
+    assert {path.name for path in commands.iterdir()} == {"cxr-run", "cxr-report", "cxr-data", "cxr-study"}
+    tiny = ("data.num_images=60", "data.image_size=16")
+    assert "fingerprint" in _run(folder, commands / "cxr-data", "describe", *tiny)
+    out = _run(folder, commands / "cxr-run", "-m", "model=linear,linear_relu", "seeds=2", "epochs=2", *tiny)
+    assert "linear + ReLU" in out
+    _run(folder, commands / "cxr-report")
+    assert "linear + ReLU" in (folder / "outputs" / "report" / "index.html").read_text("utf-8")
+    assert [path.name for path in folder.iterdir()] == ["outputs"]
+
+
+def _install_as_tool(wheel: Path, tools: Path, commands: Path) -> None:
+    """Install with ``uv tool install`` and the versions of ``constraints.txt``; from its cache where that suffices."""
+    if (uv := shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")) is None:
+        pytest.skip("uv is not installed")
+    command = [uv, "tool", "install", "--python", sys.executable, "--constraints", CHECKOUT / "constraints.txt", wheel]
+    environment = os.environ | {"UV_TOOL_DIR": str(tools), "UV_TOOL_BIN_DIR": str(commands)}
+    for options in (["--offline"], []):
+        answer = subprocess.run([*command, *options], env=environment, capture_output=True, text=True, timeout=1800)
+        if answer.returncode == 0:
+            return
+    pytest.fail(answer.stderr)
 
 
 def _run(folder: Path, *command: str | Path) -> str:
