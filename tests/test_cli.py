@@ -169,10 +169,10 @@ def test_a_mistake_is_one_line_however_many_runs_it_is_in(
 
 
 def test_data_that_cannot_be_opened_is_tried_once(cxr_run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cxr_runner.experiment import plan
+    from cxr_runner.experiment import shared_data
 
-    tried, real = [], plan.open_dataset
-    monkeypatch.setattr(plan, "open_dataset", lambda *given: tried.append(given) or real(*given))
+    tried, real = [], shared_data.open_images
+    monkeypatch.setattr(shared_data, "open_images", lambda *given: tried.append(given) or real(*given))
     cxr_run("-m", "model=linear,cnn", "seeds=3", "data=folder", "data.root=/nowhere", "progress=none")
     assert len(tried) == 1
 
