@@ -355,7 +355,10 @@ def test_collapsed_runs_are_flagged_in_table_and_text(tmp_path: Path) -> None:
     for seed in range(3):
         write_run(tmp_path, seed=seed, metrics=run_metrics(collapsed=seed > 0))
     report = Report(tmp_path)
-    assert "- 2 of 3 runs collapsed: linear-0123456789 gives one output for all images" in report.page
+    assert (
+        "- 2 of 3 runs collapsed (one output for all images, which says nothing about the model), of linear"
+        in report.page
+    )
     assert re.search(r"^\| linear-0123456789 .* \| 2 \| 2\.0 \|$", report.page, re.MULTILINE)
     assert report.runs["collapsed"].tolist() == [False, True, True]
 

@@ -43,7 +43,7 @@ def decides_cell(one: Standing, key: str) -> str:
     needed = one.needed
     if not needed or one.adjusted.get(key, 1.0) < LEVEL:
         return "decided" if needed else ""
-    nouns = {"seeds": "seeds", "splits": "splits", "images": "test images"}
+    nouns = {"seeds": "seeds", "splits": "splits", "images": "test images a split"}
     said = [_range(found, nouns[source]) for source, found in needed.items() if found is not None]
     return "; or ".join(text for text in said if text) or "no number of these"
 
@@ -52,11 +52,10 @@ def _range(needed: stats.Needed, noun: str) -> str:
     """Return a range of numbers; '' where no number would do."""
     if needed.fewest is None:
         return ""
-    if needed.most is None:
-        return f"{needed.fewest:,} or no number of {noun}"
-    if needed.fewest == needed.most:
-        return f"{needed.fewest:,} {noun}"
-    return f"{needed.fewest:,} to {needed.most:,} {noun}"
+    most = "no number" if needed.most is None else f"{needed.most:,}"
+    if needed.likely is None:
+        return f"perhaps {needed.fewest:,} {noun}, more likely {most}"
+    return f"about {needed.likely:,} {noun} ({needed.fewest:,} to {most})"
 
 
 def runs_cell(one: Standing) -> str:

@@ -114,8 +114,8 @@ def reliability_picture(compared: Comparison, heading: str) -> Picture:
     )
     text = (
         "Predicted probability against the share of images that are positive, runs that did not collapse pooled; the "
-        "larger a dot, the more images. Below the diagonal a model promises too much. Undone: after ln(weight) is "
-        "taken from the logits. A model that ends in a ReLU never goes below 0.5."
+        "larger a dot, the more images; ECE is that of all of them together. Below the diagonal a model promises too "
+        "much. Undone: after ln(weight) is taken from the logits. A model that ends in a ReLU never goes below 0.5."
     )
     more = len(compared.reliability) - len(drawn)
     notes = (f"The first {len(drawn)} of {len(compared.reliability)} configurations.",) if more > 0 else ()
@@ -124,7 +124,11 @@ def reliability_picture(compared: Comparison, heading: str) -> Picture:
 
 def _confusions(compared: Comparison, runs: DataSetRuns) -> Picture:
     drawn = compared.standings[:_MOST_PANELS]
-    counts = {one.label: {name: one.mean(name) for name in ("tp", "fp", "fn", "tn")} for one in drawn}
+    whole = {one.name: one.num_collapsed == len(one.runs) for one in drawn}  # nothing else is there to be shown
+    counts = {
+        one.label: {name: one.mean(name, collapsed=whole[one.name]) for name in ("tp", "fp", "fn", "tn")}
+        for one in drawn
+    }
 
     def draw() -> "Figure":
         from cxr_runner.plots.confusion import plot_confusions
@@ -135,7 +139,9 @@ def _confusions(compared: Comparison, runs: DataSetRuns) -> Picture:
         f"{label}: sensitivity {_share(one['tp'], one['fn'])}, specificity {_share(one['tn'], one['fp'])}"
         for label, one in counts.items()
     )
-    text = "Of the test images of each true class, the share that is called one and the other; means over runs."
+    text = (
+        "Of the test images of each true class, the share that is called one and the other; runs that did not collapse."
+    )
     more = len(compared.standings) - len(drawn)
     notes = (f"The first {len(drawn)} of {len(compared.standings)} configurations.",) if more else ()
     return Picture("confusion", "Confusion matrices", text, alt, notes, draw=draw)

@@ -108,7 +108,9 @@ def comparison_section(compared: Comparison, whole: DataSetComparison, suffix: s
     runs, several = whole.runs, len(whole.runs.sizes) > 1
     suffix = f"{suffix}_{compared.image_size}px" if several else suffix
     legend = f"{MEAN_LEGEND.format(unit=compared.unit)} Difference: to {compared.reference.label} "
-    legend += f"({compared.why_reference}); p after Holm's correction. {DECIDES_LEGEND}"
+    legend += (
+        f"({compared.why_reference}); its interval is not corrected for their number, p is (Holm). {DECIDES_LEGEND}"
+    )
     main, *others = compared_metrics(compared)
     mistakes = mistakes_section(compared, whole)
     return ComparisonSection(

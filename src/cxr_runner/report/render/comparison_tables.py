@@ -23,8 +23,9 @@ from cxr_runner.report.render.comparison_cells import (
 
 _SOURCES = {"seeds": "seeds", "splits": "splits", "images": "test images"}
 DECIDES_LEGEND = (
-    "Would decide it: how many seeds, splits or test images in all, one of them alone, would tell the difference from "
-    "none with a probability of 80 %; an 80 % range, since the true difference is uncertain."
+    "Would decide it: how many seeds, splits or test images in all, those there are among them and one of them alone, "
+    "would tell the difference from none with a probability of 80 % if it is as large as it looks; in brackets an 80 % "
+    "range, since the true difference is uncertain, and may be none."
 )
 MEAN_LEGEND = (
     "Mean over all runs on the test split; in brackets the 95 % interval, in which splits (Nadeau and Bengio's "

@@ -10,6 +10,8 @@ from cxr_runner.report.compare.standings import Standing
 from cxr_runner.report.render.cells import p_value
 from cxr_runner.report.render.comparison_cells import LEVEL, p_cell, runs_cell
 
+_RATE_TEST = "Boschloo's exact test (McNemar's where models are the same)"
+
 
 def find_sentences(compared: Comparison) -> list[str]:
     """Say which configurations differ from the reference, and which runs say nothing."""
@@ -20,9 +22,14 @@ def find_sentences(compared: Comparison) -> list[str]:
         gaps = {one.label: format_number(one.differences[compared.metric].mean, "+.3f") for one in differing}
         listed = [f"{one.label} by {gaps[one.label]} (p {p_cell(one, compared.metric)})" for one in differing]
         said.append(
-            f"In {words}, beyond what splits, seeds and test images explain, from {compared.reference.label} differ: "
+            f"These differ in {words} from {compared.reference.label} by more than splits, seeds and test images "
+            "explain: "
             f"{list_few(listed, '; ')}."
         )
+        others = [one.label for one in tested if one not in differing]
+        if others:
+            said.append(f"Not told apart from {compared.reference.label}, which does not show that they are alike: ")
+            said[-1] += f"{list_few(others, '; ')}."
     elif tested:
         said.append(
             f"In {words} no configuration differs from {compared.reference.label} beyond what splits, seeds and test "
@@ -42,19 +49,20 @@ def find_sentences(compared: Comparison) -> list[str]:
 
 def _collapse_sentences(compared: Comparison) -> list[str]:
     """Say how often runs collapse, compared as rates, and what may help."""
-    reference, said = compared.reference, []
-    for one in compared.standings:
-        rates = one.collapses
-        if rates is not None and not math.isnan(rates.p):
-            said.append(
-                f"{one.label} collapses with {_rate(one)}, {reference.label} with {_rate(reference)} "
-                f"(p {p_value(rates.p)}, by an exact test)"
-            )
-    sentences = [f"{list_few(said, '; ', most=3)}."] if said else []
+    rates = {one.label: one.collapses for one in compared.standings if one.collapses is not None}
+    tested = [one for one in compared.standings if one.label in rates and not math.isnan(rates[one.label].p)]
+    sentences = []
+    if tested:
+        most = ", in at least half of their splits" * compared.several_splits
+        said = [f"{one.label} {_rate(one)} (p {p_value(rates[one.label].p)})" for one in tested]
+        sentences.append(
+            f"Seeds that collapse{most}: {compared.reference.label} {_rate(compared.reference)}; "
+            f"{list_few(said, '; ')}. By {_RATE_TEST}."
+        )
     collapsed = [one for one in compared.standings if one.num_collapsed]
     if collapsed:
         relu = any(one.runs[0].config["model"].get("output_relu") for one in collapsed)
-        ways = "model.output_relu=false, " * relu + "another optimizer.lr, or another seed"
+        ways = "model.output_relu=false, " * relu + "another optimizer.lr; another seed alone makes one more try"
         sentences.append(f"Means count collapsed runs; a mean without them is a selection. What may help: {ways}.")
     return sentences
 
@@ -70,17 +78,21 @@ def _source_sentences(compared: Comparison) -> list[str]:
             shares = {nouns[name]: getattr(estimate.shares, name) for name in nouns}
             parts = ", ".join(f"{noun} {share:.0%}" for noun, share in shares.items() if share is not None)
             half = getattr(estimate.doubled, more)
-            said.append(f"{one.label} {parts}; twice the {nouns[more]}: ±{half:.3f} for ±{estimate.half_width:.3f}")
+            said.append(
+                f"{one.label}: {parts}; with twice the {nouns[more]} ±{half:.3f}, now ±{estimate.half_width:.3f}"
+            )
     if not said:
         return []
     words = metric(compared.metric).words
-    return [f"What makes the mean {words} uncertain, and what is worth most more of: {list_few(said, '. ', most=3)}."]
+    further = f" The table of sources has {len(said) - 3} more." if len(said) > 3 else ""
+    begin = f"Where the uncertainty of the mean {words} comes from, and what would narrow it most."
+    return [f"{begin} {'. '.join(said[:3])}.{further}"]
 
 
 def _rate(one: Standing) -> str:
-    """Say with how many seeds a configuration collapses, with half of its splits or more."""
+    """Say with how many seeds a configuration collapses, in at least half of their splits."""
     seeds = one.table.groupby("seed")["collapsed"].mean() >= 0.5
-    return f"{int(seeds.sum())} of {plural(len(seeds), 'seed')}"
+    return f"{int(seeds.sum())} of {len(seeds)}"
 
 
 def resampling_sentences(runs: DataSetRuns) -> list[str]:
@@ -94,7 +106,7 @@ def resampling_sentences(runs: DataSetRuns) -> list[str]:
     elif predictions.patients is not None:
         said.append(
             f"The {len(predictions.patients):,} test images are of {len(set(predictions.patients)):,} patients; whole "
-            "patients are resampled. McNemar and DeLong take every image as if it were of another one."
+            "patients are resampled. McNemar's and DeLong's tests (all pairs) take each image as of another patient."
         )
     if predictions.problems:
         path, why = next(iter(predictions.problems.items()))

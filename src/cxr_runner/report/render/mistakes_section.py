@@ -70,8 +70,8 @@ def mistakes_section(compared: Comparison, whole: DataSetComparison) -> Mistakes
     if len(mistakes.configurations) > 1:
         groups["Configurations disagree"] = mistakes.disputed
     if pair and len(mistakes.configurations) > 2:
-        groups[f"Right with {pair.first.label} rather than with {pair.second.label}"] = pair.only_first
-        groups[f"Right with {pair.second.label} rather than with {pair.first.label}"] = pair.only_second
+        groups[f"More often right with {pair.first.label} than with {pair.second.label}"] = pair.only_first
+        groups[f"More often right with {pair.second.label} than with {pair.first.label}"] = pair.only_second
     chosen = {title: rows for title, rows in groups.items() if rows}
     if not chosen:
         return None

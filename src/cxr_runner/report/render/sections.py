@@ -151,7 +151,6 @@ def _sentences(runs: DataSetRuns) -> list[str]:
 def _collapsed(runs: DataSetRuns) -> str:
     names = [run.configuration for run in runs.runs.values() if run.metrics["collapsed"]]
     distinct = list(dict.fromkeys(names))
-    verb = "gives" if len(distinct) == 1 else "give"
     share = f"{len(names)} of {plural(len(runs.runs), 'run')} collapsed"
     listed = list_few(distinct, most=_NUM_NAMED)
-    return f"{share}: {listed} {verb} one output for all images, which says nothing about the model."
+    return f"{share} (one output for all images, which says nothing about the model), of {listed}."
