@@ -1,5 +1,6 @@
 """What ``make run`` promises: three families that learn, one collapse on purpose, and a page that opens on them."""
 
+import os
 import re
 import shlex
 import shutil
@@ -21,8 +22,9 @@ def commands() -> list[str]:
     """The commands of the target, as make would give them to a shell."""
     if shutil.which("make") is None:
         pytest.skip("make is not installed")
-    asked = ["make", "--just-print", "--old-file=.venv/.ready", "run"]
-    answer = subprocess.run(asked, cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    asked = ["make", "--just-print", "--no-print-directory", "--old-file=.venv/.ready", "run"]
+    alone = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    answer = subprocess.run(asked, cwd=CHECKOUT, capture_output=True, text=True, check=True, env=alone)
     return answer.stdout.splitlines()
 
 
