@@ -37,7 +37,7 @@ $(READY): pyproject.toml constraints.txt
 # Threads gain nothing on batches this small, and wait for each other where a machine is busy.
 run: export OMP_NUM_THREADS := 1
 # The last of the four fails on purpose: at such a learning rate a model that ends in a ReLU keeps dead units only.
-run: $(READY) ## compare the three families, and one that collapses, on synthetic phantom data: half a minute
+run: $(READY) ## compare the three families, and one that collapses, on synthetic phantom data: under a minute
 	$(BIN)/cxr-run -m model=linear,linear_relu,cnn optimizer.lr=0.003 $(DEMO)
 	$(BIN)/cxr-run model=linear_relu optimizer.lr=0.5 name=collapse-on-purpose $(DEMO)
 	$(BIN)/cxr-report outputs/demo
