@@ -45,6 +45,11 @@ class SplitLogits:
     test_rows: NDArray[np.int64]
     test: NDArray[np.float64]
 
+    @property
+    def trained(self) -> "SplitLogits":
+        """The runs that did not collapse; there may be none."""
+        return self.chosen(~self.collapsed)
+
     def chosen(self, mask: NDArray[np.bool_]) -> "SplitLogits":
         """Return some of the runs, bool [seeds]."""
         seeds = tuple(seed for seed, taken in zip(self.seeds, mask, strict=True) if taken)

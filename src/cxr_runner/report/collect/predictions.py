@@ -65,9 +65,8 @@ class _Images:
     def __init__(self) -> None:
         self.labels: dict[str, int] = {}  # in the order of their numbers
         self.noted: dict[str, str] = {}  # patients
-        self._splits: dict[
-            str, tuple[pd.DataFrame, _Answers]
-        ] = {}  # by their fingerprints: runs on one share its images
+        # By the fingerprint of a split: runs on one share its images.
+        self._splits: dict[str, tuple[pd.DataFrame, _Answers]] = {}
 
     def add(self, run: CollectedRun) -> _Answers:
         """Read the predictions of a run.

@@ -1,6 +1,6 @@
 """Which test images the runs get wrong, and on which the configurations disagree."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,10 @@ class Mistakes:
     hardest: tuple[int, ...]
     disputed: tuple[int, ...]
 
+    def of(self, row: int) -> Iterator[tuple[str, float, float]]:
+        """Yield what there is to say of an image: each configuration, the share that is wrong and the mean logit."""
+        return zip(self.configurations, self.wrong[:, row], self.logits[:, row], strict=True)
+
 
 def find_mistakes(predictions: Predictions, names: Sequence[str]) -> Mistakes | None:
     """Find the images that runs get wrong; None where no run of these configurations is of any use.
@@ -55,7 +59,7 @@ def _measure(predictions: Predictions, name: str) -> tuple[NDArray[np.float64], 
     """Return, of each image, the share of runs that get it wrong and their mean logit."""
     runs, wrong, total = np.zeros((3, len(predictions.labels)))
     for one in predictions.configurations[name]:
-        trained = one.test[~one.collapsed]
+        trained = one.trained.test
         truth = predictions.labels[one.test_rows] == 1
         runs[one.test_rows] += len(trained)
         wrong[one.test_rows] += ((trained > 0) != truth).sum(axis=0)

@@ -9,7 +9,7 @@ import numpy as np
 from cxr_runner import stats
 from cxr_runner.report.compare.mistakes import Mistakes
 from cxr_runner.report.compare.standings import Standing
-from cxr_runner.report.compare.uncertainty.resampling import RESAMPLED_METRICS, Resampling
+from cxr_runner.report.compare.uncertainty.resampling import Resampling
 from cxr_runner.report.compare.usual_settings import flatten_settings
 
 _MOST_IMAGES = 6  # each way
@@ -50,12 +50,8 @@ def put_side_by_side(
     given, other = (dict(flatten_settings(one.runs[0].config)) for one in (first, second))
     keys = [*given, *(key for key in other if key not in given)]
     settings = {key: (given.get(key), other.get(key)) for key in keys if given.get(key) != other.get(key)}
-    differences: dict[str, stats.Estimate] = {}
-    if first.estimates and second.estimates:
-        for key in RESAMPLED_METRICS:
-            difference = resampling.metric(first.name, key).minus(resampling.metric(second.name, key))
-            if len(difference.values):
-                differences[key] = difference.estimate()
+    known = first.estimates and second.estimates
+    differences = resampling.differences(first.name, second.name) if known else {}
     return SideBySide(first, second, settings, differences, *_images(first.name, second.name, mistakes))
 
 

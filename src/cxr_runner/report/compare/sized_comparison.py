@@ -69,6 +69,10 @@ class Comparison:
         """What configurations are called, by their names."""
         return {one.name: one.label for one in self.standings}
 
+    def meant_by(self, text: str) -> list[str]:
+        """Return the names of the configurations that a text means: a label, a name, or an id from its start."""
+        return meant_by(text, {one.name: one.runs for one in self.standings}, self.labels)
+
     @property
     def shown_images(self) -> tuple[int, ...]:
         """Rows of the test images that the page shows."""
@@ -116,8 +120,7 @@ def check_options(options: ReportOptions, comparisons: Sequence[Comparison]) -> 
     for option, text in asked:
         found = 0
         for one in comparisons:
-            groups = {standing.name: standing.runs for standing in one.standings}
-            if len(meant := meant_by(text, groups, one.labels)) > 1:
+            if len(meant := one.meant_by(text)) > 1:
                 listed = list_few([f"{one.labels[name]} ({name})" for name in meant], "; ")
                 raise UserError.for_key(option, text, f"several configurations are called so: {listed}")
             found += len(meant)
@@ -163,8 +166,7 @@ def _choose_pair(compared: Comparison, options: ReportOptions) -> tuple[Standing
     """Choose two configurations to show side by side: as asked for, else the reference and the best on validation."""
     by_name = {one.name: one for one in compared.standings}
     if options.pair is not None:
-        groups = {name: one.runs for name, one in by_name.items()}
-        meant = [meant_by(text, groups, compared.labels) for text in options.pair]
+        meant = [compared.meant_by(text) for text in options.pair]
         if all(len(names) == 1 for names in meant) and meant[0] != meant[1]:
             return by_name[meant[0][0]], by_name[meant[1][0]]
         return None

@@ -131,10 +131,7 @@ def _with_differences(standings: Sequence[Standing], resampling: Resampling, met
 def _differences(one: Standing, first: Standing, resampling: Resampling) -> dict[str, stats.Estimate]:
     if not one.estimates or not first.estimates:
         return {}
-    found = {
-        key: resampling.metric(one.name, key).minus(resampling.metric(first.name, key)) for key in RESAMPLED_METRICS
-    }
-    return {key: difference.estimate() for key, difference in found.items() if len(difference.values)}
+    return resampling.differences(one.name, first.name)
 
 
 def _needed(

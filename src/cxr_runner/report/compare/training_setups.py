@@ -2,15 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
-from typing import Any
-
-import yaml
 
 from cxr_runner.report.collected import DataSetRuns
 from cxr_runner.report.collected_runs import CollectedRun, RunSplit
 from cxr_runner.report.compare.configurations import override
+from cxr_runner.report.compare.usual_settings import read_defaults
 
 _HOW = ("engine", "device", "deterministic")  # what a row of the study does not determine, but for the data
 
@@ -70,17 +66,11 @@ def timed_runs(runs: DataSetRuns, row_ids: Iterable[str]) -> dict[str, list[Coll
 
 def _settings(run: CollectedRun) -> tuple[str, ...]:
     """Return what of a run's configuration is given otherwise than it is by default."""
-    usual = _defaults()
+    usual = read_defaults("config")
     given = {key: run.config.get(key, usual[key]) for key in _HOW}
     if str(given["device"]).startswith("cuda:"):
         given["device"] = "cuda"  # which of several GPUs it was does not matter
     return tuple(override(key, value) for key, value in given.items() if value != usual[key])
-
-
-@cache
-def _defaults() -> dict[str, Any]:
-    content = yaml.safe_load(files("cxr_runner.conf").joinpath("config.yaml").read_text("utf-8"))
-    return {key: content[key] for key in _HOW}
 
 
 def _seed_arguments(seeds: Iterable[int], key: str) -> tuple[str, ...]:

@@ -19,15 +19,27 @@ def flatten_settings(config: Mapping[str, Any], prefix: str = "") -> Iterator[tu
         if dotted in _NOT_COMPARED:
             continue
         if dotted == "data":
-            split = value.get("split") if isinstance(value, Mapping) else None
-            known = dict(split) if isinstance(split, Mapping) else {}
-            if known.get("keep_test") is False and known.get("folds") is None:
-                known["keep_test"] = None  # what false meant until there were folds
+            known = split_settings(value)
             yield from ((f"data.split.{name}", known[name]) for name in _SPLIT if name in known)
         elif isinstance(value, Mapping):
             yield from flatten_settings(value, f"{dotted}.")
         else:
             yield dotted.removesuffix(".name"), value
+
+
+def split_settings(data: object) -> dict[str, Any]:
+    """Return the settings of a split as they would be written now.
+
+    Until there were folds, a test split of the data was not kept unless that was asked for, which is no setting now.
+
+    Args:
+        data: configuration of the images, whatever it may be.
+    """
+    split = data.get("split") if isinstance(data, Mapping) else None
+    known = dict(split) if isinstance(split, Mapping) else {}
+    if known.get("keep_test") is False and known.get("folds") is None:
+        known["keep_test"] = None
+    return known
 
 
 @cache
@@ -39,12 +51,11 @@ def usual_settings(model: str, optimizer: str, data: str) -> dict[str, Any]:
         optimizer: name of the optimizer.
         data: name of the source of the images.
     """
-    content = {key: value for key, value in _read("config").items() if key not in ("defaults", "hydra")}
-    content |= {"model": _read(f"model/{model}"), "data": _read(f"data/{data}")}
-    content |= {"optimizer": _read(f"optimizer/{optimizer}") | _read(f"optimizer/lr/{optimizer}_{model}")}
-    return dict(flatten_settings(content)) | {
-        group: name for group, name in (("model", "linear"), ("optimizer", "sgd"))
-    }
+    content = {key: value for key, value in read_defaults("config").items() if key not in ("defaults", "hydra")}
+    content |= {"model": read_defaults("model", model), "data": read_defaults("data", data)}
+    lr = read_defaults("optimizer", "lr", f"{optimizer}_{model}")
+    content |= {"optimizer": {**read_defaults("optimizer", optimizer), **lr}}
+    return dict(flatten_settings(content)) | {"model": "linear", "optimizer": "sgd"}
 
 
 def overrides(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,11 +71,15 @@ def _same(value: Any, usual: Any) -> bool:
     return bool(value == usual) and isinstance(value, bool) == isinstance(usual, bool)
 
 
-def _read(name: str) -> dict[str, Any]:
-    """Return the content of a configuration file of this package; nothing where there is none of that name."""
-    *folders, last = name.split("/")
-    path = files("cxr_runner.conf").joinpath(*folders, f"{last}.yaml")
-    if not last.replace("_", "").isalnum() or not path.is_file():
+@cache
+def read_defaults(*names: str) -> Mapping[str, Any]:
+    """Return the content of a configuration file of this package; nothing where there is none of that name.
+
+    Args:
+        names: its folders and its name without ending, e.g. ``model``, ``cnn``.
+    """
+    path = files("cxr_runner.conf").joinpath(*names[:-1], f"{names[-1]}.yaml")
+    if not all(name.replace("_", "").isalnum() for name in names) or not path.is_file():
         return {}
     content = yaml.safe_load(path.read_text("utf-8"))
     return content if isinstance(content, dict) else {}

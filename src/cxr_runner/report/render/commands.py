@@ -6,14 +6,12 @@ The only module that does. Rows with the same size, seeds and settings share one
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from importlib.resources import files
 from typing import Any
-
-import yaml
 
 from cxr_runner.report.collected import DataSetRuns
 from cxr_runner.report.compare.configurations import override
 from cxr_runner.report.compare.training_setups import TrainingSetup
+from cxr_runner.report.compare.usual_settings import read_defaults, split_settings
 from cxr_runner.report.missing import Missing
 from cxr_runner.study import Row
 
@@ -98,29 +96,19 @@ def _data_overrides(config: dict[str, Any]) -> list[str]:
 
 
 def _without_replicates(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the configuration of images without what one split has and another has not.
-
-    Until there were folds, a test split of the data was not kept unless that was asked for, which is no setting now.
-    """
-    split = config.get("split")
-    if not isinstance(split, dict):
+    """Return the configuration of images without what one split has and another has not."""
+    if not isinstance(config.get("split"), dict):
         return config
-    kept = {key: value for key, value in split.items() if key not in _REPLICATES}
-    if kept.get("keep_test") is False and split.get("folds") is None:
-        kept["keep_test"] = None
+    kept = {key: value for key, value in split_settings(config).items() if key not in _REPLICATES}
     return {**config, "split": kept}
 
 
-def data_defaults(name: object) -> dict[str, Any]:
+def data_defaults(name: object) -> Mapping[str, Any]:
     """Return the defaults of the images of ``data=NAME``; empty where there is no such choice."""
-    defaults = files("cxr_runner.conf").joinpath("data").joinpath(f"{name}.yaml") if isinstance(name, str) else None
-    if defaults is None or "/" in str(name) or not defaults.is_file():
-        return {}
-    usual: dict[str, Any] = yaml.safe_load(defaults.read_text("utf-8"))
-    return usual
+    return read_defaults("data", name) if isinstance(name, str) else {}
 
 
-def _differing(config: dict[str, Any], usual: dict[str, Any], prefix: str) -> Iterable[str]:
+def _differing(config: dict[str, Any], usual: Mapping[str, Any], prefix: str) -> Iterable[str]:
     for key, value in config.items():
         default = usual.get(key)
         if isinstance(value, dict) and isinstance(default, dict):

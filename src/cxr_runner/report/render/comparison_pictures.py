@@ -33,7 +33,7 @@ def comparison_pictures(compared: Comparison, runs: DataSetRuns) -> list[Picture
     pictures = [_confusions(compared, runs)]
     if compared.curves:
         pictures.insert(0, _operating_curves(compared, runs.heading))
-    return [*pictures, reliability_picture(compared, runs.heading)] if compared.reliability else pictures
+    return [*pictures, _reliability(compared, runs.heading)] if compared.reliability else pictures
 
 
 def _operating_curves(compared: Comparison, heading: str) -> Picture:
@@ -55,8 +55,7 @@ def _operating_curves(compared: Comparison, heading: str) -> Picture:
     text = (
         f"ROC and precision-recall curves on the test split: mean and range of the runs that did not collapse.{whole}"
     )
-    more = len(compared.curves) - len(drawn)
-    notes = (f"The first {len(drawn)} of {len(compared.curves)} configurations.",) if more else ()
+    notes = _first_ones(len(drawn), len(compared.curves))
     title = "ROC and precision-recall curves"
     return Picture("roc", title, text, alt, notes, draw=draw, draw_column=partial(draw, column=True))
 
@@ -99,7 +98,7 @@ def _points(one: Standing, key: str) -> Sequence[float]:
     return [float(np.mean(values)) for _, values in one.table.groupby("fingerprint")[key]]
 
 
-def reliability_picture(compared: Comparison, heading: str) -> Picture:
+def _reliability(compared: Comparison, heading: str) -> Picture:
     """Show predicted probabilities against what happened."""
     labels = compared.labels
     drawn = dict(list(compared.reliability.items())[:_MOST_PANELS])
@@ -117,8 +116,7 @@ def reliability_picture(compared: Comparison, heading: str) -> Picture:
         "larger a dot, the more images; ECE is that of all of them together. Below the diagonal a model promises too "
         "much. Undone: after ln(weight) is taken from the logits. A model that ends in a ReLU never goes below 0.5."
     )
-    more = len(compared.reliability) - len(drawn)
-    notes = (f"The first {len(drawn)} of {len(compared.reliability)} configurations.",) if more > 0 else ()
+    notes = _first_ones(len(drawn), len(compared.reliability))
     return Picture("reliability", "Are the probabilities true?", text, alt, notes, draw=draw)
 
 
@@ -142,9 +140,13 @@ def _confusions(compared: Comparison, runs: DataSetRuns) -> Picture:
     text = (
         "Of the test images of each true class, the share that is called one and the other; runs that did not collapse."
     )
-    more = len(compared.standings) - len(drawn)
-    notes = (f"The first {len(drawn)} of {len(compared.standings)} configurations.",) if more else ()
+    notes = _first_ones(len(drawn), len(compared.standings))
     return Picture("confusion", "Confusion matrices", text, alt, notes, draw=draw)
+
+
+def _first_ones(num_drawn: int, total: int) -> tuple[str, ...]:
+    """Say that not all configurations are drawn, where that is so."""
+    return (f"The first {num_drawn} of {total} configurations.",) if num_drawn < total else ()
 
 
 def _share(part: float, rest: float) -> str:

@@ -86,9 +86,7 @@ def _image(row: int, mistakes: Mistakes, compared: Comparison, whole: DataSetCom
     labels = compared.labels
     said = [
         f"{labels[name]}: {wrong:.0%} wrong, logit {format_number(logit, '+.2f')}"
-        for name, wrong, logit in zip(
-            mistakes.configurations, mistakes.wrong[:, row], mistakes.logits[:, row], strict=True
-        )
+        for name, wrong, logit in mistakes.of(row)
         if not math.isnan(wrong)
     ]
     more = len(said) - _MOST_LISTED
@@ -106,12 +104,10 @@ def _table(
     for title, rows in groups.items():
         for row in rows:
             truth = classes[int(predictions.labels[row])]
-            for name, wrong, logit in zip(
-                mistakes.configurations, mistakes.wrong[:, row], mistakes.logits[:, row], strict=True
-            ):
+            for name, wrong, logit in mistakes.of(row):
                 image, label = printable(predictions.names[row]), compared.labels[name]
-                entries.append({"group": title, "image": image, "class": truth, "configuration": label})
-                entries[-1] |= {"wrong": wrong, "logit": logit}
+                said = {"group": title, "image": image, "class": truth, "configuration": label}
+                entries.append({**said, "wrong": wrong, "logit": logit})
                 cells = ("" if math.isnan(wrong) else f"{wrong:.0%}", format_number(logit, "+.2f"))
                 shown.append([title, image, truth, label, *cells])
     headings = ["images", "image", "class", "configuration", "runs that are wrong", "mean logit"]

@@ -12,7 +12,7 @@ from cxr_runner.report.class_counts import class_counts
 from cxr_runner.report.collected import DataSetRuns
 from cxr_runner.report.collected_runs import SizedRuns
 from cxr_runner.report.render.commands import Commands
-from cxr_runner.report.render.inventory_line import inventory_line
+from cxr_runner.report.render.inventory_line import inventory_of_runs
 
 _VERSIONS = ("python", "cxr-runner", "torch", "torchvision", "numpy")
 _NOT_RECORDED = "not recorded"
@@ -30,7 +30,7 @@ def gather_facts(runs: DataSetRuns, commands: Commands) -> dict[str, str]:
         "Counts": "; ".join(
             f"{split} " + ", ".join(f"{n:,} {name}" for name, n in classes.items()) for split, classes in counts.items()
         ),
-        "Inventory": _inventory(runs),
+        "Inventory": inventory_of_runs(runs),
         "Duplicates dropped": _length(data.get("duplicates_dropped")),
         "Unreadable, skipped": _length(data.get("unreadable_skipped")),
         "Fingerprint": ", ".join(f"{_fingerprint(sized)} ({sized.image_size} px)" for sized in runs.sizes),
@@ -54,12 +54,6 @@ def _fingerprint(sized: SizedRuns) -> str:
 
 def _length(listed: object) -> str:
     return str(len(listed)) if isinstance(listed, Sequence) and not isinstance(listed, str) else ""
-
-
-def _inventory(runs: DataSetRuns) -> str:
-    """Return what the first of the runs that say so found in the source; older ones do not."""
-    lines = (inventory_line(run.data.get("inventory")) for run in runs.runs.values())
-    return next(filter(None, lines), "")
 
 
 def _checksums(runs: DataSetRuns) -> str:

@@ -13,7 +13,7 @@ from cxr_runner.report.render.commands import Commands
 from cxr_runner.report.render.comparison_section import ComparisonSection, comparison_section
 from cxr_runner.report.render.configuration_figures import configuration_pictures
 from cxr_runner.report.render.errata_section import ErrataSection
-from cxr_runner.report.render.inventory_line import inventory_line
+from cxr_runner.report.render.inventory_line import inventory_of_runs
 from cxr_runner.report.render.picture import Picture
 from cxr_runner.report.render.provenance import gather_facts
 from cxr_runner.report.render.run_links import Link
@@ -138,8 +138,7 @@ def _sentences(runs: DataSetRuns) -> list[str]:
     splits = max(len(sized.fingerprints) for sized in runs.sizes)
     said += [f"{splits} splits of the same images"] if splits > 1 else []
     sentences = [f"{', '.join(said)}."]
-    inventories = (inventory_line(run.data.get("inventory")) for run in runs.runs.values())
-    if inventory := next(filter(None, inventories), ""):
+    if inventory := inventory_of_runs(runs):
         sentences.append(f"Images{' of the first split' * (splits > 1)}: {inventory}.")
     if runs.about.synthetic:
         sentences.append("These are synthetic phantom data: the figures say nothing about X-rays or about the study.")

@@ -50,7 +50,7 @@ def reliabilities(
 
 
 def _not_collapsed(splits: Sequence[SplitLogits]) -> list[SplitLogits]:
-    return [one.chosen(~one.collapsed) for one in splits if not one.collapsed.all()]
+    return [one for one in (split.trained for split in splits) if one.seeds]
 
 
 def _flat(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:

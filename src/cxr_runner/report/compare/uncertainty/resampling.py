@@ -108,6 +108,11 @@ class Resampling:
         """Return which runs of a configuration collapsed, bool [runs], in the order of :meth:`metric`."""
         return np.concatenate([one.collapsed for one in self.splits(configuration)])
 
+    def differences(self, first: str, second: str) -> dict[str, stats.Estimate]:
+        """Return by metric one configuration minus another; nothing where they have no split and seed in common."""
+        found = {key: self.metric(first, key).minus(self.metric(second, key)) for key in RESAMPLED_METRICS}
+        return {key: difference.estimate() for key, difference in found.items() if len(difference.values)}
+
     def decided(self, configuration: str, metric: ResampledMetric, called: Sequence[NDArray[np.bool_]]) -> Resampled:
         """Return a metric of decisions.
 

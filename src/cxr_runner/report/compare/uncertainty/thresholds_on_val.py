@@ -30,8 +30,7 @@ def threshold_table(predictions: Predictions, runs: Mapping[str, CollectedRun]) 
 
 def _row(predictions: Predictions, name: str, rule: stats.ThresholdRule) -> dict[str, Any]:
     points = []
-    for split in predictions.configurations[name]:
-        one = split.chosen(~split.collapsed)
+    for one in (split.trained for split in predictions.configurations[name]):
         if one.seeds:
             threshold = stats.choose_threshold(rule, one.val, one.val_labels)
             points.append(stats.operating_point(threshold, one.test, predictions.labels[one.test_rows]))

@@ -80,7 +80,7 @@ def _rules(resampling: Resampling, unweighted: str, weighted: str, run: Collecte
 
 def _specificity(splits: Sequence[SplitLogits]) -> float:
     """Return the mean specificity on validation of the runs that did not collapse; 0 without any."""
-    values = [stats.specificity(one.val[~one.collapsed] > 0, one.val_labels) for one in splits]
+    values = [stats.specificity(one.trained.val > 0, one.val_labels) for one in splits]
     return float(np.concatenate(values).mean()) if sum(map(len, values)) else 0.0
 
 
