@@ -7,8 +7,8 @@ import pandas as pd
 
 from cxr_runner.artifacts.metrics import HEADLINE
 from cxr_runner.base.markdown import printable
+from cxr_runner.config.usual_settings import flatten_settings
 from cxr_runner.report.collected_runs import CollectedRun, SizedRuns
-from cxr_runner.report.compare.usual_settings import flatten_settings
 
 SUMMARY_COLUMNS = (
     *("row", "configuration", "differs_in", "data", "fingerprint", "image_size"),
