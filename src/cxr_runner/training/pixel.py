@@ -15,7 +15,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from cxr_runner.config.schema import AnyOptimizerConfig, CNNConfig, RunConfig
 from cxr_runner.training.augment import Augment
-from cxr_runner.training.backend import Key, derive_seed
+from cxr_runner.training.backend import EpochPlan, Key, derive_seed
 from cxr_runner.training.devices import is_out_of_memory
 from cxr_runner.training.optimizers import build_optimizer
 
@@ -88,7 +88,7 @@ class PixelBackend:
         self.images_at_once = images_at_once
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16")
 
-    def epoch(self, members: Sequence[int], rows: Tensor) -> AbstractContextManager[None]:
+    def epoch(self, members: Sequence[int], plan: EpochPlan) -> AbstractContextManager[None]:
         """Return a context that does nothing."""
         return nullcontext()
 
