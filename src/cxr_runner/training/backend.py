@@ -33,8 +33,8 @@ class Backend(Protocol):
 
     name: str
 
-    def epoch(self, members: Sequence[int], plan: EpochPlan) -> AbstractContextManager[None]:
-        """Return a context for all steps of an epoch.
+    def epoch(self, members: Sequence[int], plan: EpochPlan) -> AbstractContextManager[EpochPlan]:
+        """Return a context for all steps of an epoch, which gives the plan, perhaps on the device.
 
         Args:
             members: m of the stack, ascending.

@@ -115,9 +115,9 @@ class LeadingBackend:
         _tell("build", config, dataset.fingerprint, pos_weight)
         self.share = ShareBackend(config, dataset, pos_weight, device)
 
-    def epoch(self, members: Sequence[int], plan: EpochPlan) -> AbstractContextManager[None]:
+    def epoch(self, members: Sequence[int], plan: EpochPlan) -> AbstractContextManager[EpochPlan]:
         """Return a context that does nothing."""
-        return nullcontext()
+        return nullcontext(plan)
 
     def step(
         self, members: Sequence[int], rows: Tensor, targets: Tensor, lrs: Sequence[float], keys: Sequence[Key]

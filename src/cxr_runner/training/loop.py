@@ -197,8 +197,7 @@ def train_epoch(trainers: Sequence[Trainer], on_batch: OnBatch = lambda num_memb
     """
     start = time.perf_counter()
     first, members = trainers[0], [trainer.member for trainer in trainers]
-    plan = _plan_epoch(trainers)
-    with first.backend.epoch(members, plan):
+    with first.backend.epoch(members, _plan_epoch(trainers)) as plan:
         losses, accuracies = _take_steps(trainers, plan, on_batch)
         val_logits = first.backend.logits(members, first.val.rows, first.settings.batch_size)
     seconds = (time.perf_counter() - start) / len(trainers)  # a share for each
@@ -255,7 +254,7 @@ def _take_steps(trainers: Sequence[Trainer], plan: EpochPlan, on_batch: OnBatch)
     sizes = torch.full((len(plan.lrs),), plan.batch_size, dtype=torch.float64)
     sizes[-1] = num_images - plan.batch_size * (len(plan.lrs) - 1)
     mean_losses = sizes / num_images @ losses.cpu().double()
-    correct = decide(logits).cpu() == plan.targets.bool()
+    correct = decide(logits).cpu() == plan.targets.cpu().bool()
     return mean_losses.tolist(), correct.double().mean(dim=1).tolist()
 
 

@@ -73,7 +73,7 @@ class GraphBackend(GramBackend):
     _epoch: _Epoch | None = None
 
     @contextmanager
-    def epoch(self, members: Sequence[int], plan: EpochPlan) -> Iterator[None]:
+    def epoch(self, members: Sequence[int], plan: EpochPlan) -> Iterator[EpochPlan]:
         """Train the epoch; steps hand out what it gave. See :class:`~cxr_runner.training.backend.Backend`."""
         with torch.inference_mode():
             if self._epoch is None:
@@ -88,7 +88,7 @@ class GraphBackend(GramBackend):
                 for number in sorted({member // _GROUP for member in members}):
                     self._launch(epoch, number)
             epoch.step = 0
-            yield
+            yield plan
 
     def step(
         self, members: Sequence[int], rows: Tensor, targets: Tensor, lrs: Sequence[float], keys: Sequence[Key]

@@ -71,7 +71,7 @@ class GramBackend:
         self.done, self.order = 0, torch.empty(0)
 
     @contextmanager
-    def epoch(self, members: Sequence[int], plan: EpochPlan) -> Iterator[None]:
+    def epoch(self, members: Sequence[int], plan: EpochPlan) -> Iterator[EpochPlan]:
         """Look ahead at an epoch; see :class:`~cxr_runner.training.backend.Backend`.
 
         Torch's threads are kept out of it: what they could share is too small.
@@ -79,7 +79,7 @@ class GramBackend:
         with on_one_thread(), torch.inference_mode():
             self.done, self.order = 0, self.space.positions(plan.rows)
             self.first.window = None  # what an interrupted epoch may have left
-            yield
+            yield plan
 
     def step(
         self, members: Sequence[int], rows: Tensor, targets: Tensor, lrs: Sequence[float], keys: Sequence[Key]
