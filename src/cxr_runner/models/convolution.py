@@ -28,6 +28,9 @@ class FewChannels(nn.Conv2d):
         """
         super().__init__(inputs, outputs, side, padding=side // 2)
 
+    def _get_name(self) -> str:
+        return "Conv2d"  # to whoever reads a description of the layers
+
     def forward(self, images: Tensor) -> Tensor:
         """Map images, float [batch, inputs, height, width], to float [batch, outputs, height, width]."""
         if torch.is_grad_enabled() and max(self.weight.shape[:2]) <= _FEW and has_own_weight_gradient(images):
