@@ -1,6 +1,6 @@
 """The study: what it published, as data, how to run it, and what its printed numbers give away.
 
-``study_file`` reads ``study.yaml`` into what ``published`` and ``claims`` define, ``matching`` tells which row a run
+``study_file`` reads ``copetti.yaml`` into what ``published`` and ``claims`` define, ``matching`` tells which row a run
 repeats; ``grid`` plans both tables; ``recovery`` finds the counts behind any
 table of rounded metrics, and ``errata``, ``misprints`` and ``consequences`` compare its numbers with each other.
 """

@@ -1,4 +1,4 @@
-"""The study's claims, and what has to be true of runs for each to hold, as ``study.yaml`` states it.
+"""The study's claims, and what has to be true of runs for each to hold, as ``copetti.yaml`` states it.
 
 What is here is read, never computed: the numbers are in :mod:`cxr_runner.report.compare.claims.run_numbers`, the
 decisions in :mod:`cxr_runner.report.compare.claims.verdicts`.
@@ -104,7 +104,7 @@ class Claim:
 
 
 def read_claims(entries: list[dict[str, Any]]) -> Iterator[Claim]:
-    """Yield the claims of ``study.yaml``."""
+    """Yield the claims of ``copetti.yaml``."""
     for entry in entries:
         conditions = tuple(_condition(condition) for condition in entry["conditions"])
         yield Claim(**{**entry, "rows": tuple(entry["rows"]), "conditions": conditions})

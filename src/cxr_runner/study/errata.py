@@ -23,7 +23,7 @@ class PairClaim:
     """A claim of the study that compares test metrics.
 
     Attributes:
-        claim: id of the claim in ``study.yaml``.
+        claim: id of the claim in ``copetti.yaml``.
         metrics: ``accuracy`` or ``f1`` or both.
         second: how the second of a pair should stand to the first.
         pairs: ids of models.

@@ -15,8 +15,8 @@ from cxr_runner.study.published import ComparedMetric, Confusion, Published, Row
 
 @cache
 def load_study() -> Study:
-    """Read the study from ``study.yaml``."""
-    content = yaml.safe_load(files("cxr_runner.study").joinpath("study.yaml").read_text("utf-8"))
+    """Read the study from ``copetti.yaml``."""
+    content = yaml.safe_load(files("cxr_runner.study").joinpath("studies/copetti.yaml").read_text("utf-8"))
     return Study(
         title=content["title"],
         author=content["author"],

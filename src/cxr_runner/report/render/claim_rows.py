@@ -198,7 +198,7 @@ def _claims_table(verdicts: Sequence[Verdict], rows: Sequence[ClaimRow]) -> Tabl
     ]
     columns = ["verdict", "claim", "where", "rests on model (seeds)", "what would decide it"]
     shown = [[row.word, row.says, row.source, row.runs or "no runs", row.needs] for row in rows]
-    caption = "The study's claims, each tested as study.yaml stated it before the runs were looked at."
+    caption = "The study's claims, each tested as copetti.yaml stated it before the runs were looked at."
     return Table("claims", caption, pd.DataFrame(entries), pd.DataFrame(shown, columns=columns), tuple(columns))
 
 

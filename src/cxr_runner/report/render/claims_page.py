@@ -16,7 +16,7 @@ _FACTS = ("Images", "Citation", "Licence", "Counts", "Engine and device", "Versi
 _BEGIN = """# The study's claims
 
 Every claim of the study is a test on runs: a number, what it has to be, and a verdict in one of four words.
-Definitions, thresholds and conditions stand in `study.yaml` and were written down before the numbers were computed on
+Definitions, thresholds and conditions stand in `copetti.yaml` and were written down before the numbers were computed on
 any run. This page is made by `cxr-report`, as `claims.md` beside `index.html`. **Not for clinical use.**"""
 
 
@@ -77,7 +77,7 @@ def _claims(report: ClaimsReport, study: Study) -> Iterable[str]:
 
 
 def _stated(condition: Condition, study: Study) -> str:
-    """Return a condition as ``study.yaml`` has it, in words."""
+    """Return a condition as ``copetti.yaml`` has it, in words."""
     name = study.definitions[condition.statistic].name
     if condition.rows:
         bound = f" {condition.bound:g}" if condition.expect == "above" else ""

@@ -8,10 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from cxr_runner.config.usual_settings import override, read_defaults, split_settings
 from cxr_runner.report.collected import DataSetRuns
-from cxr_runner.report.compare.configurations import override
 from cxr_runner.report.compare.training_setups import TrainingSetup
-from cxr_runner.report.compare.usual_settings import read_defaults, split_settings
 from cxr_runner.report.missing import Missing
 from cxr_runner.study import Row
 
