@@ -129,7 +129,7 @@ def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     from cxr_runner.report.render import drawing
 
     monkeypatch.setattr(style, "save_figure", lambda figure, *paths: [path.write_bytes(b"a picture") for path in paths])
-    monkeypatch.setattr(drawing, "_MOST_WORKERS", 1)
+    monkeypatch.setattr(drawing, "_MOST_WORKERS", 0)
 
 
 @pytest.fixture
