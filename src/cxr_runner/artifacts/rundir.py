@@ -81,6 +81,11 @@ class RunDir:
         return self.path / "confusion.png"
 
     @property
+    def readme(self) -> Path:
+        """What the directory is, and how its model is loaded; runs from before there was one have none."""
+        return self.path / "README.txt"
+
+    @property
     def checkpoint(self) -> Path:
         """State from which an unfinished run resumes; removed once it is done."""
         return self.path / "checkpoint.pt"
