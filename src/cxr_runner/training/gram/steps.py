@@ -145,7 +145,7 @@ class GramBackend:
     def weights(self, members: Sequence[int]) -> list[Parameters]:
         """Materialise models in one pass over the training images. Returns float32 weights under their plain names."""
         index = member_index(members)
-        coordinates = self.first.coordinates[index, :, : self.first.num_outputs].mT
+        coordinates = self._unpadded(self.first.coordinates)[index].mT
         first = self.space.materialise(self.start_weights[index], self.first.decay[index], coordinates, torch.float32)
         rest = self.head.unflatten(self.rest[index].cpu().float())
         rest["1.bias"] = rest.pop("bias")
@@ -157,29 +157,39 @@ class GramBackend:
 
     def snapshot(self, member: int) -> Parameters:
         """Return a copy of what is trained of a member, on the CPU."""
-        trained = {"coordinates": self.first.coordinates, "decay": self.first.decay, "rest": self.rest}
+        trained = {"coordinates": self._unpadded(self.first.coordinates), "decay": self.first.decay, "rest": self.rest}
         return {name: value[member].cpu().clone() for name, value in trained.items()}
 
     def restore(self, member: int, snapshot: Parameters) -> None:
         """Take a member back to a snapshot."""
         self.num_silent[member] = 0
-        self.first.coordinates[member] = snapshot["coordinates"]
+        self._unpadded(self.first.coordinates)[member] = snapshot["coordinates"]
         self.first.decay[member] = snapshot["decay"]
         self.rest[member] = snapshot["rest"]
 
     def state_dict(self, member: int) -> dict[str, Any]:
         """Return everything that a member needs to go on bit for bit, whatever the other members are."""
-        moving = bool(self.rates.momentum[member])
-        velocities = self.first.velocities | {"rest": self.rest_velocity} if moving else {}
+        velocities = self._velocities() if self.rates.momentum[member] else {}
         velocity = {name: value[member].cpu().clone() for name, value in velocities.items()}
         return {"trained": self.snapshot(member), "velocity": velocity}
 
     def load_state_dict(self, member: int, state: dict[str, Any]) -> None:
         """Go on with a member from where :meth:`state_dict` was taken."""
         self.restore(member, state["trained"])
-        velocities = self.first.velocities | {"rest": self.rest_velocity}
         for name, value in state["velocity"].items():
-            velocities[name][member] = value
+            self._velocities()[name][member] = value
+
+    def _velocities(self) -> Parameters:
+        first = self.first.velocities
+        return {
+            "coordinates": self._unpadded(first["coordinates"]),
+            "decay": first["decay"],
+            "rest": self.rest_velocity,
+        }
+
+    def _unpadded(self, coordinates: Tensor) -> Tensor:
+        """Return a view of coordinates without those that only fill up, which stay 0."""
+        return coordinates[:, : self.space.num_train, : self.first.num_outputs]
 
     def _filled_up(self, values: Tensor) -> Tensor:
         """Repeat the last member, whom nobody trains there, as often as :attr:`members_at_once` asks for."""
