@@ -82,7 +82,7 @@ def _read_state(files: RunDir) -> dict[str, Any] | None:
         return None
     backend: dict[str, dict[str, Tensor]] = {"trained": {}, "velocity": {}}
     try:
-        with safe_open(files.gram, "pt") as content:  # type: ignore[no-untyped-call]
+        with safe_open(files.gram, "pt") as content:
             facts = json.loads(content.metadata()[_FACTS])
             for key in list(content.keys()):
                 group, _, name = key.partition(".")
