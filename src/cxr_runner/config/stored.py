@@ -38,5 +38,5 @@ def read_data_config(stored: Mapping[str, Any]) -> AnyDataConfig:
     data = stored.get("data")
     if not isinstance(data, Mapping) or not isinstance(data.get("name"), str):
         raise UserError("its config.yaml says nothing of its data")
-    values = {key: value for key, value in data.items() if key != "name"}
-    return compose({"data": data["name"]}, {"data": values})[0].data
+    values = {f"data.{key}": value for key, value in data.items() if key != "name"}
+    return compose({"data": data["name"], **values})[0].data

@@ -97,14 +97,18 @@ def find_images(given: Given | Sequence[Given]) -> Asked:
     Raises:
         UserError: there is no such file, a folder holds no image, or a table names none.
     """
-    alone = isinstance(given, str | Path) or (isinstance(given, np.ndarray) and given.ndim == 2)
-    several: list[Given] = [given] if alone else list(given)  # type: ignore[arg-type]
-    parts = [_one(one, number) for number, one in enumerate(several)]
+    parts = [_one(one, number) for number, one in enumerate(_several(given))]
     images = tuple(image for part in parts for image in part.images)
     if not images:
         raise UserError(f"{_KEY}: there is none")
     names = tuple(name for part in parts for name in part.names)
     return Asked(images, names, tuple(pair for part in parts for pair in part.missing))
+
+
+def _several(given: Given | Sequence[Given]) -> list[Given]:
+    if isinstance(given, str | Path):
+        return [given]
+    return [given] if isinstance(given, np.ndarray) and given.ndim == 2 else list(given)
 
 
 def _one(given: Given, number: int) -> Asked:

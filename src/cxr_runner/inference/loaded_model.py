@@ -1,5 +1,6 @@
 """A model made of one finished run or of several: what :func:`cxr_runner.load` returns."""
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,11 @@ class LoadedModel:
         """The logit above which an image is positive."""
         return self.point.threshold
 
+    @property
+    def blank(self) -> NDArray[np.uint8]:
+        """A black image, in the place of one that cannot be read."""
+        return np.zeros((self.image_size, self.image_size), np.uint8)
+
     def preprocess(self, images: Given | Sequence[Given]) -> Tensor:
         """Read images as in training: grey, stretched to a square, scaled to [0, 1].
 
@@ -103,8 +109,11 @@ class LoadedModel:
         def one(number: int) -> Prepared:
             return prepare(part.names[number], part.images[number], self.preparation)
 
-        for part in in_chunks(asked, size):
-            yield list(in_threads(one, range(len(part.images)), "reading images", reporter or Reporter()))
+        with (reporter or Reporter()).steps("reading images", len(asked.images)) as advance:
+            for part in in_chunks(asked, size):
+                yield list(in_threads(one, range(len(part.images)), "", Reporter()))
+                for _ in part.images:
+                    advance()
 
     @torch.no_grad()
     def member_logits(self, squares: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -146,6 +155,8 @@ class LoadedModel:
 def load_model(run: Path | str | Sequence[Path | str], device: str = "cpu") -> LoadedModel:
     """Load the model of runs; see :func:`cxr_runner.load`."""
     several = [run] if isinstance(run, str | Path) else list(run)
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+        raise UserError.for_key("device", device, "valid are auto, cpu, cuda, cuda:N and mps")
     paths = list(dict.fromkeys(path for one in several for path in find_seeds(one)))
     if not paths:
         raise UserError("run: none is given")
