@@ -1,13 +1,11 @@
 """The errata: what arithmetic on the printed numbers of the study says, without training anything.
 
-The published metrics are compared with the counts that :mod:`cxr_runner.study.recovery` finds behind them, and the
-claims that compare test metrics of models with both.
+The published metrics are compared with the counts that :mod:`cxr_runner.study.recovery` finds behind them.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
@@ -16,27 +14,6 @@ from cxr_runner.study.published import Row, Study
 from cxr_runner.study.recovery import Evaluation, Reported, Solution, matching_counts, possible_counts, recover
 
 _PERCENT_DIGITS, _DIGITS = 3, 2  # decimals of the published accuracy, as a fraction, and of the other metrics
-
-
-@dataclass(frozen=True)
-class PairClaim:
-    """A claim of the study that compares test metrics.
-
-    Attributes:
-        claim: id of the claim in ``copetti.yaml``.
-        metrics: ``accuracy`` or ``f1`` or both.
-        second: how the second of a pair should stand to the first.
-        pairs: ids of models.
-    """
-
-    claim: str
-    metrics: list[str]
-    second: Literal["lower", "not higher"]
-    pairs: list[tuple[str, str]]
-
-    def holds(self, first: float, second: float) -> bool:
-        """Say whether a pair of values is as claimed."""
-        return second < first if self.second == "lower" else second <= first
 
 
 def evaluation(row: Row, study: Study) -> Evaluation:
@@ -49,19 +26,6 @@ def reported(row: Row) -> Reported:
     assert row.published is not None
     metrics = row.published
     return Reported(metrics.accuracy / 100, metrics.precision, metrics.recall, metrics.f1, _PERCENT_DIGITS, _DIGITS)
-
-
-@cache
-def _pair_claims(study: Study) -> list[PairClaim]:
-    """Return the conditions of claims that are about pairs of models and their test metrics."""
-    merged: dict[tuple[str, str], PairClaim] = {}
-    for claim in study.claims:
-        for one in claim.conditions:
-            if one.statistic in ("accuracy", "f1") and one.pairs and not one.spread:
-                pairs = [(first, second) for (first,), (second,) in one.pairs]
-                new = PairClaim(claim.id, [], "lower" if one.expect == "lower" else "not higher", pairs)
-                merged.setdefault((claim.id, one.expect), new).metrics.append(one.statistic)
-    return list(merged.values())
 
 
 @cache
@@ -104,20 +68,6 @@ def recovery_table(study: Study) -> pd.DataFrame:
         for rank, value in (("published_rank", "published"), ("recovered_rank", "correct"))
     }
     return table.assign(**ranks)
-
-
-def claim_table(study: Study) -> pd.DataFrame:
-    """Compare the claims about test metrics with the published values and with the recovered counts.
-
-    Returns:
-        One row a claim and metric: ``claim`` (its id), ``place``, ``says``, ``metric``, ``pairs`` (how many it is
-        about), ``published`` (how many of them are as claimed) and ``published_exceptions``, ``recovered`` and
-        ``recovered_exceptions``: the same on the recovered pooled accuracy; missing for F1, which the recovered
-        matrices do not determine.
-    """
-    return pd.DataFrame(
-        [_claim_row(pairs, metric, study) for pairs in _pair_claims(study) for metric in pairs.metrics]
-    ).astype({"recovered": "Int64"})
 
 
 def _accuracy_row(row: Row, study: Study) -> dict[str, Any]:
@@ -169,32 +119,3 @@ def _recovery_row(row: Row, study: Study) -> dict[str, Any]:
 def _range(values: Iterable[int]) -> str:
     distinct = sorted(set(values))
     return str(distinct[0]) if len(distinct) == 1 else f"{distinct[0]}-{distinct[-1]}"
-
-
-def _claim_row(pair_claim: PairClaim, metric: str, study: Study) -> dict[str, Any]:
-    claim = {claim.id: claim for claim in study.claims}[pair_claim.claim]
-    published = {row.id: getattr(row.published, metric) for row in study.published_rows()}
-    broken = _exceptions(pair_claim, published)
-    row = {
-        "claim": claim.id,
-        "place": claim.source,
-        "says": claim.says,
-        "metric": metric,
-        "pairs": len(pair_claim.pairs),
-        "published": len(pair_claim.pairs) - len(broken),
-        "published_exceptions": "; ".join(broken),
-        "recovered": None,
-        "recovered_exceptions": "",
-    }
-    if metric == "accuracy":
-        broken = _exceptions(pair_claim, {row_id: recovered_correct(row_id, study) for row_id in published})
-        row |= {"recovered": len(pair_claim.pairs) - len(broken), "recovered_exceptions": "; ".join(broken)}
-    return row
-
-
-def _exceptions(pair_claim: PairClaim, values: dict[str, float]) -> list[str]:
-    return [
-        f"{first} ({values[first]}) against {second} ({values[second]})"
-        for first, second in pair_claim.pairs
-        if not pair_claim.holds(values[first], values[second])
-    ]

@@ -10,7 +10,6 @@ import pandas as pd
 from cxr_runner.base.numbers import format_mean_sd, format_number
 from cxr_runner.base.tables import Table
 from cxr_runner.report.collected import DataSetRuns
-from cxr_runner.report.compare.claims.observations import split_of_claims
 from cxr_runner.report.compare.comparison import DataSetComparison
 from cxr_runner.report.compare.trivial_baselines import Baselines
 from cxr_runner.report.missing import Missing
@@ -107,7 +106,7 @@ def study_section(compared: DataSetComparison, commands: Commands, suffix: str) 
     tables = [published_table(baselines.extend(table, study.metrics), figure, runs) for figure, table in published]
     return StudySection(
         overview=_overview(runs, compared.published).suffixed(suffix),
-        sentences=[*_sentences(runs, compared.published), *_split_sentence(runs)],
+        sentences=_sentences(runs, compared.published),
         views=[_metrics_view(figure, table, runs, baselines) for figure, table in published],
         more_baselines="" if baselines.complete else commands.that_audits(),
         claims=replace(claims, tables=[table.suffixed(suffix) for table in claims.tables]),
@@ -122,12 +121,6 @@ def _asked_for(runs: DataSetRuns) -> bool:
         return True
     named = {row.id: row.experiment for row in runs.study.rows}
     return any(run.row is not None and run.name == named[run.row] for run in runs.runs.values())
-
-
-def _split_sentence(runs: DataSetRuns) -> list[str]:
-    """Say which of several splits the claims are about."""
-    several = [split_of_claims(sized).words for sized in runs.sizes if len(sized.fingerprints) > 1]
-    return [f"Claims look at the runs of one split: {', '.join(dict.fromkeys(several))}."] if several else []
 
 
 def _pairs(compared: DataSetComparison) -> list[Table]:
@@ -177,9 +170,11 @@ def _sentences(runs: DataSetRuns, published: Mapping[int, pd.DataFrame]) -> list
     sentences.append(f"{repeated}, {len(tried)} of the {len(entries)} with published test metrics.")
     if len(judged):
         inside = int(judged["inside"].sum())
+        several = any(len({run.split for run in one.runs}) > 1 for one in runs.repetitions.values())
+        unseen = "" if several else "; what another split would change is not known of one, and not in that interval"
         sentences.append(
-            f"The published accuracy, which is that of one run, lies where one more of our runs that did not collapse "
-            f"would (95 %) for {inside} of {len(judged)}; that interval does not count how few the test images are."
+            f"The published accuracy, which is that of one run on other images, lies where one more of our runs that "
+            f"did not collapse would on as many images (95 %) for {inside} of {len(judged)}{unseen}."
         )
     elif len(tried):
         sentences.append("With one seed there is no interval to compare a published value with.")
