@@ -19,7 +19,7 @@ CONF = Path(__file__).parents[1] / "conf"
 FLOORS = (
     {"", "cli", "api"},
     {"commands"},
-    {"experiment", "report", "audit"},
+    {"experiment", "report", "audit", "inference"},
     {"training", "plots"},
     {"data", "models", "study"},
     {"config", "artifacts"},

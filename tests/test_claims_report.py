@@ -12,8 +12,8 @@ from cxr_runner.artifacts.status import Status
 from cxr_runner.base.errors import DivergedError, RunFailedError
 from cxr_runner.base.progress import Reporter
 from cxr_runner.report.collect.tree import collect
-from cxr_runner.report.compare.claims.claim_tests import RowSetting
 from cxr_runner.report.compare.claims.observations import observe
+from cxr_runner.report.compare.claims.observed_runs import Observed, RowSetting
 from cxr_runner.report.compare.claims.run_numbers import RunNumbers
 from cxr_runner.report.compare.comparison import compare
 from cxr_runner.report.missing import PIXELS
@@ -31,6 +31,12 @@ STUDY = load_study()
 
 
 def observed(root: Path) -> dict[RowSetting, list[RunNumbers]]:
+    """Return the runs that claims are about, where all are of one size and manner of splitting."""
+    (one,) = observe_all(root)
+    return {setting: list(runs) for setting, runs in one.runs.items()}
+
+
+def observe_all(root: Path) -> tuple[Observed, ...]:
     (runs,) = collect(root, STUDY, Reporter()).data_sets
     return observe(runs)
 
@@ -76,8 +82,8 @@ def test_a_run_that_diverged_counts_as_not_converged(swept: Path) -> None:
 
 def test_what_is_missing_of_the_sweep_is_named_with_its_command(swept: Path) -> None:
     row = claim_rows(swept)["relu_deeper_never_converges"]
-    assert row.word == "not run"
-    assert row.needs == "Runs of model 7."
+    assert row.word == "partly run"
+    assert row.needs == "Runs of model 7 at 64 pixels."
     assert row.command == (
         "cxr-run -m experiment=table1_07 seeds=10 data=phantom data.image_size=64 "
         "optimizer.lr=0.1,0.01,0.001,0.0001,1e-05"
@@ -100,16 +106,19 @@ def test_training_times_are_compared_between_runs_on_pixels_of_one_size_only(tmp
     write_study(tmp_path / "small", rows=["20b", "21b", "22b"], data=STUDIED | {"fingerprint": "a" * 16})
     for path in (tmp_path / "small").rglob("table2_21b*/*/metrics.json"):
         edit(path, engine="gram")
-    by_setting = observed(tmp_path)
-    assert [len(by_setting[RowSetting(row, PIXELS)]) for row in ("20b", "21b", "22b")] == [3, 0, 3] or [
-        len(by_setting[RowSetting(row, PIXELS)]) for row in ("20b", "21b", "22b")
-    ] == [3, 3, 0]
+
+    def timed() -> list[tuple[int, list[int]]]:
+        rows = [RowSetting(row, PIXELS) for row in ("20b", "21b", "22b")]
+        return [(one.image_size, [len(one.at(row)) for row in rows]) for one in observe_all(tmp_path)]
+
+    assert timed() == [(640, [3, 3, 0]), (64, [3, 0, 3])]
     for path in (tmp_path / "small").rglob("table2_21b*/*/metrics.json"):
         edit(path, engine="pixel")
-    assert [len(observed(tmp_path)[RowSetting(row, PIXELS)]) for row in ("20b", "21b", "22b")] == [3, 3, 3]
+    assert timed() == [(640, [3, 3, 0]), (64, [3, 3, 3])]
+    assert "On images of 64 pixels, split seed 0." in claim_rows(tmp_path)["cnn_slow"].how
     shutil.rmtree(tmp_path / "small")
     row = claim_rows(tmp_path)["cnn_slow"]
-    assert (row.word, row.needs) == ("not run", "Runs of model 22b.")
+    assert (row.word, row.needs) == ("not run", "Runs of model 22b at 640 pixels.")
     assert row.command.endswith("engine=pixel")
 
 

@@ -119,6 +119,18 @@ def data() -> NoReturn:
     sys.exit(DONE)
 
 
+def model() -> NoReturn:
+    """Use finished runs as a model that somebody else can check: the command ``cxr-model``."""
+    with _ending("cxr-model"):
+        from cxr_runner.commands.arguments import read_model_arguments
+
+        given = read_model_arguments(sys.argv[1:])
+        from cxr_runner.commands.model import perform_model
+
+        perform_model(given)
+    sys.exit(DONE)
+
+
 @contextmanager
 def _ending(command: str, hint: str = "") -> Iterator[None]:
     """End a command, or a helper's part in one: exit where it cannot be carried out, and say why in one line.

@@ -112,6 +112,30 @@ def read_data_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     return _with_overrides(parser, "settings of cxr-run").parse_intermixed_args(arguments)
 
 
+def read_model_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read those of ``cxr-model``: ``task``, ``words`` (runs and KEY=VALUE), ``images``, and a value for each flag."""
+    parser = _Parser(
+        prog="cxr-model",
+        usage="cxr-model predict RUN ... {-- IMAGE ... | data=... [KEY=VALUE ...]} [--out FILE]",
+        description="Use a finished run as a model. RUN is the directory of a seed, OUTPUTS/runs/NAME-ID/seed=0, or "
+        "that of a configuration, for all its seeds; several runs, such as those of all folds, are one ensemble, by "
+        "the mean of their logits. Keys are those of the data of cxr-run. Not for clinical use.",
+    )
+    tasks = "predict: what the model says of images, as a table"
+    parser.add_argument("task", choices=("predict",), help=tasks)
+    parser.add_argument("words", nargs="*", metavar="RUN|KEY=VALUE", help="runs, and settings of the data")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="predict: the table (default: predictions.csv)")
+    parser.add_argument("--device", default="auto", help="where to compute: auto, cpu, cuda, cuda:N, mps")
+    parser.add_argument(
+        "--config-dir", "-cd", metavar="DIR", help="folder of further configuration files, as of cxr-run"
+    )
+    words = list(arguments)
+    cut = words.index("--") if "--" in words else len(words)  # what stands behind are images, whatever they are called
+    given = parser.parse_intermixed_args(words[:cut])
+    given.images = words[cut + 1 :]
+    return given
+
+
 def _with_overrides(parser: argparse.ArgumentParser, meaning: str) -> argparse.ArgumentParser:
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=meaning)
     return parser

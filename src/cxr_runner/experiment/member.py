@@ -14,6 +14,7 @@ from cxr_runner.base.errors import RunFailedError, UserError
 from cxr_runner.base.files import write_csv
 from cxr_runner.base.locks import hold_lock
 from cxr_runner.base.progress import Reporter
+from cxr_runner.experiment.beginnings import find_beginning
 from cxr_runner.experiment.plan import PlannedRun
 from cxr_runner.training.checkpoint import read_checkpoint, write_checkpoint
 from cxr_runner.training.devices import is_out_of_memory
@@ -32,6 +33,7 @@ class Member:
         diagnosis: dead units and gradient norms before training.
         trainer: trains it, once the stack has a backend.
         state: where it stood after its last whole epoch, as long as no checkpoint holds that.
+        went_on_from: the shorter run that it went on from, ready for JSON; None where it began at its beginning.
         failure: why it ended before it was finished; None if it did not.
     """
 
@@ -42,6 +44,7 @@ class Member:
     diagnosis: dict[str, Any] = field(default_factory=dict)
     trainer: Trainer = field(init=False)
     state: dict[str, Any] | None = None
+    went_on_from: dict[str, Any] | None = None
     failure: RunFailedError | None = None
 
     @property
@@ -65,9 +68,17 @@ class Member:
             self.state = None
 
     def resume(self, reporter: Reporter) -> None:
-        """Go on from a checkpoint where there is one; one that cannot be used is set aside, and the run fails."""
-        checkpoint = self.files.checkpoint
+        """Go on from a checkpoint, or from a shorter run, where there is one.
+
+        A checkpoint that cannot be used is set aside, and the run fails.
+        """
+        checkpoint, name = self.files.checkpoint, f"seed {self.run.config.seed}"
         if not checkpoint.exists():
+            if beginning := find_beginning(self.run):
+                self.trainer.load_state_dict(beginning.state)
+                shorter = beginning.files.path.parent.name
+                self.went_on_from = {"run": shorter, "epochs": beginning.epochs}
+                reporter.line(f"{name}: going on after the {beginning.epochs} epochs of {shorter}")
             return
         try:
             self.trainer.load_state_dict(read_checkpoint(self.files))
@@ -78,7 +89,7 @@ class Member:
             reason = f"checkpoint.pt is damaged, or of another version, and now called {kept}"
             self.fail(RunFailedError(f"{reason}; the same command starts over"))
             return
-        reporter.line(f"seed {self.run.config.seed}: resuming after epoch {len(self.trainer.history)}")
+        reporter.line(f"{name}: resuming after epoch {len(self.trainer.history)}")
 
 
 @contextmanager

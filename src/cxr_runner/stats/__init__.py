@@ -23,13 +23,12 @@ from cxr_runner.stats.intervals import (
     effective_images,
     mean_over_seeds,
     percentile_interval,
-    prediction_interval,
     resample,
-    t_interval,
     wilson,
 )
 from cxr_runner.stats.operating_curves import CurveBand, pr_points, roc_points
-from cxr_runner.stats.power import Needed, what_would_decide
+from cxr_runner.stats.power import Needed, Share, what_would_decide
+from cxr_runner.stats.prediction import image_variance, predict_run
 from cxr_runner.stats.replicates import Estimate, Sources, mean_over_runs
 from cxr_runner.stats.scores import accuracy, auprc, auroc, brier, f1, sensitivity, specificity
 from cxr_runner.stats.significance import (
@@ -45,6 +44,7 @@ from cxr_runner.stats.significance import (
     holm,
     mcnemar_exact,
 )
+from cxr_runner.stats.spread import between_by_image, between_by_seed, variance_between
 from cxr_runner.stats.thresholds import (
     NUM_BINS,
     OperatingPoint,
@@ -75,6 +75,7 @@ __all__ = [
     "OperatingPoint",
     "Reliability",
     "ScoredGroup",
+    "Share",
     "Sources",
     "ThresholdRule",
     "accuracy",
@@ -82,6 +83,8 @@ __all__ = [
     "auprc",
     "auroc",
     "auroc_parts",
+    "between_by_image",
+    "between_by_seed",
     "bootstrap",
     "brier",
     "choose_threshold",
@@ -94,6 +97,7 @@ __all__ = [
     "equivalence",
     "f1",
     "holm",
+    "image_variance",
     "independent_difference",
     "match_threshold",
     "mcnemar_exact",
@@ -103,7 +107,7 @@ __all__ = [
     "percentile_interval",
     "permutation_test",
     "pr_points",
-    "prediction_interval",
+    "predict_run",
     "reliability",
     "resample",
     "roc_points",
@@ -111,8 +115,8 @@ __all__ = [
     "sensitivity_at_specificity",
     "share_interval",
     "specificity",
-    "t_interval",
     "undo_weight_shift",
+    "variance_between",
     "what_would_decide",
     "wilson",
 ]

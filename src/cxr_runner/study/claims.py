@@ -11,7 +11,17 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 Expectation = Literal[
-    "higher", "lower", "not higher", "not lower", "much higher", "alike", "above", "most", "few", "never"
+    "higher",
+    "lower",
+    "not higher",
+    "not lower",
+    "much higher",
+    "alike",
+    "above",
+    "about",
+    "often",
+    "often not",
+    "never",
 ]
 # One row may stand without brackets.
 Group = Annotated[tuple[str, ...], BeforeValidator(lambda given: (given,) if isinstance(given, str) else tuple(given))]
@@ -43,20 +53,20 @@ class Rules:
     """How claims are decided.
 
     Attributes:
-        level: level of all claims together.
+        level: level of all claims together, of either verdict.
         power: power at which the seeds and images that a claim would need are counted.
         min_seeds: number of seeds below which there is no verdict.
         much: how many times as high "much higher" is at least.
-        mostly: share of runs above which a model is said to do a thing.
+        often: share of seeds from which on a model is said to do a thing, or not to.
         never: ``counterexamples`` that refute a claim that something never happens; the ``seeds`` at each setting
-            and the ``share`` of all runs against which it can be supported.
+            and the ``share`` of all models with a seed against which it can be supported.
     """
 
     level: float = 0.05
     power: float = 0.8
     min_seeds: int = 3
     much: float = 2.0
-    mostly: float = 0.5
+    often: float = 0.2
     never: Mapping[str, int | float] = field(default_factory=lambda: {"counterexamples": 2, "seeds": 10, "share": 0.1})
 
 
@@ -69,8 +79,8 @@ class Condition:
         expect: how the second of a pair stands to the first, or what is true of each row.
         pairs: pairs of groups of rows.
         rows: rows where ``expect`` is about rows.
-        spread: whether a group stands for the difference between its highest and lowest row, else for the mean.
-        bound: bound of ``above``.
+        spread: whether a group stands for the variance between its rows, else for their mean.
+        bound: bound of ``above``, middle of ``about``.
         lrs: learning rates at which the rows are looked at; empty for those of the rows.
         beside: rows that are shown with the others, and not judged.
     """

@@ -5,7 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from cxr_runner.study.errata import accuracy_table, claim_table, recovery_table
+from cxr_runner.study.claims_in_print import claim_table
+from cxr_runner.study.errata import accuracy_table, recovery_table
 from cxr_runner.study.misprints import num_statements, slip_table, stepped_rows
 from cxr_runner.study.published import Study
 
@@ -81,14 +82,24 @@ def _claims(claims: pd.DataFrame) -> list[str]:
             if not pd.isna(claim["recovered"]):
                 clauses.append("by the recovered counts of correct images " + _kept(claim, "recovered"))
             sentences.append(f'"{claim["says"]}" ({claim["place"]}): {"; ".join(clauses)}.')
-    return sentences
+    return [*sentences, *_surviving(claims)]
+
+
+def _surviving(claims: pd.DataFrame) -> list[str]:
+    """Say which claims hold by all published values and by all recovered counts of correct images."""
+    broken = claims.groupby("claim")[["published_exceptions", "recovered_exceptions"]].agg("".join).any(axis=1)
+    kept = claims[~claims["claim"].map(broken) & claims["recovered"].notna()].drop_duplicates("claim")
+    quoted = [f'"{says.rstrip(".")}" ({place})' for says, place in zip(kept["says"], kept["place"], strict=True)]
+    if not quoted:
+        return []
+    return [f"By the published values and by the recovered counts alike, these hold in every part: {_and(quoted)}."]
 
 
 def _kept(claim: dict[Hashable, Any], source: str) -> str:
     exceptions = claim[f"{source}_exceptions"]
     if not exceptions:
-        return f"all {claim['pairs']} pairs agree"
-    return f"{claim[source]} of {claim['pairs']} pairs agree, but not {exceptions.replace('; ', ', nor ')}"
+        return f"all {claim['parts']} parts hold"
+    return f"{claim[source]} of {claim['parts']} parts hold, but not {exceptions.replace('; ', ', nor ')}"
 
 
 def _steps(study: Study) -> str:

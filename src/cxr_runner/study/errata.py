@@ -1,52 +1,21 @@
 """The errata: what arithmetic on the printed numbers of a study says, without training anything.
 
-The published metrics are compared with the counts that :mod:`cxr_runner.study.recovery` finds behind them, and the
-claims that compare test metrics of models with both.
+The published metrics are compared with the counts that :mod:`cxr_runner.study.recovery` finds behind them.
 """
 
 import math
-import operator
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
 import pandas as pd
 
 from cxr_runner.stats import wilson
-from cxr_runner.study.claims import Condition, Expectation
 from cxr_runner.study.published import ComparedMetric, Study
 from cxr_runner.study.recovery import Evaluation, Reported, Solution, matching_counts, possible_counts, recover
 from cxr_runner.study.study_rows import Row
 
-_AS_CLAIMED: dict[Expectation, Callable[[float, float], bool]] = {
-    "lower": operator.lt,
-    "not higher": operator.le,
-    "higher": operator.gt,
-    "not lower": operator.ge,
-}
 _NEEDED = ("accuracy", "precision", "recall", "f1")  # of a row whose counts are looked for
-
-
-@dataclass(frozen=True)
-class PairClaim:
-    """A claim of the study that compares test metrics.
-
-    Attributes:
-        claim: id of the claim.
-        metrics: ``accuracy`` or ``f1`` or both.
-        second: how the second of a pair should stand to the first.
-        pairs: ids of models, all with published metrics.
-    """
-
-    claim: str
-    metrics: list[str]
-    second: Expectation
-    pairs: list[tuple[str, str]]
-
-    def holds(self, first: float, second: float) -> bool:
-        """Say whether a pair of values is as claimed."""
-        return _AS_CLAIMED[self.second](second, first)
 
 
 def checkable_rows(study: Study) -> tuple[Row, ...]:
@@ -78,27 +47,6 @@ def reported(row: Row, study: Study) -> Reported:
     values = {name: _metric(name, study).published_of(row) for name in _NEEDED}
     digits = max(_metric(name, study).digits for name in _NEEDED[1:])
     return Reported(**values, accuracy_digits=_metric("accuracy", study).digits, digits=digits)
-
-
-@cache
-def _pair_claims(study: Study) -> list[PairClaim]:
-    """Return the conditions of claims that are about pairs of models and their test metrics."""
-    merged: dict[tuple[str, str], PairClaim] = {}
-    for claim in study.claims:
-        for one in claim.conditions:
-            if one.statistic in ("accuracy", "f1") and one.expect in _AS_CLAIMED and (pairs := _pairs(one, study)):
-                new = PairClaim(claim.id, [], one.expect, pairs)
-                merged.setdefault((claim.id, one.expect), new).metrics.append(one.statistic)
-    return list(merged.values())
-
-
-def _pairs(condition: Condition, study: Study) -> list[tuple[str, str]]:
-    """Return the pairs of a condition if each is of two rows with published metrics."""
-    published = {row.id for row in study.published_rows()}
-    pairs = [(*first, *second) for first, second in condition.pairs]
-    if condition.spread or not all(len(pair) == 2 and published.issuperset(pair) for pair in pairs):
-        return []
-    return [(pair[0], pair[1]) for pair in pairs]
 
 
 @cache
@@ -141,20 +89,6 @@ def recovery_table(study: Study) -> pd.DataFrame:
         for rank, value in (("published_rank", "published"), ("recovered_rank", "correct"))
     }
     return table.assign(**ranks)
-
-
-def claim_table(study: Study) -> pd.DataFrame:
-    """Compare the claims about test metrics with the published values and with the recovered counts.
-
-    Returns:
-        One row a claim and metric: ``claim`` (its id), ``place``, ``says``, ``metric``, ``pairs`` (how many it is
-        about), ``published`` (how many of them are as claimed) and ``published_exceptions``, ``recovered`` and
-        ``recovered_exceptions``: the same on the recovered pooled accuracy; missing for F1, which the recovered
-        matrices do not determine.
-    """
-    return pd.DataFrame(
-        [_claim_row(pairs, metric, study) for pairs in _pair_claims(study) for metric in pairs.metrics]
-    ).astype({"recovered": "Int64"})
 
 
 def _accuracy_row(row: Row, study: Study) -> dict[str, Any]:
@@ -209,35 +143,3 @@ def _range(values: Iterable[int]) -> str:
     if not distinct:
         return ""
     return str(distinct[0]) if len(distinct) == 1 else f"{distinct[0]}-{distinct[-1]}"
-
-
-def _claim_row(pair_claim: PairClaim, metric: str, study: Study) -> dict[str, Any]:
-    claim = {claim.id: claim for claim in study.claims}[pair_claim.claim]
-    published = {row.id: getattr(row.published, metric) for row in study.published_rows()}
-    broken = _exceptions(pair_claim, published)
-    row = {
-        "claim": claim.id,
-        "place": claim.source,
-        "says": claim.says,
-        "metric": metric,
-        "pairs": len(pair_claim.pairs),
-        "published": len(pair_claim.pairs) - len(broken),
-        "published_exceptions": "; ".join(broken),
-        "recovered": None,
-        "recovered_exceptions": "",
-    }
-    if metric == "accuracy":
-        found = {row_id: recovered_correct(row_id, study) for row_id in recoveries(study)}
-        correct = {row_id: float(number) for row_id, number in found.items() if number is not None}
-        if {row_id for pair in pair_claim.pairs for row_id in pair} <= correct.keys():
-            broken = _exceptions(pair_claim, correct)
-            row |= {"recovered": len(pair_claim.pairs) - len(broken), "recovered_exceptions": "; ".join(broken)}
-    return row
-
-
-def _exceptions(pair_claim: PairClaim, values: dict[str, float]) -> list[str]:
-    return [
-        f"{first} ({values[first]:g}) against {second} ({values[second]:g})"
-        for first, second in pair_claim.pairs
-        if not pair_claim.holds(values[first], values[second])
-    ]

@@ -9,14 +9,18 @@ import pandas as pd
 from cxr_runner.base.numbers import format_number, plural
 from cxr_runner.base.tables import Table
 from cxr_runner.report.compare.claims.bounds import region
-from cxr_runner.report.compare.claims.claim_tests import ClaimTest, RowSetting
+from cxr_runner.report.compare.claims.claim_tests import ClaimTest
+from cxr_runner.report.compare.claims.observed_runs import RowSetting
+from cxr_runner.report.compare.claims.requirements import Requirement
 from cxr_runner.report.compare.claims.verdicts import WORDS, Verdict
 from cxr_runner.report.render.claim_needs import what_decides
 from cxr_runner.report.render.commands import Commands
+from cxr_runner.stats import Needed
+from cxr_runner.stats.replicates import SOURCES
 from cxr_runner.study import Study
 from cxr_runner.study.claims import Claim
 
-_ALONE = "By itself it would be {word} (p = {p:.2g}); among all {num} claims that is too little."
+_SHARES = ("often", "often not", "never")  # expectations about shares of runs
 
 
 @dataclass(frozen=True)
@@ -72,24 +76,18 @@ def report_claims(verdicts: Sequence[Verdict], study: Study, commands: Commands,
         commands: commands for the runs that they rest on.
         suffix: suffix of the names of the figures of these runs.
     """
-    rows = [_row(verdict, study, commands, suffix) for verdict in verdicts]
+    rows = [_row(verdict, verdicts, commands, suffix, study) for verdict in verdicts]
     counts = {word: sum(row.word == word for row in rows) for word in WORDS}
     listed = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
     tables = [_claims_table(verdicts, rows), _tests_table(verdicts, study)]
     return ClaimsReport(f"Of the study's {len(rows)} claims: {listed}.", rows, tables)
 
 
-def _row(verdict: Verdict, study: Study, commands: Commands, suffix: str) -> ClaimRow:
-    claim, num_claims = verdict.claim, len(study.claims)
-    how = [_sentence(test, study) for test in verdict.tests]
-    decided = verdict.word in ("supported", "contradicted")
-    if not decided and verdict.alone in ("supported", "contradicted"):
-        how.append(_ALONE.format(word=verdict.alone, p=verdict.p, num=num_claims))
-    elif verdict.p == 0 and any(condition.expect == "never" for condition in claim.conditions):
-        how.append("Counterexamples refute it; there is no p value.")
-    elif verdict.p < 1:
-        how.append(f"p = {verdict.p:.2g}, among all {num_claims} claims {verdict.adjusted:.2g}.")
-    needs, missing = ("", ()) if decided else what_decides(verdict, study)
+def _row(verdict: Verdict, verdicts: Sequence[Verdict], commands: Commands, suffix: str, study: Study) -> ClaimRow:
+    claim = verdict.claim
+    how = [_sentence(test, study, verdict.observed.image_size) for test in verdict.tests]
+    how += [*_decision(verdict, verdicts, study), *_where(verdict)]
+    needs, missing = ("", ()) if verdict.decided else what_decides(verdict, study)
     return ClaimRow(
         claim.id,
         verdict.word,
@@ -102,6 +100,35 @@ def _row(verdict: Verdict, study: Study, commands: Commands, suffix: str) -> Cla
         needs=needs,
         command=commands.that_make(missing),
     )
+
+
+def _decision(verdict: Verdict, verdicts: Sequence[Verdict], study: Study) -> list[str]:
+    """Say what p value a claim has and which of its parts decides, or what of it was tested."""
+    side = int(verdict.word == "contradicted" or (not verdict.decided and verdict.alone == "contradicted"))
+    p, adjusted = verdict.p[side], verdict.adjusted[side]
+    number = sum(not math.isnan(other.p[side]) for other in verdicts)
+    said, part = [], verdict.deciding
+    if len(verdict.tests) > 1 and part:
+        how = {"supported": "The least sure part decides", "contradicted": "The part that decides"}
+        said.append(f"{how.get(verdict.word, 'It waits most for')}: {_named(part, study)}, {part.label}.")
+    if verdict.word == "partly run":
+        tested = [_outcome(test, study) for test in verdict.tests if test.tested]
+        counts = ", ".join(f"{tested.count(word)} {word}" for word in dict.fromkeys(tested))
+        said.append(f"Tested: {len(tested)} of {plural(len(verdict.tests), 'part')}{': ' * bool(counts)}{counts}.")
+    if verdict.word == "contradicted" and p == 0 and any(one.expect == "never" for one in verdict.claim.conditions):
+        return [*said, "Counterexamples refute it; there is no p value."]
+    if math.isnan(p):
+        return said
+    against, begin = " against it" * side, f"By itself it would be {verdict.alone} (p = {p:.2g})"
+    if not verdict.decided and verdict.alone in ("supported", "contradicted"):
+        return [*said, f"{begin}; among the {number} claims tested that is too little."]
+    return [*said, f"p{against} = {p:.2g}, among the {number} claims tested {adjusted:.2g}."]
+
+
+def _where(verdict: Verdict) -> list[str]:
+    """Say on which images, and how they were split."""
+    observed = verdict.observed
+    return [f"On images of {observed.image_size} pixels, {observed.splits}."] if verdict.used else []
 
 
 def _anchor(claim: Claim, study: Study) -> str:
@@ -126,34 +153,41 @@ def _runs(used: Mapping[RowSetting, int]) -> str:
     )
 
 
-def _sentence(test: ClaimTest, study: Study) -> str:
+def _sentence(test: ClaimTest, study: Study, image_size: int) -> str:
     """Say what one test gave."""
     name = _named(test, study)
     begin = f"{name[0].upper()}{name[1:]}, {test.label}, claimed {_claimed(test, study)}: "
     settings = dict.fromkeys(f"{one.row}{' at ' + one.override if one.override else ''}" for one in test.missing)
-    no_runs = f"no runs of {', '.join(settings)}" if settings else ""
-    if no_runs and not test.num_runs:
+    at = f" at {image_size} pixels" if image_size else ""
+    no_runs = f"no runs of {', '.join(settings)}{at}" if settings else ""
+    if no_runs and not test.num_seeds:
         return f"{begin}{no_runs}."
     lost = f", {plural(test.num_lost, 'run')} collapsed or diverged" if test.num_lost else ""
-    if test.condition.expect in ("most", "few", "never"):
-        runs = "models with a seed, at some setting" if test.condition.expect == "never" else "runs"
-        count = f"{round(test.estimate * test.num_runs)} of {test.num_runs} {runs}{lost}"
+    if test.condition.expect in _SHARES:
+        seeds = "models with a seed, at some setting" if test.condition.expect == "never" else "seeds"
+        count = f"{round(test.estimate * test.num_seeds)} of {test.num_seeds} {seeds}{lost}"
         more = f"; {no_runs}" if no_runs else ""
         interval = f"(95 % interval of the share {test.low:.2f} to {test.high:.2f})"
-        return f"{begin}{count} {interval}; {_outcome(test, study)}{more}."
-    if not test.num_runs:
+        return f"{begin}{count} {interval}; {_outcome(test, study)}{_p(test)}{more}."
+    if not test.num_seeds:
         return f"{begin}no seed without a collapsed run{lost}."
-    seeds = f"{plural(test.num_runs, 'seed')} without a collapsed run{lost}"
+    seeds = f"{plural(test.num_seeds, 'seed')} without a collapsed run{lost}"
     between = f" (95 % interval {_signed(test, test.low)} to {_signed(test, test.high)})"
     between = "" if math.isnan(test.low) else between
-    return f"{begin}{_signed(test, test.estimate)}{between}, {seeds}; {_outcome(test, study)}."
+    return f"{begin}{_signed(test, test.estimate)}{between}, {seeds}; {_outcome(test, study)}{_p(test)}."
+
+
+def _p(test: ClaimTest) -> str:
+    """Return the smaller p value of a test; '' where there is none to speak of."""
+    value = min(test.p, key=lambda p: math.inf if math.isnan(p) else p)
+    return "" if test.condition.expect == "never" or math.isnan(value) else f" (p = {value:.2g})"
 
 
 def _named(test: ClaimTest, study: Study) -> str:
     """Say which number a test is about."""
     name = study.definitions[test.condition.statistic].name
     if test.condition.spread:
-        return f"spread of the {name}"
+        return f"variance of the {name} between models"
     if test.condition.expect == "much higher":
         return f"{name}, less {study.rules.much:g} times that of the other"
     return name
@@ -163,21 +197,24 @@ def _claimed(test: ClaimTest, study: Study) -> str:
     expect, (low, high) = test.condition.expect, region(test.condition, study)
     if expect == "much higher":
         return f"more than {study.rules.much:g} times as high"
-    words = {"most": f"in more than {low:.0%} of runs", "few": f"in fewer than {high:.0%} of runs"}
+    words = {"often": f"with at least {low:.0%} of seeds", "often not": f"not so with at least {1 - high:.0%} of seeds"}
     words |= {"never": "in no run", "above": f"above {low:g}", "alike": f"alike within {high:g}"}
+    words |= {"about": f"about {test.condition.bound:g}, within {high - test.condition.bound:.2g}"}
     words |= {"not higher": f"not higher by {high:g}", "not lower": f"not lower by {-low:g}"}
     return words.get(expect, expect)
 
 
 def _signed(test: ClaimTest, value: float) -> str:
-    return format_number(value, ".3g" if test.condition.expect == "above" else "+.3g")
+    return format_number(value, ".3g" if test.condition.expect in ("above", "about") else "+.3g")
 
 
 def _outcome(test: ClaimTest, study: Study) -> str:
-    level = study.rules.level / 2
-    if test.p_for <= level:
+    """Say what a test gave by itself, whatever else was tested."""
+    if not test.tested:
+        return "too few seeds"
+    if test.p.support <= study.rules.level:
         return "as claimed"
-    return "not as claimed" if test.p_against <= level else "uncertain"
+    return "not as claimed" if test.p.contradiction <= study.rules.level else "uncertain"
 
 
 def _claims_table(verdicts: Sequence[Verdict], rows: Sequence[ClaimRow]) -> Table:
@@ -187,9 +224,14 @@ def _claims_table(verdicts: Sequence[Verdict], rows: Sequence[ClaimRow]) -> Tabl
             "says": row.says,
             "place": row.source,
             "verdict": row.word,
-            "p": verdict.p,
-            "adjusted": verdict.adjusted,
+            "p_for": verdict.p.support,
+            "p_against": verdict.p.contradiction,
+            "holm_for": verdict.adjusted.support,
+            "holm_against": verdict.adjusted.contradiction,
             "alone": verdict.alone,
+            "decides": f"{verdict.deciding.condition.statistic}, {verdict.deciding.label}" if verdict.deciding else "",
+            "image_size": verdict.observed.image_size,
+            "splits": verdict.observed.splits,
             "runs": row.runs,
             "needs": row.needs,
             "command": row.command.replace("\n", "; "),
@@ -198,33 +240,40 @@ def _claims_table(verdicts: Sequence[Verdict], rows: Sequence[ClaimRow]) -> Tabl
     ]
     columns = ["verdict", "claim", "where", "rests on model (seeds)", "what would decide it"]
     shown = [[row.word, row.says, row.source, row.runs or "no runs", row.needs] for row in rows]
-    caption = "The study's claims, each tested as copetti.yaml stated it before the runs were looked at."
+    caption = "The study's claims, tested as its file states them; claims.md says what was known when it was written."
     return Table("claims", caption, pd.DataFrame(entries), pd.DataFrame(shown, columns=columns), tuple(columns))
 
 
 def _tests_table(verdicts: Sequence[Verdict], study: Study) -> Table:
-    entries, shown = [], []
-    for verdict in verdicts:
-        for test in verdict.tests:
-            claimed = _claimed(test, study)
-            entry = {"claim": verdict.claim.id, "statistic": test.condition.statistic, "models": test.label}
-            numbers = {key: getattr(test, key) for key in ("estimate", "low", "high", "num_runs")}
-            numbers |= {"num_dead": test.num_lost}
-            others = {key: getattr(test, key) for key in ("p_for", "p_against", "seeds_needed", "images_needed")}
-            entries.append({**entry, "claimed": claimed, **numbers, **others})
-            cells = [verdict.claim.id, _named(test, study), test.label, claimed]
-            cells.append("no runs" if test.missing and not test.num_runs else _outcome(test, study))
-            cells += [
-                format_number(test.estimate, ".3g"),
-                format_number(test.low, ".3g"),
-                format_number(test.high, ".3g"),
-            ]
-            shown.append([*cells, str(test.num_runs), str(test.num_lost), f"{test.p_for:.2g}", f"{test.p_against:.2g}"])
-    columns = ["claim", "statistic", "models", "claimed", "seen", "estimate", "low", "high", "runs"]
+    parts = [
+        (verdict.claim.id, test, takes)
+        for verdict in verdicts
+        for test, takes in zip(verdict.tests, verdict.takes, strict=True)
+    ]
+    shown = []
+    for claim, test, _ in parts:
+        cells = [claim, _named(test, study), test.label, _claimed(test, study)]
+        cells.append("no runs" if test.missing and not test.num_seeds else _outcome(test, study))
+        cells += [format_number(value, ".3g") for value in (test.estimate, test.low, test.high)]
+        p_values = ["" if math.isnan(p) else f"{p:.2g}" for p in test.p]
+        shown.append([*cells, str(test.num_seeds), str(test.num_lost), *p_values])
+    columns = ["claim", "statistic", "models", "claimed", "seen", "estimate", "low", "high", "seeds"]
     columns += ["collapsed or diverged", "p for", "p against"]
-    data = pd.DataFrame(entries).astype({"seeds_needed": "Int64", "images_needed": "Int64"})
+    data = pd.DataFrame([_test_entry(*part, study) for part in parts])
+    data = data.astype({f"needed_{source}_{key}": "Int64" for source in SOURCES for key in Needed._fields})
     caption = (
-        "The tests behind the claims. Where a model is compared with another: the former minus the latter, over seeds "
-        "with which neither collapsed."
+        "The tests behind the claims, one-sided and each by itself. Where a model is compared with another: the former "
+        "minus the latter, over seeds with which neither collapsed."
     )
     return Table("claim_tests", caption, data, pd.DataFrame(shown, columns=columns), tuple(columns[:5]))
+
+
+def _test_entry(claim: str, test: ClaimTest, takes: Requirement, study: Study) -> dict[str, object]:
+    entry: dict[str, object] = {"claim": claim, "statistic": test.condition.statistic, "models": test.label}
+    entry |= {"claimed": _claimed(test, study)}
+    entry |= {key: getattr(test, key) for key in ("estimate", "low", "high", "num_seeds", "num_lost")}
+    entry |= {"p_for": test.p.support, "p_against": test.p.contradiction}
+    for source in SOURCES:
+        needed = getattr(takes, source) or Needed(None, None, None)
+        entry |= {f"needed_{source}_{key}": value for key, value in needed._asdict().items()}
+    return entry

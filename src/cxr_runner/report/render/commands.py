@@ -53,6 +53,8 @@ class Commands:
             setup = replace(setup, settings=(*settings, *missing.overrides))
             if missing.seeds is not None:
                 setup = replace(setup, seeds=(f"seeds={missing.seeds}",))
+            if missing.image_size is not None:
+                setup = replace(setup, image_size=missing.image_size)
             wanted.append((row, setup))
         return _write(wanted, self._data)
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from cxr_runner.report.compare.claims.claim_tests import settings_of
+from cxr_runner.report.compare.claims.observed_runs import settings_of
 from cxr_runner.report.render.picture import Picture
 
 if TYPE_CHECKING:  # matplotlib is imported when there is something to draw
@@ -14,11 +14,12 @@ if TYPE_CHECKING:  # matplotlib is imported when there is something to draw
 
 def convergence_picture(runs: "DataSetRuns", compared: "DataSetComparison") -> Picture:
     """Show which models converge at which learning rate, of those that claims about convergence are made of."""
-    study, observed, shares = runs.study, compared.observed, {}
-    conditions = [condition for claim in study.claims for condition in claim.conditions]
-    for setting in (setting for one in conditions if one.statistic == "converged" for setting in settings_of(one)):
+    study, shares = runs.study, {}
+    conditions = [(one, verdict.observed) for verdict in compared.verdicts for one in verdict.claim.conditions]
+    settings = [(s, found) for one, found in conditions if one.statistic == "converged" for s in settings_of(one)]
+    for setting, observed in settings:
         row = study.row(setting.row)
-        ends = [run.numbers["converged"] for run in observed.get(setting, ()) if "converged" in run.numbers]
+        ends = [run.numbers["converged"] for run in observed.at(setting) if "converged" in run.numbers]
         if ends:
             lr = setting.override.rpartition("=")[2] or f"{row.lr:g}"
             shares[f"{row.id}: {row.title}", lr] = (sum(value > 0 for value in ends), len(ends))

@@ -10,7 +10,8 @@ from cxr_runner.base.tables import Table
 from cxr_runner.report.render.cells import yes_no
 from cxr_runner.report.render.report_tables import text
 from cxr_runner.study import FAMILIES, Row, Study
-from cxr_runner.study.errata import accuracy_table, claim_table
+from cxr_runner.study.claims_in_print import claim_table
+from cxr_runner.study.errata import accuracy_table
 from cxr_runner.study.misprints import check_table, find_checks, find_slips, slip_table
 
 _OPTIMIZERS = {"sgd": "SGD", "adam": "Adam"}
@@ -76,25 +77,25 @@ def possible_accuracies(study: Study) -> Table:
 
 
 def compared_claims(study: Study) -> Table:
-    """Return the claims that compare models, by published and by recovered values."""
+    """Return the claims about test metrics, by published and by recovered values."""
     data, num_images = claim_table(study), sum(study.test or ())
     entries = data.to_dict("records")
     columns = {
         "claim": [entry["says"] for entry in entries],
         "where": [entry["place"] for entry in entries],
         "metric": ["F1" if entry["metric"] == "f1" else entry["metric"] for entry in entries],
-        "hold as published": [f"{entry['published']} of {entry['pairs']}" for entry in entries],
+        "hold as published": [f"{entry['published']} of {entry['parts']}" for entry in entries],
         "do not, as published": [entry["published_exceptions"] for entry in entries],
         "hold as recovered": [
-            "unknown" if pd.isna(entry["recovered"]) else f"{entry['recovered']} of {entry['pairs']}"
+            "unknown" if pd.isna(entry["recovered"]) else f"{entry['recovered']} of {entry['parts']}"
             for entry in entries
         ],
         "do not, as recovered": [entry["recovered_exceptions"] for entry in entries],
     }
     texts = tuple(heading for heading in columns if not heading.startswith("hold"))
     caption = (
-        "Claims that compare models, by pairs that are as claimed. In brackets the published values (accuracy in "
-        f"percent), or how many of {num_images} images are classified correctly, from which F1 does not follow."
+        "Claims about test metrics, by pairs or models that are as claimed. In brackets the published values (accuracy "
+        f"in percent), or how many of {num_images} images are classified correctly, from which F1 does not follow."
     )
     return Table("errata_claims", caption, data, pd.DataFrame(columns), texts)
 

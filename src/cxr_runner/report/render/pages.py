@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from cxr_runner.base.background import Submit
 from cxr_runner.base.files import write_text
 from cxr_runner.base.progress import Reporter
 from cxr_runner.base.tables import ENDINGS, Table, write_table
@@ -10,7 +11,7 @@ from cxr_runner.report.collected import Collected
 from cxr_runner.report.compare.comparison import DataSetComparison
 from cxr_runner.report.manifest import replace_files
 from cxr_runner.report.render.claims_page import claims_page
-from cxr_runner.report.render.drawing import draw_pictures, drawn_files
+from cxr_runner.report.render.drawing import drawn_files, picture_addresses, submit_drawings
 from cxr_runner.report.render.errata_section import errata_section
 from cxr_runner.report.render.html_page import errata_html, html_page
 from cxr_runner.report.render.markdown_page import errata_markdown, markdown_page
@@ -31,7 +32,9 @@ _CLAIMS = "claims.md"  # where models of the study have runs
 _ERRATA_PAGES = ("errata.html", "errata.md")  # where metrics of these are published
 
 
-def render(collected: Collected, compared: Sequence[DataSetComparison], out: Path, reporter: Reporter) -> None:
+def render(
+    collected: Collected, compared: Sequence[DataSetComparison], out: Path, reporter: Reporter, submit: Submit
+) -> None:
     """Write ``index.html``, ``report.md``, ``tables/`` and ``figures/``; of a study, what was claimed and misprinted.
 
     Args:
@@ -39,6 +42,7 @@ def render(collected: Collected, compared: Sequence[DataSetComparison], out: Pat
         compared: what it comes to, for every data set.
         out: folder to write to; made where it does not exist.
         reporter: shown the progress.
+        submit: has figures written, see :func:`cxr_runner.report.render.drawing.drawing_workers`.
     """
     study = collected.study
     sections = [make_section(one, f"_{number}" if len(compared) > 1 else "") for number, one in enumerate(compared, 1)]
@@ -58,8 +62,12 @@ def render(collected: Collected, compared: Sequence[DataSetComparison], out: Pat
     table_files = [f"tables/{table.name}.{ending}" for table in tables for ending in ENDINGS]
     pages = [*_PAGES, *([_CLAIMS] if with_study else []), *(_ERRATA_PAGES if errata else [])]
     replace_files(out, [*pages, *drawn_files(pictures), *table_files])
-    sources = draw_pictures(pictures, out / "figures", reporter)
+    waiting = submit_drawings(pictures, out / "figures", submit)
     _write_tables(tables, out / "tables", reporter)
+    with reporter.steps("drawing figures", len(waiting)) as advance:
+        for wait in waiting:
+            wait()
+            advance()
     page = Page(
         count=count(collected),
         sections=sections,
@@ -67,7 +75,7 @@ def render(collected: Collected, compared: Sequence[DataSetComparison], out: Pat
         tables={table.name: table for table in lists},
         links=run_links(collected, out),
         errata=errata,
-        sources=sources,
+        sources=picture_addresses(pictures, out / "figures"),
     )
     write_text(out / "report.md", markdown_page(page))
     write_text(out / "index.html", html_page(page))

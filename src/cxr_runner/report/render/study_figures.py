@@ -144,7 +144,8 @@ def _bars(figure: StudyFigure, runs: DataSetRuns) -> Picture:
 def _durations(figure: StudyFigure, runs: DataSetRuns) -> Picture:
     rows = [runs.study.row(row_id) for row_id in figure.rows]
     tables, sizes = runs.tables(figure.rows), runs.size_notes(figure.rows)
-    comparable = {row_id: timed for row_id, timed in timed_runs(runs, figure.rows).items() if timed}
+    timed_rows = timed_runs([sized.runs for sized in runs.sizes], figure.rows)
+    comparable = {row_id: timed for row_id, timed in timed_rows.items() if timed}
     if comparable.keys() == tables.keys():
         tables, sizes = {row_id: runs.table(timed) for row_id, timed in comparable.items()}, dict.fromkeys(tables, "")
 

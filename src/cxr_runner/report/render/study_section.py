@@ -10,7 +10,6 @@ import pandas as pd
 from cxr_runner.base.numbers import format_mean_sd, format_number
 from cxr_runner.base.tables import Table
 from cxr_runner.report.collected import DataSetRuns
-from cxr_runner.report.compare.claims.observations import split_of_claims
 from cxr_runner.report.compare.comparison import DataSetComparison
 from cxr_runner.report.compare.trivial_baselines import Baselines
 from cxr_runner.report.missing import Missing
@@ -110,7 +109,7 @@ def study_section(compared: DataSetComparison, commands: Commands, suffix: str) 
     return StudySection(
         title=study.title,
         overview=_overview(runs, compared.published).suffixed(suffix) if study.published_rows() else None,
-        sentences=[*_sentences(runs, compared.published), *_split_sentence(runs)],
+        sentences=_sentences(runs, compared.published),
         views=[_metrics_view(figure, table, runs, baselines) for figure, table in published],
         more_baselines="" if baselines.complete else commands.that_audits(),
         claims=replace(claims, tables=[table.suffixed(suffix) for table in claims.tables]),
@@ -126,12 +125,6 @@ def _asked_for(runs: DataSetRuns) -> bool:
         return True
     named = {row.id: row.run_name for row in study.rows}
     return any(run.row is not None and run.name == named[run.row] for run in runs.runs.values())
-
-
-def _split_sentence(runs: DataSetRuns) -> list[str]:
-    """Say which of several splits the claims are about."""
-    several = [split_of_claims(sized).words for sized in runs.sizes if len(sized.fingerprints) > 1]
-    return [f"Claims look at the runs of one split: {', '.join(dict.fromkeys(several))}."] if several else []
 
 
 def _pairs(compared: DataSetComparison) -> list[Table]:
@@ -180,7 +173,7 @@ def _sentences(runs: DataSetRuns, published: Mapping[int, pd.DataFrame]) -> list
         entries = entries[entries["metric"] == study.accuracy.key]
         tried = int((entries["num_seeds"] > 0).sum())
         sentences.append(f"{repeated}, {tried} of the {len(entries)} with published test metrics.")
-        sentences += _inside(entries) if tried else []
+        sentences += _inside(entries, runs) if tried else []
     else:
         sentences.append(f"{repeated}; nothing was published of them.")
     if runs.repetitions and set(runs.image_sizes) != {study.image_size}:
@@ -189,14 +182,16 @@ def _sentences(runs: DataSetRuns, published: Mapping[int, pd.DataFrame]) -> list
     return sentences
 
 
-def _inside(entries: pd.DataFrame) -> list[str]:
+def _inside(entries: pd.DataFrame, runs: DataSetRuns) -> list[str]:
     """Say how many published accuracies lie where one more of our runs would."""
     judged = entries[entries["inside"].notna()]
     if len(judged):
         inside = int(judged["inside"].sum())
+        several = any(len({run.split for run in one.runs}) > 1 for one in runs.repetitions.values())
+        unseen = "" if several else "; what another split would change is not known of one, and not in that interval"
         return [
-            f"The published accuracy, which is that of one run, lies where one more of our runs that did not collapse "
-            f"would (95 %) for {inside} of {len(judged)}; that interval does not count how few the test images are."
+            f"The published accuracy, which is that of one run on other images, lies where one more of our runs that "
+            f"did not collapse would on as many images (95 %) for {inside} of {len(judged)}{unseen}."
         ]
     return ["With one seed there is no interval to compare a published value with."]
 

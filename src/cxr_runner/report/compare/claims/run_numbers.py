@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # named here, and made elsewhere
 
 @dataclass(frozen=True)
 class Decisions:
-    """What a model says of the test images, which are the same for all models and in the same order.
+    """What a model says of the test images, which are the same for all models on one split and in the same order.
 
     Attributes:
         called: bool [images], those that it calls positive.
@@ -37,12 +37,19 @@ class RunNumbers:
         trained: whether it ended with finite losses and did not collapse.
         numbers: numbers by the id of a definition; what cannot be computed is missing.
         decisions: decisions on the test images; None where they are not known.
+        split: number of the split.
     """
 
     seed: int
     trained: bool
     numbers: Mapping[str, float]
     decisions: Decisions | None = None
+    split: int = 0
+
+    @property
+    def cell(self) -> tuple[int, int]:
+        """The split and the seed, by which runs of several models belong together."""
+        return self.split, self.seed
 
 
 def curve_numbers(history: pd.DataFrame, trained: bool, constant_loss: float, study: "Study") -> dict[str, float]:
@@ -60,14 +67,15 @@ def curve_numbers(history: pd.DataFrame, trained: bool, constant_loss: float, st
     definitions = study.definitions
     below = definitions["converged"].parameters["below"]
     reached = _end(history["train_loss"], definitions["converged"].parameters["last"])
+    swing_loss = _swing(history["val_loss"], definitions["swing_loss"].parameters["from"])
     numbers = {
         "slowness": float(history["train_loss"].mean()),
         "train_level": _end(history["train_accuracy"], definitions["train_level"].parameters["last"]),
         "val_level": _end(history["val_accuracy"], definitions["val_level"].parameters["last"]),
         "swing_accuracy": _swing(history["val_accuracy"], definitions["swing_accuracy"].parameters["from"]),
-        "swing_loss": _swing(history["val_loss"], definitions["swing_loss"].parameters["from"]),
+        "swing_loss": swing_loss,
         "converged": math.nan if math.isnan(constant_loss) else float(trained and reached <= below * constant_loss),
-        "overfits": _overfits(history, definitions["overfits"].parameters["falls"]),
+        "overfits": _overfits(history, definitions["overfits"].parameters, swing_loss),
     }
     return {name: value for name, value in numbers.items() if math.isfinite(value)}
 
@@ -99,12 +107,13 @@ def _swing(curve: pd.Series, start: float) -> float:
     return float(np.abs(values[1:-1] - (values[:-2] + values[2:]) / 2).mean())
 
 
-def _overfits(history: pd.DataFrame, falls: float) -> float:
-    """Say whether training goes on falling while validation does not, fifth by fifth; nan for too few epochs."""
+def _overfits(history: pd.DataFrame, parameters: Mapping[str, float], swing: float) -> float:
+    """Say whether training goes on falling while validation rises by more than its swing; nan for too few epochs."""
     if len(history) < 5:
         return math.nan
     train, val = (
         [fifth.mean() for fifth in np.array_split(history[f"{split}_loss"].to_numpy(float), 5)]
         for split in ("train", "val")
     )
-    return float(train[-1] <= (1 - falls) * train[-2] and val[-1] >= min(val[:-1]))
+    rise = parameters["swings"] * swing
+    return float(train[-1] <= (1 - parameters["falls"]) * train[-2] and val[-1] > min(val[:-1]) + rise)
