@@ -25,6 +25,7 @@ NEVER = frozenset(
         "name",
         "outputs",
         "progress",
+        "save",
         "seed",  # names the directory inside that of the id
         "seeds",
     }
