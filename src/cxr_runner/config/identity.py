@@ -24,6 +24,7 @@ NEVER = frozenset(
         "force",
         "name",
         "outputs",
+        "plots",
         "progress",
         "save",
         "seed",  # names the directory inside that of the id
