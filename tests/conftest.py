@@ -129,7 +129,7 @@ def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     from cxr_runner.report.render import drawing
 
     monkeypatch.setattr(style, "save_figure", lambda figure, *paths: [path.write_bytes(b"a picture") for path in paths])
-    monkeypatch.setattr(drawing, "_MOST_WORKERS", 1)
+    monkeypatch.setattr(drawing, "_MOST_WORKERS", 0)
 
 
 @pytest.fixture
@@ -138,3 +138,11 @@ def cxr_data(
 ) -> Callable[..., Answer]:
     """The command cxr-data, inside this process."""
     return lambda *arguments: call_inside(cli.data, ["cxr-data", *arguments], monkeypatch, capsys)
+
+
+@pytest.fixture
+def cxr_model(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Answer]:
+    """The command cxr-model, inside this process."""
+    return lambda *arguments: call_inside(cli.model, ["cxr-model", *map(str, arguments)], monkeypatch, capsys)

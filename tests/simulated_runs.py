@@ -158,7 +158,7 @@ def _cover(grids: np.ndarray, images: np.ndarray, mask: np.ndarray, truth: float
     held, halves = [], []
     for grid, added, there in zip(grids, images, mask, strict=True):
         splits, seeds = np.nonzero(there)
-        by_images = np.square(added).sum() * len(added) / (len(added) - 1) if design.kept or single else 0.0
+        by_images = np.square(added).sum() * len(added) / (len(added) - 1)
         estimate = stats.mean_over_runs(grid[there], splits, seeds, 1 / (FOLDS - 1), by_images, design.kept)
         folds = np.array([row[chosen].mean() for row, chosen in zip(grid, there, strict=True) if chosen.any()])
         naive = [_covers(folds, truth) if not single else np.nan, _covers(grid[there], truth)]

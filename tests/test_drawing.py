@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 
-from cxr_runner.base.progress import Reporter
 from cxr_runner.report.render import drawing
 from cxr_runner.report.render.picture import Picture
 
@@ -18,48 +18,44 @@ from cxr_runner.report.render.picture import Picture
 SLOW_FIGURE = """
 import sys, time
 from pathlib import Path
+from matplotlib.figure import Figure
 
-class Slow:
-    def get_layout_engine(self): pass
-    def savefig(self, path, **options):
-        Path(path).parent.joinpath("writing").touch()
+class Slow(Figure):
+    def draw(self, renderer):
+        Path(sys.argv[1], "writing").touch()
         time.sleep(60)
 """
 # A report of such figures, in a group of processes of its own.
 SLOW_REPORT = """
 import sys
 from pathlib import Path
-from cxr_runner.base.progress import Reporter
 from cxr_runner.report.render import drawing
 from cxr_runner.report.render.picture import Picture
 from slow import Slow
 
 drawing.num_cores = lambda: 2
 pictures = [Picture(f"slow{number}", "", "", draw=Slow) for number in range(4)]
-drawing.draw_pictures(pictures, Path(sys.argv[1]), Reporter())
+with drawing.drawing_workers() as submit:
+    drawing.submit_drawings(pictures, Path(sys.argv[1]), submit)
 """
 
 
-class Deadly:
+class Deadly(Figure):
     """A figure that kills the process that it is sent to, and can be written in the one that drew it."""
 
     def __reduce__(self) -> Any:
         return os._exit, (1,)
-
-    def get_layout_engine(self) -> None:
-        pass
-
-    def savefig(self, path: Path, **options: Any) -> None:
-        Path(path).write_bytes(b"a picture")
 
 
 def test_what_workers_do_not_live_to_write_is_written_without_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(drawing, "num_cores", lambda: 2)
-    pictures = [Picture(name, "", "", draw=Deadly) for name in ("one", "two", "three")]  # type: ignore[arg-type]
-    sources = drawing.draw_pictures(pictures, tmp_path, Reporter())
-    assert sorted(sources) == ["one", "three", "two"]
+    pictures = [Picture(name, "", "", draw=Deadly) for name in ("one", "two", "three")]
+    with drawing.drawing_workers() as submit:
+        for wait in drawing.submit_drawings(pictures, tmp_path, submit):
+            wait()
+    assert sorted(drawing.picture_addresses(pictures, tmp_path)) == ["one", "three", "two"]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         f"{picture.name}.{ending}" for picture in pictures for ending in ("png", "svg")
     )

@@ -58,6 +58,20 @@ def test_more_splits_than_test_every_image_once_do_not_narrow_what_they_have_in_
     assert few.error**2 == pytest.approx((1 / 2 + 1 / 4) * values[:2].var(ddof=1))
 
 
+def test_splits_that_are_alike_by_luck_leave_what_their_test_images_make_uncertain():
+    values, splits, seeds = np.array([0.9, 0.9001, 0.9002]), np.arange(3), np.zeros(3)
+    alike = stats.mean_over_runs(values, splits, seeds, 0.5, 0.01**2)
+    # each image is tested once: as uncertain as a share of three times as many images
+    assert alike.error**2 == pytest.approx(0.01**2 / 3, rel=0.01)
+    assert alike.half_width >= 1.96 * 0.01 / np.sqrt(3)
+    assert alike.shares.images == pytest.approx(1, abs=0.01)
+    assert alike.doubled.images == pytest.approx(alike.half_width / np.sqrt(2), rel=0.01)
+    apart = stats.mean_over_runs(values * [0.9, 1, 1.1], splits, seeds, 0.5, 0.01**2)
+    assert apart.error**2 == pytest.approx((1 / 3 + 0.5) * np.var(values * [0.9, 1, 1.1], ddof=1))
+    many = stats.mean_over_runs(np.full(30, 0.9), np.arange(30), np.zeros(30), 0.25, 0.01**2)
+    assert many.error**2 == pytest.approx(0.01**2 / 5)  # more than five folds test images again
+
+
 def test_what_a_seed_does_in_all_splits_is_averaged_over_seeds_only():
     of_seeds = np.array([0.9, 0.5, 0.8])
     values, splits, seeds = np.tile(of_seeds, 5), np.repeat(np.arange(5), 3), np.tile(np.arange(3), 5)

@@ -23,6 +23,7 @@ from study_trees import STUDIED, write_study
 # Prints which files of runs are opened in each step of a report.
 OPENED = """
 import json, sys
+from functools import partial
 from pathlib import Path
 from cxr_runner.base.progress import Reporter
 from cxr_runner.report.collect.tree import collect
@@ -44,9 +45,7 @@ step = "compare"
 compared = compare(collected)
 step = "render"
 if __name__ == "__main__":
-    from cxr_runner.report.render import drawing
-    drawing._MOST_WORKERS = 1
-    render(collected, compared, root / "report", Reporter())
+    render(collected, compared, root / "report", Reporter(), partial)
     print(json.dumps(opened))
 """
 CNN = {"name": "cnn", "hidden": 8, "kernel_size": 5, "sgd_lr": 1e-2}

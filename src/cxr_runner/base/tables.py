@@ -78,10 +78,17 @@ def write_table(table: Table, folder: Path) -> None:
     write_csv(folder / f"{table.name}.csv", _without_formulas(table.data))
     notes = f"\n{markdown_list(table.notes)}\n" if table.notes else ""
     write_text(folder / f"{table.name}.md", table.markdown() + notes)
+    write_text(folder / f"{table.name}.tex", _LATEX_NOTE + _tabular(table) + _latex_notes(table.notes))
+
+
+def _tabular(table: Table) -> str:
+    """Return ``shown`` as a LaTeX table; pandas writes the same, in four times the time."""
     alignment = "".join("r" if right else "l" for right in table.numeric)
-    escaped = table.shown.map(latex_text).rename(columns=latex_text)
-    latex = escaped.to_latex(index=False, escape=False, column_format=alignment)
-    write_text(folder / f"{table.name}.tex", _LATEX_NOTE + latex + _latex_notes(table.notes))
+    heading, *rows = (
+        " & ".join(map(latex_text, cells)) + " \\\\" for cells in [list(table.shown.columns), *table.rows]
+    )
+    lines = [f"\\begin{{tabular}}{{{alignment}}}", "\\toprule", heading, "\\midrule", *rows, "\\bottomrule"]
+    return "\n".join([*lines, "\\end{tabular}", ""])
 
 
 def _latex_notes(notes: Sequence[str]) -> str:

@@ -6,8 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from cxr_runner.plots.study_plots import FAMILY_COLORS
-from cxr_runner.study.published import FAMILIES, Study
+from cxr_runner.plots.study_plots import family_color
+from cxr_runner.study.published import Study
+from cxr_runner.study.study_rows import FAMILIES
 
 
 @style.context("default")
@@ -24,7 +25,7 @@ def plot_ranks(recovered: pd.DataFrame, study: Study) -> Figure:
     slopes, intervals = figure.subplots(1, 2, sharey=True, width_ratios=(1.6, 1))
     for position, entry in enumerate(ordered.to_dict("records")):
         row = study.row(entry["row"])
-        color, dashes = FAMILY_COLORS[row.family], "dashed" if row.weighted else "solid"
+        color, dashes = family_color(row.family), "dashed" if row.weighted else "solid"
         former = before.index(row.id)
         slopes.plot([0, 1], [former, position], color=color, linestyle=dashes, linewidth=1.8, marker="o", markersize=4)
         left = f"{entry['published_rank']}.   model {row.id}   {entry['published']:.1f} %"

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from matplotlib import rc_context, style
+from matplotlib.backend_bases import get_registered_canvas_class
 from matplotlib.figure import Figure
 
 from cxr_runner.base.files import replacing
@@ -31,10 +32,16 @@ def save_figure(figure: Figure, *paths: Path) -> None:
         if engine is not None:
             engine.execute(figure)
             figure.set_layout_engine("none")  # laid out once is enough for all files
+        figure.set_dpi(DPI)
         for path in paths:
-            metadata = {_TELLING[path.suffix]: None}
             with replacing(path) as temporary:
-                figure.savefig(temporary, format=path.suffix[1:], dpi=DPI, metadata=metadata)
+                _write(figure, temporary, path.suffix)
+
+
+def _write(figure: Figure, path: Path, suffix: str) -> None:
+    """Write a figure that is laid out; ``savefig`` would draw it twice, once to lay it out."""
+    canvas = get_registered_canvas_class(suffix[1:])(figure)
+    getattr(canvas, f"print_{suffix[1:]}")(path, metadata={_TELLING[suffix]: None})
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from cxr_runner.report.collect.thumbnail_files import read_thumbnails
 from cxr_runner.report.collect.tree import collect
 from cxr_runner.report.collected import NOTHING_WITHHELD, Withheld
 from cxr_runner.report.compare.comparison import DataSetComparison, compare
+from cxr_runner.report.render.drawing import drawing_workers
 from cxr_runner.report.render.pages import render
 from cxr_runner.report.render.terminal import print_report
 from cxr_runner.report.report_options import WHOLE_REPORT, ReportOptions
@@ -40,16 +41,17 @@ def write_report(
     """
     reporter = reporter or Reporter()
     collected = collect(root, study or load_study(), reporter, options.select)
-    compared = [_with_thumbnails(one) for one in compare(collected, options)]
-    if withheld != NOTHING_WITHHELD:
-        collected, compared = withhold(collected, compared, withheld)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        # Two at once would remove each other's files, and leave pages that link tables of other runs.
-        with hold_lock(out / ".lock", "writes the same report", reporter):
-            render(collected, compared, out, reporter)
-    except OSError as error:
-        raise UserError.for_key("--out", out, f"cannot write there ({error.strerror})") from None
+    with drawing_workers() as submit:
+        compared = [_with_thumbnails(one) for one in compare(collected, options)]
+        if withheld != NOTHING_WITHHELD:
+            collected, compared = withhold(collected, compared, withheld)
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            # Two at once would remove each other's files, and leave pages that link tables of other runs.
+            with hold_lock(out / ".lock", "writes the same report", reporter):
+                render(collected, compared, out, reporter, submit)
+        except OSError as error:
+            raise UserError.for_key("--out", out, f"cannot write there ({error.strerror})") from None
     print_report(collected, compared, out, pair=options.pair is not None)
 
 

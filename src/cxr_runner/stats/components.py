@@ -121,12 +121,19 @@ class MeanVariance:
             return self.parts.splits
         return self.parts.split_mean - self.rest - self.images_within
 
+    def apart(self, more: float = 1) -> float:
+        """Return the share of one split's variance that splits leave in that of the mean if only tests differ.
+
+        Splits that each test images of their own leave 1/J, until all images are tested.
+        """
+        return max(self.split_weight / more, self.held_ratio / (1 + self.held_ratio))
+
     def factor(self, more: float = 1) -> float:
         """Return how often the variance of one split is in that of the mean, with so many times as many splits."""
-        weight, ratio = self.split_weight / more, self.held_ratio
-        if self.shared_test:
-            return weight + (1 / ratio if ratio > 0 else 0.0)  # with a ratio of 0 all training sets are the same
-        return max(weight, ratio / (1 + ratio)) + ratio
+        ratio = self.held_ratio
+        if self.shared_test:  # with a ratio of 0 all training sets are the same
+            return self.split_weight / more + (1 / ratio if ratio > 0 else 0.0)
+        return self.apart(more) + ratio
 
     def pieces(self, seeds: float = 1, splits: float = 1, images: float = 1) -> dict[str, float]:
         """Return what each source gives the variance of the mean, with so many times as much of each.
@@ -139,7 +146,8 @@ class MeanVariance:
         found = {"splits": factor * self.training, "rest": factor * self.rest / seeds}
         if self.seeds_known:
             found["seeds"] = self.parts.seeds * self.seed_weight / seeds
-        found["images"] = factor * self.images_within / images
+        # A few splits may be alike by luck; what resampling shows that their test images do to each is still there.
+        found["images"] = max(factor * self.images_within, self.apart(splits) * self.by_images) / images
         if self.shared_test:
             found["images"] = self.by_images / images
             found["rest"] = self.parts.rest / (self.num_runs * seeds * splits) if self.seeds_known else 0.0

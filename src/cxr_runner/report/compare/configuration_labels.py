@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cxr_runner.base.markdown import printable
+from cxr_runner.config.usual_settings import flatten_settings, overrides, usual_settings
 from cxr_runner.report.collected_runs import CollectedRun
-from cxr_runner.report.compare.usual_settings import flatten_settings, overrides, usual_settings
-from cxr_runner.study import Study
+from cxr_runner.study.published import Study
 
 _MODELS = {"linear": "linear", "linear_relu": "linear + ReLU", "cnn": "CNN", "resnet18": "ResNet-18"}
 _OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}

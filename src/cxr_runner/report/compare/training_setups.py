@@ -3,10 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from cxr_runner.config.usual_settings import override, read_defaults
 from cxr_runner.report.collected import DataSetRuns
 from cxr_runner.report.collected_runs import CollectedRun, RunSplit
-from cxr_runner.report.compare.configurations import override
-from cxr_runner.report.compare.usual_settings import read_defaults
 
 _HOW = ("engine", "device", "deterministic")  # what a row of the study does not determine, but for the data
 

@@ -2,12 +2,13 @@
 
 import base64
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cxr_runner.base.background import workers
+from cxr_runner.base.background import Submit, Wait, workers
 from cxr_runner.base.machine import num_cores
-from cxr_runner.base.progress import Reporter
 from cxr_runner.report.render.picture import Picture
 
 if TYPE_CHECKING:  # matplotlib is imported when there is something to draw
@@ -23,24 +24,37 @@ def drawn_files(pictures: Sequence[Picture]) -> list[str]:
     return [f"figures/{file}" for picture in pictures for _, files in _drawings(picture) for file in files]
 
 
-def draw_pictures(pictures: Sequence[Picture], folder: Path, reporter: Reporter) -> dict[str, str]:
-    """Draw what can be drawn, as PNG and SVG; return the address of each drawing for a page that needs no files."""
+@contextmanager
+def drawing_workers() -> Iterator[Submit]:
+    """Start the processes that write figures; they import matplotlib while this one still compares."""
+    number = min(_MOST_WORKERS, num_cores())
+    with workers(number if number > 1 else 0) as submit:
+        for _ in range(number):
+            submit(import_module, "cxr_runner.plots.style")
+        yield submit
+
+
+def submit_drawings(pictures: Sequence[Picture], folder: Path, submit: Submit) -> list[Wait]:
+    """Draw what can be drawn, and have it written as PNG and SVG.
+
+    Args:
+        pictures: what to draw.
+        folder: where to.
+        submit: see :func:`drawing_workers`.
+
+    Returns:
+        What waits for the files, one for each drawing.
+    """
     drawings = [drawing for picture in pictures for drawing in _drawings(picture)]
     if not drawings:
-        return {}
+        return []
     from cxr_runner.plots.style import save_figure  # matplotlib takes a while to import
 
-    waiting = []
-    num_workers = min(_MOST_WORKERS, num_cores(), len(drawings))
-    with (
-        reporter.steps("drawing figures", len(drawings)) as advance,
-        workers(num_workers if num_workers > 1 else 0) as submit,
-    ):
-        for draw, files in drawings:
-            waiting.append(submit(save_figure, draw(), *(folder / file for file in files)))
-        for wait in waiting:
-            wait()
-            advance()
+    return [submit(save_figure, draw(), *(folder / file for file in files)) for draw, files in drawings]
+
+
+def picture_addresses(pictures: Sequence[Picture], folder: Path) -> dict[str, str]:
+    """Return, by the name of a picture that was drawn, its address for a page that needs no files."""
     return {picture.name: _address(folder / f"{picture.name}.svg") for picture in pictures if picture.draw}
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from cxr_runner.base.numbers import format_number
 from cxr_runner.base.tables import Table
 from cxr_runner.report.render.cells import yes_no
+from cxr_runner.report.render.report_tables import text
 from cxr_runner.study import FAMILIES, Row, Study
 from cxr_runner.study.claims_in_print import claim_table
 from cxr_runner.study.errata import accuracy_table
@@ -30,11 +31,11 @@ def recovered_ranks(recovered: pd.DataFrame) -> Table:
             "model": [_model(entry) for entry in entries],
             "batch": [str(entry["batch_size"]) for entry in entries],
             "published, %": [format_number(entry["published"], ".1f") for entry in entries],
-            "rank, published": [str(entry["published_rank"]) for entry in entries],
+            "rank, published": [text(entry["published_rank"]) for entry in entries],
             "recovered, %": [format_number(entry["pooled"], ".1f") for entry in entries],
             "Wilson, %": [_span(entry["wilson_low"], entry["wilson_high"], ".1f") for entry in entries],
-            "rank, recovered": [str(entry["recovered_rank"]) for entry in entries],
-            f"correct of {num_images}": [str(entry["correct"]) for entry in entries],
+            "rank, recovered": [text(entry["recovered_rank"]) for entry in entries],
+            f"correct of {num_images}": [text(entry["correct"]) for entry in entries],
             f"errors in the last {last}": [_dashed(entry["last_errors"]) for entry in entries],
             **{cell.upper(): [_dashed(entry[cell]) for entry in entries] for cell in ("tp", "fp", "fn", "tn")},
         }
@@ -49,7 +50,7 @@ def recovered_ranks(recovered: pd.DataFrame) -> Table:
 
 def possible_accuracies(study: Study) -> Table:
     """Return whether published accuracies and F1 scores can be those over all test images."""
-    data, num_images = accuracy_table(study), study.splits["test"]
+    data, num_images = accuracy_table(study), sum(study.test or ())
     entries = data.to_dict("records")
     shown = pd.DataFrame(
         {
@@ -77,7 +78,7 @@ def possible_accuracies(study: Study) -> Table:
 
 def compared_claims(study: Study) -> Table:
     """Return the claims about test metrics, by published and by recovered values."""
-    data, num_images = claim_table(study), study.splits["test"]
+    data, num_images = claim_table(study), sum(study.test or ())
     entries = data.to_dict("records")
     columns = {
         "claim": [entry["says"] for entry in entries],
@@ -156,12 +157,12 @@ def _in_words(values: Mapping[str, Any], row: Row) -> str:
     family = values.get("family", row.family)
     units = "filters" if family == "cnn" else "units"
     words: dict[str, Callable[[Any], str]] = {
-        "family": lambda value: FAMILIES[value],
+        "family": lambda value: FAMILIES.get(value, value),
         "layers": lambda value: f"{value} layer{'s' * (value != 1)}",
         "hidden": lambda value: f"{value} {units}",
         "kernel_size": lambda value: f"filters {value}x{value}",
         "weighted": lambda value: "class weight" if value else "no class weight",
-        "optimizer": lambda value: _OPTIMIZERS[value],
+        "optimizer": lambda value: _OPTIMIZERS.get(value, value),
         "lr": lambda value: f"learning rate {value:g}",
         "batch_size": lambda value: f"batches of {value}",
         "epochs": lambda value: f"{value} epochs",

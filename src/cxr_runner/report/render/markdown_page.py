@@ -94,7 +94,8 @@ def _baselines(comparison: ComparisonSection) -> str:
 
 def _study(study: StudySection, section: "Section", page: "Page") -> list[str]:
     claims, tests = study.claims.tables
-    blocks = ["### The study", *_list(study.sentences), *_titled_picture(study.overview, section, page)]
+    blocks = [f"### The study: {markdown_text(study.title)}", *_list(study.sentences)]
+    blocks += _titled_picture(study.overview, section, page) if study.overview else []
     blocks += [
         "#### The study's claims",
         f"{markdown_text(study.claims.summary)} [How each was decided](tables/{tests.name}.md)",
@@ -103,12 +104,14 @@ def _study(study: StudySection, section: "Section", page: "Page") -> list[str]:
     for table in study.tables:
         blocks += [f"#### {markdown_text(table.title or table.caption)}"]
         blocks += _captioned(table) if table.title else [table.markdown()]
-    blocks += [COMPARISON_LEGEND, BASELINES_LEGEND]
-    if study.more_baselines:
+    blocks += [COMPARISON_LEGEND, BASELINES_LEGEND] if study.views else []
+    if study.views and study.more_baselines:
         blocks += [f"To make the other trivial baselines:\n\n    {study.more_baselines}"]
     for picture in study.figures:
         blocks += _titled_picture(picture, section, page)
-    return [*blocks, "Errata and models as configured: [errata.md](errata.md)."]
+    if page.errata:
+        return [*blocks, "Errata and models as configured: [errata.md](errata.md)."]
+    return [*blocks, *(block for table in page.study_tables for block in _captioned(table))]
 
 
 def _subgroups(section: "Section", page: "Page") -> list[str]:

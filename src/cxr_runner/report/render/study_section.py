@@ -71,7 +71,8 @@ class StudySection:
     """What there is to say of a study, of which some models have runs on a data set.
 
     Attributes:
-        overview: our accuracies beside the published ones.
+        title: what the study is called.
+        overview: our accuracies beside the published ones; None where none were published.
         sentences: the same in words.
         views: runs beside the published metrics.
         more_baselines: command that makes the trivial baselines that are missing, '' where they are there.
@@ -80,7 +81,8 @@ class StudySection:
         tables: beside the published values, and models by pairs.
     """
 
-    overview: Picture
+    title: str
+    overview: Picture | None
     sentences: list[str]
     views: list[MetricsView]
     more_baselines: str
@@ -90,7 +92,7 @@ class StudySection:
 
 
 def study_section(compared: DataSetComparison, commands: Commands, suffix: str) -> StudySection | None:
-    """Say what there is to say of the study; None where none of its models has been asked for.
+    """Say what there is to say of the study; None where nobody has asked for it, or none of its models has runs.
 
     Args:
         compared: runs on the data set, and what they come to.
@@ -105,7 +107,8 @@ def study_section(compared: DataSetComparison, commands: Commands, suffix: str) 
     published = [(figure, compared.published[figure.number]) for figure in study.metric_figures]
     tables = [published_table(baselines.extend(table, study.metrics), figure, runs) for figure, table in published]
     return StudySection(
-        overview=_overview(runs, compared.published).suffixed(suffix),
+        title=study.title,
+        overview=_overview(runs, compared.published).suffixed(suffix) if study.published_rows() else None,
         sentences=_sentences(runs, compared.published),
         views=[_metrics_view(figure, table, runs, baselines) for figure, table in published],
         more_baselines="" if baselines.complete else commands.that_audits(),
@@ -116,10 +119,11 @@ def study_section(compared: DataSetComparison, commands: Commands, suffix: str) 
 
 
 def _asked_for(runs: DataSetRuns) -> bool:
-    """Say whether somebody has trained a model of the study as one: by its experiment file, or on its images."""
-    if runs.repetitions and runs.data_config.get("name") == "chest_xray":
+    """Say whether somebody has trained a row of the study as one, on its images or by its name, or has named it."""
+    study = runs.study
+    if runs.repetitions and (study.asked or runs.data_config.get("name") == study.images):
         return True
-    named = {row.id: row.experiment for row in runs.study.rows}
+    named = {row.id: row.run_name for row in study.rows}
     return any(run.row is not None and run.name == named[run.row] for run in runs.runs.values())
 
 
@@ -162,26 +166,34 @@ def _overview(runs: DataSetRuns, published: Mapping[int, pd.DataFrame]) -> Pictu
 
 def _sentences(runs: DataSetRuns, published: Mapping[int, pd.DataFrame]) -> list[str]:
     study = runs.study
-    entries = pd.concat(list(published.values()))
-    entries = entries[entries["metric"] == study.accuracy.key]
-    tried, judged = entries[entries["num_seeds"] > 0], entries[entries["inside"].notna()]
-    sentences = []
     repeated = f"{len(runs.repetitions)} of the study's {len(study.rows)} models have runs on these images"
-    sentences.append(f"{repeated}, {len(tried)} of the {len(entries)} with published test metrics.")
-    if len(judged):
-        inside = int(judged["inside"].sum())
-        several = any(len({run.split for run in one.runs}) > 1 for one in runs.repetitions.values())
-        unseen = "" if several else "; what another split would change is not known of one, and not in that interval"
-        sentences.append(
-            f"The published accuracy, which is that of one run on other images, lies where one more of our runs that "
-            f"did not collapse would on as many images (95 %) for {inside} of {len(judged)}{unseen}."
-        )
-    elif len(tried):
-        sentences.append("With one seed there is no interval to compare a published value with.")
+    sentences = [study.citation] if study.citation else []
+    if published:
+        entries = pd.concat(list(published.values()))
+        entries = entries[entries["metric"] == study.accuracy.key]
+        tried = int((entries["num_seeds"] > 0).sum())
+        sentences.append(f"{repeated}, {tried} of the {len(entries)} with published test metrics.")
+        sentences += _inside(entries, runs) if tried else []
+    else:
+        sentences.append(f"{repeated}; nothing was published of them.")
     if runs.repetitions and set(runs.image_sizes) != {study.image_size}:
         sizes = " and ".join(f"{size}" for size in runs.image_sizes)
         sentences.append(f"Images are {sizes} pixels to a side; the study's are {study.image_size}.")
     return sentences
+
+
+def _inside(entries: pd.DataFrame, runs: DataSetRuns) -> list[str]:
+    """Say how many published accuracies lie where one more of our runs would."""
+    judged = entries[entries["inside"].notna()]
+    if len(judged):
+        inside = int(judged["inside"].sum())
+        several = any(len({run.split for run in one.runs}) > 1 for one in runs.repetitions.values())
+        unseen = "" if several else "; what another split would change is not known of one, and not in that interval"
+        return [
+            f"The published accuracy, which is that of one run on other images, lies where one more of our runs that "
+            f"did not collapse would on as many images (95 %) for {inside} of {len(judged)}{unseen}."
+        ]
+    return ["With one seed there is no interval to compare a published value with."]
 
 
 def _metrics_view(figure: StudyFigure, table: pd.DataFrame, runs: DataSetRuns, baselines: Baselines) -> MetricsView:
@@ -203,7 +215,7 @@ def _metrics_view(figure: StudyFigure, table: pd.DataFrame, runs: DataSetRuns, b
     ]
     missing = (Missing(tuple(lacking)),) if lacking else ()
     title = f"Fig. {figure.number}: {figure.conditions}"
-    return MetricsView(title, [one.words for one in metrics], rows, trivial, missing)
+    return MetricsView(title, [one.label for one in metrics], rows, trivial, missing)
 
 
 def _cell(entry: Mapping[Any, Any]) -> Cell:

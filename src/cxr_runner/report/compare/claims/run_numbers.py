@@ -1,4 +1,4 @@
-"""What claims look at: from each run a few numbers, by the definitions of ``study.yaml``."""
+"""What claims look at: from each run a few numbers, by the definitions of ``copetti.yaml``."""
 
 import math
 from collections.abc import Mapping
