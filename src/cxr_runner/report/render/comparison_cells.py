@@ -40,7 +40,7 @@ def decides_cell(one: Standing, key: str) -> str:
 
     Each is what would do by itself, a range because the true difference is not known.
     """
-    needed = one.needed
+    needed = one.needed.get(key)
     if not needed or one.adjusted.get(key, 1.0) < LEVEL:
         return "decided" if needed else ""
     nouns = {"seeds": "seeds", "splits": "splits", "images": "test images a split"}
@@ -52,10 +52,10 @@ def _range(needed: stats.Needed, noun: str) -> str:
     """Return a range of numbers; '' where no number would do."""
     if needed.fewest is None:
         return ""
-    most = "no number" if needed.most is None else f"{needed.most:,}"
     if needed.likely is None:
-        return f"perhaps {needed.fewest:,} {noun}, more likely {most}"
-    return f"about {needed.likely:,} {noun} ({needed.fewest:,} to {most})"
+        return f"perhaps {needed.fewest:,} {noun}, more likely no number"
+    most = "or more, perhaps no number" if needed.most is None else f"to {needed.most:,}"
+    return f"about {needed.likely:,} {noun} ({needed.fewest:,} {most})"
 
 
 def runs_cell(one: Standing) -> str:
