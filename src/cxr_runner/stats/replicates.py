@@ -7,9 +7,9 @@ training images, var() a variance component of the two-way grid.
 
 - Splits tested on their own folds: (max(1/J, r / (1 + r)) + r) S^2, with J - 1 degrees of freedom. This is Nadeau and
   Bengio's (1/J + r) S^2 up to as many splits as test every image once, J = (1 + r) / r. More splits tell S^2 better,
-  but have the images in common: with 1/J, ten repeats of five folds gave intervals that were too narrow. The part of
-  it by test images is at least max(1/J, r / (1 + r)) times the variance that resampling them gives a split: a few
-  splits may be alike by luck.
+  but have the images in common: with 1/J, ten repeats of five folds gave intervals that were too narrow. It is at
+  least max(1/J, r / (1 + r)) times the variance that resampling its test images gives a split: a few splits may be
+  alike by luck.
 - Splits that share the test images: (1/J + 1/r) var(splits), with J - 1 degrees of freedom, + var(rest) / JK + the
   variance by images. Two training sets have 1 / (1 + r) of their images in common; as much of the variance between
   training sets is common to all splits, and only the other r / (1 + r) is seen between them.
