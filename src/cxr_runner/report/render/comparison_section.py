@@ -112,7 +112,8 @@ def comparison_section(compared: Comparison, whole: DataSetComparison, suffix: s
     suffix = f"{suffix}_{compared.image_size}px" if several else suffix
     legend = f"{MEAN_LEGEND.format(unit=compared.unit)} Difference: to {compared.reference.label} "
     legend += (
-        f"({compared.why_reference}); its interval is not corrected for their number, p is (Holm). {DECIDES_LEGEND}"
+        f"({compared.why_reference}); its interval is not corrected for their number; p is (Holm), for those of this "
+        f"table, while that of all pairs below is corrected for all of them. {DECIDES_LEGEND}"
     )
     main, *others = compared_metrics(compared)
     mistakes = mistakes_section(compared, whole)

@@ -49,4 +49,6 @@ def _told_apart(one: Standing, key: str, other: str) -> str:
     decides = decides_cell(one, key)
     if decides == "no number of these":
         return f"not told apart from {other}: {found}. No number of seeds, splits or test images would do that."
+    if not decides:
+        return f"not told apart from {other}: {found}."
     return f"not told apart from {other}: {found}. What would decide it: {decides}."
