@@ -61,7 +61,11 @@ def _joined(blocks: Iterable[str]) -> str:
 
 
 def _section(section: "Section", page: "Page") -> list[str]:
-    blocks = [f"## {markdown_text(section.heading)}", *_list(section.sentences), *_warnings(section.warnings)]
+    blocks = [f"## {markdown_text(section.heading)}"]
+    for comparison in section.comparisons:
+        title = f"{markdown_text(comparison.title)}: " * bool(comparison.title)
+        blocks.append(f"{title}**{markdown_text(comparison.verdict)}**")
+    blocks += [*_list(section.sentences), *_warnings(section.warnings)]
     for comparison in section.comparisons:
         blocks += _comparison(comparison, section, page)
     for picture in section.figures:
