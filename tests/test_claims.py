@@ -296,13 +296,12 @@ def test_the_seeds_that_a_contradiction_needs_pay_for_all_parts_at_the_strictest
 
 
 def test_what_is_found_by_itself_can_be_too_little_among_all_claims_tested() -> None:
+    levels = {"0": [0.94] * 6, "14": [0.94, 0.921] * 3}
     pair = {
-        RowSetting(row): [
-            RunNumbers(seed, True, {"val_level": level + 0.01 * (-1) ** seed * last}) for seed in range(6)
-        ]
-        for row, level, last in (("0", 0.94, 0), ("14", 0.931, 1))
+        RowSetting(row): [RunNumbers(seed, True, {"val_level": level}) for seed, level in enumerate(of_row)]
+        for row, of_row in levels.items()
     }
-    expected = scipy_stats.ttest_1samp([0.001, -0.019] * 3, 0, alternative="less").pvalue
+    expected = scipy_stats.ttest_1samp([0.0, -0.019] * 3, 0, alternative="less").pvalue
     assert 0.01 < expected < 0.05
     alone = decide(pair)["weight_lowers_linear_plateau"]
     assert (alone.word, alone.p.support) == ("supported", pytest.approx(expected))
@@ -472,12 +471,16 @@ def test_alike_is_an_equivalence_test_against_the_margin() -> None:
 
 
 def test_a_claim_is_tested_at_one_size_and_what_other_sizes_have_is_missing() -> None:
+    def of(value: float) -> dict[str, float]:
+        return {"slowness": value, "train_level": value}
+
     levels = {"0": 0.3, "1": 0.5, "2": 0.4}  # contrary, and each model at a size of its own
     sizes = [
         Observed(
-            {RowSetting(row): [RunNumbers(seed, True, {"slowness": level + seed / 1e3}) for seed in range(10)]}, size
+            {RowSetting(row): [RunNumbers(s, True, {"slowness": x + s / 1e3, "train_level": x}) for s in range(9)]},
+            size,
         )
-        for size, (row, level) in zip((16, 48, 200), levels.items(), strict=True)
+        for size, (row, x) in zip((16, 48, 200), levels.items(), strict=True)
     ]
     verdict = next(one for one in decide_claims(sizes, STUDY) if one.claim.id == "depth_slows")
     assert (verdict.word, verdict.observed.image_size) == ("not run", 200)

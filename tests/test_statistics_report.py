@@ -498,7 +498,7 @@ def test_the_sources_table_is_that_of_the_estimates(result: Read) -> None:
         estimate = one.estimates[entry["metric"]]
         assert entry["sd_images"] == pytest.approx(estimate.spread.images)
         assert entry["share_seeds"] + entry["share_images"] == pytest.approx(1)
-        assert entry["half_width"] == pytest.approx((estimate.high - estimate.low) / 2)
+        assert entry["half_width"] == pytest.approx(estimate.half_width)
         assert entry["worth_more_of"] == estimate.worth_more_of
 
 
@@ -535,7 +535,11 @@ def test_values_that_make_no_sense_stop_no_report(tree: Path, tmp_path: Path, na
 
 def test_a_published_value_is_compared_with_one_more_run(tree: Path) -> None:
     entry = cxr_runner.comparison_table(tree, 20).set_index(["row", "metric"]).loc[("20", "f1")]
-    half = scipy.stats.t.ppf(0.975, 2) * entry["sd"]
-    assert entry["next_high"] - entry["mean"] == pytest.approx(half * np.sqrt(1 + 1 / 3))
-    assert entry["high"] - entry["mean"] == pytest.approx(half / np.sqrt(3))
+    tables = cxr_runner.load_runs(tree)
+    counts = tables[tables["row"] == "20"][["tp", "fp", "fn", "tn"]].mean().to_dict()
+    by_seeds = entry["sd"] ** 2 * (1 + 1 / 3)
+    by_images = stats.image_variance("f1", counts) * (1 + sum(counts.values()) / 582)  # ours, and the study's
+    error, freedom = stats.added_error([(by_seeds, 2), (by_images, np.inf)])
+    assert entry["next_high"] - entry["mean"] == pytest.approx(scipy.stats.t.ppf(0.975, freedom) * error)
+    assert entry["high"] - entry["mean"] == pytest.approx(scipy.stats.t.ppf(0.975, 2) * entry["sd"] / np.sqrt(3))
     assert entry["inside"] == (entry["next_low"] - 0.005 <= entry["published"] <= entry["next_high"] + 0.005)

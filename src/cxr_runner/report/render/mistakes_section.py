@@ -70,8 +70,8 @@ def mistakes_section(compared: Comparison, whole: DataSetComparison) -> Mistakes
     if len(mistakes.configurations) > 1:
         groups["Configurations disagree"] = mistakes.disputed
     if pair and len(mistakes.configurations) > 2:
-        groups[f"More often right with {pair.first.label} than with {pair.second.label}"] = pair.only_first
-        groups[f"More often right with {pair.second.label} than with {pair.first.label}"] = pair.only_second
+        groups[f"More often right with {pair.first.short} than with {pair.second.short}"] = pair.only_first
+        groups[f"More often right with {pair.second.short} than with {pair.first.short}"] = pair.only_second
     chosen = {title: rows for title, rows in groups.items() if rows}
     if not chosen:
         return None
@@ -83,7 +83,7 @@ def mistakes_section(compared: Comparison, whole: DataSetComparison) -> Mistakes
 def _image(row: int, mistakes: Mistakes, compared: Comparison, whole: DataSetComparison) -> ShownImage:
     content = whole.thumbnails.get(row)
     source = f"data:image/png;base64,{base64.b64encode(content).decode()}" if content else ""
-    labels = compared.labels
+    labels = compared.shorts
     said = [
         f"{labels[name]}: {wrong:.0%} wrong, logit {format_number(logit, '+.2f')}"
         for name, wrong, logit in mistakes.of(row)
