@@ -63,16 +63,16 @@ def read_study_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--data", default="phantom", help="phantom, chest_xray or a folder of images (default: phantom)"
     )
-    parser.add_argument("--seeds", type=int, help="seeds of every row (default: as the study has it; copetti 10)")
+    parser.add_argument("--seeds", type=int, help="seeds of every row (default: as the study has it)")
     parser.add_argument("--folds", type=int, help="cross-validate: train every row on each of so many folds")
     parser.add_argument(
         "--repeats", type=int, help="draw splits or folds so many times, with as many seeds (default: 1)"
     )
-    size = "side of the images in pixels (default: as the study has it; copetti 640)"
+    size = "side of the images in pixels (default: as the study has it)"
     parser.add_argument("--size", type=int, help=size)
     presets = "laptop: CNNs and Adam with fewer seeds, CNNs at 64 pixels; full: all as asked for "
     parser.add_argument(
-        "--preset", choices=("laptop", "full"), help=f"{presets}(default: as the study has it; copetti laptop)"
+        "--preset", choices=("laptop", "full"), help=f"{presets}(default: as the study has it)"
     )
     parser.add_argument("--outputs", type=Path, help="where runs go (default: outputs/study; of new: outputs)")
     parser.add_argument("--forecast", action="store_true", help="only say how long it will take")
