@@ -53,11 +53,9 @@ def short_labels(labels: Mapping[str, str], runs: Mapping[str, CollectedRun], st
 
 def _given_name(run: CollectedRun, study: Study) -> str:
     """Return the name that a run was given, '' where it has that of its model."""
-    if run.name == run.config["model"]["name"]:
-        return ""
-    if run.row is not None and run.name == (row := study.row(run.row)).experiment:
+    if run.row is not None and run.name == (row := study.row(run.row)).run_name:
         return f"{row.id}: {row.title}"
-    return printable(run.name)
+    return "" if run.name == run.config["model"]["name"] else printable(run.name)
 
 
 def _differing(asked: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -107,14 +107,12 @@ def _baselines(comparison: ComparisonSection) -> str:
 
 
 def _study(study: StudySection, section: "Section", page: "Page") -> list[str]:
-    claims, tests = study.claims.tables
     blocks = [f"### The study: {markdown_text(study.title)}", *_list(study.sentences)]
     blocks += _titled_picture(study.overview, section, page) if study.overview else []
-    blocks += [
-        "#### The study's claims",
-        f"{markdown_text(study.claims.summary)} [How each was decided](tables/{tests.name}.md)",
-        claims.markdown(),
-    ]
+    if study.claims.tables:
+        claims, tests = study.claims.tables
+        decided = f"[How each was decided](tables/{tests.name}.md)"
+        blocks += ["#### The study's claims", f"{markdown_text(study.claims.summary)} {decided}", claims.markdown()]
     for table in study.tables:
         blocks += [f"#### {markdown_text(table.title or table.caption)}"]
         blocks += _captioned(table) if table.title else [table.markdown()]

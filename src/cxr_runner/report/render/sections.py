@@ -110,7 +110,7 @@ def make_section(compared: DataSetComparison, suffix: str) -> Section:
         comparisons=[comparison_section(one, compared, suffix) for one in compared.comparisons],
         figures=[
             picture.suffixed(suffix)
-            for picture in configuration_pictures(runs, compared.comparisons, whole=study is None)
+            for picture in configuration_pictures(runs, compared.comparisons, whole=study is None or not study.figures)
         ],
         subgroups=subgroup_section(compared.subgroups, runs.heading, suffix),
         study=study,
