@@ -116,15 +116,21 @@ def read_model_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """Read those of ``cxr-model``: ``task``, ``words`` (runs and KEY=VALUE), ``images``, and a value for each flag."""
     parser = _Parser(
         prog="cxr-model",
-        usage="cxr-model predict RUN ... {-- IMAGE ... | data=... [KEY=VALUE ...]} [--out FILE]",
+        usage="cxr-model predict RUN ... {-- IMAGE ... | data=... [KEY=VALUE ...]} [--out FILE]\n"
+        "       cxr-model evaluate RUN ... data=... [KEY=VALUE ...] [--map FOREIGN=OWN] [--name NAME]",
         description="Use a finished run as a model. RUN is the directory of a seed, OUTPUTS/runs/NAME-ID/seed=0, or "
         "that of a configuration, for all its seeds; several runs, such as those of all folds, are one ensemble, by "
         "the mean of their logits. Keys are those of the data of cxr-run. Not for clinical use.",
+        epilog="What is made of a model lies in the directory of its run; of several, in one beside their first.",
     )
-    tasks = "predict: what the model says of images, as a table"
-    parser.add_argument("task", choices=("predict",), help=tasks)
+    tasks = "predict: what the model says of images, as a table; evaluate: on labelled images of another place, "
+    tasks += "against its own test images, in evaluations/NAME/, which cxr-report shows"
+    parser.add_argument("task", choices=("predict", "evaluate"), help=tasks)
     parser.add_argument("words", nargs="*", metavar="RUN|KEY=VALUE", help="runs, and settings of the data")
     parser.add_argument("--out", type=Path, metavar="FILE", help="predict: the table (default: predictions.csv)")
+    classes = "evaluate: which class of the data is which of the model, e.g. 'No Finding=NORMAL'; one of two suffices"
+    parser.add_argument("--map", metavar="FOREIGN=OWN", action="append", help=classes)
+    parser.add_argument("--name", help="evaluate: name of the folder (default: the title of the data)")
     parser.add_argument("--device", default="auto", help="where to compute: auto, cpu, cuda, cuda:N, mps")
     parser.add_argument(
         "--config-dir", "-cd", metavar="DIR", help="folder of further configuration files, as of cxr-run"

@@ -1,4 +1,4 @@
-"""What ``cxr-model`` does with finished runs: predict images."""
+"""What ``cxr-model`` does with finished runs: predict images, evaluate on those of another place."""
 
 import re
 from argparse import Namespace
@@ -39,6 +39,7 @@ def perform_model(given: Namespace) -> None:
     Raises:
         UserError: a mistake in them, or a run or the data are not as they must be.
     """
+    _check_flags(given)
     runs, overrides = _sort(given.words)
     order = ModelOrder(runs, overrides, tuple(given.images), given.device, given.config_dir)
     if not runs:
@@ -67,4 +68,18 @@ def _predict(order: ModelOrder, given: Namespace) -> None:
     perform_predict(order, given.out or Path("predictions.csv"))
 
 
-_TASKS: dict[str, Callable[[ModelOrder, Namespace], None]] = {"predict": _predict}
+def _evaluate(order: ModelOrder, given: Namespace) -> None:
+    from cxr_runner.commands.evaluate_task import perform_evaluate
+
+    perform_evaluate(order, given.map or (), given.name)
+
+
+_TASKS: dict[str, Callable[[ModelOrder, Namespace], None]] = {"predict": _predict, "evaluate": _evaluate}
+_FLAGS = {"out": ("predict",), "map": ("evaluate",), "name": ("evaluate",)}  # and the tasks that understand them
+
+
+def _check_flags(given: Namespace) -> None:
+    """Refuse flags of other tasks."""
+    for flag, tasks in _FLAGS.items():
+        if getattr(given, flag) is not None and given.task not in tasks:
+            raise UserError(f"{given.task}: --{flag} is a flag of cxr-model {' and '.join(tasks)}")

@@ -1,8 +1,9 @@
-"""The data of ``cxr-model``: KEY=VALUE as of ``cxr-run``, at the size of images that the model was trained on."""
+"""What tasks of ``cxr-model`` share: data of KEY=VALUE at the size of the images of a model, and its folder."""
 
 from typing import TYPE_CHECKING
 
 from cxr_runner.base.errors import UserError
+from cxr_runner.base.files import write_json
 from cxr_runner.config.compose import compose
 from cxr_runner.config.data_schema import AnyDataConfig
 
@@ -22,3 +23,18 @@ def compose_data(order: "ModelOrder", model: "LoadedModel") -> AnyDataConfig:
     if data.image_size != model.image_size:
         raise UserError.for_key("data.image_size", data.image_size, f"the model takes images of {size.split('=')[1]}")
     return data
+
+
+def make_model_folder(model: "LoadedModel") -> None:
+    """Make the folder for what is made of a model, where it is none of its runs' directories, and say what it is of.
+
+    Raises:
+        UserError: it cannot be written to.
+    """
+    if len(model.runs) == 1:
+        return
+    try:
+        model.folder.mkdir(exist_ok=True)
+        write_json(model.folder / "members.json", {"runs": [run.key for run in model.runs]})
+    except OSError as error:
+        raise UserError.for_key("run", model.folder, f"cannot write there ({error.strerror})") from None

@@ -27,9 +27,9 @@ def perform_predict(order: "ModelOrder", out: Path) -> None:
     Raises:
         UserError: a mistake in the order, no image can be read, or the table cannot be written.
     """
-    from cxr_runner.inference.familiarity import describe_familiarity, describe_missing
+    from cxr_runner.inference.familiarity import NOT_COMPARED, describe_familiarity
     from cxr_runner.inference.loaded_model import load_model
-    from cxr_runner.inference.prediction import predict_images
+    from cxr_runner.inference.predicted_images import predict_images
     from cxr_runner.inference.training_images import find_training_images
 
     if bool(order.images) == bool(order.overrides):
@@ -47,7 +47,7 @@ def perform_predict(order: "ModelOrder", out: Path) -> None:
         write_csv(out, table)
     except OSError as error:
         raise UserError.for_key("--out", out, f"cannot write there ({error.strerror})") from None
-    lines = [describe_missing(training)] if isinstance(training, str) else describe_familiarity(good)
+    lines = [f"{NOT_COMPARED} ({training})"] if isinstance(training, str) else describe_familiarity(good)
     for line in [*_said(model, good), *lines, *_unreadable(bad), f"predictions: {out}"]:
         reporter.line(line)
 

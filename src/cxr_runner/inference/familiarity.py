@@ -15,6 +15,7 @@ from cxr_runner.inference.training_images import (
     USUAL,
 )
 
+NOT_COMPARED = "the training images are not here, so that no image was compared with them"
 _WORDS = {
     INVERTED: "inverted",
     DARKER: "darker than 99 % of its images",
@@ -51,8 +52,3 @@ def _most_by_chance(total: int) -> float:
     from scipy.stats import binom  # here: it takes a second to import
 
     return float(binom.ppf(0.99, total, 1 - (USUAL[1] - USUAL[0])))
-
-
-def describe_missing(reason: str) -> str:
-    """Say that images could not be compared with those of the training."""
-    return f"the training images are not here, so that no image was compared with them ({reason})"

@@ -90,16 +90,19 @@ def find_training_images(runs: Sequence[LoadedRun], reporter: Reporter) -> Train
         What they look like; where they are not to be had here, or have changed, the reason.
     """
     parts: list[tuple[Images, set[int]]] = []  # several only where runs read the same images in several ways
+    fingerprints: dict[AnyDataConfig, str] = {}
     try:
         for run in runs:
             config = read_data_config(run.run.config)
-            if not parts or not _are_of(config, parts[-1][0]):
-                parts.append((open_images(config, reporter), set()))
-            images, rows = parts[-1]
-            dataset = split_images(images, config, Reporter())
-            if dataset.fingerprint != run.run.metrics.get("data_fingerprint"):
+            if config not in fingerprints:  # seeds share a split
+                if not parts or not _are_of(config, parts[-1][0]):
+                    parts.append((open_images(config, reporter), set()))
+                images, rows = parts[-1]
+                dataset = split_images(images, config, Reporter())
+                rows |= {row for split in ("train", "val") for row in dataset.rows(split).tolist()}
+                fingerprints[config] = dataset.fingerprint
+            if fingerprints[config] != run.run.metrics.get("data_fingerprint"):
                 return "they have changed since the training"
-            rows |= {row for split in ("train", "val") for row in dataset.rows(split).tolist()}
     except UserError as error:
         return str(error)
     return _look_at([(images, np.array(sorted(rows))) for images, rows in parts], reporter)

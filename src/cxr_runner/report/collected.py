@@ -198,12 +198,14 @@ class Collected:
         data_sets: runs on each data set, in the order of their titles.
         left_out: one row for every run that is in no table: ``path``, ``state``, ``reason``.
         audits: contents of the audits below the same folder.
+        evaluations: contents of the evaluations on foreign images below it.
     """
 
     study: "Study"
     data_sets: tuple[DataSetRuns, ...]
     left_out: pd.DataFrame
     audits: tuple[Mapping[str, Any], ...] = ()
+    evaluations: tuple[Mapping[str, Any], ...] = ()
 
 
 def describe_images(data: Mapping[str, Any], config: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ test split. Seeds are repeated, so their spread is seen; images are resampled, i
 """
 
 from cxr_runner.stats.another_run import image_variance, predict_run
+from cxr_runner.stats.decision_curves import DecisionCurve, decision_curve
 from cxr_runner.stats.groups import (
     PERMUTATIONS,
     ScoredGroup,
@@ -29,6 +30,7 @@ from cxr_runner.stats.intervals import (
 )
 from cxr_runner.stats.operating_curves import CurveBand, pr_points, roc_points
 from cxr_runner.stats.power import Needed, Share, what_would_decide
+from cxr_runner.stats.recalibration import CalibrationFit, CalibrationRule, LogitMap, calibration_fit, fit_calibration
 from cxr_runner.stats.replicates import Estimate, Sources, mean_over_runs
 from cxr_runner.stats.scores import accuracy, auprc, auroc, brier, f1, sensitivity, specificity
 from cxr_runner.stats.significance import (
@@ -57,6 +59,7 @@ from cxr_runner.stats.thresholds import (
     sensitivity_at_specificity,
     undo_weight_shift,
 )
+from cxr_runner.stats.two_samples import auroc_interval, independent_delong
 
 __all__ = [
     "CONFIDENCE",
@@ -64,12 +67,16 @@ __all__ = [
     "PERMUTATIONS",
     "REPLICATES",
     "AurocParts",
+    "CalibrationFit",
+    "CalibrationRule",
     "CurveBand",
     "DeLong",
+    "DecisionCurve",
     "Difference",
     "Equivalence",
     "Estimate",
     "Interval",
+    "LogitMap",
     "McNemar",
     "Needed",
     "OperatingPoint",
@@ -82,22 +89,27 @@ __all__ = [
     "added_error",
     "auprc",
     "auroc",
+    "auroc_interval",
     "auroc_parts",
     "between_by_image",
     "between_by_seed",
     "bootstrap",
     "brier",
+    "calibration_fit",
     "choose_threshold",
     "compare_aurocs",
     "compare_rates",
     "compare_shares",
+    "decision_curve",
     "delong",
     "delong_of_parts",
     "effective_images",
     "equivalence",
     "f1",
+    "fit_calibration",
     "holm",
     "image_variance",
+    "independent_delong",
     "independent_difference",
     "match_threshold",
     "mcnemar_exact",

@@ -27,6 +27,24 @@ Expectation = Literal[
 Group = Annotated[tuple[str, ...], BeforeValidator(lambda given: (given,) if isinstance(given, str) else tuple(given))]
 
 
+STATISTICS: dict[str, tuple[str, ...]] = {
+    "slowness": (),
+    "train_level": ("last",),
+    "val_level": ("last",),
+    "swing_accuracy": ("from",),
+    "swing_loss": ("from",),
+    "converged": ("last", "below"),
+    "overfits": ("falls", "swings"),
+    "accuracy": (),
+    "recall": (),
+    "specificity": (),
+    "f1": (),
+    "auroc": (),
+    "seconds": (),
+}
+"""What a definition may be of, with the parameters that it needs; ``docs/study.md`` says how each is computed."""
+
+
 @dataclass(frozen=True)
 class Definition:
     """One number by which claims are tested, computed from each run.

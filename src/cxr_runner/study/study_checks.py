@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from cxr_runner.artifacts.metrics import METRICS
 from cxr_runner.base.numbers import list_few
 from cxr_runner.config.yaml_lines import LinedYaml, Step
+from cxr_runner.study.claims import STATISTICS
 
 if TYPE_CHECKING:  # named here, and made elsewhere
     from cxr_runner.study.claims import Condition
@@ -44,6 +45,7 @@ def check_study(study: "Study", document: "StudyDocument", file: LinedYaml) -> N
     _check_known(shown, figures, "figure", file)
     compared = ((one.key, ("metrics", n, "key")) for n, one in enumerate(document.metrics))
     _check_known(compared, [one.key for one in METRICS], "metric", file)
+    _check_definitions(document, file)
     _check_conditions(study, file)
 
 
@@ -96,3 +98,18 @@ def _check_conditions(study: "Study", file: LinedYaml) -> None:
     for key in study.conditions:
         if key not in known:
             raise file.error(["conditions", key], "no row has such a setting", value=False)
+
+
+def _check_definitions(document: "StudyDocument", file: LinedYaml) -> None:
+    """Refuse a definition of what is not computed, or without a parameter that it needs."""
+    ids = {one.id for one in document.definitions}
+    for number, one in enumerate(document.definitions):
+        path = ("definitions", number, "id")
+        if one.id not in STATISTICS:
+            raise file.error(path, f"valid are {', '.join(STATISTICS)}")
+        needed, given = STATISTICS[one.id], tuple(one.parameters)
+        if sorted(given) != sorted(needed):
+            needs = f"needs parameters {{{', '.join(needed)}}}" if needed else "has no parameters"
+            raise file.error(path, needs)
+        if one.id == "overfits" and "swing_loss" not in ids:
+            raise file.error(path, "needs the definition of swing_loss as well")

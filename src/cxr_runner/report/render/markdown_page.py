@@ -23,6 +23,7 @@ def markdown_page(page: "Page") -> str:
     blocks = ["# Results", _NOTICE, markdown_text(page.count)]
     for section in page.sections:
         blocks += _section(section, page)
+    blocks += _evaluations(page)
     tables = page.tables
     configurations = tables["configurations"]
     blocks += ["## Configurations", *_warnings(configurations.notes), *_captioned(configurations)]
@@ -32,6 +33,15 @@ def markdown_page(page: "Page") -> str:
         blocks += ["## Runs left out", *_captioned(tables["left_out"])]
     blocks += ["All finished runs: [tables/runs.csv](tables/runs.csv).", _NOTICE]
     return _joined(blocks)
+
+
+def _evaluations(page: "Page") -> list[str]:
+    blocks = ["## On images of another place"] if page.evaluations else []
+    for one in page.evaluations:
+        blocks += [f"### {markdown_text(one.heading)}", *_list(one.sentences), _picture(one.picture, page, None)]
+        for table in one.tables:
+            blocks += [f"#### {markdown_text(table.title)}", *_captioned(table)]
+    return blocks
 
 
 def errata_markdown(page: "Page") -> str:

@@ -13,6 +13,7 @@ from cxr_runner.report.manifest import replace_files
 from cxr_runner.report.render.claims_page import claims_page
 from cxr_runner.report.render.drawing import drawn_files, picture_addresses, submit_drawings
 from cxr_runner.report.render.errata_section import errata_section
+from cxr_runner.report.render.evaluation_section import evaluation_sections
 from cxr_runner.report.render.html_page import errata_html, html_page
 from cxr_runner.report.render.markdown_page import errata_markdown, markdown_page
 from cxr_runner.report.render.report_tables import (
@@ -48,7 +49,8 @@ def render(
     sections = [make_section(one, f"_{number}" if len(compared) > 1 else "") for number, one in enumerate(compared, 1)]
     with_study = any(section.study for section in sections)
     errata = errata_section(study) if with_study and checkable_rows(study) else None
-    pictures = [picture for section in sections for picture in section.pictures]
+    evaluations = evaluation_sections(collected.evaluations)
+    pictures = [picture for one in sections for picture in one.pictures] + [one.picture for one in evaluations]
     pictures += [errata.picture] if errata else []
     of_study = study_tables(study) if with_study else []
     lists = [
@@ -57,7 +59,8 @@ def render(
         collapsed_table(collected),
         left_out_table(collected.left_out),
     ]
-    of_sections = [table for section in sections for table in section.all_tables]
+    said = [*(section.all_tables for section in sections), *(one.tables for one in evaluations)]
+    of_sections = [table for some in said for table in some]
     tables = [*of_study, *lists, *of_sections, *(errata.tables if errata else [])]
     table_files = [f"tables/{table.name}.{ending}" for table in tables for ending in ENDINGS]
     pages = [*_PAGES, *([_CLAIMS] if with_study else []), *(_ERRATA_PAGES if errata else [])]
@@ -74,6 +77,7 @@ def render(
         study_tables=of_study,
         tables={table.name: table for table in lists},
         links=run_links(collected, out),
+        evaluations=evaluations,
         errata=errata,
         sources=picture_addresses(pictures, out / "figures"),
     )

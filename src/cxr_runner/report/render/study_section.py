@@ -103,7 +103,8 @@ def study_section(compared: DataSetComparison, commands: Commands, suffix: str) 
     if not _asked_for(runs):
         return None
     claims = report_claims(compared.verdicts, study, commands, suffix)
-    figures = [*study_pictures(runs), convergence_picture(runs, compared)]
+    converged = convergence_picture(runs, compared)
+    figures = [*study_pictures(runs), *([converged] if converged else [])]
     published = [(figure, compared.published[figure.number]) for figure in study.metric_figures]
     tables = [published_table(baselines.extend(table, study.metrics), figure, runs) for figure, table in published]
     return StudySection(

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cxr_runner.report.compare.claims.bounds import NO_TEST, PValues, region_p_values
-from cxr_runner.report.compare.claims.contrasts import ON_IMAGES, Compared, contrast_models
+from cxr_runner.report.compare.claims.contrasts import Compared, contrast_models
+from cxr_runner.report.compare.claims.image_numbers import IMAGE_NUMBERS
 from cxr_runner.report.compare.claims.observed_runs import Observed, RowSetting, as_the_study_has_them, settings_of
 from cxr_runner.report.compare.claims.run_numbers import RunNumbers
 from cxr_runner.stats import Estimate, Share
@@ -157,7 +158,7 @@ def _with_share(test: ClaimTest, share: Share, p: PValues) -> ClaimTest:
 def _usable(runs: Sequence[RunNumbers], statistic: str) -> bool:
     """Say whether any of some runs is lost, or has what a statistic is computed from."""
     return any(
-        not run.trained or (run.decisions is not None if statistic in ON_IMAGES else statistic in run.numbers)
+        not run.trained or (run.decisions is not None if statistic in IMAGE_NUMBERS else statistic in run.numbers)
         for run in runs
     )
 

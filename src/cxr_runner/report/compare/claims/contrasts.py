@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_runner import stats
+from cxr_runner.report.compare.claims.image_numbers import IMAGE_NUMBERS, ImageNumber
 from cxr_runner.report.compare.claims.observed_runs import Observed
-from cxr_runner.report.compare.claims.run_numbers import Decisions, RunNumbers
+from cxr_runner.report.compare.claims.run_numbers import RunNumbers
 
 _LEAST_SEEDS = 3  # with which a variance between models has pseudo-values
-ON_IMAGES = ("accuracy", "f1")  # the definitions that are computed from decisions on the test images
 
 
 class Compared(NamedTuple):
@@ -43,14 +43,7 @@ class Contrast:
     num_images: int = 0
 
 
-class _Value(NamedTuple):
-    """One number of one run, and float [patients], what each of them adds to it as a part of that number."""
-
-    value: float
-    images: NDArray[np.float64]
-
-
-_Cells = list[dict[str, _Value]]  # values by row, a dictionary a seed
+_Cells = list[dict[str, ImageNumber]]  # values by row, a dictionary a seed
 
 
 def contrast_models(compared: Compared, runs: Mapping[str, Sequence[RunNumbers]], observed: Observed) -> Contrast:
@@ -62,7 +55,7 @@ def contrast_models(compared: Compared, runs: Mapping[str, Sequence[RunNumbers]]
         observed: the runs that these are among.
     """
     tried = set.intersection(*({run.cell for run in of_row} for of_row in runs.values()))
-    by_row: dict[str, dict[tuple[int, int], _Value]] = {}
+    by_row: dict[str, dict[tuple[int, int], ImageNumber]] = {}
     for row, of_row in runs.items():
         by_cell = {run.cell: _value(run, compared.statistic) for run in of_row if run.trained}
         by_row[row] = {cell: value for cell, value in by_cell.items() if value is not None}
@@ -85,7 +78,7 @@ def contrast_models(compared: Compared, runs: Mapping[str, Sequence[RunNumbers]]
         observed.shared_test,
     )
     kept = len(cells) / len(tried) if tried else 0.0
-    num_images = _num_images(runs) if compared.statistic in ON_IMAGES else 0
+    num_images = _num_images(runs) if compared.statistic in IMAGE_NUMBERS else 0
     return Contrast(effect, kept, len({seed for _, seed in tried}), num_images)
 
 
@@ -111,32 +104,12 @@ def _between(compared: Compared, of_split: _Cells) -> tuple[NDArray[np.float64],
     return numbers, images
 
 
-def _value(run: RunNumbers, statistic: str) -> _Value | None:
+def _value(run: RunNumbers, statistic: str) -> ImageNumber | None:
     """Return the number of a run; None where it has none."""
-    if statistic not in ON_IMAGES:
+    if statistic not in IMAGE_NUMBERS:
         value = run.numbers.get(statistic)
-        return None if value is None else _Value(value, np.zeros(0))
-    if run.decisions is None:
-        return None
-    return _accuracy(run.decisions) if statistic == "accuracy" else _f1(run.decisions)
-
-
-def _accuracy(decisions: Decisions) -> _Value:
-    correct = (decisions.called == decisions.labels).astype(np.float64)
-    return _by_patient(float(correct.mean()), correct - correct.mean(), decisions)
-
-
-def _f1(decisions: Decisions) -> _Value:
-    """Return F1, a ratio of two means over images, and its linear term in each image (the delta method)."""
-    above = 2.0 * (decisions.called & decisions.labels)
-    below = decisions.called.astype(np.float64) + decisions.labels
-    score = above.mean() / below.mean() if below.any() else 0.0
-    images = (above - score * below) / below.mean() if below.any() else np.zeros(len(below))
-    return _by_patient(float(score), images, decisions)
-
-
-def _by_patient(value: float, images: NDArray[np.float64], decisions: Decisions) -> _Value:
-    return _Value(value, np.bincount(decisions.groups, images) / len(images))
+        return None if value is None else ImageNumber(value, np.zeros(0))
+    return None if run.decisions is None else IMAGE_NUMBERS[statistic](run.decisions)
 
 
 def _num_images(runs: Mapping[str, Sequence[RunNumbers]]) -> int:

@@ -144,7 +144,7 @@ def _decisions(predictions: Predictions, group: _Group) -> dict[_Cell, Decisions
             groups = _groups(predictions, one.test_rows)
             for seed, collapsed, answers in zip(one.seeds, one.collapsed, one.test, strict=True):
                 if not collapsed:
-                    decisions[name, one.split, seed] = Decisions(answers > 0, labels, groups)
+                    decisions[name, one.split, seed] = Decisions(answers, labels, groups)
     return decisions
 
 
