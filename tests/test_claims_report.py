@@ -122,6 +122,19 @@ def test_training_times_are_compared_between_runs_on_pixels_of_one_size_only(tmp
     assert row.command.endswith("engine=pixel")
 
 
+def test_models_at_different_sizes_are_compared_in_no_claim_and_missing_at_one(tmp_path: Path) -> None:
+    for size, row, mark in ((16, "0", "a"), (48, "1", "b"), (200, "2", "c")):
+        write_study(tmp_path / row, rows=[row], data=STUDIED | {"fingerprint": mark * 16}, image_size=size)
+    row = claim_rows(tmp_path)["depth_slows"]
+    assert (row.word, row.needs) == ("not run", "Runs of models 0, 1 at 200 pixels.")
+    assert row.how[-1] == "On images of 200 pixels, split seed 0."
+    assert "data.image_size=200" in row.command
+    write_study(tmp_path / "both", rows=["0", "1"], data=STUDIED | {"fingerprint": "d" * 16}, image_size=32)
+    row = claim_rows(tmp_path)["depth_slows"]
+    assert (row.word, row.needs) == ("partly run", "Runs of model 2 at 32 pixels.")
+    assert "Tested: 2 of 4 parts: " in " ".join(row.how)
+
+
 def test_undecided_claims_say_how_many_seeds_and_images_would_do(tmp_path: Path) -> None:
     write_study(tmp_path, rows=["0", "14", "20", "21", "22", "23", "24", "25"], names="patient{}.png")
     rows = claim_rows(tmp_path)
