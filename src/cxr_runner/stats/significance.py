@@ -1,14 +1,16 @@
 """Tests of two models on the same images, and what many tests at once do to p values."""
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cxr_runner.stats.groups import independent_difference
 from cxr_runner.stats.intervals import CONFIDENCE, Difference, wilson
-from cxr_runner.stats.replicates import Estimate
+
+if TYPE_CHECKING:  # named here, and made elsewhere
+    from cxr_runner.stats.replicates import Estimate
 
 
 class McNemar(NamedTuple):
@@ -140,7 +142,7 @@ def _boschloo(counts: tuple[int, int], totals: tuple[int, int]) -> float:
     return min(1.0, float(boschloo_exact(table).pvalue))
 
 
-def equivalence(difference: Estimate, margin: float, level: float = 1 - CONFIDENCE) -> Equivalence:
+def equivalence(difference: "Estimate", margin: float, level: float = 1 - CONFIDENCE) -> Equivalence:
     """Test whether two configurations are alike: whether their difference is smaller than a margin, either way.
 
     Two one-sided tests. That a difference is not significant does not show that there is none.
