@@ -498,7 +498,7 @@ def test_the_sources_table_is_that_of_the_estimates(result: Read) -> None:
         estimate = one.estimates[entry["metric"]]
         assert entry["sd_images"] == pytest.approx(estimate.spread.images)
         assert entry["share_seeds"] + entry["share_images"] == pytest.approx(1)
-        assert entry["half_width"] == pytest.approx((estimate.high - estimate.low) / 2)
+        assert entry["half_width"] == pytest.approx(estimate.half_width)
         assert entry["worth_more_of"] == estimate.worth_more_of
 
 

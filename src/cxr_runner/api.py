@@ -111,8 +111,9 @@ def compare(
         that of its folder, ``data`` the title of the images. ``num_runs``, ``num_splits``, ``num_seeds``; of the runs
         ``num_collapsed``, ``num_all_positive`` and ``num_all_negative``. Of every metric on the test split the mean
         (``accuracy``), that without collapsed runs (``accuracy_not_collapsed``), the 95 % interval (``accuracy_low``,
-        ``accuracy_high``; nan for a single run), the difference to the reference (``accuracy_difference``, ``..._low``,
-        ``..._high``), its p value (``..._p``), and that after Holm's correction (``accuracy_difference_holm``).
+        ``accuracy_high``, cut off at 0 and 1; nan for a single run), the difference to the reference
+        (``accuracy_difference``, ``..._low``, ``..._high``), its p value (``..._p``), and that after Holm's correction
+        (``accuracy_difference_holm``).
 
     Raises:
         UserError: there is no such folder, run, setting, configuration or metric.

@@ -35,6 +35,7 @@ from cxr_runner.study.grid import (
     which_split,
 )
 from cxr_runner.study.published import PresetName
+from cxr_runner.study.stated import state_claims
 
 _SAMPLE = 92  # phantoms, 64 of them to train on: one batch of 64, two of 32
 
@@ -115,6 +116,7 @@ def run_study(order: Order, *, only_forecast: bool = False) -> None:
     """
     splits = _splits(order)
     study, data = order.study, asdict(splits[0])
+    state_claims(study, order.outputs)  # before the first run
     chosen = tuple(which_split(asdict(split)) for split in splits)
     groups = plan(order.preset, order.seeds, order.image_size, study, chosen)
     done = finished(find_runs(order.outputs), data, study)

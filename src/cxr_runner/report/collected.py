@@ -5,7 +5,7 @@ Nothing here reads a file. :mod:`cxr_runner.report.collect` makes these objects;
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +111,7 @@ class DataSetRuns:
         samples: a few of the images; may be none.
         predictions: predictions of the runs.
         withheld: what was left out of all this on request.
+        stated: when each claim of the study was first seen beside these runs, by its id; empty where nobody asks.
     """
 
     study: "Study"
@@ -118,6 +119,7 @@ class DataSetRuns:
     samples: tuple[Sample, ...] = ()
     predictions: Predictions = NO_PREDICTIONS
     withheld: Withheld = NOTHING_WITHHELD
+    stated: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def about(self) -> About:
@@ -158,6 +160,15 @@ class DataSetRuns:
             for repetition in repetitions(sized, self.study):
                 largest.setdefault(repetition.row.id, repetition)
         return largest
+
+    @cached_property
+    def study_asked_for(self) -> bool:
+        """Whether somebody has trained a row of the study as one, on its images or by its name, or has named it."""
+        study = self.study
+        if self.repetitions and (study.asked or self.data_config.get("name") == study.images):
+            return True
+        named = {row.id: row.run_name for row in study.rows}
+        return any(run.row is not None and run.name == named[run.row] for run in self.runs.values())
 
     def histories(self, table: pd.DataFrame) -> Histories:
         """Return the histories of runs that are given as rows of the table of runs."""

@@ -1,26 +1,23 @@
 """What would decide a claim that is undecided: how many seeds or test images, and which runs are missing for it."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from cxr_runner.report.compare.claims.bounds import as_stated
+from cxr_runner.report.compare.claims.claim_tests import ClaimTest
+from cxr_runner.report.compare.claims.observed_runs import RowSetting
+from cxr_runner.report.compare.claims.requirements import Requirement
+from cxr_runner.report.compare.claims.verdicts import Verdict
 from cxr_runner.report.missing import Missing
 from cxr_runner.report.render.cells import needed_range
-
-if TYPE_CHECKING:  # they are named here, and made elsewhere
-    from cxr_runner.report.compare.claims.claim_tests import ClaimTest
-    from cxr_runner.report.compare.claims.observed_runs import RowSetting
-    from cxr_runner.report.compare.claims.requirements import Requirement
-    from cxr_runner.report.compare.claims.verdicts import Verdict
-    from cxr_runner.stats import Needed
-    from cxr_runner.study import Study
+from cxr_runner.stats import Needed
+from cxr_runner.study import Study
 
 _FEW_SEEDS = 10  # asked for where there is no run to reckon from
 _MOST_SEEDS = 100  # that a command is written for
-_Part = tuple["ClaimTest", "Requirement"]
+_Part = tuple[ClaimTest, Requirement]
 
 
-def what_decides(verdict: "Verdict", study: "Study") -> tuple[str, tuple[Missing, ...]]:
+def what_decides(verdict: Verdict, study: Study) -> tuple[str, tuple[Missing, ...]]:
     """Say what would decide a claim, and which runs would."""
     size = verdict.observed.image_size
     said, settings, seeds = _more(verdict, study)
@@ -33,7 +30,7 @@ def what_decides(verdict: "Verdict", study: "Study") -> tuple[str, tuple[Missing
     return said, (_missing(settings, seeds, size, study),) if settings else ()
 
 
-def _more(verdict: "Verdict", study: "Study") -> tuple[str, Sequence["RowSetting"], int]:
+def _more(verdict: Verdict, study: Study) -> tuple[str, Sequence[RowSetting], int]:
     """Say what more would decide the parts that have runs, at which settings and with how many seeds."""
     parts = list(zip(verdict.tests, verdict.takes, strict=True))
     few = [(test, takes.seeds.fewest or 0) for test, takes in parts if takes.seeds and not test.tested]
@@ -58,19 +55,19 @@ def _more(verdict: "Verdict", study: "Study") -> tuple[str, Sequence["RowSetting
 def _effort(part: _Part) -> tuple[float, float]:
     """Return how many seeds a part takes, and how many images, for sorting."""
 
-    def number(needed: "Needed | None") -> float:
+    def number(needed: Needed | None) -> float:
         return float("inf") if needed is None or needed.likely is None else needed.likely
 
     return number(part[1].seeds), number(part[1].images)
 
 
-def _ordered(settings: Iterable["RowSetting"], study: "Study") -> tuple[str, ...]:
+def _ordered(settings: Iterable[RowSetting], study: Study) -> tuple[str, ...]:
     """Return the rows of settings in the order of the study."""
     wanted = {setting.row for setting in settings}
     return tuple(row.id for row in study.rows if row.id in wanted)
 
 
-def _missing(settings: Sequence["RowSetting"], seeds: int, image_size: int, study: "Study") -> Missing:
+def _missing(settings: Sequence[RowSetting], seeds: int, image_size: int, study: Study) -> Missing:
     """Return the runs at all these settings."""
     values: dict[str, list[str]] = {}
     for override in dict.fromkeys(setting.override for setting in settings if setting.override):

@@ -9,6 +9,7 @@ import pandas as pd
 from cxr_runner.base.numbers import plural
 from cxr_runner.base.tables import Table
 from cxr_runner.report.compare.claims.claim_tests import ClaimTest
+from cxr_runner.report.compare.claims.claim_times import ClaimTime
 from cxr_runner.report.compare.claims.observed_runs import RowSetting
 from cxr_runner.report.compare.claims.requirements import Requirement
 from cxr_runner.report.compare.claims.verdicts import WORDS, Verdict
@@ -30,7 +31,9 @@ class ClaimRow:
         id: id of the claim.
         word: the verdict.
         says: the claim.
-        source: where the study says so.
+        source: where the study says so, '' where it is claimed in its file alone.
+        because: why it is claimed, '' where that is not said.
+        time: whether it was stated before or after the first run that bears on it; '' where there is none.
         figure: number of its figure, '' where it has none.
         anchor: name of that figure on the page.
         runs: models and their numbers of seeds.
@@ -43,6 +46,8 @@ class ClaimRow:
     word: str
     says: str
     source: str
+    because: str
+    time: str
     figure: str
     anchor: str
     runs: str
@@ -66,7 +71,9 @@ class ClaimsReport:
     tables: list[Table]
 
 
-def report_claims(verdicts: Sequence[Verdict], study: Study, commands: Commands, suffix: str) -> ClaimsReport:
+def report_claims(
+    verdicts: Sequence[Verdict], study: Study, commands: Commands, suffix: str, times: Mapping[str, ClaimTime]
+) -> ClaimsReport:
     """Put verdicts into words.
 
     Args:
@@ -74,24 +81,30 @@ def report_claims(verdicts: Sequence[Verdict], study: Study, commands: Commands,
         study: the study.
         commands: commands for the runs that they rest on.
         suffix: suffix of the names of the figures of these runs.
+        times: when each claim was stated, by its id.
     """
-    rows = [_row(verdict, verdicts, commands, suffix, study) for verdict in verdicts]
+    rows = [_row(verdict, verdicts, commands, suffix, study, times[verdict.claim.id]) for verdict in verdicts]
     counts = {word: sum(row.word == word for row in rows) for word in WORDS}
     listed = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-    tables = [_claims_table(verdicts, rows), _tests_table(verdicts, study)]
-    return ClaimsReport(f"Of the study's {len(rows)} claims: {listed}.", rows, tables)
+    tables = [_claims_table(verdicts, rows, times), _tests_table(verdicts, study)] if rows else []
+    said = f"Of the study's {len(rows)} claims: {listed}." if rows else "The study claims nothing."
+    return ClaimsReport(said, rows, tables)
 
 
-def _row(verdict: Verdict, verdicts: Sequence[Verdict], commands: Commands, suffix: str, study: Study) -> ClaimRow:
+def _row(
+    verdict: Verdict, verdicts: Sequence[Verdict], commands: Commands, suffix: str, study: Study, time: ClaimTime
+) -> ClaimRow:
     claim = verdict.claim
     how = [sentence_of_test(test, study, verdict.observed.image_size) for test in verdict.tests]
-    how += [*_decision(verdict, verdicts, study), *_where(verdict)]
+    how += [*_decision(verdict, verdicts, study), *_where(verdict), *filter(None, [time.sentence])]
     needs, missing = ("", ()) if verdict.decided else what_decides(verdict, study)
     return ClaimRow(
         claim.id,
         verdict.word,
         claim.says,
         claim.source,
+        claim.because,
+        time.word,
         figure=f"Fig. {claim.figure}" if claim.figure else "",
         anchor=anchor + suffix if (anchor := _anchor(claim, study)) else "",
         runs=_runs(verdict.used),
@@ -152,7 +165,7 @@ def _runs(used: Mapping[RowSetting, int]) -> str:
     )
 
 
-def _claims_table(verdicts: Sequence[Verdict], rows: Sequence[ClaimRow]) -> Table:
+def _claims_table(verdicts: Sequence[Verdict], rows: Sequence[ClaimRow], times: Mapping[str, ClaimTime]) -> Table:
     entries = [
         {
             "claim": row.id,
@@ -168,14 +181,20 @@ def _claims_table(verdicts: Sequence[Verdict], rows: Sequence[ClaimRow]) -> Tabl
             "image_size": verdict.observed.image_size,
             "splits": verdict.observed.splits,
             "runs": row.runs,
+            "stated": times[row.id].stated,
+            "first_run": times[row.id].first_run,
+            "stated_before": row.time,
             "needs": row.needs,
             "command": row.command.replace("\n", "; "),
         }
         for verdict, row in zip(verdicts, rows, strict=True)
     ]
-    columns = ["verdict", "claim", "where", "rests on model (seeds)", "what would decide it"]
-    shown = [[row.word, row.says, row.source, row.runs or "no runs", row.needs] for row in rows]
-    caption = "The study's claims, tested as its file states them; claims.md says what was known when it was written."
+    columns = ["verdict", "claim", "where", "stated", "rests on model (seeds)", "what would decide it"]
+    shown = [[row.word, row.says, row.source, row.time, row.runs or "no runs", row.needs] for row in rows]
+    caption = (
+        "The study's claims, tested as its file states them. Stated: before or after the first run that bears on it "
+        "began, by the time at which the claim, as it is now, was first seen in this outputs folder."
+    )
     return Table("claims", caption, pd.DataFrame(entries), pd.DataFrame(shown, columns=columns), tuple(columns))
 
 

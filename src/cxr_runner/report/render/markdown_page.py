@@ -61,7 +61,11 @@ def _joined(blocks: Iterable[str]) -> str:
 
 
 def _section(section: "Section", page: "Page") -> list[str]:
-    blocks = [f"## {markdown_text(section.heading)}", *_list(section.sentences), *_warnings(section.warnings)]
+    blocks = [f"## {markdown_text(section.heading)}"]
+    for comparison in section.comparisons:
+        title = f"{markdown_text(comparison.title)}: " * bool(comparison.title)
+        blocks.append(f"{title}**{markdown_text(comparison.verdict)}**")
+    blocks += [*_list(section.sentences), *_warnings(section.warnings)]
     for comparison in section.comparisons:
         blocks += _comparison(comparison, section, page)
     for picture in section.figures:
@@ -103,14 +107,12 @@ def _baselines(comparison: ComparisonSection) -> str:
 
 
 def _study(study: StudySection, section: "Section", page: "Page") -> list[str]:
-    claims, tests = study.claims.tables
     blocks = [f"### The study: {markdown_text(study.title)}", *_list(study.sentences)]
     blocks += _titled_picture(study.overview, section, page) if study.overview else []
-    blocks += [
-        "#### The study's claims",
-        f"{markdown_text(study.claims.summary)} [How each was decided](tables/{tests.name}.md)",
-        claims.markdown(),
-    ]
+    if study.claims.tables:
+        claims, tests = study.claims.tables
+        decided = f"[How each was decided](tables/{tests.name}.md)"
+        blocks += ["#### The study's claims", f"{markdown_text(study.claims.summary)} {decided}", claims.markdown()]
     for table in study.tables:
         blocks += [f"#### {markdown_text(table.title or table.caption)}"]
         blocks += _captioned(table) if table.title else [table.markdown()]

@@ -4,6 +4,7 @@ import base64
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -11,9 +12,12 @@ from cxr_runner.base.markdown import printable
 from cxr_runner.base.numbers import format_number
 from cxr_runner.base.tables import Table
 from cxr_runner.report.class_counts import class_names
-from cxr_runner.report.compare.comparison import DataSetComparison
 from cxr_runner.report.compare.mistakes import Mistakes
 from cxr_runner.report.compare.sized_comparison import Comparison
+
+if TYPE_CHECKING:  # a section is handed what was compared
+    from cxr_runner.report.compare.comparison import DataSetComparison
+
 
 _MOST_LISTED = 6  # configurations named below an image
 _GONE = "The store of these images is gone, so that none is shown."
@@ -56,7 +60,7 @@ class MistakesSection:
         return replace(self, table=self.table.suffixed(suffix))
 
 
-def mistakes_section(compared: Comparison, whole: DataSetComparison) -> MistakesSection | None:
+def mistakes_section(compared: Comparison, whole: "DataSetComparison") -> MistakesSection | None:
     """Show the images that most runs get wrong, and those that configurations disagree on; None without any.
 
     Args:
@@ -70,8 +74,8 @@ def mistakes_section(compared: Comparison, whole: DataSetComparison) -> Mistakes
     if len(mistakes.configurations) > 1:
         groups["Configurations disagree"] = mistakes.disputed
     if pair and len(mistakes.configurations) > 2:
-        groups[f"More often right with {pair.first.label} than with {pair.second.label}"] = pair.only_first
-        groups[f"More often right with {pair.second.label} than with {pair.first.label}"] = pair.only_second
+        groups[f"More often right with {pair.first.short} than with {pair.second.short}"] = pair.only_first
+        groups[f"More often right with {pair.second.short} than with {pair.first.short}"] = pair.only_second
     chosen = {title: rows for title, rows in groups.items() if rows}
     if not chosen:
         return None
@@ -80,10 +84,10 @@ def mistakes_section(compared: Comparison, whole: DataSetComparison) -> Mistakes
     return MistakesSection(shown, note, _table(chosen, mistakes, compared, whole))
 
 
-def _image(row: int, mistakes: Mistakes, compared: Comparison, whole: DataSetComparison) -> ShownImage:
+def _image(row: int, mistakes: Mistakes, compared: Comparison, whole: "DataSetComparison") -> ShownImage:
     content = whole.thumbnails.get(row)
     source = f"data:image/png;base64,{base64.b64encode(content).decode()}" if content else ""
-    labels = compared.labels
+    labels = compared.shorts
     said = [
         f"{labels[name]}: {wrong:.0%} wrong, logit {format_number(logit, '+.2f')}"
         for name, wrong, logit in mistakes.of(row)
@@ -97,7 +101,7 @@ def _image(row: int, mistakes: Mistakes, compared: Comparison, whole: DataSetCom
 
 
 def _table(
-    groups: Mapping[str, Sequence[int]], mistakes: Mistakes, compared: Comparison, whole: DataSetComparison
+    groups: Mapping[str, Sequence[int]], mistakes: Mistakes, compared: Comparison, whole: "DataSetComparison"
 ) -> Table:
     predictions, classes = whole.runs.predictions, class_names(whole.runs.facts)
     entries, shown = [], []

@@ -10,6 +10,7 @@ import pandas as pd
 from cxr_runner.base.numbers import format_mean_sd, format_number
 from cxr_runner.base.tables import Table
 from cxr_runner.report.collected import DataSetRuns
+from cxr_runner.report.compare.claims.claim_times import claim_times
 from cxr_runner.report.compare.comparison import DataSetComparison
 from cxr_runner.report.compare.trivial_baselines import Baselines
 from cxr_runner.report.missing import Missing
@@ -100,9 +101,9 @@ def study_section(compared: DataSetComparison, commands: Commands, suffix: str) 
         suffix: suffix of the names of files.
     """
     runs, baselines, study = compared.runs, compared.baselines, compared.runs.study
-    if not _asked_for(runs):
+    if not runs.study_asked_for:
         return None
-    claims = report_claims(compared.verdicts, study, commands, suffix)
+    claims = report_claims(compared.verdicts, study, commands, suffix, claim_times(runs))
     converged = convergence_picture(runs, compared)
     figures = [*study_pictures(runs), *([converged] if converged else [])]
     published = [(figure, compared.published[figure.number]) for figure in study.metric_figures]
@@ -117,15 +118,6 @@ def study_section(compared: DataSetComparison, commands: Commands, suffix: str) 
         figures=[picture.suffixed(suffix) for picture in figures],
         tables=[table.suffixed(suffix) for table in [*tables, *_pairs(compared)]],
     )
-
-
-def _asked_for(runs: DataSetRuns) -> bool:
-    """Say whether somebody has trained a row of the study as one, on its images or by its name, or has named it."""
-    study = runs.study
-    if runs.repetitions and (study.asked or runs.data_config.get("name") == study.images):
-        return True
-    named = {row.id: row.run_name for row in study.rows}
-    return any(run.row is not None and run.name == named[run.row] for run in runs.runs.values())
 
 
 def _pairs(compared: DataSetComparison) -> list[Table]:
