@@ -37,7 +37,9 @@ def recovered_ranks(recovered: pd.DataFrame) -> Table:
             "Wilson, %": [_span(entry["wilson_low"], entry["wilson_high"], ".1f") for entry in entries],
             "rank, recovered": [text(entry["recovered_rank"]) for entry in entries],
             f"correct of {num_images}": [text(entry["correct"]) for entry in entries],
-            **({f"errors in the last {last}": [_dashed(entry["last_errors"]) for entry in entries]} if by_batch else {}),
+            **(
+                {f"errors in the last {last}": [_dashed(entry["last_errors"]) for entry in entries]} if by_batch else {}
+            ),
             **{cell.upper(): [_dashed(entry[cell]) for entry in entries] for cell in ("tp", "fp", "fn", "tn")},
         }
     )
