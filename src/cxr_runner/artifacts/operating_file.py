@@ -60,30 +60,38 @@ def point_path(folder: Path) -> Path:
     return folder / "operating_point.json"
 
 
-def write_point(folder: Path, point: ModelPoint, facts: Mapping[str, Any]) -> None:
+def write_point(folder: Path, point: ModelPoint, weights: Mapping[str, str], facts: Mapping[str, Any]) -> None:
     """Write the file.
 
     Args:
         folder: folder of the model, which exists.
         point: threshold and calibration.
+        weights: checksum of the weights of every run of the model: what was fitted is of no other ones.
         facts: what else there is to say, ready for JSON.
     """
-    content = {"format": OPERATING_FORMAT, **vars(point), "probability": point.probability, **facts}
-    write_checked_json(point_path(folder), content)
+    content = {"format": OPERATING_FORMAT, **vars(point), "probability": point.probability, "weights": dict(weights)}
+    write_checked_json(point_path(folder), {**content, **facts})
 
 
-def read_point(folder: Path) -> ModelPoint:
+def read_point(folder: Path, weights: Mapping[str, str]) -> ModelPoint:
     """Read the file; without one, an image is positive above a probability of 0.5.
 
+    Args:
+        folder: folder of the model.
+        weights: as they are now.
+
     Raises:
-        UserError: it is damaged, was changed, or is of another version.
+        UserError: it is damaged, was changed, is of another version, or of a run that was trained anew since.
     """
     path = point_path(folder)
     if not path.exists():
         return DEFAULT_POINT
     content, intact = read_checked_json(path)
-    if not intact:
-        raise UserError.for_key("run", path, "has changed since it was written; cxr-model calibrate writes it anew")
-    if content.get("format") != OPERATING_FORMAT:
-        raise UserError.for_key("run", path, "is of another version; cxr-model calibrate writes it anew")
+    problem = "has changed since it was written" if not intact else ""
+    if not problem and content.get("format") != OPERATING_FORMAT:
+        problem = "is of another version"
+    if not problem and content.get("weights") != dict(weights):
+        problem = "is of other weights, the run was trained anew"
+    if problem:
+        raise UserError.for_key("run", path, f"{problem}: remove it, or have cxr-model calibrate write it anew")
     return ModelPoint(**{name: content[name] for name in vars(DEFAULT_POINT)})

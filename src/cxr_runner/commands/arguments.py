@@ -117,20 +117,26 @@ def read_model_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = _Parser(
         prog="cxr-model",
         usage="cxr-model predict RUN ... {-- IMAGE ... | data=... [KEY=VALUE ...]} [--out FILE]\n"
-        "       cxr-model evaluate RUN ... data=... [KEY=VALUE ...] [--map FOREIGN=OWN] [--name NAME]",
+        "       cxr-model evaluate RUN ... data=... [KEY=VALUE ...] [--map FOREIGN=OWN] [--name NAME]\n"
+        "       cxr-model calibrate RUN ... [--threshold RULE] [--calibration RULE]",
         description="Use a finished run as a model. RUN is the directory of a seed, OUTPUTS/runs/NAME-ID/seed=0, or "
         "that of a configuration, for all its seeds; several runs, such as those of all folds, are one ensemble, by "
         "the mean of their logits. Keys are those of the data of cxr-run. Not for clinical use.",
         epilog="What is made of a model lies in the directory of its run; of several, in one beside their first.",
     )
     tasks = "predict: what the model says of images, as a table; evaluate: on labelled images of another place, "
-    tasks += "against its own test images, in evaluations/NAME/, which cxr-report shows"
-    parser.add_argument("task", choices=("predict", "evaluate"), help=tasks)
+    tasks += "against its own test images, in evaluations/NAME/, which cxr-report shows; calibrate: threshold and "
+    tasks += "calibration, chosen on val, in operating_point.json, which the other tasks use"
+    parser.add_argument("task", choices=("predict", "evaluate", "calibrate"), help=tasks)
     parser.add_argument("words", nargs="*", metavar="RUN|KEY=VALUE", help="runs, and settings of the data")
     parser.add_argument("--out", type=Path, metavar="FILE", help="predict: the table (default: predictions.csv)")
     classes = "evaluate: which class of the data is which of the model, e.g. 'No Finding=NORMAL'; one of two suffices"
     parser.add_argument("--map", metavar="FOREIGN=OWN", action="append", help=classes)
     parser.add_argument("--name", help="evaluate: name of the folder (default: the title of the data)")
+    rules = "calibrate: 0.5 (default), youden, sensitivity_0.95, specificity_0.9 or another share of these"
+    parser.add_argument("--threshold", metavar="RULE", help=rules)
+    fits = "calibrate: how probabilities are fitted: none (default), temperature, sigmoid (Platt)"
+    parser.add_argument("--calibration", metavar="RULE", help=fits)
     parser.add_argument("--device", default="auto", help="where to compute: auto, cpu, cuda, cuda:N, mps")
     parser.add_argument(
         "--config-dir", "-cd", metavar="DIR", help="folder of further configuration files, as of cxr-run"

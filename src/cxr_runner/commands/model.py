@@ -1,4 +1,4 @@
-"""What ``cxr-model`` does with finished runs: predict images, evaluate on those of another place."""
+"""What ``cxr-model`` does with finished runs: predict, evaluate on images of another place, calibrate."""
 
 import re
 from argparse import Namespace
@@ -74,8 +74,24 @@ def _evaluate(order: ModelOrder, given: Namespace) -> None:
     perform_evaluate(order, given.map or (), given.name)
 
 
-_TASKS: dict[str, Callable[[ModelOrder, Namespace], None]] = {"predict": _predict, "evaluate": _evaluate}
-_FLAGS = {"out": ("predict",), "map": ("evaluate",), "name": ("evaluate",)}  # and the tasks that understand them
+def _calibrate(order: ModelOrder, given: Namespace) -> None:
+    from cxr_runner.commands.calibrate_task import perform_calibrate
+
+    perform_calibrate(order, given.threshold or "0.5", given.calibration or "none")
+
+
+_TASKS: dict[str, Callable[[ModelOrder, Namespace], None]] = {
+    "predict": _predict,
+    "evaluate": _evaluate,
+    "calibrate": _calibrate,
+}
+_FLAGS = {  # and the tasks that understand them
+    "out": ("predict",),
+    "map": ("evaluate",),
+    "name": ("evaluate",),
+    "threshold": ("calibrate",),
+    "calibration": ("calibrate",),
+}
 
 
 def _check_flags(given: Namespace) -> None:

@@ -39,8 +39,13 @@ class LoadedModel:
         folder: where what is made of the model lies: the directory of the run, or one beside the first of several.
     """
 
-    def __init__(self, runs: Sequence[LoadedRun], device: str = "cpu") -> None:
+    def __init__(self, runs: Sequence[LoadedRun], device: str = "cpu", point: ModelPoint | None = None) -> None:
         """Join runs; they must fit together.
+
+        Args:
+            runs: at least one.
+            device: where the model computes.
+            point: threshold and calibration; None takes what was chosen for these runs.
 
         Raises:
             UserError: they have other classes, another size of images or other images; or there is no such device.
@@ -50,7 +55,7 @@ class LoadedModel:
         self.runs = tuple(runs)
         self.class_names, self.image_size = first.class_names, first.image_size
         self.folder = model_folder([run.run.path for run in runs])
-        self.point: ModelPoint = read_point(self.folder)
+        self.point: ModelPoint = point or read_point(self.folder, self.weights)
         self.preparation = Preparation(first.image_size, first.bits, first.dicom)
         self._device = choose_device(device)
         self._ensemble: Ensemble = join(runs).eval().to(self._device)
@@ -60,6 +65,11 @@ class LoadedModel:
     def threshold(self) -> float:
         """The logit above which an image is positive."""
         return self.point.threshold
+
+    @property
+    def weights(self) -> dict[str, str]:
+        """Checksum of the weights of each run, by its name, id and seed."""
+        return {run.key: run.weights for run in self.runs}
 
     @property
     def blank(self) -> NDArray[np.uint8]:
@@ -152,15 +162,23 @@ class LoadedModel:
         return images[:, None].float().div_(255)
 
 
-def load_model(run: Path | str | Sequence[Path | str], device: str = "cpu") -> LoadedModel:
-    """Load the model of runs; see :func:`cxr_runner.load`."""
+def load_model(
+    run: Path | str | Sequence[Path | str], device: str = "cpu", point: ModelPoint | None = None
+) -> LoadedModel:
+    """Load the model of runs; see :func:`cxr_runner.load`.
+
+    Args:
+        run: one or several directories.
+        device: where the model computes.
+        point: threshold and calibration; None takes what was chosen for these runs.
+    """
     several = [run] if isinstance(run, str | Path) else list(run)
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
         raise UserError.for_key("device", device, "valid are auto, cpu, cuda, cuda:N and mps")
     paths = list(dict.fromkeys(path for one in several for path in find_seeds(one)))
     if not paths:
         raise UserError("run: none is given")
-    return LoadedModel([read_loaded_run(path) for path in paths], device)
+    return LoadedModel([read_loaded_run(path) for path in paths], device, point)
 
 
 def _check_fit(runs: Sequence[LoadedRun]) -> None:

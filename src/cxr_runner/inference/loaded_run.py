@@ -53,6 +53,11 @@ class LoadedRun:
         """Fingerprint of the images that it was trained on, whatever their splits; '' of a run that has none."""
         return str(self.run.data.get("fingerprints", {}).get("source", ""))
 
+    @property
+    def weights(self) -> str:
+        """Checksum of its weights; '' of a run from before there were any."""
+        return self.run.checksums.get(RunDir(self.run.path).model.name, "")
+
     def predictions(self) -> pd.DataFrame:
         """Read its answers to the images of val and test.
 

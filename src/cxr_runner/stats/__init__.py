@@ -32,20 +32,9 @@ from cxr_runner.stats.operating_curves import CurveBand, pr_points, roc_points
 from cxr_runner.stats.power import Needed, Share, what_would_decide
 from cxr_runner.stats.recalibration import CalibrationFit, CalibrationRule, LogitMap, calibration_fit, fit_calibration
 from cxr_runner.stats.replicates import Estimate, Sources, mean_over_runs
+from cxr_runner.stats.roc_areas import AurocParts, DeLong, auroc_parts, delong, delong_of_parts
 from cxr_runner.stats.scores import accuracy, auprc, auroc, brier, f1, sensitivity, specificity
-from cxr_runner.stats.significance import (
-    AurocParts,
-    DeLong,
-    Equivalence,
-    McNemar,
-    auroc_parts,
-    compare_rates,
-    delong,
-    delong_of_parts,
-    equivalence,
-    holm,
-    mcnemar_exact,
-)
+from cxr_runner.stats.significance import Equivalence, McNemar, compare_rates, equivalence, holm, mcnemar_exact
 from cxr_runner.stats.spread import between_by_image, between_by_seed, variance_between
 from cxr_runner.stats.thresholds import (
     NUM_BINS,

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_runner.report.compare.claims.run_numbers import Decisions
-from cxr_runner.stats.significance import auroc_parts
+from cxr_runner.stats.roc_areas import auroc_parts
 
 
 class ImageNumber(NamedTuple):
