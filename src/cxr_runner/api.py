@@ -188,9 +188,7 @@ def curves(root: Path | str = "outputs", *, select: Sequence[str] = ()) -> "Figu
     return _shown(drawn[0].draw())
 
 
-def comparison_table(
-    root: Path | str = "outputs", figure: int | None = None, study: str = "copetti"
-) -> pd.DataFrame:
+def comparison_table(root: Path | str = "outputs", figure: int | None = None, study: str = "copetti") -> pd.DataFrame:
     """Compare the runs below a folder with the test metrics that a study publishes in a figure.
 
     Args:

@@ -71,9 +71,7 @@ def read_study_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     size = "side of the images in pixels (default: as the study has it)"
     parser.add_argument("--size", type=int, help=size)
     presets = "laptop: CNNs and Adam with fewer seeds, CNNs at 64 pixels; full: all as asked for "
-    parser.add_argument(
-        "--preset", choices=("laptop", "full"), help=f"{presets}(default: as the study has it)"
-    )
+    parser.add_argument("--preset", choices=("laptop", "full"), help=f"{presets}(default: as the study has it)")
     parser.add_argument("--outputs", type=Path, help="where runs go (default: outputs/study; of new: outputs)")
     parser.add_argument("--forecast", action="store_true", help="only say how long it will take")
     given = parser.parse_intermixed_args(arguments)

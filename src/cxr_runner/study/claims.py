@@ -24,9 +24,7 @@ Expectation = Literal[
     "never",
 ]
 # A number that is a name needs no quotes.
-RowId = Annotated[
-    str, BeforeValidator(lambda given: str(given) if type(given) is int else given), Field(min_length=1)
-]
+RowId = Annotated[str, BeforeValidator(lambda given: str(given) if type(given) is int else given), Field(min_length=1)]
 # One row may stand without brackets.
 Group = Annotated[
     tuple[RowId, ...], BeforeValidator(lambda given: tuple(given) if isinstance(given, list) else (given,))
