@@ -17,7 +17,8 @@ from cxr_runner.base.errors import UserError
 from cxr_runner.base.progress import Reporter
 from cxr_runner.report.collect.tree import collect_runs
 from cxr_runner.report.compare.published_metrics import compare_with_published
-from cxr_runner.report.compare.training_setups import training_setups
+from cxr_runner.report.compare.training_setups import TrainingSetup, training_setups
+from cxr_runner.report.missing import Missing
 from cxr_runner.report.render.commands import Commands
 from cxr_runner.report.render.picture import Picture
 from cxr_runner.report.render.study_figures import study_pictures
@@ -166,7 +167,22 @@ def test_what_is_missing_is_said_with_the_command_that_makes_it(tmp_path: Path) 
     assert "cxr-run -m experiment=table1_02 seeds=3 data=phantom data.image_size=64" in block
     assert "figures/fig09.png" in block
     assert "figures/fig13.png" not in text
-    assert "experiment=table1_11,table1_13 " in text.split("### Fig. 13")[1].split("###")[0]
+    undrawn = text.split("#### Not drawn yet")[1]
+    assert "- Fig. 13: Kernel size of the CNN. Without runs yet: models 11, 13.\n" in undrawn
+    assert "Fig. 9" not in undrawn
+    page = (tmp_path / "report" / "index.html").read_text("utf-8")
+    assert 'class="empty"' not in page
+    (command,) = re.findall("cxr-run -m experiment=([^ ]*table1_11[^ ]*) seeds=3 data=phantom", undrawn)
+    assert {"table1_10", "table1_11", "table1_13"} <= set(command.split(","))
+
+
+def test_commands_for_what_is_missing_have_the_folds_of_what_is_there(tmp_path: Path) -> None:
+    write_study(tmp_path, rows=["20"])
+    (runs,), _ = collect_runs(tmp_path, STUDY, Reporter())
+    folds = TrainingSetup(64, ("seeds=2",), ("data.split.folds=3",))
+    commands = Commands(runs, {"20": {folds: 2}})
+    for missing in ("21", "22"):  # of another family, of which nothing is there
+        assert "data.split.folds=3" in commands.that_make([Missing((missing,))])
 
 
 def duration_picture(root: Path) -> tuple[Picture, str]:

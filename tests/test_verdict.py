@@ -9,6 +9,7 @@ import cxr_runner
 from cxr_runner import stats
 from cxr_runner.base.progress import Reporter
 from cxr_runner.report.collect.tree import collect
+from cxr_runner.report.collected import ImageThumbnail
 from cxr_runner.report.compare.comparison import compare
 from cxr_runner.report.compare.sized_comparison import Comparison
 from cxr_runner.report.render.verdict import verdict
@@ -138,3 +139,30 @@ def test_a_bound_cuts_an_interval_off_and_changes_nothing_else() -> None:
     assert (bound.low, bound.p, bound.error, bound.half_width) == (free.low, free.p, free.error, free.half_width)
     assert bound.interval(0.99)[1] == 1
     assert bound.interval(0.5) == free.interval(0.5)
+
+
+def test_images_that_no_run_gets_right_are_counted_by_class(tmp_path: Path) -> None:
+    write(tmp_path, 0.1, 0.8)
+    write(tmp_path, 0.2, 0.7)
+    write_report(tmp_path, tmp_path / "report")
+    wrong: dict[str, list[bool]] = {}
+    for path in sorted(tmp_path.rglob("predictions.csv")):
+        table = pd.read_csv(path).query("split == 'test'")
+        for name, label, logit in zip(table["name"], table["label"], table["logit"], strict=True):
+            wrong.setdefault(name, []).append((logit > 0) != (label == 1))
+    page = (tmp_path / "report" / "report.md").read_text("utf-8")
+    for of_class in ("NORMAL", "PNEUMONIA"):
+        images = {name: runs for name, runs in wrong.items() if name.startswith(of_class)}
+        never = [name for name, runs in images.items() if all(runs)]
+        assert f"{len(never)} of {len(images)} {of_class}" in page.partition("No run gets these right: ")[2]
+    assert any(all(runs) for runs in wrong.values())
+
+
+@pytest.mark.parametrize(("side", "size", "words"), [
+    (640, (224, 224), "640 px, enlarged from 224 × 224"),
+    (64, (1024, 800), "64 px, reduced from 1,024 × 800"),
+    (224, (224, 224), "224 px, as in its source"),
+    (224, (300, 200), "224 px, stretched from 300 × 200"),
+])  # fmt: skip
+def test_what_was_done_to_an_image_is_said(side: int, size: tuple[int, int], words: str) -> None:
+    assert ImageThumbnail(b"", side, size).words == words

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from cxr_runner.base.errors import RunFailedError, UserError, print_error
@@ -101,9 +102,18 @@ def study() -> NoReturn:
         from cxr_runner.commands.arguments import read_study_arguments
 
         given = read_study_arguments(sys.argv[1:])
-        from cxr_runner.commands.study import perform_study
+        if given.task == "train":
+            from cxr_runner.commands.study import perform_study
 
-        perform_study(given)
+            perform_study(given)
+        elif given.task == "new":
+            from cxr_runner.commands.study_files import write_new_study
+
+            write_new_study(given.study, given.outputs or Path("outputs"))
+        else:
+            from cxr_runner.commands.study_files import check_study_file
+
+            check_study_file(given.study)
     sys.exit(DONE)
 
 

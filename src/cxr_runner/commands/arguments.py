@@ -74,7 +74,7 @@ def read_study_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--preset", choices=("laptop", "full"), help=f"{presets}(default: as the study has it; copetti laptop)"
     )
-    parser.add_argument("--outputs", default="outputs/study", type=Path, help="where runs go (default: outputs/study)")
+    parser.add_argument("--outputs", type=Path, help="where runs go (default: outputs/study; of new: outputs)")
     parser.add_argument("--forecast", action="store_true", help="only say how long it will take")
     given = parser.parse_intermixed_args(arguments)
     given.overrides = [word for word in given.words if "=" in word]

@@ -79,7 +79,7 @@ class Order:
 
 
 def perform_study(given: argparse.Namespace) -> None:
-    """Do what was asked for.
+    """Train a study as the command line asks for it.
 
     Args:
         given: arguments as :func:`~cxr_runner.commands.arguments.read_study_arguments` returns them.
@@ -95,7 +95,7 @@ def perform_study(given: argparse.Namespace) -> None:
         data=given.data,
         seeds=study.runs.seeds if given.seeds is None else given.seeds,
         image_size=study.image_size if given.size is None else given.size,
-        outputs=given.outputs,
+        outputs=given.outputs or Path("outputs/study"),
         overrides=tuple(given.overrides),
         folds=given.folds,
         repeats=given.repeats,

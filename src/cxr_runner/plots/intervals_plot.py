@@ -90,7 +90,7 @@ def _finish_lines(axes: Axes, number: int) -> None:
     axes.set_ylim(number - 0.4, -0.6)
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="y", length=0, pad=8)
     axes.spines[["left", "right", "top"]].set_visible(False)
 
 

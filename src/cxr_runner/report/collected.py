@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -76,6 +76,29 @@ class Predictions:
 
 
 NO_PREDICTIONS = Predictions((), np.zeros(0, np.int64), None, {}, {})
+
+
+class ImageThumbnail(NamedTuple):
+    """A small picture of an image as models see it.
+
+    Attributes:
+        content: a JPEG file.
+        side: side of the square that models see, in pixels.
+        source_size: width and height of the image in its source, in pixels.
+    """
+
+    content: bytes
+    side: int
+    source_size: tuple[int, int]
+
+    @property
+    def words(self) -> str:
+        """The size of what models see, and what was done to get it."""
+        smaller, larger = sorted(self.source_size)
+        if smaller == larger == self.side:
+            return f"{self.side} px, as in its source"
+        done = "enlarged" if self.side > larger else "reduced" if self.side < smaller else "stretched"
+        return f"{self.side} px, {done} from {self.source_size[0]:,} × {self.source_size[1]:,}"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # named here, and made elsewhere
     from cxr_runner.study.document import PublishedPart, StudyDocument, TablePart
 
 _GROUPS = ("model", "optimizer")  # of settings, which a name chooses
-_NO_PART = ("seed", "seeds", "engine", "device", "deterministic", "outputs", "name", "force", "progress")
+NO_PART = ("seed", "seeds", "engine", "device", "deterministic", "outputs", "name", "force", "progress")
 _NONE = "none"  # in a table, for a setting that the row's model has not
 
 
@@ -87,7 +87,7 @@ def _shared(own: Mapping[str, Any], document: "StudyDocument", path: Sequence[St
     for group in _GROUPS:
         if not known[group]:
             raise file.error([*path, "settings", group], f"there is no {group}={own[f'{group}.name']}", value=False)
-    usual = {key: value for key, value in flatten_config(known).items() if key not in _NO_PART}
+    usual = {key: value for key, value in flatten_config(known).items() if key not in NO_PART}
     if strange := sorted(own.keys() - usual.keys()):
         name = strange[0]
         valid = [key for key in usual if key.partition(".")[0] == name.partition(".")[0]] or sorted(usual)

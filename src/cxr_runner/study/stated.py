@@ -11,7 +11,7 @@ from cxr_runner.base.checked_json import read_checked_json, write_checked_json
 from cxr_runner.base.checksums import digest
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.locks import locked_folder
-from cxr_runner.study.claims import Claim, Condition, Definition
+from cxr_runner.study.claims import Claim, Condition, Definition, Rules
 from cxr_runner.study.published import Study
 
 Times = Mapping[str, str]
@@ -27,7 +27,9 @@ def claim_digest(claim: Claim, study: Study) -> str:
     numbers = {one.statistic: _given(study.definitions[one.statistic]) for one in claim.conditions}
     numbers = {name: {key: one[key] for key in one.keys() - {"because", "name"}} for name, one in numbers.items()}
     rows = {row: study.row(row).own for row in rows_of_claim(claim)}
-    decided = {"numbers": numbers, "rules": asdict(study.rules), "rows": rows, "shared": study.conditions}
+    usual = asdict(Rules())
+    rules = {key: value for key, value in asdict(study.rules).items() if value != usual[key]}
+    decided = {"numbers": numbers, "rules": rules, "rows": rows, "shared": study.conditions}
     return digest(json.dumps(said | decided, sort_keys=True), 16)
 
 

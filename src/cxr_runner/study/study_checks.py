@@ -4,9 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from cxr_runner.artifacts.metrics import METRICS
+from cxr_runner.base.errors import UserError
 from cxr_runner.base.numbers import list_few
+from cxr_runner.config.usual_settings import read_defaults, usual_training
 from cxr_runner.config.yaml_lines import LinedYaml, Step
 from cxr_runner.study.claims import STATISTICS
+from cxr_runner.study.study_rows import flatten_config, nest_settings
 
 if TYPE_CHECKING:  # named here, and made elsewhere
     from cxr_runner.study.claims import Condition
@@ -24,12 +27,7 @@ def check_study(study: "Study", document: "StudyDocument", file: LinedYaml) -> N
     """
     if not study.rows:
         raise file.error([], "rows are missing: a study has at least one", value=False)
-    row_paths: list[Sequence[Step]] = [
-        ("tables", position, "rows", number)
-        for position, table in enumerate(document.tables)
-        for number in range(len(table.rows))
-    ]
-    row_paths += [("rows", number) for number in range(len(document.rows))]
+    row_paths = _row_paths(file)
     ids = [row.id for row in study.rows]
     _check_unique(ids, row_paths, "id", file)
     _check_unique([str(sorted(row.own.items(), key=str)) for row in study.rows], row_paths, "", file)
@@ -38,6 +36,7 @@ def check_study(study: "Study", document: "StudyDocument", file: LinedYaml) -> N
         _check_unique([one.id for one in entries], [(name, number) for number in range(len(entries))], "id", file)
     numbers = [("figures", number) for number in range(len(document.figures))]
     _check_unique([str(figure.number) for figure in document.figures], numbers, "number", file)
+    _check_definitions(document, file)
     _check_known(_named_rows(document), ids, "row", file)
     _check_known(_statistics(document), list(study.definitions), "definition", file)
     figures = [str(figure.number) for figure in study.figures]
@@ -45,8 +44,34 @@ def check_study(study: "Study", document: "StudyDocument", file: LinedYaml) -> N
     _check_known(shown, figures, "figure", file)
     compared = ((one.key, ("metrics", n, "key")) for n, one in enumerate(document.metrics))
     _check_known(compared, [one.key for one in METRICS], "metric", file)
-    _check_definitions(document, file)
     _check_conditions(study, file)
+
+
+def check_values(study: "Study", file: LinedYaml) -> None:
+    """Refuse a row whose settings ``cxr-run`` would refuse.
+
+    Raises:
+        UserError: it would; the message says in which line.
+    """
+    from cxr_runner.config.validation import from_values  # takes long to import; files of the package are tested
+
+    for row, path in zip(study.rows, _row_paths(file), strict=True):
+        values = usual_training(row.family, row.optimizer) | {"data": read_defaults("data", "phantom")}
+        try:
+            from_values(nest_settings({**flatten_config(values), **row.shared, **row.own}))
+        except UserError as error:
+            raise file.error(path, f"row {row.id}: {error}", value=False) from None
+
+
+def _row_paths(file: LinedYaml) -> list[Sequence[Step]]:
+    """Return where each row stands, those of tables first."""
+    tables = file.content.get("tables", [])
+    paths: list[Sequence[Step]] = [
+        ("tables", position, "rows", number)
+        for position, table in enumerate(tables)
+        for number in range(len(table["rows"]))
+    ]
+    return paths + [("rows", number) for number in range(len(file.content.get("rows", [])))]
 
 
 def _check_unique(names: Sequence[str], paths: Sequence[Sequence[Step]], key: str, file: LinedYaml) -> None:

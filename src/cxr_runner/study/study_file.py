@@ -21,7 +21,7 @@ from cxr_runner.study.document import VERSION, Settings, StudyDocument
 from cxr_runner.study.figures import StudyFigure
 from cxr_runner.study.published import ComparedMetric, Statement, Study, StudyRuns
 from cxr_runner.study.row_parts import build_rows
-from cxr_runner.study.study_checks import check_study
+from cxr_runner.study.study_checks import check_study, check_values
 
 _FOLDER = files("cxr_runner.study") / "studies"
 _UNPUBLISHED = tuple(ComparedMetric(key) for key in ("accuracy", "f1", "auroc"))  # where nothing else is asked for
@@ -61,7 +61,9 @@ def _read_file(given: str) -> Study:
         raise UserError(f"{given}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{given}: is not text in UTF-8 ({error.reason} at byte {error.start})") from None
-    return parse_study(text, given)
+    study = parse_study(text, given)
+    check_values(study, parse_lined(text, given))
+    return study
 
 
 def parse_study(text: str, place: str) -> Study:
@@ -91,7 +93,9 @@ def _validate(file: LinedYaml) -> StudyDocument:
         # As JSON, because in strict mode Python lists are no tuples.
         return adapter.validate_json(json.dumps(file.content))
     except ValidationError as error:
-        first = error.errors()[0]
+        errors = error.errors()
+    # An unknown key first: it may be another one, misspelt, that is then missing.
+    first = next((one for one in errors if one["type"] == "unexpected_keyword_argument"), errors[0])
     path = list(first["loc"])
     if first["type"] == "missing":
         raise file.error(path[:-1], f"{path[-1]} is missing", value=False)

@@ -156,6 +156,18 @@ def flatten_config(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any
     return flat
 
 
+def nest_settings(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings by dotted keys as a nested configuration."""
+    nested: dict[str, Any] = {}
+    for key, value in flat.items():
+        *groups, last = key.split(".")
+        inner = nested
+        for group in groups:
+            inner = inner.setdefault(group, {})
+        inner[last] = value
+    return nested
+
+
 def same_setting(given: object, value: object) -> bool:
     """Compare two settings: numbers up to the rounding of a float, and 0 is not false."""
     if isinstance(given, bool) or not isinstance(given, int | float):

@@ -83,7 +83,7 @@ class Comparison:
         return {one.name: one.label for one in self.standings}
 
     def meant_by(self, text: str) -> list[str]:
-        """Return the names of the configurations that a text means: a label, a name, or an id from its start."""
+        """Return the names of the configurations that a text means, see :func:`meant_by`."""
         return meant_by(text, {one.name: one.runs for one in self.standings}, self.labels)
 
     @property

@@ -9,7 +9,7 @@ import pandas as pd
 from cxr_runner.base.numbers import plural
 from cxr_runner.base.tables import Table
 from cxr_runner.report.compare.claims.claim_tests import ClaimTest
-from cxr_runner.report.compare.claims.claim_times import ClaimTime
+from cxr_runner.report.compare.claims.claim_times import NO_TIMES, UNTIMED, ClaimTimes
 from cxr_runner.report.compare.claims.observed_runs import RowSetting
 from cxr_runner.report.compare.claims.requirements import Requirement
 from cxr_runner.report.compare.claims.verdicts import WORDS, Verdict
@@ -72,7 +72,7 @@ class ClaimsReport:
 
 
 def report_claims(
-    verdicts: Sequence[Verdict], study: Study, commands: Commands, suffix: str, times: Mapping[str, ClaimTime]
+    verdicts: Sequence[Verdict], study: Study, commands: Commands, suffix: str, times: ClaimTimes = NO_TIMES
 ) -> ClaimsReport:
     """Put verdicts into words.
 
@@ -83,7 +83,7 @@ def report_claims(
         suffix: suffix of the names of the figures of these runs.
         times: when each claim was stated, by its id.
     """
-    rows = [_row(verdict, verdicts, commands, suffix, study, times[verdict.claim.id]) for verdict in verdicts]
+    rows = [_row(verdict, verdicts, commands, suffix, study, times) for verdict in verdicts]
     counts = {word: sum(row.word == word for row in rows) for word in WORDS}
     listed = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
     tables = [_claims_table(verdicts, rows, times), _tests_table(verdicts, study)] if rows else []
@@ -92,9 +92,9 @@ def report_claims(
 
 
 def _row(
-    verdict: Verdict, verdicts: Sequence[Verdict], commands: Commands, suffix: str, study: Study, time: ClaimTime
+    verdict: Verdict, verdicts: Sequence[Verdict], commands: Commands, suffix: str, study: Study, times: ClaimTimes
 ) -> ClaimRow:
-    claim = verdict.claim
+    claim, time = verdict.claim, times.get(verdict.claim.id, UNTIMED)
     how = [sentence_of_test(test, study, verdict.observed.image_size) for test in verdict.tests]
     how += [*_decision(verdict, verdicts, study), *_where(verdict), *filter(None, [time.sentence])]
     needs, missing = ("", ()) if verdict.decided else what_decides(verdict, study)
@@ -165,7 +165,7 @@ def _runs(used: Mapping[RowSetting, int]) -> str:
     )
 
 
-def _claims_table(verdicts: Sequence[Verdict], rows: Sequence[ClaimRow], times: Mapping[str, ClaimTime]) -> Table:
+def _claims_table(verdicts: Sequence[Verdict], rows: Sequence[ClaimRow], times: ClaimTimes) -> Table:
     entries = [
         {
             "claim": row.id,
@@ -181,8 +181,8 @@ def _claims_table(verdicts: Sequence[Verdict], rows: Sequence[ClaimRow], times: 
             "image_size": verdict.observed.image_size,
             "splits": verdict.observed.splits,
             "runs": row.runs,
-            "stated": times[row.id].stated,
-            "first_run": times[row.id].first_run,
+            "stated": times.get(row.id, UNTIMED).stated,
+            "first_run": times.get(row.id, UNTIMED).first_run,
             "stated_before": row.time,
             "needs": row.needs,
             "command": row.command.replace("\n", "; "),

@@ -4,6 +4,7 @@ The only module that does. Rows with the same size, seeds and settings share one
 """
 
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -48,7 +49,7 @@ class Commands:
         given = {text.partition("=")[0] for text in missing.overrides}
         wanted = []
         for row in map(self._study.row, missing.rows):
-            setup = self._alike(row) or TrainingSetup(self._largest, (f"seeds={_SEEDS}",))
+            setup = self._alike(row) or TrainingSetup(self._largest, (f"seeds={_SEEDS}",), self._splits)
             settings = [text for text in setup.settings if text.partition("=")[0] not in given]
             setup = replace(setup, settings=(*settings, *missing.overrides))
             if missing.seeds is not None:
@@ -57,6 +58,15 @@ class Commands:
                 setup = replace(setup, image_size=missing.image_size)
             wanted.append((row, setup))
         return _write(wanted, self._data)
+
+    @property
+    def _splits(self) -> tuple[str, ...]:
+        """What chooses the splits that most runs of rows are on."""
+        counts: Counter[tuple[str, ...]] = Counter()
+        for setups in self._setups.values():
+            for setup, number in setups.items():
+                counts[setup.splits] += number
+        return max(counts, key=lambda splits: counts[splits], default=())
 
     def _alike(self, row: Row) -> TrainingSetup | None:
         """Return how the family was trained, under the same optimizer where it was: most seeds first, then largest.

@@ -52,6 +52,6 @@ def errata_section(study: Study) -> ErrataSection:
         f"{entry['correct']} of {entry['num_images']}"
         for entry in known.to_dict("records")
     )
-    title, text = "Published rank against recovered rank", "Ranking by the mean over batches and by images classified."
+    title, text = "Published rank against recovered rank", "Ranking as published and by images classified."
     picture = Picture("errata", title, text, alt, draw=draw if len(known) else None)
     return ErrataSection(consequences(study), tables, picture)

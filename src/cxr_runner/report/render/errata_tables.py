@@ -26,6 +26,7 @@ def recovered_ranks(recovered: pd.DataFrame) -> Table:
     """
     entries = recovered.to_dict("records")
     num_images, last = recovered["num_images"].iloc[0], recovered["last_batch"].iloc[0]
+    by_batch = last < num_images
     shown = pd.DataFrame(
         {
             "model": [_model(entry) for entry in entries],
@@ -36,14 +37,17 @@ def recovered_ranks(recovered: pd.DataFrame) -> Table:
             "Wilson, %": [_span(entry["wilson_low"], entry["wilson_high"], ".1f") for entry in entries],
             "rank, recovered": [text(entry["recovered_rank"]) for entry in entries],
             f"correct of {num_images}": [text(entry["correct"]) for entry in entries],
-            f"errors in the last {last}": [_dashed(entry["last_errors"]) for entry in entries],
+            **(
+                {f"errors in the last {last}": [_dashed(entry["last_errors"]) for entry in entries]} if by_batch else {}
+            ),
             **{cell.upper(): [_dashed(entry[cell]) for entry in entries] for cell in ("tp", "fp", "fn", "tn")},
         }
     )
     caption = (
         "The one accuracy over all test images that fits accuracy, precision, recall and F1 as published, with its "
-        f"95 % Wilson interval; the published one is the mean over batches, the last of which has {last} images. "
-        "Ranges where several confusion matrices fit."
+        "95 % Wilson interval"
+        + (f"; the published one is the mean over batches, the last of which has {last} images. " if by_batch else ". ")
+        + "Ranges where several confusion matrices fit; empty where none does, or several accuracies do."
     )
     return Table("errata_recovery", caption, recovered, shown, ("model",))
 

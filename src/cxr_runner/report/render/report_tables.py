@@ -47,6 +47,8 @@ _COLLAPSED_LEGEND = (
 _COLLAPSED_WORDS = {
     "row": "model",
     "name": "name",
+    "split_seed": "split",
+    "fold": "fold",
     "seed": "seed",
     "image_size": "px",
     "collapse_reason": "reason",
@@ -139,7 +141,7 @@ def _without_mean(entry: Mapping[Any, Any]) -> str:
 
 def all_runs(collected: Collected) -> Table:
     """Return all runs, of one data set after the other."""
-    tables = [sized.table for sized in _all_sizes(collected)]
+    tables = [sized.ordered_table for sized in _all_sizes(collected)]
     data = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(RUN_COLUMNS))
     told = {column: words for column, words in _RUN_WORDS.items() if not _says_nothing(data, column)}
     shown = pd.DataFrame(
@@ -149,7 +151,7 @@ def all_runs(collected: Collected) -> Table:
         }
     )
     texts = tuple(words for column, words in told.items() if not _holds_numbers(data[column]))
-    caption = "All finished runs; metrics of the test split."
+    caption = "All finished runs by configuration, fold and seed; metrics of the test split."
     return Table("runs", caption, data, shown, texts, notes=_warnings(collected))
 
 
@@ -189,14 +191,21 @@ def collapsed_table(collected: Collected) -> Table:
     entries = [
         {**entry, "dead_start": dead_units(run.metrics, "start"), "dead_end": dead_units(run.metrics, "end")}
         for sized in _all_sizes(collected)
-        for run, entry in zip(sized.runs, sized.table.to_dict("records"), strict=True)
+        for run, entry in zip(sized.ordered, sized.ordered_table.to_dict("records"), strict=True)
         if entry["collapsed"]
     ]
     data = pd.DataFrame(entries, columns=list(_COLLAPSED_WORDS))
+    told = {column: words for column, words in _COLLAPSED_WORDS.items() if not _says_nothing(data, column)}
     shown = pd.DataFrame(
-        {words: [cell(value) for value in data[column].astype(object)] for column, words in _COLLAPSED_WORDS.items()}
+        {words: [cell(value) for value in data[column].astype(object)] for column, words in told.items()}
     )
-    return Table("collapsed", _COLLAPSED_LEGEND, data, shown, _COLLAPSED_TEXTS)
+    return Table(
+        "collapsed",
+        _COLLAPSED_LEGEND,
+        data,
+        shown,
+        tuple(words for words in told.values() if words in _COLLAPSED_TEXTS),
+    )
 
 
 def _warnings(collected: Collected) -> tuple[str, ...]:

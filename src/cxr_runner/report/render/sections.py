@@ -54,8 +54,7 @@ class Section:
     def pictures(self) -> list[Picture]:
         """All that is to be drawn."""
         compared = [picture for one in self.comparisons for picture in (one.forest, *one.pictures)]
-        overview = [self.study.overview] if self.study and self.study.overview else []
-        of_study = [*overview, *self.study.figures] if self.study else []
+        of_study = self.study.pictures if self.study else []
         return [*compared, *self.figures, *self.subgroups.pictures, *of_study]
 
     @property

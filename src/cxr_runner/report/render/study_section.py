@@ -91,6 +91,22 @@ class StudySection:
     figures: list[Picture]
     tables: list[Table]
 
+    @property
+    def pictures(self) -> list[Picture]:
+        """All that it has to show, drawn or not."""
+        return [*([self.overview] if self.overview else []), *self.figures]
+
+    @property
+    def undrawn(self) -> list[Picture]:
+        """What there is nothing to draw for yet."""
+        return [picture for picture in self.pictures if not picture.draw]
+
+    @property
+    def missing(self) -> tuple[Missing, ...]:
+        """The runs that would make something of all that is not drawn."""
+        rows = dict.fromkeys(row for picture in self.undrawn for one in picture.missing for row in one.rows)
+        return (Missing(tuple(rows)),) if rows else ()
+
 
 def study_section(compared: DataSetComparison, commands: Commands, suffix: str) -> StudySection | None:
     """Say what there is to say of the study; None where nobody has asked for it, or none of its models has runs.

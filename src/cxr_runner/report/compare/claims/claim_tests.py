@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from cxr_runner.report.compare.claims.bounds import NO_TEST, PValues, region_p_values
 from cxr_runner.report.compare.claims.contrasts import Compared, contrast_models
@@ -10,8 +11,10 @@ from cxr_runner.report.compare.claims.image_numbers import IMAGE_NUMBERS
 from cxr_runner.report.compare.claims.observed_runs import Observed, RowSetting, as_the_study_has_them, settings_of
 from cxr_runner.report.compare.claims.run_numbers import RunNumbers
 from cxr_runner.stats import Estimate, Share
-from cxr_runner.study import Study
 from cxr_runner.study.claims import Claim, Condition
+
+if TYPE_CHECKING:  # a test is handed its study
+    from cxr_runner.study import Study
 
 
 @dataclass(frozen=True)
@@ -60,12 +63,12 @@ class ClaimTest:
         return not math.isnan(self.p.contradiction)
 
 
-def tests_of(claim: Claim, observed: Observed, study: Study) -> tuple[ClaimTest, ...]:
+def tests_of(claim: Claim, observed: Observed, study: "Study") -> tuple[ClaimTest, ...]:
     """Test all pairs and rows of a claim."""
     return tuple(test for condition in claim.conditions for test in _tests(condition, observed, study))
 
 
-def _tests(condition: Condition, observed: Observed, study: Study) -> list[ClaimTest]:
+def _tests(condition: Condition, observed: Observed, study: "Study") -> list[ClaimTest]:
     if condition.expect == "never":
         return [_never(condition, observed, study)]
     if condition.pairs:
@@ -76,7 +79,7 @@ def _tests(condition: Condition, observed: Observed, study: Study) -> list[Claim
 
 
 def _models(
-    condition: Condition, first: tuple[str, ...], second: tuple[str, ...], observed: Observed, study: Study
+    condition: Condition, first: tuple[str, ...], second: tuple[str, ...], observed: Observed, study: "Study"
 ) -> ClaimTest:
     """Test a pair, or a single row where the first group is empty."""
     rules = study.rules
@@ -110,7 +113,7 @@ def _models(
     )
 
 
-def _share(condition: Condition, row: str, observed: Observed, study: Study) -> ClaimTest:
+def _share(condition: Condition, row: str, observed: Observed, study: "Study") -> ClaimTest:
     """Test with how many seeds a model does a thing, in at least half of the runs of each."""
     setting = RowSetting(row)
     runs = [run for run in observed.at(setting) if condition.statistic in run.numbers]
@@ -126,7 +129,7 @@ def _share(condition: Condition, row: str, observed: Observed, study: Study) -> 
     return _with_share(test, share, PValues(above, below) if condition.expect == "often" else PValues(below, above))
 
 
-def _never(condition: Condition, observed: Observed, study: Study) -> ClaimTest:
+def _never(condition: Condition, observed: Observed, study: "Study") -> ClaimTest:
     """Test that a thing never happens: refuted by counterexamples, supported by many seeds at each setting without one.
 
     What counts for the share is a model with a seed, at whatever setting it does the thing: runs that start from the

@@ -46,7 +46,12 @@ class ClaimTime:
         return f"{said[self.word]}: {times}."
 
 
-def claim_times(runs: DataSetRuns) -> dict[str, ClaimTime]:
+UNTIMED = ClaimTime("", "", False)
+ClaimTimes = Mapping[str, ClaimTime]
+NO_TIMES: ClaimTimes = {}
+
+
+def claim_times(runs: DataSetRuns) -> ClaimTimes:
     """Return, by the id of each claim, when it was stated and when the first run that bears on it began.
 
     A run on these images bears on a claim when it is one of its rows, at whatever learning rate, size, split or seed.

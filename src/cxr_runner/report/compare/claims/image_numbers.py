@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_runner import stats
 from cxr_runner.report.compare.claims.run_numbers import Decisions
+from cxr_runner.stats.roc_areas import auroc_parts
 
 
 class ImageNumber(NamedTuple):
@@ -47,7 +47,7 @@ def _f1(decisions: Decisions) -> ImageNumber:
 def _auroc(decisions: Decisions) -> ImageNumber:
     """Return the AUROC and its linear term in each image, by the components of DeLong, DeLong and Clarke-Pearson."""
     labels = decisions.labels
-    parts = stats.auroc_parts(decisions.logits, labels.astype(np.int64))
+    parts = auroc_parts(decisions.logits, labels.astype(np.int64))
     images = np.empty(len(labels))
     images[labels] = (parts.of_positives - parts.area) / labels.mean()
     images[~labels] = (parts.of_negatives - parts.area) / (~labels).mean()
