@@ -138,3 +138,11 @@ def cxr_data(
 ) -> Callable[..., Answer]:
     """The command cxr-data, inside this process."""
     return lambda *arguments: call_inside(cli.data, ["cxr-data", *arguments], monkeypatch, capsys)
+
+
+@pytest.fixture
+def cxr_model(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Answer]:
+    """The command cxr-model, inside this process."""
+    return lambda *arguments: call_inside(cli.model, ["cxr-model", *map(str, arguments)], monkeypatch, capsys)

@@ -112,6 +112,10 @@ def one_gpu() -> Iterator[None]:
             stack.enter_context(mock.patch.object(torch.cuda, name, answer))
         stream = SimpleNamespace(is_capturing=lambda: False)
         stack.enter_context(mock.patch.object(torch.accelerator, "current_stream", return_value=stream))
+        # A stand-in has no graphs: what would be recorded is done each time.
+        recorded = "cxr_runner.training.gram.graph_steps.recorded"
+        stack.enter_context(mock.patch(recorded, lambda work, device: work))
+        stack.enter_context(mock.patch("cxr_runner.models.convolution._has_triton", return_value=False))
         stack.enter_context(_SeesMoves())
         stack.enter_context(_Translates())
         yield

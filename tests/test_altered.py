@@ -26,8 +26,16 @@ from run_trees import run_metrics, write_run
 from test_report import OPENED
 
 TINY = ("model=linear", "data.num_images=60", "data.image_size=16", "epochs=2", "progress=none")
-RESULTS = ("config.yaml", "data.json", "history.csv", "predictions.csv", "metrics.json", "model.safetensors")
-READ = ("status.json", *RESULTS[:-1])  # by a report, which needs no weights
+RESULTS = (
+    "config.yaml",
+    "data.json",
+    "history.csv",
+    "predictions.csv",
+    "metrics.json",
+    "model.safetensors",
+    "gram.safetensors",
+)
+READ = ("status.json", *RESULTS[:-2])  # by a report, which needs no weights
 NUM_FLIPS = 150  # of bits of every file
 Command = Callable[..., Answer]
 

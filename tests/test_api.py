@@ -15,7 +15,7 @@ from cxr_runner import api
 from cxr_runner.base.errors import UserError
 from run_trees import HOSPITAL, write_run
 
-READ = ["load_runs", "compare", "forest", "curves", "comparison_table", "study_figure"]  # what run has trained
+READ = ["load", "load_runs", "compare", "forest", "curves", "comparison_table", "study_figure"]  # what run has trained
 
 
 def failures(name: str) -> int:

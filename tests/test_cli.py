@@ -26,7 +26,7 @@ CONF = Path(__file__).parents[1] / "conf"
 
 FILES = {
     *("config.yaml", "status.json", "data.json", "history.csv", "predictions.csv", "metrics.json"),
-    *("model.safetensors", "curves.png", "confusion.png"),
+    *("model.safetensors", "curves.png", "confusion.png", "README.txt"),
 }
 OF_A_SPLIT = {
     *("accuracy", "accuracy_batch_mean", "precision", "recall", "specificity", "f1", "auroc", "auprc", "brier", "ece"),

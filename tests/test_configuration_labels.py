@@ -15,13 +15,13 @@ from conftest import call_inside
 from cxr_runner import cli
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.progress import Reporter
+from cxr_runner.config.usual_settings import flatten_settings, overrides, usual_settings
 from cxr_runner.report.collect.tree import collect
 from cxr_runner.report.collected_runs import CollectedRun, RunSplit
 from cxr_runner.report.compare.comparison import compare
 from cxr_runner.report.compare.configuration_labels import label_configurations
 from cxr_runner.report.compare.reference import choose_reference, meant_by, natural_order
 from cxr_runner.report.compare.sized_comparison import Comparison
-from cxr_runner.report.compare.usual_settings import flatten_settings, overrides, usual_settings
 from cxr_runner.report.report_options import ReportOptions
 from cxr_runner.report.write import write_report
 from cxr_runner.study import load_study

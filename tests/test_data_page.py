@@ -41,6 +41,12 @@ def _patients_in_folders(root: Path) -> None:
     plant(root, [f"{name}/case{number}" for number in range(6) for name in CLASSES], each=3)
 
 
+def _classes_in_names(root: Path) -> None:
+    for label, kind in enumerate(("virus", "bacteria")):
+        for number in range(20):
+            save(root / f"p{number:03d}_{kind}_2.png", drawn(100 * label + number, label))
+
+
 def _dark_twelve_bits(root: Path) -> None:
     for label, name in enumerate(CLASSES):
         for number in range(20):
@@ -72,6 +78,7 @@ SETS: dict[str, Callable[[Path], object]] = {
     "already split, but": lambda root: plant(root, both("train", "val", "test"), 8, "person{n}_virus_1.png"),
     "already split, and all but": lambda root: plant(root, both("train", "val", "test"), 8),
     "of three classes": lambda root: plant(root, ["BACTERIA", "NORMAL", "VIRUS"]),
+    "in one folder, and the class": _classes_in_names,
     "beside masks": lambda root: plant(
         root, [f"{n}/{kind}" for n in ("COVID", "NORMAL") for kind in ("images", "masks")]
     ),

@@ -14,7 +14,8 @@ from cxr_runner.report.render.errata_tables import (
     recovered_ranks,
 )
 from cxr_runner.study import load_study
-from cxr_runner.study.errata import accuracy_table, claim_table, recovery_table
+from cxr_runner.study.claims_in_print import claim_table
+from cxr_runner.study.errata import accuracy_table, recovery_table
 from cxr_runner.study.misprints import check_table, slip_table
 
 STUDY = load_study()
@@ -69,7 +70,7 @@ def test_slips_are_told_in_words() -> None:
     assert ["Fig. 17", "model 19", said, has, "model 17, but for the class weight"] in slips
 
 
-def test_claims_are_quoted_and_counted_in_pairs() -> None:
+def test_claims_are_quoted_and_counted_in_parts() -> None:
     claims = compared_claims(STUDY).shown
     counts = claims[claims["claim"] == "Linear+ReLU outperforms the CNN."].iloc[0]
     assert (counts["hold as published"], counts["hold as recovered"]) == ("4 of 4", "2 of 4")

@@ -480,3 +480,60 @@ def test_the_real_images_are_listed_and_decoded() -> None:
         image = source.load(index)
         assert image.decoded.values.shape == (224, 224)
         assert image.decoded.values.std() > 10
+
+
+KINDS = r"_(bacteria|virus)_"
+PNEUMONIAS = [f"person{number}_{kind}_1.png" for number in (1, 2) for kind in ("bacteria", "virus")]
+
+
+def test_classes_may_stand_in_the_names_of_files(tmp_path: Path) -> None:
+    source = FolderSource(plant(tmp_path, *PNEUMONIAS), FolderOptions("bacteria", class_pattern=KINDS))
+    assert listed(source) == [(name, int("bacteria" in name), None) for name in PNEUMONIAS]
+    assert source.scan().class_names == ("virus", "bacteria")
+    other = FolderSource(tmp_path, FolderOptions("virus", class_pattern=KINDS))
+    assert [label for _, label, _ in listed(other)] == [0, 1, 0, 1]
+    assert source.signature() != other.signature()
+
+
+def test_splits_are_those_of_folders_where_names_tell_classes(tmp_path: Path) -> None:
+    plant(tmp_path, *(f"{split}/PNEUMONIA/{name}" for split in ("Train", "test") for name in PNEUMONIAS))
+    options = FolderOptions("bacteria", class_pattern=KINDS)
+    assert [split for *_, split in listed(FolderSource(tmp_path, options))] == ["train"] * 4 + ["test"] * 4
+    plant(tmp_path, PNEUMONIAS[0])
+    assert error_of(tmp_path, positive="bacteria", class_pattern=KINDS).endswith(f"as {PNEUMONIAS[0]} does")
+
+
+def test_images_whose_names_tell_no_class_are_counted_and_refused_where_they_are_many(tmp_path: Path) -> None:
+    plant(tmp_path, *PNEUMONIAS, "NORMAL/IM-1.png")
+    assert "1 of 5 files that look like images would be passed over (1 .png, NORMAL/IM-1.png without a match" in (
+        error_of(tmp_path, positive="bacteria", class_pattern=KINDS)
+    )
+    allowed = FolderSource(tmp_path, FolderOptions("bacteria", class_pattern=KINDS, allow_unused=0.2))
+    assert [(one.reason, one.number) for one in allowed.passed_over()] == [("without a match of data.class_pattern", 1)]
+    ignored = FolderSource(tmp_path, FolderOptions("bacteria", class_pattern=KINDS, ignore="NORMAL"))
+    assert len(listed(ignored)) == 4
+
+
+@pytest.mark.parametrize(
+    ("pattern", "positive", "why"),
+    [
+        ("_(bacteria", None, "not a regular expression (missing ), unterminated subpattern at position 1)"),
+        ("_bacteria_", None, "needs a group (...) around what tells the class, as _(bacteria|virus)_ has"),
+        ("_(fungus)_", None, "tells no class in the paths of 4 images; two classes are needed"),
+        ("_(virus)_", "virus", "tells only virus in the paths of 4 images; two classes are needed"),
+    ],
+)
+def test_a_pattern_that_tells_no_two_classes_is_refused(
+    tmp_path: Path, pattern: str, positive: str | None, why: str
+) -> None:
+    plant(tmp_path, *PNEUMONIAS)
+    assert error_of(tmp_path, class_pattern=pattern, positive=positive) == f"data.class_pattern={pattern}: {why}"
+
+
+def test_which_class_is_positive_has_to_be_said_of_classes_in_names(tmp_path: Path) -> None:
+    plant(tmp_path, *PNEUMONIAS)
+    assert "data.positive=null: the class coded 1 must be one of bacteria, virus" in error_of(
+        tmp_path, class_pattern=KINDS
+    )
+    with pytest.raises(UserError, match="valid are bacteria, virus; did you mean bacteria"):
+        FolderSource(tmp_path, FolderOptions("bacteira", class_pattern=KINDS)).scan()

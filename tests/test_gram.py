@@ -56,13 +56,13 @@ def space(images, tmp_path_factory):
     return GramSpace(StoreProducts(images, store, CPU, Reporter()), dataset)
 
 
-def _gram_stack(space, model, *members):
+def _gram_stack(space, model, *members, backend=GramBackend):
     """Make the trainers of one stack, of (optimizer, changes of the settings) each."""
     settings = [_settings(lr=optimizer.lr, **changes) for optimizer, changes in members]
     models = [build_model(model, SIDE, each.seed) for each in settings]
     optimizers, weights = [optimizer for optimizer, _ in members], [each.pos_weight for each in settings]
-    backend = GramBackend(space, models, optimizers, weights)
-    return [Trainer(backend, *_subsets(), each, member) for member, each in enumerate(settings)]
+    trained = backend(space, models, optimizers, weights)
+    return [Trainer(trained, *_subsets(), each, member) for member, each in enumerate(settings)]
 
 
 def _gram_trainer(space, model, optimizer, **changes):

@@ -93,7 +93,7 @@ def test_the_wheel_is_a_tool_whose_commands_work_in_an_empty_folder(wheel: Path,
     commands, folder = tmp_path / "bin", tmp_path / "elsewhere"
     folder.mkdir()
     _install_as_tool(wheel, tmp_path / "tools", commands)
-    assert {path.name for path in commands.iterdir()} == {"cxr-run", "cxr-report", "cxr-data", "cxr-study"}
+    assert {path.name for path in commands.iterdir()} == {"cxr-run", "cxr-report", "cxr-data", "cxr-study", "cxr-model"}
     tiny = ("data.num_images=60", "data.image_size=16")
     assert "fingerprint" in _run(folder, commands / "cxr-data", "describe", *tiny)
     out = _run(folder, commands / "cxr-run", "-m", "model=linear,linear_relu", "seeds=2", "epochs=2", *tiny)

@@ -76,7 +76,8 @@ def test_what_a_seed_does_in_all_splits_is_averaged_over_seeds_only():
     of_seeds = np.array([0.9, 0.5, 0.8])
     values, splits, seeds = np.tile(of_seeds, 5), np.repeat(np.arange(5), 3), np.tile(np.arange(3), 5)
     estimate = stats.mean_over_runs(values, splits, seeds, 0.25, 0.0)
-    assert (estimate.low, estimate.high) == pytest.approx(stats.t_interval(of_seeds)[1:])
+    expected = scipy.stats.ttest_1samp(of_seeds, 0).confidence_interval()
+    assert (estimate.low, estimate.high) == pytest.approx((expected.low, expected.high))
     assert estimate.shares == stats.Sources(pytest.approx(1), pytest.approx(0), pytest.approx(0))
     assert estimate.spread.seeds == pytest.approx(of_seeds.std(ddof=1))
     assert estimate.worth_more_of == "seeds"

@@ -64,6 +64,7 @@ def _config(folder, strategy=None, **changes):
         positive=None,
         negative=None,
         ignore=None,
+        class_pattern=None,
         subfolders="same",
         allow_unused=0.05,
         bits="auto",

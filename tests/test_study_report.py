@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 
 import cxr_runner.__init__
 from cxr_runner.base.errors import UserError
@@ -126,13 +127,20 @@ def test_the_comparison_is_mean_interval_and_difference_by_hand(tmp_path: Path) 
     table = cxr_runner.comparison_table(tmp_path, 20).set_index(["row", "metric"])
     entry = table.loc[("20", "accuracy_batch_mean")]
     error = 3.182446305 * values.std(ddof=1)  # t of 3 degrees of freedom at 97.5 %
-    half, wide = error * np.sqrt(1 / 4), error * np.sqrt(1 + 1 / 4)  # of the mean of 4 seeds, and of one more
+    half = error * np.sqrt(1 / 4)  # of the mean of 4 seeds
+    rows = [json.loads(path.read_text())["test"] for path in tmp_path.glob("runs/*/seed=*/metrics.json")]
+    right = np.mean([one["tp"] + one["tn"] for one in rows]) / 582
+    by_seeds = values.var(ddof=1) * (1 + 1 / 4)
+    by_images = 2 * right * (1 - right) * (18 / 32 + 1 / 6) / 19**2  # of ours and of theirs: 18 batches of 32, one of 6
+    freedom = 3 * (by_seeds + by_images) ** 2 / by_seeds**2
+    wide = scipy.stats.t.ppf(0.975, freedom) * np.sqrt(by_seeds + by_images)  # of one more seed on other images
     assert (entry["low"], entry["high"]) == pytest.approx((values.mean() - half, values.mean() + half))
     assert (entry["next_low"], entry["next_high"]) == pytest.approx((values.mean() - wide, values.mean() + wide))
     assert (entry["lowest"], entry["highest"]) == (values.min(), values.max())
     assert entry["published"] == pytest.approx(0.934)
     assert entry["difference"] == pytest.approx(values.mean() - 0.934)
     assert values.mean() - wide <= 0.934 < values.mean() - half - 0.0005  # of the two intervals in one alone
+    assert wide > 2 * error * np.sqrt(1 + 1 / 4)
     assert entry["inside"]
     assert table.loc[("20", "accuracy"), "wilson_low"] < table.loc[("20", "accuracy"), "mean"]
     spread = np.sqrt(entry["mean"] * (1 - entry["mean"]) * (18 / 32 + 1 / 6)) / 19  # 18 batches of 32 and one of 6

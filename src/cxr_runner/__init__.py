@@ -2,7 +2,8 @@
 
 The public API, each part imported when it is first used:
 
-- :func:`run` trains, as the command ``cxr-run`` does, and :func:`load_runs` reads what was trained;
+- :func:`run` trains, as the command ``cxr-run`` does, and :func:`load_runs` reads what was trained; :func:`load` loads
+  a model that was;
 - :func:`compare` compares configurations, with intervals, as the page of ``cxr-report`` does; :func:`forest` draws
   that, and :func:`curves` how they trained;
 - :func:`comparison_table` and :func:`study_figure` compare the study's models with what the study published.
@@ -13,7 +14,7 @@ The public API, each part imported when it is first used:
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cxr_runner.api import compare, comparison_table, curves, forest, load_runs, run, study_figure
+    from cxr_runner.api import compare, comparison_table, curves, forest, load, load_runs, run, study_figure
 
     __version__: str
 
@@ -24,6 +25,7 @@ __all__ = [
     "comparison_table",
     "curves",
     "forest",
+    "load",
     "load_runs",
     "run",
     "study_figure",

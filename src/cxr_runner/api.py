@@ -11,6 +11,7 @@ import pandas as pd
 
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.progress import Reporter
+from cxr_runner.inference.load import load
 from cxr_runner.report.brief_comparison import ComparedRuns, compare_below
 from cxr_runner.report.collect.histories import add_histories
 from cxr_runner.report.collect.run_table import read_runs
@@ -28,7 +29,7 @@ from cxr_runner.report.report_options import ReportOptions
 from cxr_runner.report.run_columns import RUN_COLUMNS
 from cxr_runner.study import Study, load_study
 
-__all__ = ["compare", "comparison_table", "curves", "forest", "load_runs", "run", "study_figure"]
+__all__ = ["compare", "comparison_table", "curves", "forest", "load", "load_runs", "run", "study_figure"]
 
 if TYPE_CHECKING:  # matplotlib is imported when there is something to draw
     from matplotlib.figure import Figure

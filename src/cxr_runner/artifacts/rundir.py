@@ -71,6 +71,11 @@ class RunDir:
         return self.path / "model.safetensors"
 
     @property
+    def gram(self) -> Path:
+        """Where a run in Gram space ended, in coefficients of the training images; other runs have none."""
+        return self.path / "gram.safetensors"
+
+    @property
     def curves(self) -> Path:
         """Figure of loss and accuracy over the epochs."""
         return self.path / "curves.png"
@@ -79,6 +84,11 @@ class RunDir:
     def confusion(self) -> Path:
         """Figure of the confusion matrix of the test split."""
         return self.path / "confusion.png"
+
+    @property
+    def readme(self) -> Path:
+        """What the directory is, and how its model is loaded; runs from before there was one have none."""
+        return self.path / "README.txt"
 
     @property
     def checkpoint(self) -> Path:
@@ -93,16 +103,20 @@ class RunDir:
     @property
     def results(self) -> tuple[Path, ...]:
         """The files that have checksums once the run is done; all others beside them are free to come and change."""
-        return (self.config, self.data, self.history, self.predictions, self.metrics, self.model)
+        return (self.config, self.data, self.history, self.predictions, self.metrics, self.model, self.gram)
 
     def has_figures(self) -> bool:
         """Return whether both figures exist."""
         return self.curves.is_file() and self.confusion.is_file()
 
     def complete(self) -> bool:
-        """Return whether the run is done and all its results exist; :meth:`altered` says whether they are its own."""
+        """Return whether the run is done and all its results exist; :meth:`altered` says whether they are its own.
+
+        Weights exist in either form, whatever ``save`` says now.
+        """
         status, metrics = read_json(self.status) or {}, read_json(self.metrics) or {}
-        files = (self.config, self.data, self.history, self.predictions, self.model)
+        weights = self.model if self.model.is_file() else self.gram
+        files = (self.config, self.data, self.history, self.predictions, weights)
         measured = isinstance(metrics.get("val"), dict) and isinstance(metrics.get("test"), dict)
         return status.get("state") == "done" and measured and all(file.is_file() for file in files)
 

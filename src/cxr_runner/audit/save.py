@@ -1,6 +1,5 @@
 """Writes an audit: ``OUTPUTS/audits/TITLE-FINGERPRINT/audit.json`` and ``index.html``."""
 
-import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from cxr_runner.base.checked_json import write_checked_json
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.files import write_text
 from cxr_runner.base.progress import Reporter
+from cxr_runner.base.slug import slug
 from cxr_runner.config.data_schema import AnyDataConfig
 from cxr_runner.data.sources import data_heading
 
@@ -34,7 +34,7 @@ def write_audit(config: AnyDataConfig, outputs: Path, reporter: Reporter) -> Pat
     """
     audited = open_for_audit(config, reporter)
     audit = audit_images(audited, reporter)
-    folder = outputs / "audits" / f"{_slug(audited.about.title)}-{audit.fingerprint}"
+    folder = outputs / "audits" / f"{slug(audited.about.title)}-{audit.fingerprint}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_checked_json(folder / "audit.json", asdict(audit, dict_factory=_as_in_file))
@@ -56,8 +56,3 @@ def _print(audit: Audit, heading: str, folder: Path, reporter: Reporter) -> None
         action = f" To do: {finding.action}." if finding.action else ""
         reporter.line(f"  {finding.level:5} {finding.text}{action}")
     reporter.line(f"audit: {folder / 'index.html'}")
-
-
-def _slug(title: str) -> str:
-    """Return a title as part of a folder's name."""
-    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:40] or "data"

@@ -102,6 +102,7 @@ class FolderConfig(DataConfig):
     positive: Names
     negative: Names
     ignore: Names
+    class_pattern: NotEmpty | None
     subfolders: Literal["same", "any"]
     allow_unused: Share
     bits: Bits

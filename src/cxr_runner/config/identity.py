@@ -24,7 +24,9 @@ NEVER = frozenset(
         "force",
         "name",
         "outputs",
+        "plots",
         "progress",
+        "save",
         "seed",  # names the directory inside that of the id
         "seeds",
     }

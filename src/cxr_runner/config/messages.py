@@ -8,6 +8,7 @@ from omegaconf.errors import GrammarParseError
 from pydantic_core import ErrorDetails
 
 from cxr_runner.base.errors import RunFailedError, UserError
+from cxr_runner.config.schema_words import say_valid
 from cxr_runner.config.suggestions import key_for_group, keys_for_data, list_choices, name_choices, unknown_key
 
 _VALID = {
@@ -20,20 +21,6 @@ _VALID = {
 }
 _LAUNCHER_EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray"}
 _LAUNCHER_LIBRARIES = {"joblib", "submitit", "ray"}
-_MESSAGES = {  # by the type that pydantic gives an error
-    "bool_type": "must be true or false",
-    "finite_number": "must be a finite number",
-    "float_type": "must be a number",
-    "greater_than": "must be above {gt:g}",
-    "greater_than_equal": "must be at least {ge:g}",
-    "int_type": "must be a whole number",
-    "less_than": "must be below {lt:.12g}",
-    "less_than_equal": "must be at most {le:g}",
-    "literal_error": "valid are {expected}",
-    "missing": "needs a value",
-    "string_too_short": "must not be empty",
-    "string_type": "must be text",
-}
 
 
 def explain_values(errors: list[ErrorDetails], keys: Collection[str]) -> UserError:
@@ -55,9 +42,7 @@ def explain_values(errors: list[ErrorDetails], keys: Collection[str]) -> UserErr
         return UserError.for_key(f"{key}.name", error["ctx"]["tag"], f"valid are {error['ctx']['expected_tags']}")
     if error["type"] == "dataclass_type":
         return UserError.for_key(key, error["input"], key_for_group(key, error["input"], keys))
-    template = _MESSAGES.get(error["type"])
-    message = template.format(**error.get("ctx", {})) if template else error["msg"]
-    return UserError.for_key(key, error["input"], _VALID.get(key, message))
+    return UserError.for_key(key, error["input"], _VALID.get(key) or say_valid(error))
 
 
 def _dotted(location: list[str], keys: Collection[str]) -> str:

@@ -18,7 +18,7 @@ from cxr_runner.base.errors import UserError
 TEXT_KEYS = (
     *("data.root", "data.path", "data.file", "data.repo", "data.revision", "data.*_column", "data.where"),
     *("data.positive", "data.negative", "data.ignore", "data.subgroups", "data.label_separator"),
-    *("data.title", "data.citation", "data.patient_pattern", "data.split_files.*", "data.columns.*"),
+    *("data.title", "data.citation", "data.*_pattern", "data.split_files.*", "data.columns.*"),
     *("outputs", "name", "model.weights", "model.target"),
 )
 """Keys whose values are text, dotted; ``*`` stands for any part of a name. Everywhere, ``null`` means none given."""

@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from cxr_runner.base.errors import UserError
 from cxr_runner.config.text import disguise, is_text_key
+from cxr_runner.config.yaml_lines import say_where
 
 _NULL, _STRING, _MERGE = (f"tag:yaml.org,2002:{name}" for name in ("null", "str", "merge"))
 _MOST_DEPTH = 20  # an anchor may hold itself
@@ -93,7 +94,7 @@ def _parse(text: str, place: str, package: str) -> dict[str, Any]:
             scalar.value, scalar.tag = disguise(scalar.value), _STRING
         content = {} if node is None else loader.construct_document(node)
     except yaml.YAMLError as error:
-        raise UserError(_say_where(error, text, place)) from None
+        raise UserError(say_where(error, text, place)) from None
     if not isinstance(content, dict):
         raise UserError(f"{place}: must hold lines of KEY: VALUE")
     return content
@@ -117,16 +118,3 @@ def _find_text(node: yaml.Node | None, key: str, depth: int = 0) -> Iterator[yam
 def _is_missing(scalar: yaml.ScalarNode) -> bool:
     """Whether it is Hydra's sign of a value that must be given, and no text in quotes."""
     return scalar.value == "???" and scalar.style is None
-
-
-def _say_where(error: yaml.YAMLError, text: str, place: str) -> str:
-    """Say what is wrong with a YAML file, with file and line."""
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        line, problem = error.problem_mark.line, str(error.problem)
-    else:  # a character that YAML does not allow
-        line = text[: getattr(error, "position", 0)].count("\n")
-        problem = str(getattr(error, "reason", "cannot be read as YAML"))
-    indented = "".join(text.split("\n")[line : line + 1]).lstrip(" ")
-    if indented.startswith("\t"):
-        problem = "begins with a tab, YAML is indented with spaces"
-    return f"{place}, line {line + 1}: {problem}"

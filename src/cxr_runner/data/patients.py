@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cxr_runner.base.errors import UserError
 from cxr_runner.base.numbers import list_few, plural
+from cxr_runner.data.sources.names import compile_pattern
 
 _BY_DATA = "as the data name them"
 _MOST_OF_ONE = 0.5  # share of the images that one patient may have: more, and the pattern reads something else
@@ -105,7 +105,7 @@ def find_patients(names: Sequence[str], known: Sequence[str], pattern: str | Non
     Raises:
         UserError: the pattern is no regular expression.
     """
-    compiled = _compile(pattern) if pattern is not None else None
+    compiled = compile_pattern("data.patient_pattern", pattern) if pattern is not None else None
     if any(known):
         read = ["" if compiled is None else _read(compiled, name) for name in names]
         keys = [one or other for one, other in zip(known, read, strict=True)]
@@ -137,14 +137,6 @@ def _recognise(names: Sequence[str]) -> Patients:
         read = [_read(re.compile(known.coarser), name) or key for name, key in zip(names, patients.keys, strict=True)]
         coarser = tuple(read) if len(set(read)) < len(set(patients.keys)) else ()
     return Patients(patients.keys, known.key, coarser, known.coarser_key, patients.origin, patients.strangers)
-
-
-def _compile(pattern: str) -> re.Pattern[str]:
-    try:
-        return re.compile(pattern)
-    except re.error as error:
-        valid = f"not a regular expression ({error})"
-        raise UserError.for_key("data.patient_pattern", pattern, valid) from None
 
 
 def _read(pattern: re.Pattern[str], name: str) -> str:

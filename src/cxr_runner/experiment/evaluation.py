@@ -8,12 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cxr_runner.artifacts.readme import readme_text
 from cxr_runner.base.errors import DivergedError
+from cxr_runner.base.files import write_text
 from cxr_runner.data.dataset import Dataset
 from cxr_runner.experiment.member import Member
 from cxr_runner.experiment.results import EVALUATED, write_results
+from cxr_runner.models.build import describe_model
 from cxr_runner.training.devices import describe_device, num_processes
 from cxr_runner.training.diagnosis import diagnose_all, largest_disagreements
+from cxr_runner.training.gram.final_state import write_final_state
 from cxr_runner.training.loop import Subset
 
 _TOLERANCE = 1e-3  # of the saved model's logits against the engine's, relative; float32 rounding stays far below
@@ -63,7 +67,13 @@ def leave_results(members: Sequence[Member], origin: dict[str, Any]) -> None:
         facts = origin | _facts(member) | {"engine_disagreement": evaluation.disagreement}
         facts["diagnosis"] = {"start": member.diagnosis, "end": evaluation.diagnosis}
         run = member.run
-        write_results(run.files, run.dataset, member.trainer, evaluation.logits, evaluation.weights, facts)
+        compact = run.config.save == "compact" and run.choice.engine == "gram"
+        weights = None if compact else evaluation.weights
+        write_results(run.files, run.dataset, member.trainer, evaluation.logits, weights, facts)
+        described = describe_model(run.config.model, member.model)
+        if run.choice.engine == "gram":
+            write_final_state(run.files, member.trainer)
+        write_text(run.files.readme, readme_text(described, run.config.data.image_size, run.dataset.class_names))
         member.status.done()
 
 
@@ -109,4 +119,4 @@ def _facts(member: Member) -> dict[str, Any]:
         "precision": run.config.precision,
         "num_parameters": sum(parameter.numel() for parameter in member.model.parameters()),
         "pos_weight": member.pos_weight,
-    }
+    } | ({"went_on_from": member.went_on_from} if member.went_on_from else {})

@@ -32,6 +32,7 @@ class Member:
         diagnosis: dead units and gradient norms before training.
         trainer: trains it, once the stack has a backend.
         state: where it stood after its last whole epoch, as long as no checkpoint holds that.
+        went_on_from: the shorter run that it went on from, ready for JSON; None where it began at its beginning.
         failure: why it ended before it was finished; None if it did not.
     """
 
@@ -42,6 +43,7 @@ class Member:
     diagnosis: dict[str, Any] = field(default_factory=dict)
     trainer: Trainer = field(init=False)
     state: dict[str, Any] | None = None
+    went_on_from: dict[str, Any] | None = None
     failure: RunFailedError | None = None
 
     @property

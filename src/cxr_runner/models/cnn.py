@@ -5,6 +5,7 @@ from torch.nn.functional import relu
 
 from cxr_runner.config.schema import CNNConfig
 from cxr_runner.models.classifier import Classifier
+from cxr_runner.models.convolution import FewChannels
 
 
 class ConvBlock(nn.Sequential):
@@ -19,9 +20,9 @@ class ConvBlock(nn.Sequential):
             kernel_size: side of the filters, odd.
         """
         super().__init__(
-            nn.Conv2d(inputs, filters, kernel_size, padding=kernel_size // 2),
+            FewChannels(inputs, filters, kernel_size),
             nn.ReLU(),
-            nn.Conv2d(filters, filters, kernel_size, padding=kernel_size // 2),
+            FewChannels(filters, filters, kernel_size),
             nn.ReLU(),
             nn.MaxPool2d(2),
         )

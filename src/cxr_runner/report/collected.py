@@ -5,7 +5,7 @@ Nothing here reads a file. :mod:`cxr_runner.report.collect` makes these objects;
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -134,6 +134,7 @@ class DataSetRuns:
         samples: a few of the images; may be none.
         predictions: predictions of the runs.
         withheld: what was left out of all this on request.
+        stated: when each claim of the study was first seen beside these runs, by its id; empty where nobody asks.
     """
 
     study: "Study"
@@ -141,6 +142,7 @@ class DataSetRuns:
     samples: tuple[Sample, ...] = ()
     predictions: Predictions = NO_PREDICTIONS
     withheld: Withheld = NOTHING_WITHHELD
+    stated: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def about(self) -> About:
@@ -182,6 +184,15 @@ class DataSetRuns:
                 largest.setdefault(repetition.row.id, repetition)
         return largest
 
+    @cached_property
+    def study_asked_for(self) -> bool:
+        """Whether somebody has trained a row of the study as one, on its images or by its name, or has named it."""
+        study = self.study
+        if self.repetitions and (study.asked or self.data_config.get("name") == study.images):
+            return True
+        named = {row.id: row.run_name for row in study.rows}
+        return any(run.row is not None and run.name == named[run.row] for run in self.runs.values())
+
     def histories(self, table: pd.DataFrame) -> Histories:
         """Return the histories of runs that are given as rows of the table of runs."""
         drawable = [path for path in table["path"] if self.runs[path].history is not None]
@@ -221,12 +232,14 @@ class Collected:
         data_sets: runs on each data set, in the order of their titles.
         left_out: one row for every run that is in no table: ``path``, ``state``, ``reason``.
         audits: contents of the audits below the same folder.
+        evaluations: contents of the evaluations on foreign images below it.
     """
 
     study: "Study"
     data_sets: tuple[DataSetRuns, ...]
     left_out: pd.DataFrame
     audits: tuple[Mapping[str, Any], ...] = ()
+    evaluations: tuple[Mapping[str, Any], ...] = ()
 
 
 def describe_images(data: Mapping[str, Any], config: Mapping[str, Any]) -> str:

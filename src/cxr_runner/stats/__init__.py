@@ -4,6 +4,8 @@ Two things make a metric uncertain: the seed that a model was trained with, and 
 test split. Seeds are repeated, so their spread is seen; images are resampled, in whole patients where these are known.
 """
 
+from cxr_runner.stats.another_run import image_variance, predict_run
+from cxr_runner.stats.decision_curves import DecisionCurve, decision_curve
 from cxr_runner.stats.groups import (
     PERMUTATIONS,
     ScoredGroup,
@@ -23,28 +25,17 @@ from cxr_runner.stats.intervals import (
     effective_images,
     mean_over_seeds,
     percentile_interval,
-    prediction_interval,
     resample,
-    t_interval,
     wilson,
 )
 from cxr_runner.stats.operating_curves import CurveBand, pr_points, roc_points
-from cxr_runner.stats.power import Needed, what_would_decide
+from cxr_runner.stats.power import Needed, Share, what_would_decide
+from cxr_runner.stats.recalibration import CalibrationFit, CalibrationRule, LogitMap, calibration_fit, fit_calibration
 from cxr_runner.stats.replicates import Estimate, Sources, mean_over_runs
+from cxr_runner.stats.roc_areas import AurocParts, DeLong, auroc_parts, delong, delong_of_parts
 from cxr_runner.stats.scores import accuracy, auprc, auroc, brier, f1, sensitivity, specificity
-from cxr_runner.stats.significance import (
-    AurocParts,
-    DeLong,
-    Equivalence,
-    McNemar,
-    auroc_parts,
-    compare_rates,
-    delong,
-    delong_of_parts,
-    equivalence,
-    holm,
-    mcnemar_exact,
-)
+from cxr_runner.stats.significance import Equivalence, McNemar, compare_rates, equivalence, holm, mcnemar_exact
+from cxr_runner.stats.spread import between_by_image, between_by_seed, variance_between
 from cxr_runner.stats.thresholds import (
     NUM_BINS,
     OperatingPoint,
@@ -57,6 +48,7 @@ from cxr_runner.stats.thresholds import (
     sensitivity_at_specificity,
     undo_weight_shift,
 )
+from cxr_runner.stats.two_samples import auroc_interval, independent_delong
 
 __all__ = [
     "CONFIDENCE",
@@ -64,36 +56,49 @@ __all__ = [
     "PERMUTATIONS",
     "REPLICATES",
     "AurocParts",
+    "CalibrationFit",
+    "CalibrationRule",
     "CurveBand",
     "DeLong",
+    "DecisionCurve",
     "Difference",
     "Equivalence",
     "Estimate",
     "Interval",
+    "LogitMap",
     "McNemar",
     "Needed",
     "OperatingPoint",
     "Reliability",
     "ScoredGroup",
+    "Share",
     "Sources",
     "ThresholdRule",
     "accuracy",
     "added_error",
     "auprc",
     "auroc",
+    "auroc_interval",
     "auroc_parts",
+    "between_by_image",
+    "between_by_seed",
     "bootstrap",
     "brier",
+    "calibration_fit",
     "choose_threshold",
     "compare_aurocs",
     "compare_rates",
     "compare_shares",
+    "decision_curve",
     "delong",
     "delong_of_parts",
     "effective_images",
     "equivalence",
     "f1",
+    "fit_calibration",
     "holm",
+    "image_variance",
+    "independent_delong",
     "independent_difference",
     "match_threshold",
     "mcnemar_exact",
@@ -103,7 +108,7 @@ __all__ = [
     "percentile_interval",
     "permutation_test",
     "pr_points",
-    "prediction_interval",
+    "predict_run",
     "reliability",
     "resample",
     "roc_points",
@@ -111,8 +116,8 @@ __all__ = [
     "sensitivity_at_specificity",
     "share_interval",
     "specificity",
-    "t_interval",
     "undo_weight_shift",
+    "variance_between",
     "what_would_decide",
     "wilson",
 ]

@@ -146,7 +146,7 @@ class MeanVariance:
         found = {"splits": factor * self.training, "rest": factor * self.rest / seeds}
         if self.seeds_known:
             found["seeds"] = self.parts.seeds * self.seed_weight / seeds
-        # A few splits may be alike by luck: what makes them differ is at least what resampling shows of their images.
+        # A few splits may be alike by luck; they differ at least by what resampling shows of their images.
         lacking = max(0.0, self.apart(splits) * self.by_images - factor * self.parts.split_mean)
         found["images"] = (factor * self.images_within + lacking) / images
         if self.shared_test:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
 REPLICATES = (
@@ -65,44 +65,6 @@ def effective_images(num_images: int, batch_size: int) -> float:
     """
     sizes = [min(batch_size, num_images - start) for start in range(0, num_images, batch_size)]
     return len(sizes) ** 2 / sum(1 / size for size in sizes)
-
-
-def t_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
-    """Return the Student t interval of a mean.
-
-    Args:
-        values: float [seeds], one a seed.
-        confidence: confidence of the interval.
-
-    Returns:
-        The mean; its ends are nan for fewer than two values. It holds what seeds change, not how few the test images
-        are.
-    """
-    from scipy.special import stdtrit
-
-    seeds = np.asarray(values, np.float64)
-    if len(seeds) < 2:
-        return Interval(float(seeds.mean()) if len(seeds) else np.nan, np.nan, np.nan)
-    half = stdtrit(len(seeds) - 1, (1 + confidence) / 2) * seeds.std(ddof=1) / np.sqrt(len(seeds))
-    return Interval(float(seeds.mean()), float(seeds.mean() - half), float(seeds.mean() + half))
-
-
-def prediction_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
-    """Return where one more value would lie, by Student's t: wider than the interval of the mean, by sqrt(n + 1).
-
-    Args:
-        values: float [seeds], one a seed.
-        confidence: confidence of the interval.
-
-    Returns:
-        The mean; its ends are nan for fewer than two values.
-
-    Source:
-        Hahn and Meeker, "Statistical Intervals" (1991), section 4.7.
-    """
-    mean, low, high = t_interval(values, confidence)
-    wider = np.sqrt(np.size(values) + 1)
-    return Interval(mean, float(mean - wider * (mean - low)), float(mean + wider * (high - mean)))
 
 
 def resample(

@@ -1,17 +1,48 @@
-"""The study's claims, and what has to be true of runs for each to hold, as ``study.yaml`` states it.
+"""The claims of a study, and what has to be true of runs for each to hold, as its file states it.
 
 What is here is read, never computed: the numbers are in :mod:`cxr_runner.report.compare.claims.run_numbers`, the
 decisions in :mod:`cxr_runner.report.compare.claims.verdicts`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
 
 Expectation = Literal[
-    "higher", "lower", "not higher", "not lower", "much higher", "alike", "above", "most", "few", "never"
+    "higher",
+    "lower",
+    "not higher",
+    "not lower",
+    "much higher",
+    "alike",
+    "above",
+    "about",
+    "often",
+    "often not",
+    "never",
 ]
-Group = tuple[str, ...]
+# One row may stand without brackets.
+Group = Annotated[tuple[str, ...], BeforeValidator(lambda given: (given,) if isinstance(given, str) else tuple(given))]
+
+
+STATISTICS: dict[str, tuple[str, ...]] = {
+    "slowness": (),
+    "train_level": ("last",),
+    "val_level": ("last",),
+    "swing_accuracy": ("from",),
+    "swing_loss": ("from",),
+    "converged": ("last", "below"),
+    "overfits": ("falls", "swings"),
+    "accuracy": (),
+    "recall": (),
+    "specificity": (),
+    "f1": (),
+    "auroc": (),
+    "seconds": (),
+}
+"""What a definition may be of, with the parameters that it needs; ``docs/study.md`` says how each is computed."""
 
 
 @dataclass(frozen=True)
@@ -40,21 +71,21 @@ class Rules:
     """How claims are decided.
 
     Attributes:
-        level: level of all claims together.
+        level: level of all claims together, of either verdict.
         power: power at which the seeds and images that a claim would need are counted.
         min_seeds: number of seeds below which there is no verdict.
         much: how many times as high "much higher" is at least.
-        mostly: share of runs above which a model is said to do a thing.
+        often: share of seeds from which on a model is said to do a thing, or not to.
         never: ``counterexamples`` that refute a claim that something never happens; the ``seeds`` at each setting
-            and the ``share`` of all runs against which it can be supported.
+            and the ``share`` of all models with a seed against which it can be supported.
     """
 
-    level: float
-    power: float
-    min_seeds: int
-    much: float
-    mostly: float
-    never: Mapping[str, float]
+    level: float = 0.05
+    power: float = 0.8
+    min_seeds: int = 3
+    much: float = 2.0
+    often: float = 0.2
+    never: Mapping[str, int | float] = field(default_factory=lambda: {"counterexamples": 2, "seeds": 10, "share": 0.1})
 
 
 @dataclass(frozen=True)
@@ -66,8 +97,8 @@ class Condition:
         expect: how the second of a pair stands to the first, or what is true of each row.
         pairs: pairs of groups of rows.
         rows: rows where ``expect`` is about rows.
-        spread: whether a group stands for the difference between its highest and lowest row, else for the mean.
-        bound: bound of ``above``.
+        spread: whether a group stands for the variance between its rows, else for their mean.
+        bound: bound of ``above``, middle of ``about``.
         lrs: learning rates at which the rows are looked at; empty for those of the rows.
         beside: rows that are shown with the others, and not judged.
     """
@@ -88,33 +119,18 @@ class Claim:
 
     Attributes:
         id: short name.
-        source: where it stands in the study.
         rows: ids of the models that it is about.
         says: claim in our words.
         conditions: conditions that all have to hold.
+        source: where it stands in the study, '' where it is claimed in the file alone.
+        because: why it is claimed, '' where the study says so.
         figure: number of the study's figure that shows it best, None where there is none.
     """
 
     id: str
-    source: str
     rows: tuple[str, ...]
     says: str
-    conditions: tuple[Condition, ...]
+    conditions: Annotated[tuple[Condition, ...], Field(min_length=1)]
+    source: str = ""
+    because: str = ""
     figure: int | None = None
-
-
-def read_claims(entries: list[dict[str, Any]]) -> Iterator[Claim]:
-    """Yield the claims of ``study.yaml``."""
-    for entry in entries:
-        conditions = tuple(_condition(condition) for condition in entry["conditions"])
-        yield Claim(**{**entry, "rows": tuple(entry["rows"]), "conditions": conditions})
-
-
-def _condition(entry: dict[str, Any]) -> Condition:
-    pairs = tuple((_group(first), _group(second)) for first, second in entry.get("pairs", ()))
-    lists: dict[str, Any] = {key: tuple(entry[key]) for key in ("rows", "lrs", "beside") if key in entry}
-    return Condition(**{**entry, **lists, "pairs": pairs})
-
-
-def _group(given: str | list[str]) -> Group:
-    return (given,) if isinstance(given, str) else tuple(given)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,17 +11,34 @@ from torch import Tensor
 Key = tuple[int, ...]  # whose parts make a seed
 
 
+@dataclass(frozen=True)
+class EpochPlan:
+    """What the steps of an epoch will be given, known before the first one.
+
+    Attributes:
+        rows: int64 [m, images], rows of the store in the order of each member.
+        targets: float32 [m, images], 0 or 1.
+        batch_size: images a step; the last batch may be smaller.
+        lrs: m learning rates for each step.
+    """
+
+    rows: Tensor
+    targets: Tensor
+    batch_size: int
+    lrs: Sequence[Sequence[float]]
+
+
 class Backend(Protocol):
     """What the loop asks of the arithmetic of a stack of members: models of one shape on the same data."""
 
     name: str
 
-    def epoch(self, members: Sequence[int], rows: Tensor) -> AbstractContextManager[None]:
-        """Return a context for all calls of an epoch.
+    def epoch(self, members: Sequence[int], plan: EpochPlan) -> AbstractContextManager[EpochPlan]:
+        """Return a context for all steps of an epoch, which gives the plan, perhaps on the device.
 
         Args:
             members: m of the stack, ascending.
-            rows: int64 [m, images], which images the members' steps will be given, in this order.
+            plan: what their steps will be given, in this order.
         """
 
     def step(

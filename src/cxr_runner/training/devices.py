@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -107,6 +107,27 @@ def set_determinism(deterministic: bool) -> None:
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.benchmark = not deterministic
+
+
+def recorded(work: Callable[[], None], device: torch.device) -> Callable[[], None]:
+    """Return a function that does some work on a GPU again, as one CUDA graph: the kernels that it starts now.
+
+    Args:
+        work: reads and writes tensors that stay in their places, and waits for nothing. It is not done now. Sums that
+            several threads add to in any order are not refused in it: nothing may be added to one place twice.
+        device: the GPU.
+    """
+    before = torch.get_deterministic_debug_mode()
+    torch.empty(16, 16, dtype=torch.float64, device=device).mm(torch.ones(16, 16, dtype=torch.float64, device=device))
+    graph = torch.cuda.CUDAGraph()  # cuBLAS, which has just been used, cannot be started within one
+    torch.set_deterministic_debug_mode("default")  # which would sort what is scattered
+    try:
+        with torch.cuda.graph(graph):
+            work()
+    finally:
+        torch.set_deterministic_debug_mode(before)
+    replay: Callable[[], None] = graph.replay
+    return replay
 
 
 @contextmanager

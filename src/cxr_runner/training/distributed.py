@@ -25,7 +25,7 @@ from cxr_runner.config.schema import RunConfig
 from cxr_runner.data.dataset import Dataset, open_images, open_intact, split_images
 from cxr_runner.models.build import build_model
 from cxr_runner.training.augment import Augment
-from cxr_runner.training.backend import Key
+from cxr_runner.training.backend import EpochPlan, Key
 from cxr_runner.training.devices import choose_device, keep_freed_memory, num_processes, set_determinism
 from cxr_runner.training.pixel import PixelBackend, PixelFeed
 
@@ -115,9 +115,9 @@ class LeadingBackend:
         _tell("build", config, dataset.fingerprint, pos_weight)
         self.share = ShareBackend(config, dataset, pos_weight, device)
 
-    def epoch(self, members: Sequence[int], rows: Tensor) -> AbstractContextManager[None]:
+    def epoch(self, members: Sequence[int], plan: EpochPlan) -> AbstractContextManager[EpochPlan]:
         """Return a context that does nothing."""
-        return nullcontext()
+        return nullcontext(plan)
 
     def step(
         self, members: Sequence[int], rows: Tensor, targets: Tensor, lrs: Sequence[float], keys: Sequence[Key]

@@ -16,6 +16,7 @@ from cxr_runner.models.linear_relu import LinearReLU
 from cxr_runner.training.augment import Augment
 from cxr_runner.training.backend import Backend
 from cxr_runner.training.devices import num_processes
+from cxr_runner.training.gram.graph_steps import GraphBackend
 from cxr_runner.training.gram.space import GramSpace
 from cxr_runner.training.gram.steps import GramBackend
 from cxr_runner.training.pixel import PixelBackend, PixelFeed, images_at_once
@@ -110,4 +111,5 @@ def build_backend(
     linear = [model for model in models if isinstance(model, Linear | LinearReLU)]
     optimizers = [config.optimizer for config in configs if isinstance(config.optimizer, SGDConfig)]
     assert len(linear) == len(optimizers) == len(configs), "gram_obstacle() lets no others through"
-    return GramBackend(space, linear, optimizers, pos_weights)
+    backend = GraphBackend if device.type == "cuda" else GramBackend
+    return backend(space, linear, optimizers, pos_weights)

@@ -16,7 +16,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from cxr_runner.base.errors import DivergedError, RunFailedError
 from cxr_runner.config.schema import EarlyStoppingConfig, ScheduleConfig
 from cxr_runner.stats.scores import auroc, f1
-from cxr_runner.training.backend import Backend, derive_seed
+from cxr_runner.training.backend import Backend, EpochPlan, derive_seed
 from cxr_runner.training.formulas import decide
 
 OnBatch = Callable[[int], None]
@@ -197,59 +197,64 @@ def train_epoch(trainers: Sequence[Trainer], on_batch: OnBatch = lambda num_memb
     """
     start = time.perf_counter()
     first, members = trainers[0], [trainer.member for trainer in trainers]
-    numbers = [len(trainer.history) + 1 for trainer in trainers]
-    order = torch.stack(
-        [
-            batch_order(trainer.settings.seed, number, len(first.train.rows))
-            for trainer, number in zip(trainers, numbers, strict=True)
-        ]
-    )
-    with first.backend.epoch(members, first.train.rows[order]):
-        losses, accuracies = _take_steps(trainers, numbers, order, on_batch)
+    with first.backend.epoch(members, _plan_epoch(trainers)) as plan:
+        losses, accuracies = _take_steps(trainers, plan, on_batch)
         val_logits = first.backend.logits(members, first.val.rows, first.settings.batch_size)
     seconds = (time.perf_counter() - start) / len(trainers)  # a share for each
     for trainer, loss, accuracy, logits in zip(trainers, losses, accuracies, val_logits, strict=True):
         trainer.end_epoch(loss, accuracy, logits, seconds)
 
 
-def _take_steps(
-    trainers: Sequence[Trainer], numbers: Sequence[int], order: Tensor, on_batch: OnBatch
-) -> tuple[list[float], list[float]]:
+def _plan_epoch(trainers: Sequence[Trainer]) -> EpochPlan:
+    """Return what each member's next epoch is: its order of the images, and its learning rates."""
+    train, num_batches = trainers[0].train, trainers[0].num_batches
+    done = [len(trainer.history) for trainer in trainers]
+    order = torch.stack(
+        [
+            batch_order(trainer.settings.seed, number + 1, len(train.rows))
+            for trainer, number in zip(trainers, done, strict=True)
+        ]
+    )
+    lrs = [
+        [
+            learning_rate(trainer.settings, number * num_batches + step, num_batches)
+            for trainer, number in zip(trainers, done, strict=True)
+        ]
+        for step in range(num_batches)
+    ]
+    return EpochPlan(train.rows[order], train.labels[order], trainers[0].settings.batch_size, lrs)
+
+
+def _take_steps(trainers: Sequence[Trainer], plan: EpochPlan, on_batch: OnBatch) -> tuple[list[float], list[float]]:
     """Take the steps of an epoch.
 
     Args:
         trainers: m members.
-        numbers: of their epochs, counted from 1.
-        order: order of the training images, int64 [m, images].
+        plan: of their epochs.
         on_batch: called after every step.
 
     Returns:
         The mean losses and the accuracies, over the epoch's images, each before its update.
     """
-    backend, train, batch_size = trainers[0].backend, trainers[0].train, trainers[0].settings.batch_size
-    members, rows, labels = [trainer.member for trainer in trainers], train.rows[order], train.labels[order]
+    backend, members, num_images = trainers[0].backend, [trainer.member for trainer in trainers], plan.rows.shape[1]
     # Kept in two tensors: many small ones, allocated between a step's activations and outliving them, would break up
     # the memory that these leave, so that the next step's had to take more.
     losses = logits = torch.empty(0)
-    for index, start in enumerate(range(0, order.shape[1], batch_size)):
-        batch = slice(start, start + batch_size)
-        lrs = [
-            learning_rate(trainer.settings, (number - 1) * trainer.num_batches + index, trainer.num_batches)
-            for trainer, number in zip(trainers, numbers, strict=True)
-        ]
+    for step, lrs in enumerate(plan.lrs):
+        batch = slice(step * plan.batch_size, (step + 1) * plan.batch_size)
         # The 1 tells these keys from those of the orders: trailing zeros do not count in a seed sequence.
-        keys = [(trainer.settings.seed, number, index, 1) for trainer, number in zip(trainers, numbers, strict=True)]
-        step_losses, step_logits = backend.step(members, rows[:, batch], labels[:, batch], lrs, keys)
-        if index == 0:
-            losses = step_losses.new_empty(trainers[0].num_batches, len(members))
-            logits = step_logits.new_empty(order.shape)
-        losses[index] = step_losses
+        keys = [(trainer.settings.seed, len(trainer.history) + 1, step, 1) for trainer in trainers]
+        step_losses, step_logits = backend.step(members, plan.rows[:, batch], plan.targets[:, batch], lrs, keys)
+        if step == 0:
+            losses = step_losses.new_empty(len(plan.lrs), len(members))
+            logits = step_logits.new_empty(plan.rows.shape)
+        losses[step] = step_losses
         logits[:, batch] = step_logits
         on_batch(len(members))
-    sizes = torch.full((trainers[0].num_batches,), batch_size, dtype=torch.float64)
-    sizes[-1] = order.shape[1] - batch_size * (trainers[0].num_batches - 1)
-    mean_losses = sizes / order.shape[1] @ losses.cpu().double()
-    correct = decide(logits).cpu() == labels.bool()
+    sizes = torch.full((len(plan.lrs),), plan.batch_size, dtype=torch.float64)
+    sizes[-1] = num_images - plan.batch_size * (len(plan.lrs) - 1)
+    mean_losses = sizes / num_images @ losses.cpu().double()
+    correct = decide(logits).cpu() == plan.targets.cpu().bool()
     return mean_losses.tolist(), correct.double().mean(dim=1).tolist()
 
 

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from cxr_runner.config.schema import AnyOptimizerConfig, CNNConfig, RunConfig
 from cxr_runner.training.augment import Augment
-from cxr_runner.training.backend import Key, derive_seed
+from cxr_runner.training.backend import EpochPlan, Key, derive_seed
 from cxr_runner.training.devices import is_out_of_memory
 from cxr_runner.training.optimizers import build_optimizer
 
@@ -44,7 +45,7 @@ class PixelFeed:
         """Return images as float32 [rows, 1, side, side] in [0, 1], on the device.
 
         Args:
-            rows: int64 [rows] on the CPU.
+            rows: int64 [rows].
         """
         # Far quicker than indexing, which copies pixel by pixel.
         chosen = self.pixels.index_select(0, rows.to(self.pixels.device))
@@ -81,16 +82,19 @@ class PixelBackend:
                 rounding, and but for layers that look at the whole batch, such as batch norm.
         """
         self.feed, self.device, self.augment = feed, feed.device, augment
-        self.model = model.to(self.device).to(memory_format=torch.channels_last)
+        # Faster on a CPU, and slower on a GPU, by a fifth for few channels; see docs/performance.md.
+        memory_format = torch.channels_last if self.device.type == "cpu" else torch.contiguous_format
+        self.model = model.to(self.device).to(memory_format=memory_format)
         self.optimizer = build_optimizer(optimizer, self.model)
         self.grad_clip = optimizer.grad_clip
         self.pos_weight = None if pos_weight is None else torch.tensor(pos_weight, device=self.device)
         self.images_at_once = images_at_once
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16")
 
-    def epoch(self, members: Sequence[int], rows: Tensor) -> AbstractContextManager[None]:
-        """Return a context that does nothing."""
-        return nullcontext()
+    def epoch(self, members: Sequence[int], plan: EpochPlan) -> AbstractContextManager[EpochPlan]:
+        """Return a context that gives the plan, on the device: no step then waits for a copy."""
+        rows, targets = plan.rows.to(self.feed.pixels.device), plan.targets.to(self.device)
+        return nullcontext(replace(plan, rows=rows, targets=targets))
 
     def step(
         self, members: Sequence[int], rows: Tensor, targets: Tensor, lrs: Sequence[float], keys: Sequence[Key]

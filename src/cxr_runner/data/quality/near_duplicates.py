@@ -75,6 +75,21 @@ def near_blocks(hashes: NDArray[np.uint64], threshold: int = THRESHOLD) -> Itera
         yield NearBlock(start + near, distances[*near.T], nearest)
 
 
+def nearest_distances(hashes: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return in how many bits each hash differs from the nearest of others, int64 [hashes].
+
+    Args:
+        hashes: uint64 [hashes, words].
+        others: uint64 [others, words], at least one.
+    """
+    nearest = np.empty(len(hashes), np.int64)
+    for start in range(0, len(hashes), _ROWS_AT_ONCE):
+        block = hashes[start : start + _ROWS_AT_ONCE, None]
+        distances = np.bitwise_count(block ^ others[None]).sum(axis=2, dtype=np.int64)
+        nearest[start : start + _ROWS_AT_ONCE] = distances.min(axis=1)
+    return nearest
+
+
 def gather_blocks(hashes: NDArray[np.uint64]) -> list[NearBlock] | None:
     """Return what :func:`near_blocks` yields, to count it for several splits; None where it is too much to keep."""
     blocks, num_pairs = [], 0

@@ -26,19 +26,48 @@ def find_inverted(small: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
     Returns:
         bool [images]; None where the images have no picture in common.
     """
-    centred = small.reshape(len(small), -1).astype(np.float64)
-    centred -= centred.mean(axis=1, keepdims=True)
-    lengths = np.linalg.norm(centred, axis=1, keepdims=True)
-    directions = centred / np.maximum(lengths, 1e-9)
+    picture = common_picture(small)
+    if picture is None:
+        return None
+    inverted: NDArray[np.bool_] = likeness(small, picture) < CONTRARY
+    return inverted
+
+
+def common_picture(small: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+    """Return what the images of a set have in common, as :func:`find_inverted` says, as a vector of length 1.
+
+    Args:
+        small: uint8 [images, side, side].
+
+    Returns:
+        float64 [side * side], of mean 0; None where the images have no picture in common.
+    """
+    directions = _directions(small)
     values, vectors = np.linalg.eigh(directions.T @ directions)
     if values[-1] < COMMON * max(values.sum(), 1e-9):
         return None
-    cosines = directions @ vectors[:, -1]
+    picture: NDArray[np.float64] = vectors[:, -1]
+    cosines = directions @ picture
     ahead, behind = (cosines > 0).sum(), (cosines < 0).sum()
-    if ahead < behind or (ahead == behind and _is_bright_outside(vectors[:, -1], small.shape[1:])):
-        cosines = -cosines
-    inverted: NDArray[np.bool_] = cosines < CONTRARY
-    return inverted
+    contrary = ahead < behind or (ahead == behind and _is_bright_outside(picture, small.shape[1:]))
+    return -picture if contrary else picture
+
+
+def likeness(small: NDArray[np.uint8], picture: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how like images are to a common picture, float64 [images]: cosines, below 0 for negatives of it.
+
+    Args:
+        small: uint8 [images, side, side].
+        picture: float64 [side * side], of :func:`common_picture`.
+    """
+    return np.asarray(_directions(small) @ picture)
+
+
+def _directions(small: NDArray[np.uint8]) -> NDArray[np.float64]:
+    centred = small.reshape(len(small), -1).astype(np.float64)
+    centred -= centred.mean(axis=1, keepdims=True)
+    lengths = np.linalg.norm(centred, axis=1, keepdims=True)
+    return np.asarray(centred / np.maximum(lengths, 1e-9))
 
 
 def _is_bright_outside(picture: NDArray[np.float64], shape: tuple[int, ...]) -> bool:

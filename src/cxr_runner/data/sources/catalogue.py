@@ -58,6 +58,7 @@ def open_source(config: AnyDataConfig) -> Source:
                     config.subfolders,
                     config.allow_unused,
                     DicomOptions(config.window, config.frame),
+                    config.class_pattern,
                 ),
                 title=config.title,
                 citation=config.citation,

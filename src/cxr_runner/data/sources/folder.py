@@ -15,7 +15,16 @@ from cxr_runner.data.extras import AS_IN_FILE, INSTALL_DICOM, DicomOptions, read
 from cxr_runner.data.sources import TIDY, About, Listing, LoadedImage, PassedOver, Record, Source, untidy
 from cxr_runner.data.sources.classes import Classes, Names, choose_classes, read_names
 from cxr_runner.data.sources.image_file import dicom_signature, load_file
-from cxr_runner.data.sources.layout import LAYOUTS, OUTSIDE, Layout, LayoutError, Placed, read_layout
+from cxr_runner.data.sources.layout import (
+    LAYOUTS,
+    OUTSIDE,
+    UNMATCHED,
+    Layout,
+    LayoutError,
+    Placed,
+    read_layout,
+    read_matches,
+)
 from cxr_runner.data.sources.names import fold, names_mask, split_of, split_word
 from cxr_runner.data.sources.walk import (
     SUFFIXES,
@@ -44,6 +53,7 @@ class FolderOptions:
     subfolders: str = "same"
     allow_unused: float = 0.05
     dicom: DicomOptions = AS_IN_FILE
+    class_pattern: str | None = None
 
 
 @dataclass(frozen=True)
@@ -116,23 +126,23 @@ class FolderSource(Source):
     def _scan(self, tree: Tree) -> tuple[Listing, str]:
         tree, stray = self._without_ignored(tree)
         self._check_masks(tree.files[Kind.IMAGE])
+        images, pattern = tree.files[Kind.IMAGE], self.options.class_pattern
         try:
-            layout = read_layout(tree.files[Kind.IMAGE])
+            layout = read_layout(images) if pattern is None else read_matches(images, pattern)
         except LayoutError as error:
             raise self._error(str(error)) from None
         self._check_repeated(layout, tree)
         classes = self._choose_classes(layout, tree)
-        images = [image for image in layout.images if fold(image.class_folder) in classes.labels]
+        chosen = [image for image in layout.images if fold(image.class_folder) in classes.labels]
         stray += layout.stray
-        chosen = set(images)
-        stray += [(image.file, "of another class") for image in layout.images if image not in chosen]
-        self._check_subfolders(images, classes)
-        self._check_unused(images, tree, [file for file, reason in layout.stray if reason == OUTSIDE])
-        records = tuple(Record(one.file.name, classes.labels[fold(one.class_folder)], one.split) for one in images)
+        stray += [(image.file, "of another class") for image in set(layout.images).difference(chosen)]
+        self._check_subfolders(chosen, classes)
+        self._check_unused(chosen, tree, layout)
+        records = tuple(Record(one.file.name, classes.labels[fold(one.class_folder)], one.split) for one in chosen)
         listing = Listing(records, classes.names, passed_over=_count_passed_over(stray, tree))
-        changes = [image.file[1:] for image in images]
+        changes = [image.file[1:] for image in chosen]
         # Only where they matter: other folders keep the stores that they have.
-        more = dicom_signature(self.options.dicom) if any(image.file.name in tree.dicom for image in images) else ()
+        more = dicom_signature(self.options.dicom) if any(image.file.name in tree.dicom for image in chosen) else ()
         return listing, digest(repr((_SIGNATURE, listing, changes, *more)))
 
     def _read_tree(self) -> Tree:
@@ -192,7 +202,7 @@ class FolderSource(Source):
         for image in layout.images:
             spelled.setdefault(fold(image.class_folder), image.class_folder)
         options, present = self.options, list(spelled.values())
-        if options.positive is None and options.negative is None:
+        if options.positive is options.negative is options.class_pattern is None:
             holders = [name for name in present if fold(name) in _NO_CLASSES]
             self._check_split_words(present)
             inner = {image.inner.split("/")[0] for image in layout.images if image.inner}
@@ -247,15 +257,17 @@ class FolderSource(Source):
         valid = f"the classes have different sub-folders: {', '.join(listed)}"
         raise self._error(f"{valid}; leave some out with data.ignore=NAME, or take all with data.subfolders=any")
 
-    def _check_unused(self, images: Sequence[Placed], tree: Tree, stray: Sequence[File]) -> None:
+    def _check_unused(self, images: Sequence[Placed], tree: Tree, layout: Layout) -> None:
         """Refuse a tree of which too large a share is passed over."""
+        without_class = UNMATCHED if self.options.class_pattern else OUTSIDE
+        stray = [file for file, reason in layout.stray if reason == without_class]
         unused = [*tree.files[Kind.LIKE_IMAGE], *stray]
         total = len(unused) + len(images)
         if not unused or len(unused) <= self.options.allow_unused * total:
             return
         suffixes = Counter(suffix_of(file.name) or "no suffix" for file in unused)
         listed = list_few([f"{number:,} {suffix}" for suffix, number in suffixes.most_common()])
-        where = f", {list_few([file.name for file in stray], most=1)} outside class folders" if stray else ""
+        where = f", {list_few([file.name for file in stray], most=1)} {without_class}" if stray else ""
         valid = f"{len(unused):,} of {total:,} files that look like images would be passed over ({listed}{where})"
         raise UserError.for_key(
             "data.allow_unused", self.options.allow_unused, f"{valid}; convert or move them, or allow more"

@@ -1,13 +1,15 @@
-"""Which split and which class the folders around an image name."""
+"""Which split and which class the folders around an image name, or a pattern finds in its path."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from cxr_runner.base.errors import UserError
 from cxr_runner.base.numbers import list_few
-from cxr_runner.data.sources.names import fold, split_of
+from cxr_runner.data.sources.names import compile_pattern, fold, split_of
 from cxr_runner.data.sources.walk import File
 
 OUTSIDE = "outside class folders"
+UNMATCHED = "without a match of data.class_pattern"
 LAYOUTS = "DIR/<class>/*, DIR/<split>/<class>/* or DIR/<class>/<split>/*"
 
 
@@ -28,7 +30,7 @@ class Layout(NamedTuple):
     """How a tree of images is laid out.
 
     Attributes:
-        images: the images in class folders.
+        images: the images that have a class.
         stray: the others, each with the reason why it has no class.
     """
 
@@ -60,6 +62,40 @@ def read_layout(files: Sequence[File]) -> Layout:
                 valid = f"{split} in {placed.file.name} may be a split, but lies too deep to be read as one"
                 raise LayoutError(f"{valid}; put split folders outside or directly inside of class folders")
     return Layout(layout.images, stray + layout.stray)
+
+
+def read_matches(files: Sequence[File], pattern: str) -> Layout:
+    """Read the class off the path of each image, and the split off the outermost folder that is named after one.
+
+    Args:
+        files: images, sorted by name.
+        pattern: ``data.class_pattern``; where it matches, its first group is the class, else the image has none.
+
+    Raises:
+        UserError: it is no regular expression, has no group or tells fewer than two classes.
+        LayoutError: some images lie in split folders and others do not.
+    """
+    compiled = compile_pattern("data.class_pattern", pattern)
+    if not compiled.groups:
+        valid = "needs a group (...) around what tells the class, as _(bacteria|virus)_ has"
+        raise UserError.for_key("data.class_pattern", pattern, valid)
+    images, stray = [], []
+    for file in files:
+        match = compiled.search(file.name)
+        if match and match[1]:
+            split = next(filter(None, map(split_of, file.folders)), None)
+            images.append(Placed(file, split, match[1], ""))
+        else:
+            stray.append((file, UNMATCHED))
+    classes = {fold(image.class_folder): image.class_folder for image in images}
+    if len(classes) < 2:
+        told = f"only {next(iter(classes.values()))}" if classes else "no class"
+        valid = f"tells {told} in the paths of {len(files):,} images"
+        raise UserError.for_key("data.class_pattern", pattern, f"{valid}; two classes are needed")
+    outside = [image.file.name for image in images if image.split is None]
+    if 0 < len(outside) < len(images):
+        raise LayoutError(f"images lie both inside and outside split folders, as {outside[0]} does")
+    return Layout(images, stray)
 
 
 def _num_outer_folders(files: Sequence[File]) -> int:

@@ -3,6 +3,8 @@
 import re
 import unicodedata
 
+from cxr_runner.base.errors import UserError
+
 _SPLITS = {"train": "train", "test": "test"} | dict.fromkeys(("val", "valid", "validate", "validation", "dev"), "val")
 _SPLITS |= {"training": "train", "testing": "test"}
 # train, Train_Images, training-set, "test set"
@@ -31,3 +33,15 @@ def split_of(folder: str) -> str | None:
     """Return the split that a folder or file is named after, None where it is named after none."""
     match = _SPLIT.fullmatch(fold(folder))
     return _SPLITS[match[1]] if match else None
+
+
+def compile_pattern(key: str, pattern: str) -> re.Pattern[str]:
+    """Return the regular expression that a key holds.
+
+    Raises:
+        UserError: it is none.
+    """
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise UserError.for_key(key, pattern, f"not a regular expression ({error})") from None

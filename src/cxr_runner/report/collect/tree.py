@@ -1,10 +1,11 @@
-"""Collects an outputs tree: runs sorted by the images they are on, histories, predictions, samples, audits."""
+"""Collects an outputs tree: runs sorted by their images, histories, predictions, samples, audits, evaluations."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from cxr_runner.artifacts.evaluation_file import read_evaluations
 from cxr_runner.artifacts.samples import Sample, read_samples, samples_path
 from cxr_runner.base.checked_json import read_checked_json
 from cxr_runner.base.progress import Reporter
@@ -31,7 +32,8 @@ def collect(root: Path, study: Study, reporter: Reporter, select: Sequence[str] 
     data_sets, left_out = collect_runs(root, study, reporter, select)
     with_histories = add_histories(data_sets, reporter)
     whole = [replace(add_predictions(runs, reporter), samples=tuple(collect_samples(runs))) for runs in with_histories]
-    return Collected(study, tuple(whole), left_out, tuple(_collect_audits(root)))
+    audits, evaluations = tuple(_collect_audits(root)), tuple(read_evaluations(root))
+    return Collected(study, tuple(whole), left_out, audits, evaluations)
 
 
 def collect_runs(

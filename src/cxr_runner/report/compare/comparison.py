@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from cxr_runner.report.collected import Collected, DataSetRuns, ImageThumbnail
-from cxr_runner.report.compare.claims.claim_tests import Observed
 from cxr_runner.report.compare.claims.observations import observe
 from cxr_runner.report.compare.claims.verdicts import Verdict, decide_claims
 from cxr_runner.report.compare.published_metrics import compare_with_published
@@ -27,7 +26,6 @@ class DataSetComparison:
         runs: the runs.
         published: runs beside the published values, by the number of the figure that these stand in.
         baselines: trivial baselines on the same images.
-        observed: runs that the claims are about.
         verdicts: verdicts on the claims, in the order of the study.
         comparisons: configurations compared, at one size after the other, the largest first.
         pairs: rows of the study with published test metrics by pairs, as :func:`pair_table` returns it, by the number
@@ -40,7 +38,6 @@ class DataSetComparison:
     runs: DataSetRuns
     published: Mapping[int, pd.DataFrame]
     baselines: Baselines
-    observed: Observed
     verdicts: list[Verdict]
     comparisons: tuple[Comparison, ...]
     pairs: Mapping[int, pd.DataFrame]
@@ -65,7 +62,7 @@ def compare(collected: Collected, options: ReportOptions = WHOLE_REPORT) -> list
 
 
 def _compare_data_set(runs: DataSetRuns, collected: Collected, options: ReportOptions) -> DataSetComparison:
-    study, observed, resampling = collected.study, observe(runs), Resampling(runs.predictions)
+    study, resampling = collected.study, Resampling(runs.predictions)
     published = {
         figure.number: compare_with_published(runs.repetitions, figure, study) for figure in study.metric_figures
     }
@@ -73,8 +70,7 @@ def _compare_data_set(runs: DataSetRuns, collected: Collected, options: ReportOp
         runs=runs,
         published=published,
         baselines=choose_baselines(runs, collected.audits),
-        observed=observed,
-        verdicts=decide_claims(observed, study),
+        verdicts=decide_claims(observe(runs), study),
         comparisons=compare_configurations(runs, resampling, options),
         pairs=_published_pairs(runs, resampling),
         setups=training_setups(runs),

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cxr_runner.base.markdown import printable
+from cxr_runner.config.usual_settings import flatten_settings, overrides, usual_settings
 from cxr_runner.report.collected_runs import CollectedRun
-from cxr_runner.report.compare.usual_settings import flatten_settings, overrides, usual_settings
-from cxr_runner.study import Study
+from cxr_runner.study.published import Study
 
 _MODELS = {"linear": "linear", "linear_relu": "linear + ReLU", "cnn": "CNN", "resnet18": "ResNet-18"}
 _OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
@@ -53,11 +53,9 @@ def short_labels(labels: Mapping[str, str], runs: Mapping[str, CollectedRun], st
 
 def _given_name(run: CollectedRun, study: Study) -> str:
     """Return the name that a run was given, '' where it has that of its model."""
-    if run.name == run.config["model"]["name"]:
-        return ""
-    if run.row is not None and run.name == (row := study.row(run.row)).experiment:
+    if run.row is not None and run.name == (row := study.row(run.row)).run_name:
         return f"{row.id}: {row.title}"
-    return printable(run.name)
+    return "" if run.name == run.config["model"]["name"] else printable(run.name)
 
 
 def _differing(asked: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -6,9 +6,8 @@ from typing import Any
 import pandas as pd
 
 from cxr_runner.artifacts.metrics import HEADLINE
-from cxr_runner.base.markdown import printable
+from cxr_runner.config.usual_settings import flatten_settings, override
 from cxr_runner.report.collected_runs import CollectedRun, SizedRuns
-from cxr_runner.report.compare.usual_settings import flatten_settings
 
 SUMMARY_COLUMNS = (
     *("row", "configuration", "differs_in", "data", "fingerprint", "image_size"),
@@ -51,15 +50,6 @@ def by_configuration(sized: SizedRuns) -> dict[str, list[CollectedRun]]:
     for run in sized.runs:
         groups.setdefault(run.configuration, []).append(run)
     return groups
-
-
-def override(key: str, value: Any) -> str:
-    """Return a setting as one would write it for ``cxr-run``."""
-    if value is None:
-        return f"{key}=null"
-    if isinstance(value, list | tuple):
-        value = f"[{','.join(map(str, value))}]"
-    return printable(f"{key}={str(value).lower() if isinstance(value, bool) else value}")
 
 
 def _differences(runs: Iterable[CollectedRun]) -> dict[str, str]:

@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from cxr_runner.config.usual_settings import overrides
 from cxr_runner.report.collected_runs import CollectedRun
-from cxr_runner.report.compare.usual_settings import overrides
 
 _LEAST_OF_ID = 4  # digits of an id that may stand for it
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from cxr_runner import stats
+from cxr_runner.config.usual_settings import flatten_settings
 from cxr_runner.report.compare.mistakes import Mistakes
 from cxr_runner.report.compare.standings import Standing
 from cxr_runner.report.compare.uncertainty.resampling import Resampling
-from cxr_runner.report.compare.usual_settings import flatten_settings
 
 _MOST_IMAGES = 6  # each way
 

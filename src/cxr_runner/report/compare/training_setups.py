@@ -3,10 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from cxr_runner.config.usual_settings import override, read_defaults
 from cxr_runner.report.collected import DataSetRuns
 from cxr_runner.report.collected_runs import CollectedRun, RunSplit
-from cxr_runner.report.compare.configurations import override
-from cxr_runner.report.compare.usual_settings import read_defaults
 
 _HOW = ("engine", "device", "deterministic")  # what a row of the study does not determine, but for the data
 
@@ -47,18 +46,22 @@ def training_setups(runs: DataSetRuns) -> dict[str, dict[TrainingSetup, int]]:
     return {row: by_setup for row, by_setup in setups.items() if by_setup}
 
 
-def timed_runs(runs: DataSetRuns, row_ids: Iterable[str]) -> dict[str, list[CollectedRun]]:
-    """Return runs of rows of the study that trained on pixels, at the size and device that most rows have some of.
+def timed_runs(groups: Iterable[Iterable[CollectedRun]], row_ids: Iterable[str]) -> dict[str, list[CollectedRun]]:
+    """Return runs of rows of the study that trained on pixels, of the group and device that most rows have some of.
+
+    Args:
+        groups: finished runs, those at each size of the images together.
+        row_ids: ids of the rows.
 
     Returns:
         By the id of every row its runs; none where there are none.
     """
     wanted = dict.fromkeys(row_ids)
     alike: dict[tuple[int, str], dict[str, list[CollectedRun]]] = {}
-    for sized in runs.sizes:
-        for run in sized.runs:
+    for number, group in enumerate(groups):
+        for run in group:
             if run.row in wanted and run.metrics["engine"] == "pixel":
-                key = (sized.image_size, run.metrics["device"])
+                key = (number, run.metrics["device"])
                 alike.setdefault(key, {row_id: [] for row_id in wanted})[run.row].append(run)
     none: dict[str, list[CollectedRun]] = {row_id: [] for row_id in wanted}
     return max(alike.values(), key=lambda by_row: sum(map(bool, by_row.values())), default=none)

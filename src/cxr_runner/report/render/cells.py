@@ -1,8 +1,13 @@
 """Words for the cells of tables."""
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
 
 from cxr_runner.base.numbers import format_number
+
+if TYPE_CHECKING:  # named here, and made elsewhere
+    from cxr_runner.stats import Needed
 
 
 def yes_no(value: object) -> str:
@@ -20,3 +25,13 @@ def without_mean(num_seeds: int, num_collapsed: int) -> str:
 def p_value(value: float) -> str:
     """Return a p value as text, '' where there is none."""
     return "< 0.001" if value < 0.001 else format_number(value)
+
+
+def needed_range(needed: "Needed", noun: str) -> str:
+    """Return a range of numbers; '' where no number would do."""
+    if needed.fewest is None:
+        return ""
+    most = "no number" if needed.most is None else f"{needed.most:,}"
+    if needed.likely is None:
+        return f"perhaps {needed.fewest:,} {noun}, more likely {most}"
+    return f"about {needed.likely:,} {noun} ({needed.fewest:,} to {most})"

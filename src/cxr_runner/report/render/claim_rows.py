@@ -6,17 +6,21 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from cxr_runner.base.numbers import format_number, plural
+from cxr_runner.base.numbers import plural
 from cxr_runner.base.tables import Table
-from cxr_runner.report.compare.claims.bounds import region
-from cxr_runner.report.compare.claims.claim_tests import ClaimTest, RowSetting
+from cxr_runner.report.compare.claims.claim_tests import ClaimTest
+from cxr_runner.report.compare.claims.claim_times import NO_TIMES, UNTIMED, ClaimTimes
+from cxr_runner.report.compare.claims.observed_runs import RowSetting
+from cxr_runner.report.compare.claims.requirements import Requirement
 from cxr_runner.report.compare.claims.verdicts import WORDS, Verdict
+from cxr_runner.report.render.cells import p_value
 from cxr_runner.report.render.claim_needs import what_decides
+from cxr_runner.report.render.claim_words import number_of_test, outcome, sentence_of_test, stated, tested_number
 from cxr_runner.report.render.commands import Commands
+from cxr_runner.stats import Needed
+from cxr_runner.stats.replicates import SOURCES
 from cxr_runner.study import Study
 from cxr_runner.study.claims import Claim
-
-_ALONE = "By itself it would be {word} (p = {p:.2g}); among all {num} claims that is too little."
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,9 @@ class ClaimRow:
         id: id of the claim.
         word: the verdict.
         says: the claim.
-        source: where the study says so.
+        source: where the study says so, '' where it is claimed in its file alone.
+        because: why it is claimed, '' where that is not said.
+        time: whether it was stated before or after the first run that bears on it; '' where there is none.
         figure: number of its figure, '' where it has none.
         anchor: name of that figure on the page.
         runs: models and their numbers of seeds.
@@ -40,6 +46,8 @@ class ClaimRow:
     word: str
     says: str
     source: str
+    because: str
+    time: str
     figure: str
     anchor: str
     runs: str
@@ -63,7 +71,9 @@ class ClaimsReport:
     tables: list[Table]
 
 
-def report_claims(verdicts: Sequence[Verdict], study: Study, commands: Commands, suffix: str) -> ClaimsReport:
+def report_claims(
+    verdicts: Sequence[Verdict], study: Study, commands: Commands, suffix: str, times: ClaimTimes = NO_TIMES
+) -> ClaimsReport:
     """Put verdicts into words.
 
     Args:
@@ -71,30 +81,30 @@ def report_claims(verdicts: Sequence[Verdict], study: Study, commands: Commands,
         study: the study.
         commands: commands for the runs that they rest on.
         suffix: suffix of the names of the figures of these runs.
+        times: when each claim was stated, by its id.
     """
-    rows = [_row(verdict, study, commands, suffix) for verdict in verdicts]
+    rows = [_row(verdict, verdicts, commands, suffix, study, times) for verdict in verdicts]
     counts = {word: sum(row.word == word for row in rows) for word in WORDS}
     listed = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-    tables = [_claims_table(verdicts, rows), _tests_table(verdicts, study)]
-    return ClaimsReport(f"Of the study's {len(rows)} claims: {listed}.", rows, tables)
+    tables = [_claims_table(verdicts, rows, times), _tests_table(verdicts, study)] if rows else []
+    said = f"Of the study's {len(rows)} claims: {listed}." if rows else "The study claims nothing."
+    return ClaimsReport(said, rows, tables)
 
 
-def _row(verdict: Verdict, study: Study, commands: Commands, suffix: str) -> ClaimRow:
-    claim, num_claims = verdict.claim, len(study.claims)
-    how = [_sentence(test, study) for test in verdict.tests]
-    decided = verdict.word in ("supported", "contradicted")
-    if not decided and verdict.alone in ("supported", "contradicted"):
-        how.append(_ALONE.format(word=verdict.alone, p=verdict.p, num=num_claims))
-    elif verdict.p == 0 and any(condition.expect == "never" for condition in claim.conditions):
-        how.append("Counterexamples refute it; there is no p value.")
-    elif verdict.p < 1:
-        how.append(f"p = {verdict.p:.2g}, among all {num_claims} claims {verdict.adjusted:.2g}.")
-    needs, missing = ("", ()) if decided else what_decides(verdict, study)
+def _row(
+    verdict: Verdict, verdicts: Sequence[Verdict], commands: Commands, suffix: str, study: Study, times: ClaimTimes
+) -> ClaimRow:
+    claim, time = verdict.claim, times.get(verdict.claim.id, UNTIMED)
+    how = [sentence_of_test(test, study, verdict.observed.image_size) for test in verdict.tests]
+    how += [*_decision(verdict, verdicts, study), *_where(verdict), *filter(None, [time.sentence])]
+    needs, missing = ("", ()) if verdict.decided else what_decides(verdict, study)
     return ClaimRow(
         claim.id,
         verdict.word,
         claim.says,
         claim.source,
+        claim.because,
+        time.word,
         figure=f"Fig. {claim.figure}" if claim.figure else "",
         anchor=anchor + suffix if (anchor := _anchor(claim, study)) else "",
         runs=_runs(verdict.used),
@@ -102,6 +112,35 @@ def _row(verdict: Verdict, study: Study, commands: Commands, suffix: str) -> Cla
         needs=needs,
         command=commands.that_make(missing),
     )
+
+
+def _decision(verdict: Verdict, verdicts: Sequence[Verdict], study: Study) -> list[str]:
+    """Say what p value a claim has and which of its parts decides, or what of it was tested."""
+    side = int(verdict.word == "contradicted" or (not verdict.decided and verdict.alone == "contradicted"))
+    p, adjusted = verdict.p[side], verdict.adjusted[side]
+    number = sum(not math.isnan(other.p[side]) for other in verdicts)
+    said, part = [], verdict.deciding
+    if len(verdict.tests) > 1 and part:
+        how = {"supported": "The least sure part decides", "contradicted": "The part that decides"}
+        said.append(f"{how.get(verdict.word, 'It waits most for')}: {tested_number(part, study)}, {part.label}.")
+    if verdict.word == "partly run":
+        tested = [outcome(test, study) for test in verdict.tests if test.tested]
+        counts = ", ".join(f"{tested.count(word)} {word}" for word in dict.fromkeys(tested))
+        said.append(f"Tested: {len(tested)} of {plural(len(verdict.tests), 'part')}{': ' * bool(counts)}{counts}.")
+    if verdict.word == "contradicted" and p == 0 and any(one.expect == "never" for one in verdict.claim.conditions):
+        return [*said, "Counterexamples refute it; there is no p value."]
+    if math.isnan(p):
+        return said
+    against, begin = " against it" * side, f"By itself it would be {verdict.alone} (p = {p:.2g})"
+    if not verdict.decided and verdict.alone in ("supported", "contradicted"):
+        return [*said, f"{begin}; among the {number} claims tested that is too little."]
+    return [*said, f"p{against} = {p:.2g}, among the {number} claims tested {adjusted:.2g}."]
+
+
+def _where(verdict: Verdict) -> list[str]:
+    """Say on which images, and how they were split."""
+    observed = verdict.observed
+    return [f"On images of {observed.image_size} pixels, {observed.splits}."] if verdict.used else []
 
 
 def _anchor(claim: Claim, study: Study) -> str:
@@ -126,105 +165,68 @@ def _runs(used: Mapping[RowSetting, int]) -> str:
     )
 
 
-def _sentence(test: ClaimTest, study: Study) -> str:
-    """Say what one test gave."""
-    name = _named(test, study)
-    begin = f"{name[0].upper()}{name[1:]}, {test.label}, claimed {_claimed(test, study)}: "
-    settings = dict.fromkeys(f"{one.row}{' at ' + one.override if one.override else ''}" for one in test.missing)
-    no_runs = f"no runs of {', '.join(settings)}" if settings else ""
-    if no_runs and not test.num_runs:
-        return f"{begin}{no_runs}."
-    lost = f", {plural(test.num_lost, 'run')} collapsed or diverged" if test.num_lost else ""
-    if test.condition.expect in ("most", "few", "never"):
-        runs = "models with a seed, at some setting" if test.condition.expect == "never" else "runs"
-        count = f"{round(test.estimate * test.num_runs)} of {test.num_runs} {runs}{lost}"
-        more = f"; {no_runs}" if no_runs else ""
-        interval = f"(95 % interval of the share {test.low:.2f} to {test.high:.2f})"
-        return f"{begin}{count} {interval}; {_outcome(test, study)}{more}."
-    if not test.num_runs:
-        return f"{begin}no seed without a collapsed run{lost}."
-    seeds = f"{plural(test.num_runs, 'seed')} without a collapsed run{lost}"
-    between = f" (95 % interval {_signed(test, test.low)} to {_signed(test, test.high)})"
-    between = "" if math.isnan(test.low) else between
-    return f"{begin}{_signed(test, test.estimate)}{between}, {seeds}; {_outcome(test, study)}."
-
-
-def _named(test: ClaimTest, study: Study) -> str:
-    """Say which number a test is about."""
-    name = study.definitions[test.condition.statistic].name
-    if test.condition.spread:
-        return f"spread of the {name}"
-    if test.condition.expect == "much higher":
-        return f"{name}, less {study.rules.much:g} times that of the other"
-    return name
-
-
-def _claimed(test: ClaimTest, study: Study) -> str:
-    expect, (low, high) = test.condition.expect, region(test.condition, study)
-    if expect == "much higher":
-        return f"more than {study.rules.much:g} times as high"
-    words = {"most": f"in more than {low:.0%} of runs", "few": f"in fewer than {high:.0%} of runs"}
-    words |= {"never": "in no run", "above": f"above {low:g}", "alike": f"alike within {high:g}"}
-    words |= {"not higher": f"not higher by {high:g}", "not lower": f"not lower by {-low:g}"}
-    return words.get(expect, expect)
-
-
-def _signed(test: ClaimTest, value: float) -> str:
-    return format_number(value, ".3g" if test.condition.expect == "above" else "+.3g")
-
-
-def _outcome(test: ClaimTest, study: Study) -> str:
-    level = study.rules.level / 2
-    if test.p_for <= level:
-        return "as claimed"
-    return "not as claimed" if test.p_against <= level else "uncertain"
-
-
-def _claims_table(verdicts: Sequence[Verdict], rows: Sequence[ClaimRow]) -> Table:
+def _claims_table(verdicts: Sequence[Verdict], rows: Sequence[ClaimRow], times: ClaimTimes) -> Table:
     entries = [
         {
             "claim": row.id,
             "says": row.says,
             "place": row.source,
             "verdict": row.word,
-            "p": verdict.p,
-            "adjusted": verdict.adjusted,
+            "p_for": verdict.p.support,
+            "p_against": verdict.p.contradiction,
+            "holm_for": verdict.adjusted.support,
+            "holm_against": verdict.adjusted.contradiction,
             "alone": verdict.alone,
+            "decides": f"{verdict.deciding.condition.statistic}, {verdict.deciding.label}" if verdict.deciding else "",
+            "image_size": verdict.observed.image_size,
+            "splits": verdict.observed.splits,
             "runs": row.runs,
+            "stated": times.get(row.id, UNTIMED).stated,
+            "first_run": times.get(row.id, UNTIMED).first_run,
+            "stated_before": row.time,
             "needs": row.needs,
             "command": row.command.replace("\n", "; "),
         }
         for verdict, row in zip(verdicts, rows, strict=True)
     ]
-    columns = ["verdict", "claim", "where", "rests on model (seeds)", "what would decide it"]
-    shown = [[row.word, row.says, row.source, row.runs or "no runs", row.needs] for row in rows]
-    caption = "The study's claims, each tested as study.yaml stated it before the runs were looked at."
+    columns = ["verdict", "claim", "where", "stated", "rests on model (seeds)", "what would decide it"]
+    shown = [[row.word, row.says, row.source, row.time, row.runs or "no runs", row.needs] for row in rows]
+    caption = (
+        "The study's claims, tested as its file states them. Stated: before or after the first run that bears on it "
+        "began, by the time at which the claim, as it is now, was first seen in this outputs folder."
+    )
     return Table("claims", caption, pd.DataFrame(entries), pd.DataFrame(shown, columns=columns), tuple(columns))
 
 
 def _tests_table(verdicts: Sequence[Verdict], study: Study) -> Table:
-    entries, shown = [], []
-    for verdict in verdicts:
-        for test in verdict.tests:
-            claimed = _claimed(test, study)
-            entry = {"claim": verdict.claim.id, "statistic": test.condition.statistic, "models": test.label}
-            numbers = {key: getattr(test, key) for key in ("estimate", "low", "high", "num_runs")}
-            numbers |= {"num_dead": test.num_lost}
-            others = {key: getattr(test, key) for key in ("p_for", "p_against", "seeds_needed", "images_needed")}
-            entries.append({**entry, "claimed": claimed, **numbers, **others})
-            cells = [verdict.claim.id, _named(test, study), test.label, claimed]
-            cells.append("no runs" if test.missing and not test.num_runs else _outcome(test, study))
-            cells += [
-                format_number(test.estimate, ".3g"),
-                format_number(test.low, ".3g"),
-                format_number(test.high, ".3g"),
-            ]
-            shown.append([*cells, str(test.num_runs), str(test.num_lost), f"{test.p_for:.2g}", f"{test.p_against:.2g}"])
-    columns = ["claim", "statistic", "models", "claimed", "seen", "estimate", "low", "high", "runs"]
+    parts = [
+        (verdict.claim.id, test, takes)
+        for verdict in verdicts
+        for test, takes in zip(verdict.tests, verdict.takes, strict=True)
+    ]
+    shown = []
+    for claim, test, _ in parts:
+        cells = [claim, tested_number(test, study), test.label, stated(test, study)]
+        cells.append("no runs" if test.missing and not test.num_seeds else outcome(test, study))
+        cells += [number_of_test(test, value, "") for value in (test.estimate, test.low, test.high)]
+        shown.append([*cells, str(test.num_seeds), str(test.num_lost), *map(p_value, test.p)])
+    columns = ["claim", "statistic", "models", "claimed", "seen", "estimate", "low", "high", "seeds"]
     columns += ["collapsed or diverged", "p for", "p against"]
-    data = pd.DataFrame(entries).astype({"seeds_needed": "Int64", "images_needed": "Int64"})
+    data = pd.DataFrame([_test_entry(*part, study) for part in parts])
+    data = data.astype({f"needed_{source}_{key}": "Int64" for source in SOURCES for key in Needed._fields})
     caption = (
-        "The tests behind the claims. Where a model is compared with another: the former minus the latter, over seeds "
-        "with which neither collapsed."
+        "The tests behind the claims, one-sided and each by itself. Where a model is compared with another: the former "
+        "minus the latter, over seeds with which neither collapsed."
     )
     return Table("claim_tests", caption, data, pd.DataFrame(shown, columns=columns), tuple(columns[:5]))
+
+
+def _test_entry(claim: str, test: ClaimTest, takes: Requirement, study: Study) -> dict[str, object]:
+    entry: dict[str, object] = {"claim": claim, "statistic": test.condition.statistic, "models": test.label}
+    entry |= {"claimed": stated(test, study)}
+    entry |= {key: getattr(test, key) for key in ("estimate", "low", "high", "num_seeds", "num_lost")}
+    entry |= {"p_for": test.p.support, "p_against": test.p.contradiction}
+    for source in SOURCES:
+        needed = getattr(takes, source) or Needed(None, None, None)
+        entry |= {f"needed_{source}_{key}": value for key, value in needed._asdict().items()}
+    return entry

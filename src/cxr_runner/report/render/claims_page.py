@@ -15,19 +15,23 @@ if TYPE_CHECKING:  # named here, and made elsewhere
 _FACTS = ("Images", "Citation", "Licence", "Counts", "Engine and device", "Versions", "Command")
 _BEGIN = """# The study's claims
 
-Every claim of the study is a test on runs: a number, what it has to be, and a verdict in one of four words.
-Definitions, thresholds and conditions stand in `study.yaml` and were written down before the numbers were computed on
-any run. This page is made by `cxr-report`, as `claims.md` beside `index.html`. **Not for clinical use.**"""
+Every claim of the study is a test on runs: a number, what it has to be, and a verdict in one of five words.
+Definitions, thresholds and conditions stand in the study's file. Whether a claim was stated before the first run that
+bears on it is computed: from the time at which the claim, as it is now, was first seen beside the runs, and the time at
+which that run began. This page is made by `cxr-report`, as `claims.md` beside `index.html`.
+
+**Not for clinical use.**"""
 
 
 def claims_page(sections: "Iterable[Section]", study: Study) -> str:
     """Return the page; every text in it is shown as it is."""
-    blocks = [_BEGIN, study.claims_note, "## Numbers", *_definitions(study), "## How a claim is decided", _rules(study)]
+    note = [study.claims_note] if study.claims_note else []
+    blocks = [_BEGIN, *note, "## Numbers", *_definitions(study), "## How a claim is decided", _rules(study)]
     for section in sections:
         if section.study:
             claims = section.study.claims
             blocks += [f"## {markdown_text(section.heading)}", markdown_text(claims.summary)]
-            blocks += [claims.tables[0].markdown().rstrip("\n")]
+            blocks += [table.markdown().rstrip("\n") for table in claims.tables[:1]]
             facts = {term: section.facts[term] for term in _FACTS if term in section.facts}
             blocks += [markdown_facts(facts), *_claims(claims, study)]
     return "\n\n".join(blocks) + "\n"
@@ -44,31 +48,43 @@ def _definitions(study: Study) -> list[str]:
 
 def _rules(study: Study) -> str:
     rules, never = study.rules, study.rules.never
-    return f"""A claim is *supported* when all of its tests are as claimed and *contradicted* when one of them is not;
-*undecided* when it is uncertain; *not run* when there are no runs of some model and the rest do not contradict it.
+    return f"""A claim is *supported* when all of its parts are as claimed and *contradicted* when one of them is not;
+*undecided* when it is uncertain; *partly run* when some of its parts have runs and do not contradict it, and *not run*
+when none has. The part that decides is named.
 
-- Models are compared seed by seed, on the seeds with which none of them collapsed: a run that collapsed or diverged is
-  in no difference, and counted beside it. It counts as not converged. Differences are tested by Student's t.
-- Test metrics are uncertain for two reasons: the seed, and how few images are tested. Differences are taken image by
-  image as well, images of a patient together, and both variances are added (degrees of freedom of Welch and
-  Satterthwaite).
-- A share of runs is tested exactly, by the binomial distribution. "Most" and "few" are more and less than
-  {rules.mostly:.0%}; "much" is at least {rules.much:g} times.
+- All runs of a claim are on images of one size and split in one manner: those of the size with most of its models. What
+  other sizes have is missing to it. Several splits or folds are replicates, as seeds are.
+- Models are compared run by run, on the splits and seeds with which none of them collapsed: a run that collapsed or
+  diverged is in no difference, and counted beside it. It counts as not converged. Without these runs a mean is that of
+  a selection.
+- Differences are tested by Student's t; the variances by seeds, by splits where there are several, and for test metrics
+  by test images, those of a patient together, are added (docs/statistics.md). On one split it is not seen what other
+  training images would change.
+- A claim with a direction has a one-sided test. "Alike" and "about" are equivalence tests, two one-sided ones against
+  the margin: that a difference is not significant does not show that there is none.
+- A spread is the variance between models, less what seeds and test images add to it; its test is a jackknife over
+  seeds.
+- A share of seeds is tested exactly, by the binomial distribution; of several splits a seed counts by at least half of
+  its runs. What happened in the study's one run is supported when it happens with at least {rules.often:.0%} of seeds:
+  one run excludes, at 95 %, only shares below 5 %. "Much" is at least {rules.much:g} times.
 - That something never happens is contradicted by {never["counterexamples"]} runs in which it does, and supported by
   {never["seeds"]} seeds or more at each setting without any, if that puts the share below {never["share"]:.0%} of all
   models with a seed: runs that start from the same weights are not independent.
-- Fewer than {rules.min_seeds} seeds give no verdict on a difference. The level is {rules.level:.0%} for all
-  {len(study.claims)} claims together: p values, two-sided, are adjusted by Holm's method, those of claims without runs
-  among them as 1.
-- What an undecided claim would need is reckoned from what was seen: the number of seeds, or of test images where these
-  are the limit, at which a test detects a difference or a share like it with a probability of {rules.power:.0%} at the
+- Fewer than {rules.min_seeds} seeds give no verdict on a difference. The level is {rules.level:.0%} for all claims
+  together that any false one is called supported, and as much that any true one is called contradicted: p values are
+  adjusted by Holm's method over the claims that were tested. A part by itself is called as claimed at
+  {rules.level:.0%}.
+- What an undecided claim would need is a range, since what is seen is uncertain itself: the numbers of seeds, splits or
+  test images, each on its own, at which a test detects what is there with a probability of {rules.power:.0%} at the
   first, strictest step of Holm's method."""
 
 
 def _claims(report: ClaimsReport, study: Study) -> Iterable[str]:
     for claim, row in zip(study.claims, report.rows, strict=True):
         yield f"### {markdown_text(claim.says)}"
-        lines = [f"**{row.word}** ({markdown_text(claim.source)}; `{claim.id}`)", ""]
+        named = "; ".join(filter(None, [markdown_text(claim.source), f"`{claim.id}`"]))
+        lines = [f"**{row.word}** ({named})", ""]
+        lines += [f"- Why: {markdown_text(claim.because)}"] if claim.because else []
         lines += [f"- Stated: {markdown_text(_stated(condition, study))}" for condition in claim.conditions]
         lines += [f"- {markdown_text(sentence)}" for sentence in row.how]
         lines += [f"- What would decide it: {markdown_text(row.needs)}"] if row.needs else []
@@ -77,12 +93,13 @@ def _claims(report: ClaimsReport, study: Study) -> Iterable[str]:
 
 
 def _stated(condition: Condition, study: Study) -> str:
-    """Return a condition as ``study.yaml`` has it, in words."""
+    """Return a condition as the study's file has it, in words."""
     name = study.definitions[condition.statistic].name
     if condition.rows:
-        bound = f" {condition.bound:g}" if condition.expect == "above" else ""
+        bound = f" {condition.bound:g}" if condition.expect in ("above", "about") else ""
         at = f" at learning rates {', '.join(f'{lr:g}' for lr in condition.lrs)}" if condition.lrs else ""
         return f"{name}: {condition.expect}{bound}, models {', '.join(condition.rows)}{at}."
     pairs = "; ".join(f"{', '.join(second)} against {', '.join(first)}" for first, second in condition.pairs)
-    of = "spread of the " if condition.spread else ""
-    return f"{of}{name}: {condition.expect}, models {pairs}."
+    if condition.spread:
+        return f"variance of the {name} between models: {condition.expect}, models {pairs}."
+    return f"{name}: {condition.expect}, models {pairs}."

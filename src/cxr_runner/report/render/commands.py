@@ -9,10 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from cxr_runner.config.usual_settings import override, read_defaults, split_settings
 from cxr_runner.report.collected import DataSetRuns
-from cxr_runner.report.compare.configurations import override
 from cxr_runner.report.compare.training_setups import TrainingSetup
-from cxr_runner.report.compare.usual_settings import read_defaults, split_settings
 from cxr_runner.report.missing import Missing
 from cxr_runner.study import Row
 
@@ -55,6 +54,8 @@ class Commands:
             setup = replace(setup, settings=(*settings, *missing.overrides))
             if missing.seeds is not None:
                 setup = replace(setup, seeds=(f"seeds={missing.seeds}",))
+            if missing.image_size is not None:
+                setup = replace(setup, image_size=missing.image_size)
             wanted.append((row, setup))
         return _write(wanted, self._data)
 
@@ -86,12 +87,15 @@ def _write(wanted: Sequence[tuple[Row, TrainingSetup]], data: dict[str, Any]) ->
     by_setup: dict[TrainingSetup, list[Row]] = {}
     for row, setup in wanted:
         by_setup.setdefault(setup, []).append(row)
-    return [
-        shlex.join(
-            ["cxr-run", "-m", f"experiment={','.join(row.experiment for row in rows)}", *_arguments(setup, data)]
-        )
-        for setup, rows in by_setup.items()
-    ]
+    commands = [(command, setup) for setup, rows in by_setup.items() for command in _commands(rows)]
+    return [shlex.join([*command, *_arguments(setup, data)]) for command, setup in commands]
+
+
+def _commands(rows: Sequence[Row]) -> list[list[str]]:
+    """Return the beginnings of commands: one for all rows that are experiment files, and one for each other."""
+    files = [row.experiment for row in rows if row.experiment and len(row.arguments) == 1]
+    together = [["cxr-run", "-m", f"experiment={','.join(files)}"]] if files else []
+    return together + [["cxr-run", "-m", *row.arguments] for row in rows if row.experiment not in files]
 
 
 def _arguments(setup: TrainingSetup, data: dict[str, Any]) -> list[str]:

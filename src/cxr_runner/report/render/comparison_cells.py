@@ -2,12 +2,11 @@
 
 import math
 
-from cxr_runner import stats
 from cxr_runner.base.numbers import format_difference, format_interval, format_number
 from cxr_runner.report.compare.sized_comparison import Comparison
 from cxr_runner.report.compare.standings import Standing
 from cxr_runner.report.compare.uncertainty.resampling import RESAMPLED_METRICS
-from cxr_runner.report.render.cells import p_value
+from cxr_runner.report.render.cells import needed_range, p_value
 
 LEVEL = 0.05  # a p value below it counts as a difference
 
@@ -44,18 +43,8 @@ def decides_cell(one: Standing, key: str) -> str:
     if not needed or one.adjusted.get(key, 1.0) < LEVEL:
         return "decided" if needed else ""
     nouns = {"seeds": "seeds", "splits": "splits", "images": "test images a split"}
-    said = [_range(found, nouns[source]) for source, found in needed.items() if found is not None]
+    said = [needed_range(found, nouns[source]) for source, found in needed.items() if found is not None]
     return "; or ".join(text for text in said if text) or "no number of these"
-
-
-def _range(needed: stats.Needed, noun: str) -> str:
-    """Return a range of numbers; '' where no number would do."""
-    if needed.fewest is None:
-        return ""
-    if needed.likely is None:
-        return f"perhaps {needed.fewest:,} {noun}, more likely no number"
-    most = "or more, perhaps no number" if needed.most is None else f"to {needed.most:,}"
-    return f"about {needed.likely:,} {noun} ({needed.fewest:,} {most})"
 
 
 def runs_cell(one: Standing) -> str:

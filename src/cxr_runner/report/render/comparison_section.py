@@ -3,11 +3,11 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cxr_runner.artifacts.metrics import metric
 from cxr_runner.base.numbers import format_interval, format_number
 from cxr_runner.base.tables import Table
-from cxr_runner.report.compare.comparison import DataSetComparison
 from cxr_runner.report.compare.sized_comparison import Comparison
 from cxr_runner.report.compare.standings import Standing
 from cxr_runner.report.render.comparison_cells import (
@@ -30,6 +30,9 @@ from cxr_runner.report.render.mistakes_section import MistakesSection, mistakes_
 from cxr_runner.report.render.picture import Picture
 from cxr_runner.report.render.side_by_side_section import side_by_side_table
 from cxr_runner.report.render.verdict import verdict
+
+if TYPE_CHECKING:  # a section is handed what was compared
+    from cxr_runner.report.compare.comparison import DataSetComparison
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ class ComparisonSection:
         return [*self.tables, *more, *([self.mistakes.table] if self.mistakes else [])]
 
 
-def comparison_section(compared: Comparison, whole: DataSetComparison, suffix: str) -> ComparisonSection:
+def comparison_section(compared: Comparison, whole: "DataSetComparison", suffix: str) -> ComparisonSection:
     """Say what the comparison of the configurations at one size has found.
 
     Args:

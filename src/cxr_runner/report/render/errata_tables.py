@@ -8,8 +8,10 @@ import pandas as pd
 from cxr_runner.base.numbers import format_number
 from cxr_runner.base.tables import Table
 from cxr_runner.report.render.cells import yes_no
+from cxr_runner.report.render.report_tables import text
 from cxr_runner.study import FAMILIES, Row, Study
-from cxr_runner.study.errata import accuracy_table, claim_table
+from cxr_runner.study.claims_in_print import claim_table
+from cxr_runner.study.errata import accuracy_table
 from cxr_runner.study.misprints import check_table, find_checks, find_slips, slip_table
 
 _OPTIMIZERS = {"sgd": "SGD", "adam": "Adam"}
@@ -24,31 +26,35 @@ def recovered_ranks(recovered: pd.DataFrame) -> Table:
     """
     entries = recovered.to_dict("records")
     num_images, last = recovered["num_images"].iloc[0], recovered["last_batch"].iloc[0]
+    by_batch = last < num_images
     shown = pd.DataFrame(
         {
             "model": [_model(entry) for entry in entries],
             "batch": [str(entry["batch_size"]) for entry in entries],
             "published, %": [format_number(entry["published"], ".1f") for entry in entries],
-            "rank, published": [str(entry["published_rank"]) for entry in entries],
+            "rank, published": [text(entry["published_rank"]) for entry in entries],
             "recovered, %": [format_number(entry["pooled"], ".1f") for entry in entries],
             "Wilson, %": [_span(entry["wilson_low"], entry["wilson_high"], ".1f") for entry in entries],
-            "rank, recovered": [str(entry["recovered_rank"]) for entry in entries],
-            f"correct of {num_images}": [str(entry["correct"]) for entry in entries],
-            f"errors in the last {last}": [_dashed(entry["last_errors"]) for entry in entries],
+            "rank, recovered": [text(entry["recovered_rank"]) for entry in entries],
+            f"correct of {num_images}": [text(entry["correct"]) for entry in entries],
+            **(
+                {f"errors in the last {last}": [_dashed(entry["last_errors"]) for entry in entries]} if by_batch else {}
+            ),
             **{cell.upper(): [_dashed(entry[cell]) for entry in entries] for cell in ("tp", "fp", "fn", "tn")},
         }
     )
     caption = (
         "The one accuracy over all test images that fits accuracy, precision, recall and F1 as published, with its "
-        f"95 % Wilson interval; the published one is the mean over batches, the last of which has {last} images. "
-        "Ranges where several confusion matrices fit."
+        "95 % Wilson interval"
+        + (f"; the published one is the mean over batches, the last of which has {last} images. " if by_batch else ". ")
+        + "Ranges where several confusion matrices fit; empty where none does, or several accuracies do."
     )
     return Table("errata_recovery", caption, recovered, shown, ("model",))
 
 
 def possible_accuracies(study: Study) -> Table:
     """Return whether published accuracies and F1 scores can be those over all test images."""
-    data, num_images = accuracy_table(study), study.splits["test"]
+    data, num_images = accuracy_table(study), sum(study.test or ())
     entries = data.to_dict("records")
     shown = pd.DataFrame(
         {
@@ -75,25 +81,25 @@ def possible_accuracies(study: Study) -> Table:
 
 
 def compared_claims(study: Study) -> Table:
-    """Return the claims that compare models, by published and by recovered values."""
-    data, num_images = claim_table(study), study.splits["test"]
+    """Return the claims about test metrics, by published and by recovered values."""
+    data, num_images = claim_table(study), sum(study.test or ())
     entries = data.to_dict("records")
     columns = {
         "claim": [entry["says"] for entry in entries],
         "where": [entry["place"] for entry in entries],
         "metric": ["F1" if entry["metric"] == "f1" else entry["metric"] for entry in entries],
-        "hold as published": [f"{entry['published']} of {entry['pairs']}" for entry in entries],
+        "hold as published": [f"{entry['published']} of {entry['parts']}" for entry in entries],
         "do not, as published": [entry["published_exceptions"] for entry in entries],
         "hold as recovered": [
-            "unknown" if pd.isna(entry["recovered"]) else f"{entry['recovered']} of {entry['pairs']}"
+            "unknown" if pd.isna(entry["recovered"]) else f"{entry['recovered']} of {entry['parts']}"
             for entry in entries
         ],
         "do not, as recovered": [entry["recovered_exceptions"] for entry in entries],
     }
     texts = tuple(heading for heading in columns if not heading.startswith("hold"))
     caption = (
-        "Claims that compare models, by pairs that are as claimed. In brackets the published values (accuracy in "
-        f"percent), or how many of {num_images} images are classified correctly, from which F1 does not follow."
+        "Claims about test metrics, by pairs or models that are as claimed. In brackets the published values (accuracy "
+        f"in percent), or how many of {num_images} images are classified correctly, from which F1 does not follow."
     )
     return Table("errata_claims", caption, data, pd.DataFrame(columns), texts)
 
@@ -155,12 +161,12 @@ def _in_words(values: Mapping[str, Any], row: Row) -> str:
     family = values.get("family", row.family)
     units = "filters" if family == "cnn" else "units"
     words: dict[str, Callable[[Any], str]] = {
-        "family": lambda value: FAMILIES[value],
+        "family": lambda value: FAMILIES.get(value, value),
         "layers": lambda value: f"{value} layer{'s' * (value != 1)}",
         "hidden": lambda value: f"{value} {units}",
         "kernel_size": lambda value: f"filters {value}x{value}",
         "weighted": lambda value: "class weight" if value else "no class weight",
-        "optimizer": lambda value: _OPTIMIZERS[value],
+        "optimizer": lambda value: _OPTIMIZERS.get(value, value),
         "lr": lambda value: f"learning rate {value:g}",
         "batch_size": lambda value: f"batches of {value}",
         "epochs": lambda value: f"{value} epochs",

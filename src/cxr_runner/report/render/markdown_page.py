@@ -23,6 +23,7 @@ def markdown_page(page: "Page") -> str:
     blocks = ["# Results", _NOTICE, markdown_text(page.count)]
     for section in page.sections:
         blocks += _section(section, page)
+    blocks += _evaluations(page)
     tables = page.tables
     configurations = tables["configurations"]
     blocks += ["## Configurations", *_warnings(configurations.notes), *_captioned(configurations)]
@@ -32,6 +33,15 @@ def markdown_page(page: "Page") -> str:
         blocks += ["## Runs left out", *_captioned(tables["left_out"])]
     blocks += ["All finished runs: [tables/runs.csv](tables/runs.csv).", _NOTICE]
     return _joined(blocks)
+
+
+def _evaluations(page: "Page") -> list[str]:
+    blocks = ["## On images of another place"] if page.evaluations else []
+    for one in page.evaluations:
+        blocks += [f"### {markdown_text(one.heading)}", *_list(one.sentences), _picture(one.picture, page, None)]
+        for table in one.tables:
+            blocks += [f"#### {markdown_text(table.title)}", *_captioned(table)]
+    return blocks
 
 
 def errata_markdown(page: "Page") -> str:
@@ -98,24 +108,24 @@ def _baselines(comparison: ComparisonSection) -> str:
 
 
 def _study(study: StudySection, section: "Section", page: "Page") -> list[str]:
-    claims, tests = study.claims.tables
-    blocks = ["### The study", *_list(study.sentences)]
-    blocks += _titled_picture(study.overview, section, page) if study.overview.draw else []
-    blocks += [
-        "#### The study's claims",
-        f"{markdown_text(study.claims.summary)} [How each was decided](tables/{tests.name}.md)",
-        claims.markdown(),
-    ]
+    blocks = [f"### The study: {markdown_text(study.title)}", *_list(study.sentences)]
+    blocks += _titled_picture(study.overview, section, page) if study.overview and study.overview.draw else []
+    if study.claims.tables:
+        claims, tests = study.claims.tables
+        decided = f"[How each was decided](tables/{tests.name}.md)"
+        blocks += ["#### The study's claims", f"{markdown_text(study.claims.summary)} {decided}", claims.markdown()]
     for table in study.tables:
         blocks += [f"#### {markdown_text(table.title or table.caption)}"]
         blocks += _captioned(table) if table.title else [table.markdown()]
-    blocks += [COMPARISON_LEGEND, BASELINES_LEGEND]
-    if study.more_baselines:
+    blocks += [COMPARISON_LEGEND, BASELINES_LEGEND] if study.views else []
+    if study.views and study.more_baselines:
         blocks += [f"To make the other trivial baselines:\n\n    {study.more_baselines}"]
     for picture in study.figures:
         blocks += _titled_picture(picture, section, page) if picture.draw else []
     blocks += _undrawn(study, section)
-    return [*blocks, "Errata and models as configured: [errata.md](errata.md)."]
+    if page.errata:
+        return [*blocks, "Errata and models as configured: [errata.md](errata.md)."]
+    return [*blocks, *(block for table in page.study_tables for block in _captioned(table))]
 
 
 def _undrawn(study: StudySection, section: "Section") -> list[str]:

@@ -4,6 +4,7 @@ import base64
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,12 @@ from cxr_runner.base.markdown import printable
 from cxr_runner.base.numbers import format_number, list_few
 from cxr_runner.base.tables import Table
 from cxr_runner.report.class_counts import class_names
-from cxr_runner.report.compare.comparison import DataSetComparison
 from cxr_runner.report.compare.mistakes import Mistakes
 from cxr_runner.report.compare.sized_comparison import Comparison
+
+if TYPE_CHECKING:  # a section is handed what was compared
+    from cxr_runner.report.compare.comparison import DataSetComparison
+
 
 _MOST_LISTED = 6  # configurations named below an image
 _HARDLY = 0.9  # of the runs that get an image wrong: hardly any gets it right
@@ -62,7 +66,7 @@ class MistakesSection:
         return replace(self, table=self.table.suffixed(suffix))
 
 
-def mistakes_section(compared: Comparison, whole: DataSetComparison) -> MistakesSection | None:
+def mistakes_section(compared: Comparison, whole: "DataSetComparison") -> MistakesSection | None:
     """Show the images that most runs get wrong, and those that configurations disagree on; None without any.
 
     Args:
@@ -86,7 +90,7 @@ def mistakes_section(compared: Comparison, whole: DataSetComparison) -> Mistakes
     return MistakesSection(_never_right(mistakes, whole), shown, note, _table(chosen, mistakes, compared, whole))
 
 
-def _never_right(mistakes: Mistakes, whole: DataSetComparison) -> list[str]:
+def _never_right(mistakes: Mistakes, whole: "DataSetComparison") -> list[str]:
     """Say of each class how many of its images no run gets right, and how many hardly any does."""
     predictions, classes = whole.runs.predictions, class_names(whole.runs.facts)
     never = np.isclose(mistakes.hardness, 1)
@@ -105,7 +109,7 @@ def _never_right(mistakes: Mistakes, whole: DataSetComparison) -> list[str]:
     return said
 
 
-def _image(row: int, mistakes: Mistakes, compared: Comparison, whole: DataSetComparison) -> ShownImage:
+def _image(row: int, mistakes: Mistakes, compared: Comparison, whole: "DataSetComparison") -> ShownImage:
     thumbnail = whole.thumbnails.get(row)
     source = f"data:image/jpeg;base64,{base64.b64encode(thumbnail.content).decode()}" if thumbnail else ""
     size = thumbnail.words if thumbnail else ""
@@ -123,7 +127,7 @@ def _image(row: int, mistakes: Mistakes, compared: Comparison, whole: DataSetCom
 
 
 def _table(
-    groups: Mapping[str, Sequence[int]], mistakes: Mistakes, compared: Comparison, whole: DataSetComparison
+    groups: Mapping[str, Sequence[int]], mistakes: Mistakes, compared: Comparison, whole: "DataSetComparison"
 ) -> Table:
     predictions, classes = whole.runs.predictions, class_names(whole.runs.facts)
     entries, shown = [], []

@@ -1,6 +1,6 @@
 """The tables of the report: the study's tables as configured and made anew, all configurations, all runs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -15,7 +15,7 @@ from cxr_runner.report.compare.configurations import SUMMARY_COLUMNS, summarize
 from cxr_runner.report.compare.data_warnings import data_warnings
 from cxr_runner.report.render.cells import without_mean, yes_no
 from cxr_runner.report.run_columns import RUN_COLUMNS
-from cxr_runner.study import Study, StudyFigure
+from cxr_runner.study import Row, Study, StudyFigure
 
 LEGEND = (
     "Test split; mean ± sample standard deviation over seeds (initial weights and order of batches; how few the test "
@@ -59,24 +59,34 @@ _COLLAPSED_WORDS = {
 _COLLAPSED_TEXTS = ("model", "name", "reason", "dead at the start", "dead at the end", "run")
 
 
-def study_table(number_of_table: int, study: Study) -> Table:
-    """Return a table of the study that lists its rows, as configured here."""
-    rows = [row for row in study.rows if row.table == number_of_table]
+def study_tables(study: Study) -> list[Table]:
+    """Return the tables that list the rows of a study, as configured here; rows of no table are one table."""
+    numbers = dict.fromkeys(row.table for row in study.rows)
+    return [_study_table(number, [row for row in study.rows if row.table == number]) for number in numbers]
+
+
+def _study_table(number: int | None, rows: Sequence[Row]) -> Table:
     entries = [{"model": row.id, "experiment": row.experiment, **row.settings()} for row in rows]
-    data = pd.DataFrame(entries).astype({"model.kernel_size": "Int64", "model.layers": "Int64"})
+    counts = {key: "Int64" for key in ("model.kernel_size", "model.layers") if any(key in row.own for row in rows)}
+    data = pd.DataFrame(entries).astype(counts)
     shown = pd.DataFrame(
         {
             "model": [row.id for row in rows],
-            "experiment": [row.experiment for row in rows],
+            "experiment": [row.experiment or "" for row in rows],
             "what it is": [row.title for row in rows],
             "optimizer": [f"{row.optimizer}, lr {row.lr:g}" for row in rows],
-            "class weight": [format_number(row.pos_weight or float("nan"), "g") or "none" for row in rows],
+            "class weight": [row.weight_words for row in rows],
             "batch": [str(row.batch_size) for row in rows],
             "epochs": [str(row.epochs) for row in rows],
         }
     )
-    caption = f"Table {number_of_table} of the study, as the experiment files configure it."
-    return Table(f"table{number_of_table}", caption, data, shown, ("model", "experiment", "what it is", "optimizer"))
+    texts = ["model", "experiment", "what it is", "optimizer"]
+    if not any(row.experiment for row in rows):
+        data, shown, texts = data.drop(columns="experiment"), shown.drop(columns="experiment"), [*texts[:1], *texts[2:]]
+    if number is None:
+        return Table("rows", "The rows of the study, as its file configures them.", data, shown, tuple(texts))
+    caption = f"Table {number} of the study, as the experiment files configure it."
+    return Table(f"table{number}", caption, data, shown, tuple(texts))
 
 
 def published_table(table: pd.DataFrame, figure: StudyFigure, runs: DataSetRuns) -> Table:
@@ -85,7 +95,7 @@ def published_table(table: pd.DataFrame, figure: StudyFigure, runs: DataSetRuns)
     shown = pd.DataFrame(
         {
             "model": [f"{entry['row']}: {entry['model']}" for entry in entries],
-            "metric": [metrics[entry["metric"]].words for entry in entries],
+            "metric": [metrics[entry["metric"]].label for entry in entries],
             "ours, not collapsed": [
                 format_mean_sd(entry["mean"], entry["sd"]) or _without_mean(entry) for entry in entries
             ],

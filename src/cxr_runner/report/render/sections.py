@@ -11,6 +11,7 @@ from cxr_runner.report.render.commands import Commands
 from cxr_runner.report.render.comparison_section import ComparisonSection, comparison_section
 from cxr_runner.report.render.configuration_figures import configuration_pictures
 from cxr_runner.report.render.errata_section import ErrataSection
+from cxr_runner.report.render.evaluation_section import EvaluationSection
 from cxr_runner.report.render.inventory_line import inventory_of_runs
 from cxr_runner.report.render.picture import Picture
 from cxr_runner.report.render.provenance import gather_facts
@@ -75,6 +76,7 @@ class Page:
         study_tables: tables of the study that list its rows.
         tables: configurations, runs, those that collapsed, runs left out, by their names.
         links: links of every run, in the order of the table of runs.
+        evaluations: one for every evaluation of a model on foreign images.
         errata: errata of the study; None where none of its models has been asked for.
         sources: address of every picture that could be drawn, as a data URI, by its name.
     """
@@ -84,6 +86,7 @@ class Page:
     study_tables: Sequence[Table]
     tables: Mapping[str, Table]
     links: Sequence[Sequence[Link]]
+    evaluations: Sequence[EvaluationSection]
     errata: ErrataSection | None
     sources: Mapping[str, str]
 
@@ -106,7 +109,7 @@ def make_section(compared: DataSetComparison, suffix: str) -> Section:
         comparisons=[comparison_section(one, compared, suffix) for one in compared.comparisons],
         figures=[
             picture.suffixed(suffix)
-            for picture in configuration_pictures(runs, compared.comparisons, whole=study is None)
+            for picture in configuration_pictures(runs, compared.comparisons, whole=study is None or not study.figures)
         ],
         subgroups=subgroup_section(compared.subgroups, runs.heading, suffix),
         study=study,

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from cxr_runner.config.schema import SGDConfig
 from cxr_runner.models.linear import Linear, first_weight
 from cxr_runner.models.linear_relu import LinearReLU
-from cxr_runner.training.backend import Key
+from cxr_runner.training.backend import EpochPlan, Key
 from cxr_runner.training.devices import on_one_thread
 from cxr_runner.training.gram.head import Head, cross_entropy
 from cxr_runner.training.gram.layer import SpanLayer
@@ -31,6 +31,7 @@ class GramBackend:
     """
 
     name = "gram"
+    members_at_once = 1  # the tensors are filled up to a multiple of it
 
     def __init__(
         self,
@@ -49,34 +50,36 @@ class GramBackend:
         """
         self.space, stacks = space, [model.layer_stack for model in models]
         self.rates = Rates(
-            momentum=self._per_member([optimizer.momentum for optimizer in optimizers]),
-            weight_decay=self._per_member([optimizer.weight_decay for optimizer in optimizers]),
+            momentum=self._filled_up(self._per_member([optimizer.momentum for optimizer in optimizers])),
+            weight_decay=self._filled_up(self._per_member([optimizer.weight_decay for optimizer in optimizers])),
             nesterov=optimizers[0].nesterov,
         )
         self.start_weights = torch.stack([first_weight(model) for model in models])
-        self.first = SpanLayer(space, torch.stack([space.start(weight) for weight in self.start_weights]), self.rates)
+        starts = torch.stack([space.start(weight) for weight in self.start_weights])
+        self.first = SpanLayer(space, self._filled_up(starts), self.rates)
         self.head = Head.of(stacks[0])
         states = [stack.state_dict() for stack in stacks]
         initial = {name: torch.stack([state[name] for state in states]) for name in self.head.shapes if name != "bias"}
         initial["bias"] = torch.stack([state["1.bias"] for state in states])
-        self.rest = self.head.flatten(initial).to(space.device, torch.float64)  # all other parameters
+        self.rest = self._filled_up(self.head.flatten(initial).to(space.device, torch.float64))  # all other parameters
         self.rest_velocity = torch.zeros_like(self.rest)
-        self.pos_weights = self._per_member([1.0 if weight is None else weight for weight in pos_weights])
+        pos_weight_numbers = [1.0 if weight is None else weight for weight in pos_weights]
+        self.pos_weights = self._filled_up(self._per_member(pos_weight_numbers))
         self.ends_in_relu = isinstance(stacks[0][-1], nn.ReLU)
         self.num_silent = [0] * len(models)  # training images in a row for which a member's last ReLU was 0
         self.moving: list[int] = []  # which members, of those that :meth:`step` is called for, can still change
         self.done, self.order = 0, torch.empty(0)
 
     @contextmanager
-    def epoch(self, members: Sequence[int], rows: Tensor) -> Iterator[None]:
+    def epoch(self, members: Sequence[int], plan: EpochPlan) -> Iterator[EpochPlan]:
         """Look ahead at an epoch; see :class:`~cxr_runner.training.backend.Backend`.
 
         Torch's threads are kept out of it: what they could share is too small.
         """
         with on_one_thread(), torch.inference_mode():
-            self.done, self.order = 0, self.space.positions(rows)
+            self.done, self.order = 0, self.space.positions(plan.rows)
             self.first.window = None  # what an interrupted epoch may have left
-            yield
+            yield plan
 
     def step(
         self, members: Sequence[int], rows: Tensor, targets: Tensor, lrs: Sequence[float], keys: Sequence[Key]
@@ -92,7 +95,7 @@ class GramBackend:
         if len(self.moving) == len(members):
             return self._step(members, targets, self._per_member(lrs))
         logits = torch.zeros_like(targets)
-        losses, _ = cross_entropy(logits, targets, self.pos_weights[_index(members)])
+        losses, _ = cross_entropy(logits, targets, self.pos_weights[member_index(members)])
         if self.moving:
             moving = [members[slot] for slot in self.moving]
             moving_lrs = self._per_member([lrs[slot] for slot in self.moving])
@@ -115,7 +118,7 @@ class GramBackend:
         return self.rates.plain and self.num_silent[member] >= 2 * self.space.num_train
 
     def _step(self, members: Sequence[int], targets: Tensor, lrs: Tensor) -> tuple[Tensor, Tensor]:
-        index, rates = _index(members), self.rates
+        index, rates = member_index(members), self.rates
         rest = self.head.unflatten(self.rest[index])
         logits, inputs = self.head.forward(self.first.next_outputs(), rest)
         losses, slopes = cross_entropy(logits, targets, self.pos_weights[index])
@@ -136,13 +139,13 @@ class GramBackend:
     def logits(self, members: Sequence[int], rows: Tensor, batch_size: int) -> Tensor:
         """Return logits of images, float64 [m, rows], on the CPU; the batch size makes no difference."""
         outputs = self.first.outputs_of(members, self.space.positions(rows))
-        return self.head.forward(outputs, self.head.unflatten(self.rest[_index(members)]))[0].cpu()
+        return self.head.forward(outputs, self.head.unflatten(self.rest[member_index(members)]))[0].cpu()
 
     @torch.no_grad()
     def weights(self, members: Sequence[int]) -> list[Parameters]:
         """Materialise models in one pass over the training images. Returns float32 weights under their plain names."""
-        index = _index(members)
-        coordinates = self.first.coordinates[index, :, : self.first.num_outputs].mT
+        index = member_index(members)
+        coordinates = self._unpadded(self.first.coordinates)[index].mT
         first = self.space.materialise(self.start_weights[index], self.first.decay[index], coordinates, torch.float32)
         rest = self.head.unflatten(self.rest[index].cpu().float())
         rest["1.bias"] = rest.pop("bias")
@@ -154,35 +157,50 @@ class GramBackend:
 
     def snapshot(self, member: int) -> Parameters:
         """Return a copy of what is trained of a member, on the CPU."""
-        trained = {"coordinates": self.first.coordinates, "decay": self.first.decay, "rest": self.rest}
+        trained = {"coordinates": self._unpadded(self.first.coordinates), "decay": self.first.decay, "rest": self.rest}
         return {name: value[member].cpu().clone() for name, value in trained.items()}
 
     def restore(self, member: int, snapshot: Parameters) -> None:
         """Take a member back to a snapshot."""
         self.num_silent[member] = 0
-        self.first.coordinates[member] = snapshot["coordinates"]
+        self._unpadded(self.first.coordinates)[member] = snapshot["coordinates"]
         self.first.decay[member] = snapshot["decay"]
         self.rest[member] = snapshot["rest"]
 
     def state_dict(self, member: int) -> dict[str, Any]:
         """Return everything that a member needs to go on bit for bit, whatever the other members are."""
-        moving = bool(self.rates.momentum[member])
-        velocities = self.first.velocities | {"rest": self.rest_velocity} if moving else {}
+        velocities = self._velocities() if self.rates.momentum[member] else {}
         velocity = {name: value[member].cpu().clone() for name, value in velocities.items()}
         return {"trained": self.snapshot(member), "velocity": velocity}
 
     def load_state_dict(self, member: int, state: dict[str, Any]) -> None:
         """Go on with a member from where :meth:`state_dict` was taken."""
         self.restore(member, state["trained"])
-        velocities = self.first.velocities | {"rest": self.rest_velocity}
         for name, value in state["velocity"].items():
-            velocities[name][member] = value
+            self._velocities()[name][member] = value
+
+    def _velocities(self) -> Parameters:
+        first = self.first.velocities
+        return {
+            "coordinates": self._unpadded(first["coordinates"]),
+            "decay": first["decay"],
+            "rest": self.rest_velocity,
+        }
+
+    def _unpadded(self, coordinates: Tensor) -> Tensor:
+        """Return a view of coordinates without those that only fill up, which stay 0."""
+        return coordinates[:, : self.space.num_train, : self.first.num_outputs]
+
+    def _filled_up(self, values: Tensor) -> Tensor:
+        """Repeat the last member, whom nobody trains there, as often as :attr:`members_at_once` asks for."""
+        missing = -len(values) % self.members_at_once
+        return torch.cat([values, values[-1:].expand(missing, *values.shape[1:])])
 
     def _per_member(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float64, device=self.space.device)
 
 
-def _index(members: Sequence[int]) -> slice | Tensor:
+def member_index(members: Sequence[int]) -> slice | Tensor:
     """Return an index of members, a slice where possible: it gives views instead of copies."""
     if list(members) == list(range(members[0], members[-1] + 1)):
         return slice(members[0], members[-1] + 1)

@@ -64,7 +64,7 @@ def locate_columns(config: TableConfig, table: TableRows, finder: Finder) -> Tab
     for key, given in _given(config).items():
         header = pick_header(f"data.{key}", given, table.headers) if given is not None else _usual(key, table.headers)
         if header is None and key == "image_column":
-            header = _by_content(table, finder)
+            header = image_header(table, finder)
         if header is None and key == "split_column":
             header = _of_splits(table)
         if header is not None:
@@ -85,6 +85,11 @@ def locate_columns(config: TableConfig, table: TableRows, finder: Finder) -> Tab
         canonical,
         (f"columns taken by their headers: {', '.join(guessed)}",) if guessed else (),
     )
+
+
+def image_header(table: TableRows, finder: Finder) -> str | None:
+    """Return the header of the column that names images, by a usual header or by content; None where none is clear."""
+    return _usual("image_column", table.headers) or _by_content(table, finder)
 
 
 def pick_header(key: str, given: str, headers: Sequence[str]) -> str:

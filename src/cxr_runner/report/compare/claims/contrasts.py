@@ -1,135 +1,117 @@
-"""Differences between models, seed by seed and, for test metrics, image by image."""
+"""Differences between models, run by run with equal seeds on equal splits and, for test metrics, image by image."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_runner.report.compare.claims.run_numbers import Decisions, RunNumbers
-from cxr_runner.stats.power import Effect
+from cxr_runner import stats
+from cxr_runner.report.compare.claims.image_numbers import IMAGE_NUMBERS, ImageNumber
+from cxr_runner.report.compare.claims.observed_runs import Observed
+from cxr_runner.report.compare.claims.run_numbers import RunNumbers
 
-ON_IMAGES = ("accuracy", "f1")  # the definitions that are computed from decisions on the test images
+_LEAST_SEEDS = 3  # with which a variance between models has pseudo-values
+
+
+class Compared(NamedTuple):
+    """What is compared: the second group minus so many times the first, which may be empty."""
+
+    statistic: str
+    first: tuple[str, ...]
+    second: tuple[str, ...]
+    spread: bool = False
+    factor: float = 1.0
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """A difference between models.
+    """A difference between models, or the number of one model.
 
     Attributes:
-        effect: the difference.
-        num_tried: seeds with which all models were trained, collapsed or not.
+        effect: its mean over the runs with which no model collapsed.
+        kept: share of the splits and seeds with which all models were trained that is in the mean.
+        seeds_tried: seeds among them, with which a model collapsed or not.
+        num_images: test images of a split; 0 where they are not the matter.
     """
 
-    effect: Effect
-    num_tried: int
+    effect: stats.Estimate
+    kept: float
+    seeds_tried: int
+    num_images: int = 0
 
 
-@dataclass(frozen=True)
-class _Value:
-    """One number of one run, and what each test image adds to it; their mean is 0."""
-
-    value: float
-    images: NDArray[np.float64]
-
-    def __add__(self, other: "_Value") -> "_Value":
-        return _Value(self.value + other.value, self.images + other.images)
-
-    def times(self, factor: float) -> "_Value":
-        return _Value(factor * self.value, factor * self.images)
+_Cells = list[dict[str, ImageNumber]]  # values by row, a dictionary a seed
 
 
-def contrast_pair(
-    statistic: str,
-    first: Sequence[str],
-    second: Sequence[str],
-    runs: Mapping[str, Sequence[RunNumbers]],
-    spread: bool,
-    factor: float,
-) -> Contrast:
-    """Return the second group minus the first, on the seeds with which no model of either collapsed.
+def contrast_models(compared: Compared, runs: Mapping[str, Sequence[RunNumbers]], observed: Observed) -> Contrast:
+    """Return the second group minus the first, on the splits and seeds with which no model of either collapsed.
 
     Args:
-        statistic: id of a definition.
-        first: ids of the rows of the first group.
-        second: ids of the rows of the second group.
-        runs: runs by the id of their row.
-        spread: whether a group stands for the difference between its highest and lowest row, else for the mean.
-        factor: factor that the first group is multiplied by.
+        compared: what is compared.
+        runs: runs by the id of their row, of all rows of both groups.
+        observed: the runs that these are among.
     """
-
-    def value(by_row: Mapping[str, _Value]) -> _Value:
-        combine = _spread if spread else _mean
-        return combine([by_row[row] for row in second]) + combine([by_row[row] for row in first]).times(-factor)
-
-    by_seed, num_tried, patients = _by_seed(statistic, runs)
-    return _contrast([value(by_row) for by_row in by_seed], num_tried, patients)
-
-
-def contrast_row(statistic: str, row: str, runs: Mapping[str, Sequence[RunNumbers]]) -> Contrast:
-    """Return the number of one row itself."""
-    by_seed, num_tried, patients = _by_seed(statistic, runs)
-    return _contrast([by_row[row] for by_row in by_seed], num_tried, patients)
-
-
-def _by_seed(
-    statistic: str, runs: Mapping[str, Sequence[RunNumbers]]
-) -> tuple[list[dict[str, _Value]], int, NDArray[np.int64]]:
-    """Return the values of all rows for each seed with which none collapsed, seeds tried, patients of images."""
-    tried = set.intersection(*({run.seed for run in of_row} for of_row in runs.values()))
-    reference = next(
-        (run.decisions for of_row in runs.values() for run in of_row if run.decisions and run.trained), None
-    )
-    values: dict[str, dict[int, _Value]] = {}
+    tried = set.intersection(*({run.cell for run in of_row} for of_row in runs.values()))
+    by_row: dict[str, dict[tuple[int, int], ImageNumber]] = {}
     for row, of_row in runs.items():
-        by_seed = {run.seed: _value(run, statistic) for run in of_row if run.trained}
-        values[row] = {seed: value for seed, value in by_seed.items() if value is not None}
-    seeds = sorted(set.intersection(*(set(by_seed) for by_seed in values.values())))
-    patients = reference.groups if reference and statistic in ON_IMAGES else np.zeros(0, np.int64)
-    return [{row: by_seed[seed] for row, by_seed in values.items()} for seed in seeds], len(tried), patients
+        by_cell = {run.cell: _value(run, compared.statistic) for run in of_row if run.trained}
+        by_row[row] = {cell: value for cell, value in by_cell.items() if value is not None}
+    cells = sorted(set.intersection(*(set(by_cell) for by_cell in by_row.values())))
+    if compared.spread:
+        seeds = Counter(split for split, _ in cells)
+        cells = [cell for cell in cells if seeds[cell[0]] >= _LEAST_SEEDS]
+    values, by_images = [], []
+    for split in dict.fromkeys(split for split, _ in cells):
+        of_split = [{row: of_row[cell] for row, of_row in by_row.items()} for cell in cells if cell[0] == split]
+        numbers, images = _between(compared, of_split) if compared.spread else _of_means(compared, of_split)
+        values.append(numbers)
+        by_images.append(float(np.square(images).sum()) * len(images) / max(1, len(images) - 1))
+    effect = stats.mean_over_runs(
+        np.concatenate([np.zeros(0), *values]),
+        [split for split, _ in cells],
+        [seed for _, seed in cells],
+        observed.held_ratio,
+        float(np.mean(by_images)) if by_images else 0.0,
+        observed.shared_test,
+    )
+    kept = len(cells) / len(tried) if tried else 0.0
+    num_images = _num_images(runs) if compared.statistic in IMAGE_NUMBERS else 0
+    return Contrast(effect, kept, len({seed for _, seed in tried}), num_images)
 
 
-def _value(run: RunNumbers, statistic: str) -> _Value | None:
+def _of_means(compared: Compared, of_split: _Cells) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the difference of both groups' means with each seed, and what each patient adds to it over the seeds."""
+    signs = [(row, -compared.factor / len(compared.first)) for row in compared.first]
+    signs += [(row, 1 / len(compared.second)) for row in compared.second]
+    weights = np.array([sign for _, sign in signs])
+    values = np.array([[by_row[row].value for row, _ in signs] for by_row in of_split])
+    images = np.array([[by_row[row].images for row, _ in signs] for by_row in of_split])
+    return values @ weights, weights @ images.mean(axis=0)
+
+
+def _between(compared: Compared, of_split: _Cells) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the same of the variances between the models of both groups, as pseudo-values with each seed."""
+    groups = ((compared.second, 1.0), (compared.first, -compared.factor))
+    numbers, images = np.zeros(len(of_split)), np.zeros(len(of_split[0][compared.second[0]].images))
+    for rows, sign in groups:
+        values = np.array([[by_row[row].value for by_row in of_split] for row in rows])
+        added = np.array([np.mean([by_row[row].images for by_row in of_split], axis=0) for row in rows])
+        numbers += sign * stats.between_by_seed(values, added)
+        images += sign * stats.between_by_image(values, added)
+    return numbers, images
+
+
+def _value(run: RunNumbers, statistic: str) -> ImageNumber | None:
     """Return the number of a run; None where it has none."""
-    if statistic not in ON_IMAGES:
+    if statistic not in IMAGE_NUMBERS:
         value = run.numbers.get(statistic)
-        return None if value is None else _Value(value, np.zeros(0))
-    if run.decisions is None:
-        return None
-    return _accuracy(run.decisions) if statistic == "accuracy" else _f1(run.decisions)
+        return None if value is None else ImageNumber(value, np.zeros(0))
+    return None if run.decisions is None else IMAGE_NUMBERS[statistic](run.decisions)
 
 
-def _accuracy(decisions: Decisions) -> _Value:
-    correct = (decisions.called == decisions.labels).astype(np.float64)
-    return _Value(float(correct.mean()), correct - correct.mean())
-
-
-def _f1(decisions: Decisions) -> _Value:
-    """Return F1, a ratio of two means over images, and its linear term in each image (the delta method)."""
-    above = 2.0 * (decisions.called & decisions.labels)
-    below = decisions.called.astype(np.float64) + decisions.labels
-    score = above.mean() / below.mean() if below.any() else 0.0
-    images = (above - score * below) / below.mean() if below.any() else np.zeros(len(below))
-    return _Value(float(score), images)
-
-
-def _mean(values: Sequence[_Value]) -> _Value:
-    total = values[0]
-    for value in values[1:]:
-        total = total + value
-    return total.times(1 / len(values))
-
-
-def _spread(values: Sequence[_Value]) -> _Value:
-    ordered = sorted(values, key=lambda value: value.value)
-    return ordered[-1] + ordered[0].times(-1)
-
-
-def _contrast(values: Sequence[_Value], num_tried: int, patients: NDArray[np.int64]) -> Contrast:
-    seeds = np.array([value.value for value in values], np.float64)
-    if not len(patients) or not values:
-        return Contrast(Effect(seeds, np.zeros(0)), num_tried)
-    by_image = np.mean([value.images for value in values], axis=0)
-    by_patient = np.bincount(patients, by_image)
-    each = len(by_image) / len(by_patient)
-    return Contrast(Effect(seeds, by_patient / each, each), num_tried)
+def _num_images(runs: Mapping[str, Sequence[RunNumbers]]) -> int:
+    sizes = [len(run.decisions.labels) for of_row in runs.values() for run in of_row if run.decisions]
+    return round(np.mean(sizes)) if sizes else 0

@@ -2,8 +2,8 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,64 +12,99 @@ from numpy.typing import NDArray
 from cxr_runner.report.class_counts import class_counts
 from cxr_runner.report.collected import DataSetRuns, Predictions
 from cxr_runner.report.collected_runs import CollectedRun, RunSplit, SizedRuns
-from cxr_runner.report.compare.claims.claim_tests import RowSetting, settings_of
+from cxr_runner.report.compare.claims.observed_runs import Observed, RowSetting, settings_of_claim
 from cxr_runner.report.compare.claims.run_numbers import Decisions, RunNumbers, best_constant_loss, curve_numbers
+from cxr_runner.report.compare.split_shares import split_shares
 from cxr_runner.report.compare.training_setups import timed_runs
 from cxr_runner.report.missing import PIXELS
 from cxr_runner.study import Row, Study, match_row, same_setting
 
+_Cell = tuple[str, RunSplit, int]  # configuration, split and seed
 
-def observe(runs: DataSetRuns) -> dict[RowSetting, list[RunNumbers]]:
-    """Return the runs that claims are about, those on the largest images that there are of each row.
 
-    Runs that diverged are among them. All are on one split: claims are tested over seeds. Where training times are
-    compared, all runs are on images of one size and on one device.
+class _Manner(NamedTuple):
+    """How runs split their images, whatever the seed of the split."""
+
+    folds: int | None
+    strategy: str
+
+    @property
+    def words(self) -> str:
+        of_folds = f"{self.folds} folds" if self.folds else "single splits"
+        return f"{of_folds} by {self.strategy}" if self.strategy else of_folds
+
+
+class _Group(NamedTuple):
+    """Runs at one size that split their images in one manner."""
+
+    study: Study
+    finished: tuple[CollectedRun, ...]
+    diverged: tuple[CollectedRun, ...]
+
+
+def observe(runs: DataSetRuns) -> tuple[Observed, ...]:
+    """Return the runs that claims are about, those of each image size and each manner of splitting apart.
+
+    Runs that diverged are among them. Splits of one manner are replicates, as seeds are. Where training times are
+    compared, all runs are on one device.
     """
-    conditions = [condition for claim in runs.study.claims for condition in claim.conditions]
-    wanted = dict.fromkeys(setting for condition in conditions for setting in settings_of(condition))
-    timed = timed_runs(runs, [setting.row for setting in wanted if setting.override == PIXELS])
-    decisions = _decisions(runs)
-    observed: dict[RowSetting, list[RunNumbers]] = {}
+    return tuple(one for sized in runs.sizes for one in _at_size(sized, runs))
+
+
+def _at_size(sized: SizedRuns, runs: DataSetRuns) -> Iterator[Observed]:
+    for manner in dict.fromkeys(map(_manner, sized.runs)):
+        group = _Group(
+            runs.study,
+            tuple(run for run in sized.runs if _manner(run) == manner),
+            tuple(run for run in sized.diverged if _manner(run) == manner),
+        )
+        splits = sorted({run.split for run in (*group.finished, *group.diverged)}, key=lambda split: split.order)
+        held_ratio, shared_test = split_shares(group.finished)
+        yield Observed(
+            _numbers_by_setting(group, splits, _decisions(runs.predictions, group)),
+            sized.image_size,
+            manner.words if len(splits) > 1 else splits[0].words,
+            held_ratio,
+            shared_test,
+        )
+
+
+def _manner(run: CollectedRun) -> _Manner:
+    said = run.data.get("split")
+    strategy = said.get("strategy") if isinstance(said, Mapping) else ""
+    return _Manner(run.split.folds, str(strategy or ""))
+
+
+def _numbers_by_setting(
+    group: _Group, splits: Sequence[RunSplit], decisions: Mapping[_Cell, Decisions]
+) -> dict[RowSetting, list[RunNumbers]]:
+    wanted = list(dict.fromkeys(setting for claim in group.study.claims for setting in settings_of_claim(claim)))
+    timed = timed_runs([group.finished], [setting.row for setting in wanted if setting.override == PIXELS])
+    found = {}
     for setting in wanted:
-        at_setting = timed[setting.row] if setting.override == PIXELS else _runs(setting, runs)
-        known = decisions if not setting.override else {}
-        loss = _constant_loss(runs.facts, runs.study.row(setting.row).pos_weight)
-        numbers = {run.seed: _numbers(run, runs, loss, known.get((setting.row, run.seed))) for run in at_setting}
-        observed[setting] = [numbers[seed] for seed in sorted(numbers)]
-    return observed
+        row = group.study.row(setting.row)
+        at_setting = timed[setting.row] if setting.override == PIXELS else _runs(setting, row, group)
+        by_cell = {}
+        for run in at_setting:
+            known = None if setting.override else decisions.get((run.configuration, run.split, run.seed))
+            by_cell[run.split, run.seed] = _numbers(run, row, group, splits.index(run.split), known)
+        found[setting] = sorted(by_cell.values(), key=lambda numbers: numbers.cell)
+    return found
 
 
-def _runs(setting: RowSetting, runs: DataSetRuns) -> list[CollectedRun]:
+def _runs(setting: RowSetting, row: Row, group: _Group) -> list[CollectedRun]:
     """Return the runs at a setting, finished ones before those that diverged."""
-    row = runs.study.row(setting.row)
-    for sized in runs.sizes:
-        split = split_of_claims(sized)
-        finished = [run for run in _finished(setting, row, sized, runs) if run.split == split]
-        seeds = {run.seed for run in finished}
-        override = setting.override or f"optimizer.lr={row.lr:g}"
-        diverged = [
-            run
-            for run in sized.diverged
-            if run.split.fingerprint == split.fingerprint
-            and _is_at(run, row, override, runs.study)
-            and run.seed not in seeds
-        ]
-        if finished or diverged:
-            return [*finished, *diverged]
-    return []
-
-
-def split_of_claims(sized: SizedRuns) -> RunSplit:
-    """Return the split whose runs claims look at: that with the most runs, of several the first."""
-    counts = Counter(run.split for run in sized.runs)
-    return min(counts, key=lambda split: (-counts[split], split.order))
-
-
-def _finished(setting: RowSetting, row: Row, sized: SizedRuns, runs: DataSetRuns) -> list[CollectedRun]:
+    override = setting.override or f"optimizer.lr={row.lr:g}"
     if setting.override:
-        return [run for run in sized.runs if _is_at(run, row, setting.override, runs.study)]
-    repetition = runs.repetitions.get(row.id)
-    return list(repetition.runs) if repetition and repetition.image_size == sized.image_size else []
+        finished = [run for run in group.finished if _is_at(run, row, override, group.study)]
+    else:  # of several configurations that repeat the row, that with the most runs
+        repeating = [run for run in group.finished if run.row == row.id]
+        counts = Counter(run.configuration for run in repeating)
+        chosen = min(counts, key=lambda name: (-counts[name], name), default="")
+        finished = [run for run in repeating if run.configuration == chosen]
+    cells = {(run.split, run.seed) for run in finished}
+    diverged = [run for run in group.diverged if _is_at(run, row, override, group.study)]
+    return [*finished, *(run for run in diverged if (run.split, run.seed) not in cells)]
 
 
 def _is_at(run: CollectedRun, row: Row, override: str, study: Study) -> bool:
@@ -80,16 +115,16 @@ def _is_at(run: CollectedRun, row: Row, override: str, study: Study) -> bool:
     return match_row({**run.config, "optimizer": {**optimizer, "lr": row.lr}}, study) == row.id
 
 
-def _numbers(run: CollectedRun, runs: DataSetRuns, loss: float, decisions: Decisions | None) -> RunNumbers:
-    if run.path not in runs.runs:  # it diverged
-        return RunNumbers(run.seed, False, {"converged": 0.0})
+def _numbers(run: CollectedRun, row: Row, group: _Group, split: int, decisions: Decisions | None) -> RunNumbers:
+    if any(run is one for one in group.diverged):
+        return RunNumbers(run.seed, False, {"converged": 0.0}, split=split)
     trained = not run.metrics["collapsed"]
     numbers: dict[str, float] = {}
     if run.history is not None:
-        numbers = curve_numbers(run.history, trained, loss, runs.study)
+        numbers = curve_numbers(run.history, trained, _constant_loss(run.data, row.pos_weight), group.study)
     if run.metrics["engine"] == "pixel":
         numbers |= {"seconds": float(run.metrics["train_seconds"])}
-    return RunNumbers(run.seed, trained, numbers, decisions)
+    return RunNumbers(run.seed, trained, numbers, decisions, split)
 
 
 def _constant_loss(facts: Mapping[str, Any], pos_weight: float | None) -> float:
@@ -100,19 +135,16 @@ def _constant_loss(facts: Mapping[str, Any], pos_weight: float | None) -> float:
     return best_constant_loss(positive, negative, pos_weight) if positive and negative else math.nan
 
 
-def _decisions(runs: DataSetRuns) -> dict[tuple[str, int], Decisions]:
-    """Return, by row and seed, what the runs that did not collapse say of the test images."""
-    predictions = runs.predictions
-    splits = {split_of_claims(sized) for sized in runs.sizes}
+def _decisions(predictions: Predictions, group: _Group) -> dict[_Cell, Decisions]:
+    """Return what the runs that did not collapse say of the test images."""
     decisions = {}
-    for row_id, repetition in runs.repetitions.items():
-        for one in predictions.configurations.get(repetition.runs[0].configuration, ()):
-            if one.split in splits:
-                labels = predictions.labels[one.test_rows] > 0
-                groups = _groups(predictions, one.test_rows)
-                for seed, collapsed, answers in zip(one.seeds, one.collapsed, one.test, strict=True):
-                    if not collapsed:
-                        decisions[row_id, seed] = Decisions(answers > 0, labels, groups)
+    for name in dict.fromkeys(run.configuration for run in group.finished if run.row is not None):
+        for one in predictions.configurations.get(name, ()):
+            labels = predictions.labels[one.test_rows] > 0
+            groups = _groups(predictions, one.test_rows)
+            for seed, collapsed, answers in zip(one.seeds, one.collapsed, one.test, strict=True):
+                if not collapsed:
+                    decisions[name, one.split, seed] = Decisions(answers, labels, groups)
     return decisions
 
 

@@ -1,22 +1,28 @@
 """Decides claims: conditions become tests, each with a p value for and one against it, and these become a verdict.
 
-A claim holds when all that is tested does, so the largest p value for a test is that for the claim (an
-intersection-union test); it fails when any of it does, so the smallest p value against, times the number of tests, is
-that against the claim. The p values of all claims, those without runs included, are adjusted together by Holm's method:
-a verdict does not change because another claim is looked at.
+A claim holds when all of its parts do: the largest p value for a part is that for the claim (an intersection-union
+test). It fails when any part does: the smallest p value against a part, times the number of parts tested, is that
+against the claim. The tests are one-sided, and Holm's method adjusts either list of p values over the claims that were
+tested. However the tests depend on each other, the chance that any claim which does not hold is called supported is at
+most the level, and so is the chance that any claim which holds is called contradicted. A verdict does depend on what
+else was tested: more claims ask for smaller p values.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from cxr_runner.report.compare.claims.claim_tests import ClaimTest, Observed, RowSetting, settings_of, tests_of
+from cxr_runner.report.compare.claims.bounds import NO_TEST, PValues
+from cxr_runner.report.compare.claims.claim_tests import ClaimTest, tests_of
+from cxr_runner.report.compare.claims.observed_runs import Observed, RowSetting, choose_observed, settings_of_claim
+from cxr_runner.report.compare.claims.requirements import Requirement, what_it_takes
 from cxr_runner.stats import holm
 from cxr_runner.study import Study
 from cxr_runner.study.claims import Claim
 
-Word = Literal["supported", "contradicted", "undecided", "not run"]
-WORDS: tuple[Word, ...] = ("supported", "contradicted", "undecided", "not run")
+Word = Literal["supported", "contradicted", "undecided", "partly run", "not run"]
+WORDS: tuple[Word, ...] = ("supported", "contradicted", "undecided", "partly run", "not run")
 
 
 @dataclass(frozen=True)
@@ -26,60 +32,98 @@ class Verdict:
     Attributes:
         claim: claim of the study.
         word: the verdict.
-        p: smaller of both p values, doubled, before the adjustment.
+        p: p values of the claim before the adjustment; nan for a test that was not made.
         adjusted: the same after it.
         alone: what the verdict would be if this were the only claim.
-        tests: tests of all pairs and rows.
-        used: settings that have runs, with their number of seeds.
+        tests: tests of all pairs and rows, its parts.
+        takes: what would decide each of the tests, in their order.
+        observed: runs that it was tested on.
     """
 
     claim: Claim
     word: Word
-    p: float
-    adjusted: float
+    p: PValues
+    adjusted: PValues
     alone: Word
     tests: tuple[ClaimTest, ...]
-    used: Mapping[RowSetting, int]
+    takes: tuple[Requirement, ...]
+    observed: Observed
+
+    @property
+    def decided(self) -> bool:
+        """Whether the claim is supported or contradicted."""
+        return self.word in ("supported", "contradicted")
 
     @property
     def missing(self) -> list[RowSetting]:
         """The settings whose runs are still to be made."""
         return list(dict.fromkeys(setting for test in self.tests for setting in test.missing))
 
+    @property
+    def used(self) -> Mapping[RowSetting, int]:
+        """The settings that have runs, with their number of seeds."""
+        runs = {setting: self.observed.at(setting) for setting in settings_of_claim(self.claim)}
+        return {setting: len({run.seed for run in found}) for setting, found in runs.items() if found}
 
-def decide_claims(observed: Observed, study: Study) -> list[Verdict]:
+    @property
+    def deciding(self) -> ClaimTest | None:
+        """The part that decides: of a supported claim the least sure one, of a contradicted one the surest against it.
+
+        Of any other claim that which a verdict still waits for most; None where no part was tested.
+        """
+        tested = [test for test in self.tests if test.tested]
+        if not tested:
+            return None
+        if self.word == "contradicted":
+            return min(tested, key=lambda test: test.p.contradiction)
+        return max(tested, key=lambda test: -1.0 if math.isnan(test.p.support) else test.p.support)
+
+
+def decide_claims(observed: Sequence[Observed], study: Study) -> list[Verdict]:
     """Decide all claims of the study.
 
     Args:
-        observed: runs by their setting, all on the same images.
+        observed: runs on the same images, those of each size and manner of splitting apart.
         study: study that makes the claims.
 
     Returns:
         In the order of the study.
     """
-    tests = [tests_of(claim, observed, study) for claim in study.claims]
+    chosen = [choose_observed(claim, observed) for claim in study.claims]
+    tests = [tests_of(claim, one, study) for claim, one in zip(study.claims, chosen, strict=True)]
     p_values = [_p_values(of_claim) for of_claim in tests]
-    raw = [min(1.0, 2 * min(pair)) for pair in p_values]
-    verdicts = []
-    for claim, of_claim, (p_for, p_against), p, adjusted in zip(
-        study.claims, tests, p_values, raw, holm(raw), strict=True
-    ):
-        words = [_word(of_claim, value <= study.rules.level, p_for < p_against) for value in (adjusted, p)]
-        used = {setting: len(observed[setting]) for setting in _settings(claim) if observed.get(setting)}
-        verdicts.append(Verdict(claim, words[0], p, float(adjusted), words[1], of_claim, used))
-    return verdicts
+    adjusted = [PValues(*map(float, pair)) for pair in zip(*map(holm, zip(*p_values, strict=True)), strict=True)]
+    num_tested = PValues(*(sum(not math.isnan(p) for p in column) for column in zip(*p_values, strict=True)))
+    return [
+        Verdict(
+            claim,
+            _word(of_claim, after, study.rules.level),
+            before,
+            after,
+            _word(of_claim, before, study.rules.level),
+            of_claim,
+            what_it_takes(of_claim, num_tested, study),
+            one,
+        )
+        for claim, of_claim, before, after, one in zip(study.claims, tests, p_values, adjusted, chosen, strict=True)
+    ]
 
 
-def _word(tests: Sequence[ClaimTest], decided: bool, in_favour: bool) -> Word:
-    if decided:
-        return "supported" if in_favour else "contradicted"
-    return "not run" if any(test.missing for test in tests) else "undecided"
+def _word(tests: Sequence[ClaimTest], p: PValues, level: float) -> Word:
+    if p.support <= level:  # never true of nan
+        return "supported"
+    if p.contradiction <= level:
+        return "contradicted"
+    if not any(test.missing for test in tests):
+        return "undecided"
+    return "partly run" if any(test.num_seeds or not test.missing for test in tests) else "not run"
 
 
-def _p_values(tests: Sequence[ClaimTest]) -> tuple[float, float]:
-    against = min(1.0, len(tests) * min(test.p_against for test in tests))
-    return max(test.p_for for test in tests), against
-
-
-def _settings(claim: Claim) -> list[RowSetting]:
-    return list(dict.fromkeys(setting for condition in claim.conditions for setting in settings_of(condition)))
+def _p_values(tests: Sequence[ClaimTest]) -> PValues:
+    """Return the p values of a claim: for it where all of its parts were tested, against it where any was."""
+    tested = [test for test in tests if test.tested]
+    if not tested:
+        return NO_TEST
+    support = [test.p.support for test in tests]
+    against = min(1.0, len(tested) * min(test.p.contradiction for test in tested))
+    return PValues(math.nan if any(map(math.isnan, support)) else max(support), against)

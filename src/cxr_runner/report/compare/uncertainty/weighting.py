@@ -8,11 +8,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cxr_runner import stats
+from cxr_runner.config.usual_settings import flatten_settings
 from cxr_runner.report.collected import SplitLogits
 from cxr_runner.report.collected_runs import CollectedRun
 from cxr_runner.report.compare.uncertainty.resampling import Resampling
 from cxr_runner.report.compare.uncertainty.weight_shift import undone
-from cxr_runner.report.compare.usual_settings import flatten_settings
 
 _WEIGHT = "loss.pos_weight"
 Called = list[NDArray[np.bool_]]  # of each split, bool [seeds, images of test]

@@ -7,8 +7,10 @@ from typing import Any
 
 import yaml
 
+from cxr_runner.base.markdown import printable
+
 # Names, folders and seeds tell no configuration from another; model.sgd_lr is where older runs had optimizer.lr from.
-_NOT_COMPARED = ("seed", "seeds", "outputs", "name", "force", "progress", "device", "model.sgd_lr")
+_NOT_COMPARED = ("seed", "seeds", "outputs", "name", "force", "save", "plots", "progress", "device", "model.sgd_lr")
 _SPLIT = ("strategy", "folds", "val_share", "keep_test")  # of the data, the settings that replicates share
 
 
@@ -51,11 +53,25 @@ def usual_settings(model: str, optimizer: str, data: str) -> dict[str, Any]:
         optimizer: name of the optimizer.
         data: name of the source of the images.
     """
-    content = {key: value for key, value in read_defaults("config").items() if key not in ("defaults", "hydra")}
-    content |= {"model": read_defaults("model", model), "data": read_defaults("data", data)}
-    lr = read_defaults("optimizer", "lr", f"{optimizer}_{model}")
-    content |= {"optimizer": {**read_defaults("optimizer", optimizer), **lr}}
+    content = {**usual_training(model, optimizer), "data": read_defaults("data", data)}
     return dict(flatten_settings(content)) | {"model": "linear", "optimizer": "sgd"}
+
+
+def usual_training(model: str, optimizer: str) -> dict[str, Any]:
+    """Return the configuration, nested and without data, where nothing but model and optimizer is given."""
+    content = {key: value for key, value in read_defaults("config").items() if key not in ("defaults", "hydra")}
+    lr = read_defaults("optimizer", "lr", f"{optimizer}_{model}")
+    optimizing = {**read_defaults("optimizer", optimizer), **lr}
+    return {**content, "model": read_defaults("model", model), "optimizer": optimizing}
+
+
+def override(key: str, value: Any) -> str:
+    """Return a setting as one would write it for ``cxr-run``."""
+    if value is None:
+        return f"{key}=null"
+    if isinstance(value, list | tuple):
+        value = f"[{','.join(map(str, value))}]"
+    return printable(f"{key}={str(value).lower() if isinstance(value, bool) else value}")
 
 
 def overrides(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,42 @@
+"""Configurations as finished runs keep them: what a run of any version says of its model and of its data."""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from cxr_runner.base.errors import UserError
+from cxr_runner.config.compose import compose
+from cxr_runner.config.data_schema import AnyDataConfig
+from cxr_runner.config.schema import AnyModelConfig
+
+_MODEL: TypeAdapter[AnyModelConfig] = TypeAdapter(Annotated[AnyModelConfig, Field(discriminator="name")])
+
+
+def read_model_config(stored: Mapping[str, Any]) -> AnyModelConfig | None:
+    """Return the configuration of a run's model; None where this version knows no such model.
+
+    Args:
+        stored: content of the run's ``config.yaml``.
+    """
+    try:
+        return _MODEL.validate_json(json.dumps(stored.get("model")))
+    except (ValidationError, TypeError):
+        return None
+
+
+def read_data_config(stored: Mapping[str, Any]) -> AnyDataConfig:
+    """Return the configuration of a run's data; keys that it lacks, of an older version, have their defaults.
+
+    Args:
+        stored: content of the run's ``config.yaml``.
+
+    Raises:
+        UserError: it holds none, or one that this version does not understand.
+    """
+    data = stored.get("data")
+    if not isinstance(data, Mapping) or not isinstance(data.get("name"), str):
+        raise UserError("its config.yaml says nothing of its data")
+    values = {f"data.{key}": value for key, value in data.items() if key != "name"}
+    return compose({"data": data["name"], **values})[0].data

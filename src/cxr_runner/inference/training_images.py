@@ -1,0 +1,127 @@
+"""What the training images of a model look like: to tell whether an image was among them, or is unlike all of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cxr_runner.base.checksums import checksum
+from cxr_runner.base.errors import UserError
+from cxr_runner.base.progress import Reporter
+from cxr_runner.config.data_schema import AnyDataConfig
+from cxr_runner.config.stored import read_data_config
+from cxr_runner.data.dataset import open_images, split_images
+from cxr_runner.data.image_set import Images
+from cxr_runner.data.quality.near_duplicates import THRESHOLD, nearest_distances
+from cxr_runner.data.quality.polarity import CONTRARY, common_picture, likeness
+from cxr_runner.data.quality.thumbnails import Thumbnails, make_thumbnails, open_thumbnails
+from cxr_runner.inference.image_input import Prepared
+from cxr_runner.inference.loaded_run import LoadedRun
+
+USUAL = (0.01, 0.99)  # shares of training images that are darker than the usual range, and not brighter
+SAME, NEAR = "the same", "nearly the same"
+INVERTED, DARKER, BRIGHTER, DEEPER, SHALLOWER = "inverted", "darker", "brighter", "16 bits", "8 bits"
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingImages:
+    """The images of train and val of all runs of a model.
+
+    Attributes:
+        checks: checksums of the images as they were stored.
+        hashes: uint64 [images, 4], their perceptual hashes.
+        picture: float64 [1024], what they have in common; None where there is no such thing.
+        grey: mean grey, from 0 to 1, at the two ends of the usual range, :data:`USUAL`.
+        deep: whether there are images with more than 8 bits among them, and whether there are others.
+    """
+
+    checks: frozenset[str]
+    hashes: NDArray[np.uint64]
+    picture: NDArray[np.float64] | None
+    grey: tuple[float, float]
+    deep: tuple[bool, bool]
+
+    def compare(self, images: Sequence[Prepared]) -> pd.DataFrame:
+        """Compare images with those of the training.
+
+        Args:
+            images: at least one; all can be read, and have the size of the training images.
+
+        Returns:
+            One row an image: ``overlap``, '' or whether the same or nearly the same image was trained on; ``unlike``,
+            '' or in what it is unlike them.
+        """
+        squares = np.stack([one.square for one in images])
+        looks = make_thumbnails(squares, np.arange(len(squares)), Reporter())
+        near = nearest_distances(looks.hashes, self.hashes) <= THRESHOLD
+        same = np.array([checksum(square.data) in self.checks for square in squares])
+        overlap = np.where(same, SAME, np.where(near, NEAR, ""))
+        return pd.DataFrame({"overlap": overlap, "unlike": self._unlike(images, looks)})
+
+    def _unlike(self, images: Sequence[Prepared], looks: Thumbnails) -> list[str]:
+        grey = mean_grey(looks)
+        inverted = np.zeros(len(grey), bool) if self.picture is None else likeness(looks.small, self.picture) < CONTRARY
+        deep = np.array([one.mode.endswith(";16") for one in images])
+        flags = {
+            INVERTED: inverted,
+            DARKER: grey < self.grey[0],
+            BRIGHTER: grey > self.grey[1],
+            DEEPER: deep & (not self.deep[0]),
+            SHALLOWER: ~deep & (not self.deep[1]),
+        }
+        return ["; ".join(name for name, flag in flags.items() if flag[number]) for number in range(len(images))]
+
+
+def mean_grey(looks: Thumbnails) -> NDArray[np.float64]:
+    """Return the mean grey of images, float64 [images], from 0, black, to 1, white."""
+    return np.asarray(looks.small.reshape(len(looks.small), -1).mean(axis=1) / 255)
+
+
+def find_training_images(runs: Sequence[LoadedRun], reporter: Reporter) -> TrainingImages | str:
+    """Look at the images that runs were trained on.
+
+    Args:
+        runs: runs of one model.
+        reporter: shows the progress of decoding them, where they are not in the cache.
+
+    Returns:
+        What they look like; where they are not to be had here, or have changed, the reason.
+    """
+    parts: list[tuple[Images, set[int]]] = []  # several only where runs read the same images in several ways
+    fingerprints: dict[AnyDataConfig, str] = {}
+    try:
+        for run in runs:
+            config = read_data_config(run.run.config)
+            if config not in fingerprints:  # seeds share a split
+                if not parts or not _are_of(config, parts[-1][0]):
+                    parts.append((open_images(config, reporter), set()))
+                images, rows = parts[-1]
+                dataset = split_images(images, config, Reporter())
+                rows |= {row for split in ("train", "val") for row in dataset.rows(split).tolist()}
+                fingerprints[config] = dataset.fingerprint
+            if fingerprints[config] != run.run.metrics.get("data_fingerprint"):
+                return "they have changed since the training"
+    except UserError as error:
+        return str(error)
+    return _look_at([(images, np.array(sorted(rows))) for images, rows in parts], reporter)
+
+
+def _are_of(config: AnyDataConfig, images: Images) -> bool:
+    return replace(config, split=images.config.split) == images.config
+
+
+def _look_at(parts: Sequence[tuple[Images, NDArray[np.int64]]], reporter: Reporter) -> TrainingImages:
+    looked = [open_thumbnails(images.store.images, rows, images.store.derived, reporter) for images, rows in parts]
+    looks = Thumbnails(*(np.concatenate([getattr(one, name) for one in looked]) for name in ("small", "hashes")))
+    table = pd.concat([images.table.loc[rows] for images, rows in parts])
+    deep = table["mode"].str.endswith(";16")
+    low, high = np.quantile(mean_grey(looks), USUAL)
+    return TrainingImages(
+        checks=frozenset(table["check"]),
+        hashes=looks.hashes,
+        picture=common_picture(looks.small),
+        grey=(float(low), float(high)),
+        deep=(bool(deep.any()), bool((~deep).any())),
+    )
