@@ -88,7 +88,7 @@ def _say_decisions(rows: list[dict[str, Any]]) -> list[str]:
     """Name what falls at the model's threshold, which comes first: a threshold may fail where the order holds."""
     rule = next(row["rule"] for row in rows if row["rule"])
     fallen = [
-        f"the {row['metric']} is {row['outside'][0]:.3f}, inside {row['inside'][0]:.3f}"
+        f"the {row['metric']} is {row['outside'][0]:.3f} (inside {row['inside'][0]:.3f})"
         for row in rows
         if row["rule"] == rule and row["metric"] in ("sensitivity", "specificity") and row["difference"][2] < 0
     ]

@@ -73,6 +73,6 @@ def _arrays(training: TrainingImages) -> dict[str, Any]:
         "checks": np.array(sorted(int(check, 16) for check in training.checks), np.uint64),
         "hashes": training.hashes,
         "picture": np.zeros(0) if training.picture is None else training.picture,
-        "grey": np.array(training.grey),
+        "grey": np.array([training.grey, training.rim]),
         "deep": np.array(training.deep),
     }

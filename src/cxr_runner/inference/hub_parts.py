@@ -77,13 +77,14 @@ def _read_training(folder: Path) -> TrainingImages | str:
     if not (folder / TRAINING).is_file():
         return "they were not there when the folder was made"
     with np.load(folder / TRAINING, allow_pickle=False) as arrays:
-        low, high = map(float, arrays["grey"])
+        (low, high), (rim_low, rim_high) = arrays["grey"].tolist()
         some_deep, some_not = map(bool, arrays["deep"])
         return TrainingImages(
             checks=frozenset(f"{check:016x}" for check in arrays["checks"].tolist()),
             hashes=arrays["hashes"],
             picture=arrays["picture"] if arrays["picture"].size else None,
             grey=(low, high),
+            rim=(rim_low, rim_high),
             deep=(some_deep, some_not),
         )
 

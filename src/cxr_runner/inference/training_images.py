@@ -18,7 +18,8 @@ from cxr_runner.inference.image_input import Prepared
 
 USUAL = (0.01, 0.99)  # shares of training images that are darker than the usual range, and not brighter
 SAME, NEAR = "the same", "nearly the same"
-INVERTED, DARKER, BRIGHTER, DEEPER, SHALLOWER = "inverted", "darker", "brighter", "16 bits", "8 bits"
+INVERTED, DARKER, BRIGHTER, BORDERS = "inverted", "darker", "brighter", "other borders"
+DEEPER, SHALLOWER = "16 bits", "8 bits"
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +30,8 @@ class TrainingImages:
         checks: checksums of the images as they were stored.
         hashes: uint64 [images, 4], their perceptual hashes.
         picture: float64 [1024], what they have in common; None where there is no such thing.
-        grey: mean grey, from 0 to 1, at the two ends of the usual range, :data:`USUAL`.
+        grey: mean grey of the middle of an image, from 0 to 1, at the two ends of the usual range, :data:`USUAL`.
+        rim: the same of its outermost sixteenth on all sides.
         deep: whether there are images with more than 8 bits among them, and whether there are others.
     """
 
@@ -37,6 +39,7 @@ class TrainingImages:
     hashes: NDArray[np.uint64]
     picture: NDArray[np.float64] | None
     grey: tuple[float, float]
+    rim: tuple[float, float]
     deep: tuple[bool, bool]
 
     def compare(self, images: Sequence[Prepared]) -> pd.DataFrame:
@@ -57,22 +60,28 @@ class TrainingImages:
         return pd.DataFrame({"overlap": overlap, "unlike": self._unlike(images, looks)})
 
     def _unlike(self, images: Sequence[Prepared], looks: Thumbnails) -> list[str]:
-        grey = mean_grey(looks)
+        grey, rim = mean_grey(looks)
         inverted = np.zeros(len(grey), bool) if self.picture is None else likeness(looks.small, self.picture) < CONTRARY
         deep = np.array([one.mode.endswith(";16") for one in images])
         flags = {
             INVERTED: inverted,
             DARKER: grey < self.grey[0],
             BRIGHTER: grey > self.grey[1],
+            BORDERS: (rim < self.rim[0]) | (rim > self.rim[1]),
             DEEPER: deep & (not self.deep[0]),
             SHALLOWER: ~deep & (not self.deep[1]),
         }
         return ["; ".join(name for name, flag in flags.items() if flag[number]) for number in range(len(images))]
 
 
-def mean_grey(looks: Thumbnails) -> NDArray[np.float64]:
-    """Return the mean grey of images, float64 [images], from 0, black, to 1, white."""
-    return np.asarray(looks.small.reshape(len(looks.small), -1).mean(axis=1) / 255)
+def mean_grey(looks: Thumbnails) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the mean grey of the middle of images and of their rims, float64 [images], from 0, black, to 1, white."""
+    small, side = looks.small / 255, looks.small.shape[1]
+    inside = np.zeros((side, side), bool)
+    inside[side // 4 : -side // 4, side // 4 : -side // 4] = True
+    rim = np.ones((side, side), bool)
+    rim[side // 16 : -side // 16, side // 16 : -side // 16] = False
+    return small[:, inside].mean(axis=1), small[:, rim].mean(axis=1)
 
 
 def are_of(config: AnyDataConfig, images: Images) -> bool:
@@ -91,11 +100,12 @@ def look_at(parts: Sequence[tuple[Images, NDArray[np.int64]]], reporter: Reporte
     looks = Thumbnails(*(np.concatenate([getattr(one, name) for one in looked]) for name in ("small", "hashes")))
     table = pd.concat([images.table.loc[rows] for images, rows in parts])
     deep = table["mode"].str.endswith(";16")
-    low, high = np.quantile(mean_grey(looks), USUAL)
+    grey, rim = (np.quantile(values, USUAL) for values in mean_grey(looks))
     return TrainingImages(
         checks=frozenset(table["check"]),
         hashes=looks.hashes,
         picture=common_picture(looks.small),
-        grey=(float(low), float(high)),
+        grey=(float(grey[0]), float(grey[1])),
+        rim=(float(rim[0]), float(rim[1])),
         deep=(bool(deep.any()), bool((~deep).any())),
     )
