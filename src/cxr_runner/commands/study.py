@@ -20,7 +20,7 @@ from cxr_runner.config.data_schema import AnyDataConfig
 from cxr_runner.config.schema import MOST_SEEDS
 from cxr_runner.experiment.sweep import run_sweep
 from cxr_runner.report.write import write_report
-from cxr_runner.study import Study, load_study
+from cxr_runner.study import Study
 from cxr_runner.study.grid import (
     Pace,
     RowGroup,
@@ -35,6 +35,7 @@ from cxr_runner.study.grid import (
     which_split,
 )
 from cxr_runner.study.published import PresetName
+from cxr_runner.study.row_values import load_valid_study
 from cxr_runner.study.stated import state_claims
 
 _SAMPLE = 92  # phantoms, 64 of them to train on: one batch of 64, two of 32
@@ -88,7 +89,7 @@ def perform_study(given: argparse.Namespace) -> None:
         UserError: there is no such study, a mistake in its file, or the order cannot be carried out.
         RunFailedError: runs failed.
     """
-    study = load_study(given.study)
+    study = load_valid_study(given.study)
     order = Order(
         study=study,
         preset=given.preset or study.runs.preset,

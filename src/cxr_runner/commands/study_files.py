@@ -8,9 +8,10 @@ from cxr_runner.base.errors import UserError
 from cxr_runner.base.files import write_text
 from cxr_runner.base.numbers import plural
 from cxr_runner.report.render.errata_section import errata_section
-from cxr_runner.study import Study, load_study
+from cxr_runner.study import Study
 from cxr_runner.study.draft import draft_study
 from cxr_runner.study.errata import checkable_rows
+from cxr_runner.study.row_values import load_valid_study
 from cxr_runner.study.study_file import parse_study
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -46,7 +47,7 @@ def check_study_file(given: str) -> None:
     Raises:
         UserError: there is none, or there is a mistake in it.
     """
-    study = load_study(given)
+    study = load_valid_study(given)
     print(f"{study.title}: {_contents(study)}")
     if not study.published_rows():
         return

@@ -8,17 +8,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cxr_runner.base.checksums import checksum
-from cxr_runner.base.errors import UserError
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.data_schema import AnyDataConfig
-from cxr_runner.config.stored import read_data_config
-from cxr_runner.data.dataset import open_images, split_images
 from cxr_runner.data.image_set import Images
 from cxr_runner.data.quality.near_duplicates import THRESHOLD, nearest_distances
 from cxr_runner.data.quality.polarity import CONTRARY, common_picture, likeness
 from cxr_runner.data.quality.thumbnails import Thumbnails, make_thumbnails, open_thumbnails
 from cxr_runner.inference.image_input import Prepared
-from cxr_runner.inference.loaded_run import LoadedRun
 
 USUAL = (0.01, 0.99)  # shares of training images that are darker than the usual range, and not brighter
 SAME, NEAR = "the same", "nearly the same"
@@ -79,40 +75,18 @@ def mean_grey(looks: Thumbnails) -> NDArray[np.float64]:
     return np.asarray(looks.small.reshape(len(looks.small), -1).mean(axis=1) / 255)
 
 
-def find_training_images(runs: Sequence[LoadedRun], reporter: Reporter) -> TrainingImages | str:
-    """Look at the images that runs were trained on.
-
-    Args:
-        runs: runs of one model.
-        reporter: shows the progress of decoding them, where they are not in the cache.
-
-    Returns:
-        What they look like; where they are not to be had here, or have changed, the reason.
-    """
-    parts: list[tuple[Images, set[int]]] = []  # several only where runs read the same images in several ways
-    fingerprints: dict[AnyDataConfig, str] = {}
-    try:
-        for run in runs:
-            config = read_data_config(run.run.config)
-            if config not in fingerprints:  # seeds share a split
-                if not parts or not _are_of(config, parts[-1][0]):
-                    parts.append((open_images(config, reporter), set()))
-                images, rows = parts[-1]
-                dataset = split_images(images, config, Reporter())
-                rows |= {row for split in ("train", "val") for row in dataset.rows(split).tolist()}
-                fingerprints[config] = dataset.fingerprint
-            if fingerprints[config] != run.run.metrics.get("data_fingerprint"):
-                return "they have changed since the training"
-    except UserError as error:
-        return str(error)
-    return _look_at([(images, np.array(sorted(rows))) for images, rows in parts], reporter)
-
-
-def _are_of(config: AnyDataConfig, images: Images) -> bool:
+def are_of(config: AnyDataConfig, images: Images) -> bool:
+    """Return whether a configuration reads these images, in whatever splits."""
     return replace(config, split=images.config.split) == images.config
 
 
-def _look_at(parts: Sequence[tuple[Images, NDArray[np.int64]]], reporter: Reporter) -> TrainingImages:
+def look_at(parts: Sequence[tuple[Images, NDArray[np.int64]]], reporter: Reporter) -> TrainingImages:
+    """Return what training images look like.
+
+    Args:
+        parts: opened images, and which rows of their table were trained on.
+        reporter: shows the progress.
+    """
     looked = [open_thumbnails(images.store.images, rows, images.store.derived, reporter) for images, rows in parts]
     looks = Thumbnails(*(np.concatenate([getattr(one, name) for one in looked]) for name in ("small", "hashes")))
     table = pd.concat([images.table.loc[rows] for images, rows in parts])

@@ -53,11 +53,10 @@ def _finish(figure: Figure, slopes: Axes, intervals: Axes, recovered: pd.DataFra
     intervals.grid(axis="x", alpha=0.3)
     intervals.spines[["left", "right", "top"]].set_visible(False)
     intervals.tick_params(left=False, labelleft=False)
+    published = f"published{' (mean over batches)' * by_batch}"
     keys = [
         Line2D([], [], color="0.3", marker="o", label="recovered, with 95 % Wilson interval"),
         Line2D([], [], color="0.3", linestyle="dashed", label="with class weight"),
-        Line2D(
-            [], [], color="black", marker="x", linestyle="none", label=f"published{' (mean over batches)' * by_batch}"
-        ),
+        Line2D([], [], color="black", marker="x", linestyle="none", label=published),
     ]
     figure.legend(handles=keys, loc="outside upper center", ncols=len(keys), frameon=False)

@@ -23,8 +23,12 @@ Expectation = Literal[
     "often not",
     "never",
 ]
+# A number that is a name needs no quotes.
+RowId = Annotated[str, BeforeValidator(lambda given: str(given) if type(given) is int else given), Field(min_length=1)]
 # One row may stand without brackets.
-Group = Annotated[tuple[str, ...], BeforeValidator(lambda given: (given,) if isinstance(given, str) else tuple(given))]
+Group = Annotated[
+    tuple[RowId, ...], BeforeValidator(lambda given: tuple(given) if isinstance(given, list) else (given,))
+]
 
 
 STATISTICS: dict[str, tuple[str, ...]] = {
@@ -106,11 +110,11 @@ class Condition:
     statistic: str
     expect: Expectation
     pairs: tuple[tuple[Group, Group], ...] = ()
-    rows: tuple[str, ...] = ()
+    rows: tuple[RowId, ...] = ()
     spread: bool = False
     bound: float = 0.0
     lrs: tuple[float, ...] = ()
-    beside: tuple[str, ...] = ()
+    beside: tuple[RowId, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,7 @@ class Claim:
     """
 
     id: str
-    rows: tuple[str, ...]
+    rows: tuple[RowId, ...]
     says: str
     conditions: Annotated[tuple[Condition, ...], Field(min_length=1)]
     source: str = ""

@@ -31,8 +31,8 @@ def consequences(study: Study) -> list[str]:
 def _accuracies(accuracies: pd.DataFrame, recovered: pd.DataFrame, study: Study) -> str:
     num_images, num = recovered["num_images"].iloc[0], len(accuracies)
     said = (
-        f"Of {num} published accuracies, {_count(~accuracies['is_share'])} are no share of {num_images} "
-        f"images and {_count(~accuracies['allowed'])} are impossible beside precision and recall of the same row, if "
+        f"Of {num} published accuracies, {_are(~accuracies['is_share'])} no share of {num_images} "
+        f"images and {_are(~accuracies['allowed'])} impossible beside precision and recall of the same row, if "
         "they are shares of all test images."
     )
     possible, unique = _count(recovered["tp"] != ""), _count(recovered["correct"].notna())
@@ -121,6 +121,10 @@ def _numbers(slips: pd.DataFrame, study: Study) -> str:
 
 def _count(mask: pd.Series) -> int:
     return int(mask.sum())
+
+
+def _are(mask: pd.Series) -> str:
+    return f"{_count(mask)} {'is' if _count(mask) == 1 else 'are'}"
 
 
 def _and(values: Iterable[object]) -> str:

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from cxr_runner.config.values import Count, Strict
-from cxr_runner.study.claims import Claim, Definition, Rules
+from cxr_runner.study.claims import Claim, Definition, RowId, Rules
 from cxr_runner.study.figures import StudyFigure
 from cxr_runner.study.published import ComparedMetric, Confusion, PresetName
 
@@ -14,7 +14,6 @@ VERSION = 1
 Setting = str | bool | int | float | None
 Settings = dict[str, Setting]
 NotBlank = Annotated[str, Field(min_length=1)]
-RowId = Annotated[NotBlank, BeforeValidator(lambda given: str(given) if type(given) is int else given)]
 
 
 @dataclass(frozen=True)

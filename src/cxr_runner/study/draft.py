@@ -127,7 +127,7 @@ def _data(runs: Sequence[Run]) -> list[str]:
     config = json.loads(texts.most_common(1)[0][0])
     usual = read_defaults("data", config["name"])
     split, usual_split = config.get("split") or {}, usual.get("split") or {}
-    settings = {f"data.split.{key}": split[key] for key in _SPLIT if split.get(key) != usual_split.get(key)}
+    settings = {f"data.split.{key}": split[key] for key in split if split[key] != usual_split.get(key)}
     folder = {f"data.{key}": config[key] for key in _FOLDER if key in config and config[key] != usual.get(key)}
     lines = ["data:", f"  image_size: {config['image_size']}"]
     lines += [f"  settings: {_flow(settings)}  # on any data"] if settings else []

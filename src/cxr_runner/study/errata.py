@@ -121,7 +121,7 @@ def _recovery_row(row: Row, study: Study) -> dict[str, Any]:
     sizes, solutions = evaluation(row, study), recoveries(study)[row.id]
     correct = recovered_correct(row.id, study)
     known = math.nan if correct is None else correct
-    interval = wilson(known, sizes.num_images)
+    low, high = (math.nan, math.nan) if correct is None else wilson(correct, sizes.num_images)[1:]
     return {
         "row": row.id,
         "model": row.title,
@@ -130,8 +130,8 @@ def _recovery_row(row: Row, study: Study) -> dict[str, Any]:
         "correct": correct,
         "num_images": sizes.num_images,
         "pooled": 100 * known / sizes.num_images,
-        "wilson_low": 100 * interval.low,
-        "wilson_high": 100 * interval.high,
+        "wilson_low": 100 * low,
+        "wilson_high": 100 * high,
         "last_batch": sizes.last_batch,
         "last_errors": _range(solution.last_errors for solution in solutions),
         **{cell: _range(getattr(solution.counts, cell) for solution in solutions) for cell in ("tp", "fp", "fn", "tn")},

@@ -3,12 +3,14 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from cxr_runner.artifacts.metrics import metric
 from cxr_runner.study.claims import Claim, Definition, Rules
-from cxr_runner.study.figures import StudyFigure
 from cxr_runner.study.study_rows import Row
+
+if TYPE_CHECKING:  # named here, and made elsewhere
+    from cxr_runner.study.figures import StudyFigure
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ class Study:
     rows: tuple[Row, ...]
     metrics: tuple[ComparedMetric, ...]
     confusion: Confusion | None
-    figures: tuple[StudyFigure, ...]
+    figures: tuple["StudyFigure", ...]
     claims: tuple[Claim, ...]
     claims_note: str
     definitions: Mapping[str, Definition]
@@ -176,7 +178,7 @@ class Study:
         return f"Table{'s' * (len(self.tables) > 1)} {' and '.join(map(str, self.tables))}"
 
     @property
-    def metric_figures(self) -> tuple[StudyFigure, ...]:
+    def metric_figures(self) -> tuple["StudyFigure", ...]:
         """The figures that are tables of published test metrics."""
         return tuple(figure for figure in self.figures if figure.kind == "metrics")
 

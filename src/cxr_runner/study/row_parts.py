@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cxr_runner.base.numbers import list_few
+from cxr_runner.config.identity import NEVER
 from cxr_runner.config.usual_settings import override, read_defaults, usual_training
 from cxr_runner.config.yaml_lines import LinedYaml, Step
 from cxr_runner.study.study_rows import Published, Row, flatten_config, same_setting
@@ -12,7 +13,7 @@ if TYPE_CHECKING:  # named here, and made elsewhere
     from cxr_runner.study.document import PublishedPart, StudyDocument, TablePart
 
 _GROUPS = ("model", "optimizer")  # of settings, which a name chooses
-NO_PART = ("seed", "seeds", "engine", "device", "deterministic", "outputs", "name", "force", "progress")
+NO_PART = NEVER | {"deterministic"}  # of what tells rows apart: settings without which the numbers are the same
 _NONE = "none"  # in a table, for a setting that the row's model has not
 
 

@@ -4,12 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from cxr_runner.artifacts.metrics import METRICS
-from cxr_runner.base.errors import UserError
 from cxr_runner.base.numbers import list_few
-from cxr_runner.config.usual_settings import read_defaults, usual_training
 from cxr_runner.config.yaml_lines import LinedYaml, Step
 from cxr_runner.study.claims import STATISTICS
-from cxr_runner.study.study_rows import flatten_config, nest_settings
 
 if TYPE_CHECKING:  # named here, and made elsewhere
     from cxr_runner.study.claims import Condition
@@ -27,10 +24,10 @@ def check_study(study: "Study", document: "StudyDocument", file: LinedYaml) -> N
     """
     if not study.rows:
         raise file.error([], "rows are missing: a study has at least one", value=False)
-    row_paths = _row_paths(file)
+    paths = row_paths(file)
     ids = [row.id for row in study.rows]
-    _check_unique(ids, row_paths, "id", file)
-    _check_unique([str(sorted(row.own.items(), key=str)) for row in study.rows], row_paths, "", file)
+    _check_unique(ids, paths, "id", file)
+    _check_unique([str(sorted(row.own.items(), key=str)) for row in study.rows], paths, "", file)
     for name in ("claims", "definitions"):
         entries = getattr(document, name)
         _check_unique([one.id for one in entries], [(name, number) for number in range(len(entries))], "id", file)
@@ -47,23 +44,7 @@ def check_study(study: "Study", document: "StudyDocument", file: LinedYaml) -> N
     _check_conditions(study, file)
 
 
-def check_values(study: "Study", file: LinedYaml) -> None:
-    """Refuse a row whose settings ``cxr-run`` would refuse.
-
-    Raises:
-        UserError: it would; the message says in which line.
-    """
-    from cxr_runner.config.validation import from_values  # takes long to import; files of the package are tested
-
-    for row, path in zip(study.rows, _row_paths(file), strict=True):
-        values = usual_training(row.family, row.optimizer) | {"data": read_defaults("data", "phantom")}
-        try:
-            from_values(nest_settings({**flatten_config(values), **row.shared, **row.own}))
-        except UserError as error:
-            raise file.error(path, f"row {row.id}: {error}", value=False) from None
-
-
-def _row_paths(file: LinedYaml) -> list[Sequence[Step]]:
+def row_paths(file: LinedYaml) -> list[Sequence[Step]]:
     """Return where each row stands, those of tables first."""
     tables = file.content.get("tables", [])
     paths: list[Sequence[Step]] = [

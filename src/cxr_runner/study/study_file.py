@@ -21,7 +21,7 @@ from cxr_runner.study.document import VERSION, Settings, StudyDocument
 from cxr_runner.study.figures import StudyFigure
 from cxr_runner.study.published import ComparedMetric, Statement, Study, StudyRuns
 from cxr_runner.study.row_parts import build_rows
-from cxr_runner.study.study_checks import check_study, check_values
+from cxr_runner.study.study_checks import check_study
 
 _FOLDER = files("cxr_runner.study") / "studies"
 _UNPUBLISHED = tuple(ComparedMetric(key) for key in ("accuracy", "f1", "auroc"))  # where nothing else is asked for
@@ -36,7 +36,7 @@ def load_study(study: str = "copetti") -> Study:
     Raises:
         UserError: there is none, or there is a mistake in it; the message says in which line.
     """
-    return _packaged(study) if study in packaged_studies() else _read_file(study)
+    return _packaged(study) if study in packaged_studies() else parse_study(read_study_file(study), study)
 
 
 def packaged_studies() -> list[str]:
@@ -50,7 +50,12 @@ def _packaged(name: str) -> Study:
     return parse_study(_FOLDER.joinpath(file).read_text("utf-8"), file)
 
 
-def _read_file(given: str) -> Study:
+def read_study_file(given: str) -> str:
+    """Return the text of a study file.
+
+    Raises:
+        UserError: there is none, or it cannot be read.
+    """
     path = Path(given).expanduser()
     try:
         text = regular(path, MOST_YAML).read_bytes().decode("utf-8")
@@ -61,9 +66,7 @@ def _read_file(given: str) -> Study:
         raise UserError(f"{given}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{given}: is not text in UTF-8 ({error.reason} at byte {error.start})") from None
-    study = parse_study(text, given)
-    check_values(study, parse_lined(text, given))
-    return study
+    return text
 
 
 def parse_study(text: str, place: str) -> Study:

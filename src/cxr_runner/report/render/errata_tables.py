@@ -1,5 +1,6 @@
 """The tables of the errata as people read them; their files contain what :mod:`cxr_runner.study.errata` computes."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -26,7 +27,7 @@ def recovered_ranks(recovered: pd.DataFrame) -> Table:
     """
     entries = recovered.to_dict("records")
     num_images, last = recovered["num_images"].iloc[0], recovered["last_batch"].iloc[0]
-    by_batch = last < num_images
+    by_batch, errors = last < num_images, [_dashed(entry["last_errors"]) for entry in entries]
     shown = pd.DataFrame(
         {
             "model": [_model(entry) for entry in entries],
@@ -37,9 +38,7 @@ def recovered_ranks(recovered: pd.DataFrame) -> Table:
             "Wilson, %": [_span(entry["wilson_low"], entry["wilson_high"], ".1f") for entry in entries],
             "rank, recovered": [text(entry["recovered_rank"]) for entry in entries],
             f"correct of {num_images}": [text(entry["correct"]) for entry in entries],
-            **(
-                {f"errors in the last {last}": [_dashed(entry["last_errors"]) for entry in entries]} if by_batch else {}
-            ),
+            **({f"errors in the last {last}": errors} if by_batch else {}),
             **{cell.upper(): [_dashed(entry[cell]) for entry in entries] for cell in ("tp", "fp", "fn", "tn")},
         }
     )
@@ -145,7 +144,7 @@ def _model(entry: Mapping[Any, Any]) -> str:
 
 
 def _span(low: float, high: float, form: str) -> str:
-    return f"{format_number(low, form)} to {format_number(high, form)}"
+    return "" if math.isnan(low) else f"{format_number(low, form)} to {format_number(high, form)}"
 
 
 def _dashed(counts: str) -> str:
