@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,7 @@ def write_study(
     for number, row in enumerate(study.rows):
         if rows is None or row.id in rows:
             for seed in seeds:
-                trained = row if lr is None else replace(row, lr=lr)
+                trained = row if lr is None else row.changed(optimizer__lr=lr)
                 files = _write_run(outputs, trained, number, seed, data, image_size, engine)
                 if names:
                     _write_predictions(files, row, number, seed, names)

@@ -183,7 +183,7 @@ def test_comparing_and_rendering_a_report_import_no_reader_of_runs() -> None:
 
 def test_the_study_is_loaded_where_a_command_or_a_call_begins_and_handed_down() -> None:
     loaders = {name for name, found in IMPORTS.items() if any(one.name.endswith(".load_study") for one in found)}
-    assert loaders == {"study", "api", "report.write", "report.sweep_report", "commands.study"}
+    assert loaders == {"study", "api", "report.write", "report.sweep_report", "commands.report", "study.row_values"}
 
 
 def test_one_module_of_the_report_writes_commands() -> None:

@@ -1,10 +1,15 @@
 """A finished run in Gram space is the beginning of a longer one, bit for bit, and of no other."""
 
+import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from PIL import Image
 
+from cxr_runner import load
 from cxr_runner.artifacts.rundir import RunDir, find_runs
+from cxr_runner.base.errors import UserError
 from cxr_runner.experiment import beginnings
 
 TINY = ("data.num_images=80", "data.image_size=32", "progress=lines")
@@ -67,5 +72,34 @@ def test_a_beginning_that_is_altered_or_of_another_version_is_none(train, monkey
     short.gram.unlink()  # a run of before there were any
     assert "going on" not in train("outputs", 3, "force=true")
     short.gram.write_bytes(content)
-    monkeypatch.setattr(beginnings, "_versions", lambda: "others")
+    monkeypatch.setattr(beginnings, "code_versions", lambda: "others")
     assert "going on" not in train("outputs", 4)
+
+
+def test_a_compact_run_gives_the_same_module_back(train) -> None:
+    train("full", 2, *MOVING)
+    train("compact", 2, *MOVING, "save=compact")
+    for full, compact in zip(_longest("full"), _longest("compact"), strict=True):
+        assert not compact.model.exists()
+        assert compact.predictions.read_bytes() == full.predictions.read_bytes()
+        weights, again = (load(files.path).module.state_dict() for files in (full, compact))
+        assert weights.keys() == again.keys()
+        assert all(torch.equal(weights[name], again[name]) for name in weights)
+    before = [files.status.read_bytes() for files in _longest("compact")]
+    train("compact", 2, *MOVING)
+    assert [files.status.read_bytes() for files in _longest("compact")] == before, "done, whichever way it is saved"
+    assert "going on after the 2 epochs" in train("compact", 3, *MOVING, "save=compact")
+
+
+def test_a_compact_run_without_its_images_says_so(cxr_run, train, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    for name in ("a", "b"):
+        (images / name).mkdir(parents=True)
+        for number in range(20):
+            Image.effect_noise((24, 24), 50 + number).save(images / name / f"{number}.png")
+    asked = ("data=folder", f"data.root={images}", "data.positive=b", "data.image_size=24", "engine=gram")
+    assert cxr_run(*asked, "save=compact", "epochs=1", "progress=none").code == 0
+    (files,) = _longest("outputs")
+    shutil.rmtree(images)
+    with pytest.raises(UserError, match="was trained with save=compact"):
+        load(files.path)

@@ -6,11 +6,14 @@ import os
 import re
 import shutil
 import subprocess
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from cxr_runner.report import write
+from cxr_runner.report.collected import ImageThumbnail
 from cxr_runner.report.write import write_report
 from run_trees import write_run
 from study_trees import write_study
@@ -100,6 +103,46 @@ def test_the_page_sorts_filters_and_reports_no_error(page: Path, width: int) -> 
     assert seen["wide"] <= 0  # only tables and pictures scroll sideways, never the page
     assert seen["broken"] == 0
     assert "<title>Results: cxr_runner</title>" in process.stdout
+
+
+CHOOSE = """
+<script>
+addEventListener("load", () => {
+const button = document.querySelector(".thumbnail");
+const measure = () => [button.querySelector("img").clientWidth, button.getAttribute("aria-expanded")];
+const seen = [measure()];
+button.click();
+seen.push(measure());
+button.click();
+seen.push(measure());
+const answer = document.createElement("pre");
+answer.id = "seen";
+answer.textContent = JSON.stringify(seen);
+document.body.append(answer);
+});
+</script>
+"""
+
+
+def test_an_image_that_is_chosen_is_shown_larger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = BytesIO()
+    Image.new("L", (200, 200), 90).save(content, "JPEG")
+    thumbnail = ImageThumbnail(content.getvalue(), 640, (224, 224))
+    monkeypatch.setattr(write, "read_thumbnails", lambda runs, rows: dict.fromkeys(rows, thumbnail))
+    write_study(tmp_path, seeds=range(2), rows=["20", "22"], names="patient{}.png")
+    write_report(tmp_path, tmp_path / "report")
+    acting = tmp_path / "report" / "acting.html"
+    text = (tmp_path / "report" / "index.html").read_text("utf-8")
+    assert "640 px, enlarged from 224 × 224" in text
+    acting.write_text(text.replace("</body>", CHOOSE + "</body>"), "utf-8")
+    process = browse(acting, "--dump-dom", "--window-size=1280,844")
+    assert "CONSOLE" not in process.stderr
+    match = re.search(r'<pre id="seen">(.*?)</pre>', process.stdout)
+    assert match
+    small, large, again = json.loads(match[1])
+    assert small == again == [120, "false"]
+    assert large[0] > 2 * small[0]
+    assert large[1] == "true"
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -12,7 +12,8 @@ from scipy import stats as scipy_stats
 from statsmodels.stats.power import TTestPower
 
 from cxr_runner import stats
-from cxr_runner.report.compare.claims.contrasts import ON_IMAGES, Compared, contrast_models
+from cxr_runner.report.compare.claims.contrasts import Compared, contrast_models
+from cxr_runner.report.compare.claims.image_numbers import IMAGE_NUMBERS
 from cxr_runner.report.compare.claims.observed_runs import Observed, RowSetting, choose_observed, settings_of
 from cxr_runner.report.compare.claims.run_numbers import Decisions, RunNumbers, best_constant_loss, curve_numbers
 from cxr_runner.report.compare.claims.verdicts import Verdict, decide_claims
@@ -84,7 +85,7 @@ def decisions(accuracy: float, rng: np.random.Generator, num_images: int = NUM_I
     labels = np.arange(num_images) < 0.7 * num_images
     wrong = np.arange(num_images) < round((1 - accuracy) * num_images)
     wrong[rng.integers(num_images, size=2)] ^= True
-    return Decisions(labels ^ wrong, labels, np.arange(num_images))
+    return Decisions(np.where(labels ^ wrong, 1.0, -1.0), labels, np.arange(num_images))
 
 
 def world(numbers: Numbers, seeds: Iterable[int] = range(10), num_images: int = NUM_IMAGES) -> Observed:
@@ -168,6 +169,7 @@ def test_a_run_that_is_dead_is_in_no_difference() -> None:
     reference = scipy_stats.ttest_1samp([0.10, 0.11, 0.13], 0)
     assert (contrast.effect.num_runs, contrast.kept, contrast.seeds_tried) == (3, 0.6, 5)
     assert contrast.effect.mean == pytest.approx(0.34 / 3)
+    assert contrast.of_all == pytest.approx((0.34 + 0.12 + 99.5) / 5)
     assert contrast.effect.p == pytest.approx(reference.pvalue)
 
 
@@ -295,13 +297,12 @@ def test_the_seeds_that_a_contradiction_needs_pay_for_all_parts_at_the_strictest
 
 
 def test_what_is_found_by_itself_can_be_too_little_among_all_claims_tested() -> None:
+    levels = {"0": [0.94] * 6, "14": [0.94, 0.921] * 3}
     pair = {
-        RowSetting(row): [
-            RunNumbers(seed, True, {"val_level": level + 0.01 * (-1) ** seed * last}) for seed in range(6)
-        ]
-        for row, level, last in (("0", 0.94, 0), ("14", 0.931, 1))
+        RowSetting(row): [RunNumbers(seed, True, {"val_level": level}) for seed, level in enumerate(of_row)]
+        for row, of_row in levels.items()
     }
-    expected = scipy_stats.ttest_1samp([0.001, -0.019] * 3, 0, alternative="less").pvalue
+    expected = scipy_stats.ttest_1samp([0.0, -0.019] * 3, 0, alternative="less").pvalue
     assert 0.01 < expected < 0.05
     alone = decide(pair)["weight_lowers_linear_plateau"]
     assert (alone.word, alone.p.support) == ("supported", pytest.approx(expected))
@@ -417,7 +418,7 @@ def test_a_share_is_tested_exactly_and_needs_more_runs_the_nearer_it_is_to_the_b
     assert fewest < likely < most
 
 
-@pytest.mark.parametrize("statistic", ON_IMAGES)
+@pytest.mark.parametrize("statistic", IMAGE_NUMBERS)
 def test_the_part_of_the_images_is_what_a_bootstrap_over_patients_gives(statistic: str) -> None:
     rng = np.random.default_rng(3)
     num_images, patients = 600, np.sort(rng.integers(0, 200, 600))
@@ -429,11 +430,11 @@ def test_the_part_of_the_images_is_what_a_bootstrap_over_patients_gives(statisti
                 seed,
                 True,
                 {},
-                Decisions(labels ^ (rng.random(num_images) < rate), labels, patients),
+                Decisions(2 * labels - 1 + noise * rng.standard_normal(num_images), labels, patients),
             )
             for seed in range(3)
         ]
-        for row, rate in (("20", 0.08), ("22", 0.1))
+        for row, noise in (("20", 0.7), ("22", 0.8))
     }
     effect = contrast_models(Compared(statistic, ("20",), ("22",)), runs, Observed()).effect
     counts = rng.multinomial(patients.max() + 1, np.full(patients.max() + 1, 1 / (patients.max() + 1)), size=4000)
@@ -442,9 +443,16 @@ def test_the_part_of_the_images_is_what_a_bootstrap_over_patients_gives(statisti
     def score(run: RunNumbers) -> NDArray[np.float64]:
         assert run.decisions is not None
         called, true = run.decisions.called, run.decisions.labels
-        if statistic == "accuracy":
-            return weights @ (called == true) / weights.sum(axis=1)
-        return 2 * (weights @ (called & true)) / (weights @ called + weights @ true)
+        if statistic == "auroc":
+            below = (run.decisions.logits[true, None] > run.decisions.logits[~true]).astype(float)
+            right = ((weights[:, true] @ below) * weights[:, ~true]).sum(axis=1)
+            return right / (weights[:, true].sum(axis=1) * weights[:, ~true].sum(axis=1))
+        return {
+            "accuracy": weights @ (called == true) / weights.sum(axis=1),
+            "recall": weights @ (called & true) / (weights @ true),
+            "specificity": weights @ ~(called | true) / (weights @ ~true),
+            "f1": 2 * (weights @ (called & true)) / (weights @ called + weights @ true),
+        }[statistic]
 
     replicates = sum(score(b) - score(a) for a, b in zip(runs["20"], runs["22"], strict=True)) / 3
     assert math.sqrt(effect.variance.by_images) == pytest.approx(replicates.std(), rel=0.06)
@@ -464,12 +472,16 @@ def test_alike_is_an_equivalence_test_against_the_margin() -> None:
 
 
 def test_a_claim_is_tested_at_one_size_and_what_other_sizes_have_is_missing() -> None:
+    def of(value: float) -> dict[str, float]:
+        return {"slowness": value, "train_level": value}
+
     levels = {"0": 0.3, "1": 0.5, "2": 0.4}  # contrary, and each model at a size of its own
     sizes = [
         Observed(
-            {RowSetting(row): [RunNumbers(seed, True, {"slowness": level + seed / 1e3}) for seed in range(10)]}, size
+            {RowSetting(row): [RunNumbers(s, True, {"slowness": x + s / 1e3, "train_level": x}) for s in range(9)]},
+            size,
         )
-        for size, (row, level) in zip((16, 48, 200), levels.items(), strict=True)
+        for size, (row, x) in zip((16, 48, 200), levels.items(), strict=True)
     ]
     verdict = next(one for one in decide_claims(sizes, STUDY) if one.claim.id == "depth_slows")
     assert (verdict.word, verdict.observed.image_size) == ("not run", 200)

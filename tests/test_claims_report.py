@@ -12,6 +12,7 @@ from cxr_runner.artifacts.status import Status
 from cxr_runner.base.errors import DivergedError, RunFailedError
 from cxr_runner.base.progress import Reporter
 from cxr_runner.report.collect.tree import collect
+from cxr_runner.report.compare.claims.claim_times import claim_times
 from cxr_runner.report.compare.claims.observations import observe
 from cxr_runner.report.compare.claims.observed_runs import Observed, RowSetting
 from cxr_runner.report.compare.claims.run_numbers import RunNumbers
@@ -44,7 +45,9 @@ def observe_all(root: Path) -> tuple[Observed, ...]:
 def claim_rows(root: Path) -> dict[str, ClaimRow]:
     (compared,) = compare(collect(root, STUDY, Reporter()))
     commands = Commands(compared.runs, compared.setups)
-    return {row.id: row for row in report_claims(compared.verdicts, STUDY, commands, "").rows}
+    return {
+        row.id: row for row in report_claims(compared.verdicts, STUDY, commands, "", claim_times(compared.runs)).rows
+    }
 
 
 def edit(path: Path, **changes: object) -> None:
@@ -120,6 +123,35 @@ def test_training_times_are_compared_between_runs_on_pixels_of_one_size_only(tmp
     row = claim_rows(tmp_path)["cnn_slow"]
     assert (row.word, row.needs) == ("not run", "Runs of model 22b at 640 pixels.")
     assert row.command.endswith("engine=pixel")
+
+
+def test_models_at_different_sizes_are_compared_in_no_claim_and_missing_at_one(tmp_path: Path) -> None:
+    for size, row, mark in ((16, "0", "a"), (48, "1", "b"), (200, "2", "c")):
+        write_study(tmp_path / row, rows=[row], data=STUDIED | {"fingerprint": mark * 16}, image_size=size)
+    row = claim_rows(tmp_path)["depth_slows"]
+    assert (row.word, row.needs) == ("not run", "Runs of models 0, 1 at 200 pixels.")
+    assert "On images of 200 pixels, split seed 0." in row.how
+    assert "data.image_size=200" in row.command
+    write_study(tmp_path / "both", rows=["0", "1"], data=STUDIED | {"fingerprint": "d" * 16}, image_size=32)
+    row = claim_rows(tmp_path)["depth_slows"]
+    assert (row.word, row.needs) == ("partly run", "Runs of model 2 at 32 pixels.")
+    assert "Tested: 2 of 4 parts: " in " ".join(row.how)
+
+
+def test_folds_are_replicates_and_single_splits_are_not_mixed_in(tmp_path: Path) -> None:
+    write_study(tmp_path / "single", rows=["0", "14"], data=STUDIED | {"fingerprints": {"source": "5" * 16}})
+    for fold in range(3):
+        split = {"strategy": "patient", "seed": 0, "folds": 3, "fold": fold, "rotates": "test", "given_test": False}
+        facts = {"fingerprint": f"{fold}" * 16, "fingerprints": {"source": "5" * 16}, "split": split}
+        write_study(tmp_path / f"fold{fold}", rows=["0", "14"], data=STUDIED | facts)
+    single, folds = sorted(observe_all(tmp_path), key=lambda one: one.held_ratio)
+    assert (single.splits, folds.splits) == ("split seed 0", "3 folds by patient")
+    assert (single.held_ratio, folds.held_ratio) == (0, pytest.approx(582 / 4077))
+    cells = [run.cell for run in folds.at(RowSetting("0"))]
+    assert cells == [(split, seed) for split in range(3) for seed in range(3)]
+    row = claim_rows(tmp_path)["weight_lowers_linear_plateau"]  # on the most runs
+    assert "On images of 64 pixels, 3 folds by patient." in row.how
+    assert "9 runs without a collapse, of 3 seeds" in row.how[0]
 
 
 def test_undecided_claims_say_how_many_seeds_and_images_would_do(tmp_path: Path) -> None:

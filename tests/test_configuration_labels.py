@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -292,6 +293,30 @@ def test_a_reference_is_asked_for_by_label_name_or_id(tmp_path: Path) -> None:
         compared(tmp_path, baseline=by_rule.reference.name.rpartition("-")[2][:3])  # too few digits of an id
     with pytest.raises(UserError, match="no configuration is called so"):
         compared(tmp_path, baseline="")
+
+
+def test_two_to_put_side_by_side_are_asked_for_by_label_name_or_id(tmp_path: Path) -> None:
+    Maker(tmp_path, IMAGES, SPLITS).write(range(2))
+    Maker(tmp_path, IMAGES, SPLITS, {"epochs": 30}, tag=1).write(range(2))
+    Maker(tmp_path, IMAGES, SPLITS, {"model": "cnn", "epochs": 30}, "mine", tag=2).write(range(2))
+    (by_rule,) = compared(tmp_path)
+    for first, second in permutations(by_rule.standings, 2):
+        ways = [(one.label, one.name, one.name.rpartition("-")[2]) for one in (first, second)]
+        for texts in zip(*ways, strict=True):
+            options = ReportOptions(pair=texts)
+            pair = compare(collect(tmp_path, STUDY, Reporter()), options)[0].comparisons[0].pair
+            assert pair is not None
+            assert (pair.first.name, pair.second.name) == (first.name, second.name)
+
+
+def test_a_row_of_the_study_is_asked_for_by_its_number_too(tmp_path: Path) -> None:
+    write_study(tmp_path, seeds=range(2), rows=["20", "21b"], names="patient{}.png")
+    (by_rule,) = compared(tmp_path)
+    for one in by_rule.standings:
+        assert one.short == f"model {one.row}"
+        for text in (one.label, one.short, str(one.row), one.name):
+            (asked,) = compared(tmp_path, baseline=text)
+            assert asked.reference.name == one.name
 
 
 def test_ids_that_begin_alike_mean_several() -> None:

@@ -82,7 +82,7 @@ def test_model_numbers_that_do_not_fit_the_tables_are_found_with_what_was_meant(
     described = slip_table(STUDY).set_index(["place", "model"]).loc[("section 3.3 (best performance)", "22")]
     assert described["says"] == "family linear_relu, weighted yes"
     assert described["table_says"] == "family cnn, weighted no"
-    assert num_statements() > len(slips)
+    assert num_statements(STUDY) > len(slips)
 
 
 def test_of_the_printed_numbers_only_the_accuracy_of_model_20_does_not_follow_until_batches_are_averaged() -> None:
@@ -128,7 +128,7 @@ def test_the_consequences_name_the_figures_that_the_tables_hold() -> None:
         "models 20 and 21, have 542",
         "91.0 to 95.1 %",
         "3,840 instead of 6,400 steps",
-        f"Of {num_statements()} statements",
+        f"Of {num_statements(STUDY)} statements",
         "by the recovered counts of correct images 0 of 2 parts hold, but not 21b (538), nor 24b (539)",
     ):
         assert figure in text

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -9,7 +10,11 @@ from PIL import Image
 
 from cxr_runner.plots.confusion import plot_confusion
 from cxr_runner.plots.curves import MAX_GROUPS, plot_comparison, plot_curves
+from cxr_runner.plots.intervals_plot import DrawnStanding, plot_standings
+from cxr_runner.plots.operating import corner, plot_operating_curves
+from cxr_runner.plots.reliability import plot_reliability
 from cxr_runner.plots.style import save_figure
+from cxr_runner.stats import CurveBand, reliability
 from run_trees import history
 
 COUNTS = {"tp": 400, "fp": 29, "fn": 11, "tn": 142}
@@ -192,3 +197,50 @@ def _luminance(color: tuple[float, ...]) -> float:
     """Relative luminance as in WCAG 2."""
     linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in color[:3]]
     return float(pd.Series(linear) @ [0.2126, 0.7152, 0.0722])
+
+
+def standing(label: str, mean: float, **changes: object) -> DrawnStanding:
+    values: dict[str, Any] = {"label": label, "mean": mean, "low": mean - 0.02, "high": mean + 0.02, "points": (mean,)}
+    values |= {"difference": (mean - 0.93, mean - 0.95, mean - 0.91), "is_reference": False}
+    return DrawnStanding(**values | changes)
+
+
+def test_collapsed_runs_do_not_set_the_scale_and_are_named_at_its_end() -> None:
+    lines = [standing("first", 0.93), standing("second", 0.95), standing("lost", 0.41, collapsed=True)]
+    figure = plot_standings(lines, "accuracy", {"always": 0.6}, "t")
+    means, differences = figure.axes
+    assert 0.89 < means.get_xlim()[0] < 0.91
+    assert differences.get_xlim()[0] > -0.05
+    said = [text.get_text() for text in (*means.texts, *differences.texts)]
+    assert "◂ 0.410, with collapsed runs" in said
+    assert "◂ −0.520, with collapsed runs" in said
+    assert "◂ always 0.600" in said
+    near = [*lines[:2], standing("nearly", 0.905, collapsed=True, difference=(-0.03, -0.045, 0.01))]
+    means, differences = plot_standings(near, "accuracy", {}, "t").axes
+    assert means.get_xlim()[0] < 0.885
+    assert differences.get_xlim()[0] < -0.045
+    assert not means.texts
+    pair = plot_standings([standing("one", 0.93, is_reference=True), near[-1]], "accuracy", {}, "t").axes[1]
+    assert pair.get_xlim()[0] < -0.045  # nothing else differs from the reference
+    alone = plot_standings([standing("lost", 0.41, collapsed=True)], "accuracy", {}, "t")
+    assert alone.axes[0].get_xlim()[0] < 0.39
+
+
+def test_long_labels_are_broken_into_lines_and_not_cut_off() -> None:
+    label = "linear + ReLU, lr 1e-3, batch 64, weight 0.37, 3 layers"
+    figure = plot_standings([standing(label, 0.93)], "accuracy", {}, "t")
+    assert figure.axes[0].get_yticklabels()[0].get_text().replace("\n", " ") == label
+    ways = {"as trained": reliability(np.linspace(0, 1, 50), np.arange(50) > 20)}
+    title = plot_reliability({label: ways}, "t").axes[0].get_title()
+    assert title.replace("\n", " ") == f"{label} pooled ECE {ways['as trained'].ece:.3f}"
+
+
+def test_curves_near_a_corner_are_seen_from_near() -> None:
+    grid = np.linspace(0, 1, 101)
+    near, far = 1 - 0.02 * (1 - grid) ** 8, grid.copy()
+    bands = [CurveBand(grid, mean, mean, mean) for mean in (near, far)]
+    assert corner(bands[:1]) == 0.1
+    assert corner(bands) == 1
+    assert corner([CurveBand(grid, 1 - 0.1 * grid, far, far)], falling=True) == 0.4
+    sides = [plot_operating_curves({"a": (one, one)}, "t").axes[0].get_xlim()[1] for one in bands]
+    assert sides == pytest.approx([0.102, 1.02])

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from cxr_runner import load_runs, stats
 from cxr_runner.base.progress import Reporter
 from cxr_runner.report.collect.tree import collect
-from cxr_runner.report.collected import Collected, Withheld
+from cxr_runner.report.collected import Collected, Predictions, SplitLogits, Withheld
+from cxr_runner.report.collected_runs import RunSplit
 from cxr_runner.report.compare.comparison import DataSetComparison, compare
 from cxr_runner.report.compare.sized_comparison import Comparison
 from cxr_runner.report.compare.standings import Standing
@@ -132,13 +133,13 @@ def by_hand(
     splits = sorted({key[0] for key in keys})
     codes = np.array([splits.index(key[0]) for key in keys])
     of_split = [np.nanvar(draws[codes == code].mean(axis=0)) for code in range(len(splits))]
-    sizes = {run.fingerprint: (len(run.test), run.num_val, run.num_train) for run in runs}
-    tested = {tuple(sorted(run.test["name"])) for run in runs}
+    taken = [run for run in runs if (run.fingerprint, run.seed) in keys]
+    sizes = {run.fingerprint: (len(run.test), run.num_val, run.num_train) for run in taken}
+    tested = {tuple(sorted(run.test["name"])) for run in taken}
     held = sum(val if len(tested) == 1 else test for test, val, _ in sizes.values())
     ratio = held / sum(train for _, _, train in sizes.values()) if len(sizes) > 1 else 0.0
-    return stats.mean_over_runs(
-        values, codes, [key[1] for key in keys], ratio, float(np.mean(of_split)), len(tested) == 1
-    )
+    seeds, bounds = [key[1] for key in keys], (-1.0 if minus else 0.0, 1.0)
+    return stats.mean_over_runs(values, codes, seeds, ratio, float(np.mean(of_split)), len(tested) == 1, bounds=bounds)
 
 
 def same_draws(num_patients: int) -> Values:
@@ -352,6 +353,30 @@ def test_another_way_of_splitting_is_another_configuration_of_the_same_images(tm
     assert sum("one split" in label for label in labels) == 1
     assert sum("split at random" in label for label in labels) == 1
     assert sum("val share 0.25" in label for label in labels) == 1
+
+
+def test_whether_splits_share_test_images_is_asked_of_those_that_both_have() -> None:
+    rng = np.random.default_rng(0)
+    labels = (np.arange(60) % 2).astype(np.int64)
+
+    def logits(seed: int, test: slice) -> SplitLogits:
+        rows = np.arange(60)[test]
+        val, drawn = rng.normal(size=(3, 10)), 2 * labels[rows] - 1 + rng.normal(size=(3, len(rows)))
+        collapsed = np.zeros(3, bool)
+        split = RunSplit(seed, None, None, f"split {seed}")
+        return SplitLogits(split, 40, (0, 1, 2), collapsed, labels[:10], val, rows, drawn)
+
+    kept = [[logits(seed, slice(0, 40)) for seed in range(3)] for _ in range(2)]
+    apart = logits(9, slice(20, 60))  # as it was split before test images were kept
+    names = tuple(str(number) for number in range(60))
+    found = {}
+    for case, splits in (("only", kept[0]), ("more", [*kept[0], apart])):
+        configurations = {"first": tuple(splits), "second": tuple(kept[1])}
+        resampling = Resampling(Predictions(names, labels, None, configurations, {}))
+        for pair in (("first", "second"), ("second", "first")):
+            found[case, pair] = resampling.differences(*pair)["accuracy"].error
+    assert found["only", ("first", "second")] > 0
+    assert list(found.values()) == pytest.approx([found["only", ("first", "second")]] * 4)
 
 
 # Runs from before

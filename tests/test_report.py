@@ -354,10 +354,8 @@ def test_collapsed_runs_are_flagged_in_table_and_text(tmp_path: Path) -> None:
     for seed in range(3):
         write_run(tmp_path, seed=seed, metrics=run_metrics(collapsed=seed > 0))
     report = Report(tmp_path)
-    assert (
-        "- 2 of 3 runs collapsed (one output for all images, which says nothing about the model), of linear"
-        in report.page
-    )
+    said = "- 2 of 3 runs collapsed (one output for all images, which says nothing about the model): of linear."
+    assert said in report.page
     assert re.search(r"^\| linear-0123456789 .* \| 2 \| 2\.0 \|$", report.page, re.MULTILINE)
     assert report.runs["collapsed"].tolist() == [False, True, True]
 
@@ -512,7 +510,7 @@ def test_nothing_is_cut_off_where_there_is_no_terminal(tmp_path: Path, capsys: A
     assert out.count("n") >= 2 * 100
     assert "0.910" in out
     assert f"{tmp_path / 'report' / 'index.html'}\n" in out
-    assert max(len(line) for line in out.splitlines() if "0.910" in line) <= 100
+    assert max(len(line) for line in out.splitlines() if " 0.910 " in line and "mean" not in line) <= 100
 
 
 def test_many_failures_do_not_fill_the_terminal(tmp_path: Path, capsys: Any) -> None:
@@ -530,6 +528,8 @@ def test_the_same_runs_give_the_same_report_wherever_they_lie(tmp_path: Path) ->
     contents = []
     for folder in ("here", "there"):
         root = tmp_path / folder
+        if contents:  # when claims were stated belongs to the tree
+            shutil.copytree(tmp_path / "here" / "studies", root / "studies")
         for seed in range(2):
             write_run(root, seed=seed, data=HOSPITAL)
         write_run(root, "other", status={"state": "failed", "error": "out of memory"})

@@ -159,19 +159,28 @@ def test_images_are_described_once_and_each_further_split_in_a_line(
     assert len(list(tmp_path.glob("samples/*.npz"))) == 1
 
 
-@pytest.mark.parametrize("most", [3, 2])
-def test_a_large_sweep_draws_no_figures_and_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], most: int
+@pytest.mark.parametrize(
+    ("most", "plots", "drawn_of_three", "said"),
+    [(3, "auto", 3, False), (2, "auto", 0, True), (2, "always", 3, False), (3, "never", 0, False)],
+)
+def test_a_large_sweep_draws_figures_only_on_demand_and_says_so(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    most: int,
+    plots: str,
+    drawn_of_three: int,
+    said: bool,
 ) -> None:
     drawn: list[Path] = []
     monkeypatch.setattr(run_figures, "MOST_DRAWN", most)
     monkeypatch.setattr(run_figures, "workers", lambda *_, **__: _at_once())
     monkeypatch.setattr(run_figures, "draw_into", lambda path: drawn.append(path) or "")
-    train(configs(tmp_path, *FOLDS, "progress=lines"))
-    assert len(drawn) == (3 if most == 3 else 0)
-    assert ("the command of one draws its own" in capsys.readouterr().out) == (most == 2)
+    train(configs(tmp_path, *FOLDS, "progress=lines", f"plots={plots}"))
+    assert len(drawn) == drawn_of_three
+    assert ("plots=always draws them" in capsys.readouterr().out) == said
     train(configs(tmp_path, *FOLDS, "data.split.fold=1"))
-    assert len(drawn) == (4 if most == 3 else 1), "of a finished run that lacks them"
+    assert len(drawn) == drawn_of_three + 1, "of a finished run that lacks them"
 
 
 def _at_once():

@@ -31,7 +31,7 @@ from cxr_runner.report.render.comparison_section import ComparisonSection, compa
 from cxr_runner.report.write import write_report
 from cxr_runner.study import load_study
 from split_trees import Maker, make_images, make_splits
-from study_trees import write_study
+from study_trees import STUDIED, write_study
 
 ROWS = ["0", "14", "20", "21", "23", "24"]
 IMAGES = make_images(120)
@@ -245,6 +245,16 @@ def test_pairs_of_the_class_weight_are_all_configurations_that_differ_in_nothing
     expected = [("0", "14"), ("5", "15"), ("11", "16"), ("20", "23"), ("21", "24"), ("22", "25")]
     expected += [("20b", "23b"), ("21b", "24b"), ("22b", "25b")]
     assert sorted((ids[one], ids[other]) for one, other in weight_pairs(runs)) == sorted(expected)
+
+
+def test_what_was_trained_at_another_size_is_in_no_pair_and_no_comparison_of_the_weight(tmp_path: Path) -> None:
+    for row, size, mark in (("20", 64, "a"), ("23", 32, "b")):
+        data = STUDIED | {"fingerprint": mark * 16}
+        write_study(tmp_path / row, rows=[row], data=data, image_size=size, names="patient{}.png")
+    (compared,) = compare(collect(tmp_path, load_study(), Reporter()))
+    assert [one.weights for one in compared.comparisons] == [None, None]
+    assert [len(one.standings) for one in compared.comparisons] == [1, 1]
+    assert dict(compared.pairs) == {}
 
 
 def test_the_class_weight_is_compared_over_folds(tmp_path: Path) -> None:
@@ -498,7 +508,7 @@ def test_the_sources_table_is_that_of_the_estimates(result: Read) -> None:
         estimate = one.estimates[entry["metric"]]
         assert entry["sd_images"] == pytest.approx(estimate.spread.images)
         assert entry["share_seeds"] + entry["share_images"] == pytest.approx(1)
-        assert entry["half_width"] == pytest.approx((estimate.high - estimate.low) / 2)
+        assert entry["half_width"] == pytest.approx(estimate.half_width)
         assert entry["worth_more_of"] == estimate.worth_more_of
 
 
@@ -535,7 +545,11 @@ def test_values_that_make_no_sense_stop_no_report(tree: Path, tmp_path: Path, na
 
 def test_a_published_value_is_compared_with_one_more_run(tree: Path) -> None:
     entry = cxr_runner.comparison_table(tree, 20).set_index(["row", "metric"]).loc[("20", "f1")]
-    half = scipy.stats.t.ppf(0.975, 2) * entry["sd"]
-    assert entry["next_high"] - entry["mean"] == pytest.approx(half * np.sqrt(1 + 1 / 3))
-    assert entry["high"] - entry["mean"] == pytest.approx(half / np.sqrt(3))
+    tables = cxr_runner.load_runs(tree)
+    counts = tables[tables["row"] == "20"][["tp", "fp", "fn", "tn"]].mean().to_dict()
+    by_seeds = entry["sd"] ** 2 * (1 + 1 / 3)
+    by_images = stats.image_variance("f1", counts) * (1 + sum(counts.values()) / 582)  # ours, and the study's
+    error, freedom = stats.added_error([(by_seeds, 2), (by_images, np.inf)])
+    assert entry["next_high"] - entry["mean"] == pytest.approx(scipy.stats.t.ppf(0.975, freedom) * error)
+    assert entry["high"] - entry["mean"] == pytest.approx(scipy.stats.t.ppf(0.975, 2) * entry["sd"] / np.sqrt(3))
     assert entry["inside"] == (entry["next_low"] - 0.005 <= entry["published"] <= entry["next_high"] + 0.005)

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 
 import cxr_runner.__init__
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.progress import Reporter
 from cxr_runner.report.collect.tree import collect_runs
 from cxr_runner.report.compare.published_metrics import compare_with_published
-from cxr_runner.report.compare.training_setups import training_setups
+from cxr_runner.report.compare.training_setups import TrainingSetup, training_setups
+from cxr_runner.report.missing import Missing
 from cxr_runner.report.render.commands import Commands
 from cxr_runner.report.render.picture import Picture
 from cxr_runner.report.render.study_figures import study_pictures
@@ -125,13 +127,20 @@ def test_the_comparison_is_mean_interval_and_difference_by_hand(tmp_path: Path) 
     table = cxr_runner.comparison_table(tmp_path, 20).set_index(["row", "metric"])
     entry = table.loc[("20", "accuracy_batch_mean")]
     error = 3.182446305 * values.std(ddof=1)  # t of 3 degrees of freedom at 97.5 %
-    half, wide = error * np.sqrt(1 / 4), error * np.sqrt(1 + 1 / 4)  # of the mean of 4 seeds, and of one more
+    half = error * np.sqrt(1 / 4)  # of the mean of 4 seeds
+    rows = [json.loads(path.read_text())["test"] for path in tmp_path.glob("runs/*/seed=*/metrics.json")]
+    right = np.mean([one["tp"] + one["tn"] for one in rows]) / 582
+    by_seeds = values.var(ddof=1) * (1 + 1 / 4)
+    by_images = 2 * right * (1 - right) * (18 / 32 + 1 / 6) / 19**2  # of ours and of theirs: 18 batches of 32, one of 6
+    freedom = 3 * (by_seeds + by_images) ** 2 / by_seeds**2
+    wide = scipy.stats.t.ppf(0.975, freedom) * np.sqrt(by_seeds + by_images)  # of one more seed on other images
     assert (entry["low"], entry["high"]) == pytest.approx((values.mean() - half, values.mean() + half))
     assert (entry["next_low"], entry["next_high"]) == pytest.approx((values.mean() - wide, values.mean() + wide))
     assert (entry["lowest"], entry["highest"]) == (values.min(), values.max())
     assert entry["published"] == pytest.approx(0.934)
     assert entry["difference"] == pytest.approx(values.mean() - 0.934)
     assert values.mean() - wide <= 0.934 < values.mean() - half - 0.0005  # of the two intervals in one alone
+    assert wide > 2 * error * np.sqrt(1 + 1 / 4)
     assert entry["inside"]
     assert table.loc[("20", "accuracy"), "wilson_low"] < table.loc[("20", "accuracy"), "mean"]
     spread = np.sqrt(entry["mean"] * (1 - entry["mean"]) * (18 / 32 + 1 / 6)) / 19  # 18 batches of 32 and one of 6
@@ -158,7 +167,22 @@ def test_what_is_missing_is_said_with_the_command_that_makes_it(tmp_path: Path) 
     assert "cxr-run -m experiment=table1_02 seeds=3 data=phantom data.image_size=64" in block
     assert "figures/fig09.png" in block
     assert "figures/fig13.png" not in text
-    assert "experiment=table1_11,table1_13 " in text.split("### Fig. 13")[1].split("###")[0]
+    undrawn = text.split("#### Not drawn yet")[1]
+    assert "- Fig. 13: Kernel size of the CNN. Without runs yet: models 11, 13.\n" in undrawn
+    assert "Fig. 9" not in undrawn
+    page = (tmp_path / "report" / "index.html").read_text("utf-8")
+    assert 'class="empty"' not in page
+    (command,) = re.findall("cxr-run -m experiment=([^ ]*table1_11[^ ]*) seeds=3 data=phantom", undrawn)
+    assert {"table1_10", "table1_11", "table1_13"} <= set(command.split(","))
+
+
+def test_commands_for_what_is_missing_have_the_folds_of_what_is_there(tmp_path: Path) -> None:
+    write_study(tmp_path, rows=["20"])
+    (runs,), _ = collect_runs(tmp_path, STUDY, Reporter())
+    folds = TrainingSetup(64, ("seeds=2",), ("data.split.folds=3",))
+    commands = Commands(runs, {"20": {folds: 2}})
+    for missing in ("21", "22"):  # of another family, of which nothing is there
+        assert "data.split.folds=3" in commands.that_make([Missing((missing,))])
 
 
 def duration_picture(root: Path) -> tuple[Picture, str]:
@@ -282,6 +306,6 @@ def test_a_figure_that_the_study_does_not_have_is_the_users_mistake(tmp_path: Pa
 
 def test_nothing_else_is_public() -> None:
     study = {"comparison_table", "study_figure"}
-    assert set(cxr_runner.__all__) == {"__version__", "run", "load_runs", "compare", "forest", "curves", *study}
+    assert set(cxr_runner.__all__) == {"__version__", "run", "load", "load_runs", "compare", "forest", "curves", *study}
     with pytest.raises(AttributeError, match="no attribute 'walk'"):
         cxr_runner.walk  # noqa: B018

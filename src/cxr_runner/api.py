@@ -111,8 +111,9 @@ def compare(
         that of its folder, ``data`` the title of the images. ``num_runs``, ``num_splits``, ``num_seeds``; of the runs
         ``num_collapsed``, ``num_all_positive`` and ``num_all_negative``. Of every metric on the test split the mean
         (``accuracy``), that without collapsed runs (``accuracy_not_collapsed``), the 95 % interval (``accuracy_low``,
-        ``accuracy_high``; nan for a single run), the difference to the reference (``accuracy_difference``, ``..._low``,
-        ``..._high``), its p value (``..._p``), and that after Holm's correction (``accuracy_difference_holm``).
+        ``accuracy_high``, cut off at 0 and 1; nan for a single run), the difference to the reference
+        (``accuracy_difference``, ``..._low``, ``..._high``), its p value (``..._p``), and that after Holm's correction
+        (``accuracy_difference_holm``).
 
     Raises:
         UserError: there is no such folder, run, setting, configuration or metric.
@@ -187,60 +188,64 @@ def curves(root: Path | str = "outputs", *, select: Sequence[str] = ()) -> "Figu
     return _shown(drawn[0].draw())
 
 
-def comparison_table(root: Path | str = "outputs", figure: int | None = None) -> pd.DataFrame:
-    """Compare the runs below a folder with the test metrics that the study publishes in a figure.
+def comparison_table(root: Path | str = "outputs", figure: int | None = None, study: str = "copetti") -> pd.DataFrame:
+    """Compare the runs below a folder with the test metrics that a study publishes in a figure.
 
     Args:
         root: folder that holds runs on one data set, at one or several image sizes.
         figure: number of the figure; the first that holds test metrics by default.
+        study: name or file of the study.
 
     Returns:
         One row a model and metric, as
         :func:`cxr_runner.report.compare.published_metrics.compare_with_published` describes it.
 
     Raises:
-        UserError: there is no such figure or no finished run, or runs are on several data sets.
+        UserError: there is no such study, figure or finished run, or runs are on several data sets.
 
     Example:
-        >>> table = cxr_runner.comparison_table("outputs", 20)
-        >>> table.query("row == '20' and metric == 'f1'")["published"].item()
+        >>> table = cxr_runner.comparison_table("outputs")
+        >>> table.query("metric == 'f1'")["published"].max().item()
         0.95
     """
-    study = load_study()
-    figures = {one.number: one for one in study.metric_figures}
-    number = next(iter(figures)) if figure is None else figure
+    chosen = load_study(study)
+    figures = {one.number: one for one in chosen.metric_figures}
+    number = next(iter(figures), None) if figure is None else figure
+    if number is None:
+        raise UserError.for_key("study", study, "nothing was published of it")
     if number not in figures:
         valid = " and ".join(map(str, figures))
         raise UserError.for_key("figure", number, f"{valid} hold the published test metrics")
-    return compare_with_published(_only_data_set(Path(root), study).repetitions, figures[number], study)
+    return compare_with_published(_only_data_set(Path(root), chosen).repetitions, figures[number], chosen)
 
 
-def study_figure(root: Path | str = "outputs", number: int | None = None) -> "Figure":
-    """Draw a figure of the study from the runs below a folder.
+def study_figure(root: Path | str = "outputs", number: int | None = None, study: str = "copetti") -> "Figure":
+    """Draw a figure of a study from the runs below a folder.
 
     Args:
         root: folder that holds runs on one data set, at one or several image sizes.
         number: number of the figure in the study; the first with curves by default.
+        study: name or file of the study.
 
     Returns:
         A matplotlib figure; a notebook shows it, pyplot imported or not.
 
     Raises:
-        UserError: there is no such figure, or runs are missing; the message says which command makes them.
+        UserError: there is no such study or figure, or runs are missing; the message says which command makes them.
 
     Example:
-        >>> cxr_runner.study_figure("outputs", 3).savefig("classes.png")
+        >>> cxr_runner.study_figure("outputs").savefig("curves.png")
     """
-    study = load_study()
-    runs = _only_data_set(Path(root), study)
+    chosen = load_study(study)
+    runs = _only_data_set(Path(root), chosen)
     (runs,) = add_histories([runs], Reporter())
     runs = replace(runs, samples=tuple(collect_samples(runs)))
     pictures = {picture.name: picture for picture in study_pictures(runs)}
-    numbers = {figure.number: figure for figure in study.figures if figure.name in pictures}
+    numbers = {figure.number: figure for figure in chosen.figures if figure.name in pictures}
     if number is None:
-        number = next(figure.number for figure in study.figures if figure.kind == "curves")
+        number = next((figure.number for figure in chosen.figures if figure.kind == "curves"), 0)
     if number not in numbers:
-        raise UserError.for_key("number", number, f"valid are {', '.join(map(str, numbers))}")
+        raise UserError.for_key("number", number, f"valid are {', '.join(map(str, numbers)) or 'none'}")
     picture = pictures[numbers[number].name]
     if picture.draw is None:
         command = Commands(runs, training_setups(runs)).that_make(picture.missing).replace("\n", "; ")

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from cxr_runner.base.errors import RunFailedError, UserError, print_error
@@ -91,21 +92,28 @@ def report() -> NoReturn:
         withheld = Withheld(names=given.hide_names, images=given.no_images)
         pair = tuple(given.compare) if given.compare else None
         options = ReportOptions(given.baseline, given.metric, tuple(given.select), pair)
-        write(given.root, given.out, withheld, options)
+        write(given.root, given.out, withheld, options, given.study)
     sys.exit(DONE)
 
 
 def study() -> NoReturn:
-    """Train both tables of the study and report on them: the command ``cxr-study``."""
+    """Train the rows of a study and report on them, or write or check a study file: the command ``cxr-study``."""
     with _ending("cxr-study", "; the same command goes on where it stopped"):
         from cxr_runner.commands.arguments import read_study_arguments
 
         given = read_study_arguments(sys.argv[1:])
-        from cxr_runner.commands.study import Order, run_study
+        if given.task == "train":
+            from cxr_runner.commands.study import perform_study
 
-        asked = (given.preset, given.data, given.seeds, given.size, given.outputs, tuple(given.overrides))
-        order = Order(*asked, given.folds, given.repeats)
-        run_study(order, only_forecast=given.forecast)
+            perform_study(given)
+        elif given.task == "new":
+            from cxr_runner.commands.study_files import write_new_study
+
+            write_new_study(given.study, given.outputs or Path("outputs"))
+        else:
+            from cxr_runner.commands.study_files import check_study_file
+
+            check_study_file(given.study)
     sys.exit(DONE)
 
 

@@ -50,8 +50,9 @@ def steps(options: Options, folder: Path) -> list[Step]:
         Step("check", f"twice the same bytes: {name}", partial(_repeat, case, options, folder / f"repeat {number}"))
         for number, (name, case) in enumerate(REPEATED.items())
     ]
+    alone = Step("check", "alone as among 40: linear+ReLU, Gram", partial(_alone, options, folder / "alone"))
     killed = Step("check", "killed and resumed: CNN", partial(_kill, options, folder / "killed"))
-    return [*agreeing, *repeated, killed]
+    return [*agreeing, *repeated, alone, killed]
 
 
 def _data(options: Options) -> tuple[str, ...]:
@@ -84,6 +85,14 @@ def _repeat(case: tuple[str, ...], options: Options, folder: Path) -> Outcome:
     for part in ("first", "second"):
         _run(case, options, folder / part, options.device)
     return _same_bytes(folder / "first", folder / "second")
+
+
+def _alone(options: Options, folder: Path) -> Outcome:
+    """Train a member of a stack alone too: its kernels must not depend on company."""
+    case = ("model=linear_relu", "engine=gram", "plots=never")
+    _run((*case, "seeds=40"), options, folder / "together", options.device)
+    _run((*case, "seed=35"), options, folder / "alone", options.device)
+    return _same_bytes(folder / "alone", folder / "together")
 
 
 def _kill(options: Options, folder: Path) -> Outcome:

@@ -110,9 +110,13 @@ class RunDir:
         return self.curves.is_file() and self.confusion.is_file()
 
     def complete(self) -> bool:
-        """Return whether the run is done and all its results exist; :meth:`altered` says whether they are its own."""
+        """Return whether the run is done and all its results exist; :meth:`altered` says whether they are its own.
+
+        Weights exist in either form, whatever ``save`` says now.
+        """
         status, metrics = read_json(self.status) or {}, read_json(self.metrics) or {}
-        files = (self.config, self.data, self.history, self.predictions, self.model)
+        weights = self.model if self.model.is_file() else self.gram
+        files = (self.config, self.data, self.history, self.predictions, weights)
         measured = isinstance(metrics.get("val"), dict) and isinstance(metrics.get("test"), dict)
         return status.get("state") == "done" and measured and all(file.is_file() for file in files)
 

@@ -19,13 +19,15 @@ class _Parser(argparse.ArgumentParser):
 
 
 def read_report_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    """Read those of ``cxr-report``: ``root``, ``out``, ``hide_names``, ``no_images``, and what to look at."""
+    """Read those of ``cxr-report``: ``root``, ``out``, ``study``, ``hide_names``, ``no_images``, what to look at."""
     description = (
         "Compares the finished runs below a folder, on a page: which is best, how sure that is, what is wrong."
     )
     parser = _Parser(prog="cxr-report", description=description)
     parser.add_argument("root", nargs="?", default="outputs", type=Path, help="where the runs are (default: outputs)")
     parser.add_argument("--out", type=Path, help="where the report goes (default: ROOT/report)")
+    study = "study whose rows, claims and published values the runs are compared with: a name, or a file"
+    parser.add_argument("--study", metavar="STUDY", help=f"{study} (default: copetti, where its models have runs)")
     parser.add_argument(
         "--baseline", metavar="NAME", help="configuration that the others are compared with: its label, name or id"
     )
@@ -45,27 +47,41 @@ def read_report_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def read_study_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    """Read those of ``cxr-study``: ``overrides``, and a value for each of its flags."""
+    """Read those of ``cxr-study``: ``task``, ``study``, ``overrides``, and a value for each of its flags."""
     parser = _Parser(
         prog="cxr-study",
-        usage="cxr-study [options] [KEY=VALUE ...]",
-        description="Train the 32 models of the study, say before how long that will take, and report on them. "
+        usage="cxr-study [STUDY] [options] [KEY=VALUE ...]\n"
+        "       cxr-study new NAME [--outputs OUTPUTS]\n"
+        "       cxr-study check STUDY",
+        description="Train the rows of a study, say before how long that will take, and report on them. "
         "What is finished is not trained again: the same command goes on where it was stopped.",
+        epilog="STUDY is the path of a study file, or a name: copetti (default) has the 32 models that this program "
+        "comes from, bacterial_viral asks which pneumonia it is. new writes NAME.yaml from the runs below OUTPUTS; "
+        "check reads a file, and recovers the counts behind what was published.",
     )
+    parser.add_argument("words", nargs="*", metavar="STUDY or KEY=VALUE", help="study, and further settings of cxr-run")
     parser.add_argument(
         "--data", default="phantom", help="phantom, chest_xray or a folder of images (default: phantom)"
     )
-    parser.add_argument("--seeds", default=10, type=int, help="seeds of every model (default: 10)")
-    parser.add_argument("--folds", type=int, help="cross-validate: train every model on each of so many folds")
+    parser.add_argument("--seeds", type=int, help="seeds of every row (default: as the study has it)")
+    parser.add_argument("--folds", type=int, help="cross-validate: train every row on each of so many folds")
     parser.add_argument(
         "--repeats", type=int, help="draw splits or folds so many times, with as many seeds (default: 1)"
     )
-    parser.add_argument("--size", default=640, type=int, help="side of the images in pixels (default: 640)")
-    presets = "laptop (default): CNNs and Adam with fewer seeds, CNNs at 64 pixels; full: all as asked for"
-    parser.add_argument("--preset", default="laptop", choices=("laptop", "full"), help=presets)
-    parser.add_argument("--outputs", default="outputs/study", type=Path, help="where runs go (default: outputs/study)")
+    size = "side of the images in pixels (default: as the study has it)"
+    parser.add_argument("--size", type=int, help=size)
+    presets = "laptop: CNNs and Adam with fewer seeds, CNNs at 64 pixels; full: all as asked for "
+    parser.add_argument("--preset", choices=("laptop", "full"), help=f"{presets}(default: as the study has it)")
+    parser.add_argument("--outputs", type=Path, help="where runs go (default: outputs/study; of new: outputs)")
     parser.add_argument("--forecast", action="store_true", help="only say how long it will take")
-    return _with_overrides(parser, "further settings of cxr-run").parse_intermixed_args(arguments)
+    given = parser.parse_intermixed_args(arguments)
+    given.overrides = [word for word in given.words if "=" in word]
+    names = [word for word in given.words if "=" not in word]
+    given.task = names.pop(0) if names and names[0] in ("new", "check") else "train"
+    if len(names) > 1 or (given.task != "train" and (not names or given.overrides)):
+        parser.error(f"one study is needed, given: {' '.join(given.words)}")
+    given.study = names[0] if names else "copetti"
+    return given
 
 
 def read_data_arguments(arguments: Sequence[str]) -> argparse.Namespace:

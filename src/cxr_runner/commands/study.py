@@ -1,5 +1,6 @@
-"""What ``cxr-study`` does: both tables of the study, a forecast first, then one sweep after the other, and a report."""
+"""What ``cxr-study STUDY`` does: the rows of a study, a forecast first, one sweep after the other, and a report."""
 
+import argparse
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
@@ -19,10 +20,9 @@ from cxr_runner.config.data_schema import AnyDataConfig
 from cxr_runner.config.schema import MOST_SEEDS
 from cxr_runner.experiment.sweep import run_sweep
 from cxr_runner.report.write import write_report
-from cxr_runner.study import Study, load_study
+from cxr_runner.study import Study
 from cxr_runner.study.grid import (
     Pace,
-    PresetName,
     RowGroup,
     Shape,
     Wanted,
@@ -34,6 +34,9 @@ from cxr_runner.study.grid import (
     shape,
     which_split,
 )
+from cxr_runner.study.published import PresetName
+from cxr_runner.study.row_values import load_valid_study
+from cxr_runner.study.stated import state_claims
 
 _SAMPLE = 92  # phantoms, 64 of them to train on: one batch of 64, two of 32
 
@@ -43,6 +46,7 @@ class Order:
     """What was asked for.
 
     Attributes:
+        study: study whose rows are trained.
         preset: which rows are cut short.
         data: ``phantom``, ``chest_xray`` or the path of a folder of images.
         seeds: of every row that the preset does not cut short.
@@ -53,6 +57,7 @@ class Order:
         repeats: number of seeds of the split.
     """
 
+    study: Study
     preset: PresetName
     data: str
     seeds: int
@@ -64,15 +69,43 @@ class Order:
 
     def arguments(self) -> list[str]:
         """Return what every run is given."""
-        known = self.data in ("phantom", "chest_xray")
-        source = [f"data={self.data}"] if known else ["data=folder", f"data.root={user_path('--data', self.data)}"]
+        runs = self.study.runs
+        if self.data in ("phantom", "chest_xray"):
+            source = [f"data={self.data}", *runs.settings]
+        else:
+            source = ["data=folder", f"data.root={user_path('--data', self.data)}", *runs.settings, *runs.folder]
         asked = {"folds": self.folds, "repeats": self.repeats}
         splits = [f"data.split.{name}={number}" for name, number in asked.items() if number is not None]
         return [*source, *self.overrides, *splits, f"outputs={self.outputs.absolute()}"]
 
 
+def perform_study(given: argparse.Namespace) -> None:
+    """Train a study as the command line asks for it.
+
+    Args:
+        given: arguments as :func:`~cxr_runner.commands.arguments.read_study_arguments` returns them.
+
+    Raises:
+        UserError: there is no such study, a mistake in its file, or the order cannot be carried out.
+        RunFailedError: runs failed.
+    """
+    study = load_valid_study(given.study)
+    order = Order(
+        study=study,
+        preset=given.preset or study.runs.preset,
+        data=given.data,
+        seeds=study.runs.seeds if given.seeds is None else given.seeds,
+        image_size=study.image_size if given.size is None else given.size,
+        outputs=given.outputs or Path("outputs/study"),
+        overrides=tuple(given.overrides),
+        folds=given.folds,
+        repeats=given.repeats,
+    )
+    run_study(order, only_forecast=given.forecast)
+
+
 def run_study(order: Order, *, only_forecast: bool = False) -> None:
-    """Train what is missing of both tables and write the report.
+    """Train what is missing of a study and write the report.
 
     Args:
         order: what was asked for.
@@ -83,7 +116,8 @@ def run_study(order: Order, *, only_forecast: bool = False) -> None:
         RunFailedError: runs failed; the others and the report are there all the same.
     """
     splits = _splits(order)
-    study, data = load_study(), asdict(splits[0])
+    study, data = order.study, asdict(splits[0])
+    state_claims(study, order.outputs)  # before the first run
     chosen = tuple(which_split(asdict(split)) for split in splits)
     groups = plan(order.preset, order.seeds, order.image_size, study, chosen)
     done = finished(find_runs(order.outputs), data, study)
@@ -96,7 +130,7 @@ def run_study(order: Order, *, only_forecast: bool = False) -> None:
     failed = [
         group for group in groups for sweep in group.sweeps() if not _train(order, sweep, groups, data, paces, study)
     ]
-    write_report(order.outputs, order.outputs / "report", make_reporter("auto"))
+    write_report(order.outputs, order.outputs / "report", make_reporter("auto"), study)
     if failed:
         missing = num_runs - _num(groups, finished(find_runs(order.outputs), data, study))
         raise RunFailedError(f"{missing} of {num_runs} runs are missing; the lines above name those that failed")
@@ -207,7 +241,7 @@ def _paces(sample: RowGroup, runs: Sequence[Run], scale: float) -> dict[Shape, P
     """Read the pace of every row from its runs; seconds of epochs grow with the number of images by ``scale``."""
     paces = {}
     for row in sample.rows:
-        seeds = [run for run in runs if run.name == row.experiment]
+        seeds = [run for run in runs if run.name == row.run_name]
         histories = [run.history()["seconds"] for run in seeds]
         # Runs that train together each report the seconds of all: the longest is the whole.
         whole = max(float((read_json(run.path / "status.json") or {})["seconds"]) for run in seeds)

@@ -7,10 +7,12 @@ these values.
 
 import json
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cxr_runner.base.checksums import digest
-from cxr_runner.config.schema import RunConfig
+
+if TYPE_CHECKING:  # named here, and made elsewhere
+    from cxr_runner.config.schema import RunConfig
 
 LATER: dict[str, object] = {}
 """Keys, dotted, that the schema gained after the first ids were given, each with the value that means what was done
@@ -24,7 +26,9 @@ NEVER = frozenset(
         "force",
         "name",
         "outputs",
+        "plots",
         "progress",
+        "save",
         "seed",  # names the directory inside that of the id
         "seeds",
     }
@@ -33,12 +37,12 @@ NEVER = frozenset(
 the schema loses stays here, because the report computes ids anew from what finished runs say of themselves."""
 
 
-def to_dict(config: RunConfig) -> dict[str, Any]:
+def to_dict(config: "RunConfig") -> dict[str, Any]:
     """Return the configuration as nested plain dictionaries, in the order of the schema."""
     return asdict(config)
 
 
-def run_id(config: RunConfig, data_fingerprint: str, device_type: str, engine: str, weights: str) -> str:
+def run_id(config: "RunConfig", data_fingerprint: str, device_type: str, engine: str, weights: str) -> str:
     """Return the identity of a run but for its seed: ten hex digits.
 
     Two configurations share an id only if nothing in them or in the files that they name can make the numbers differ.

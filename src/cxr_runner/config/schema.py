@@ -147,4 +147,6 @@ class RunConfig(Strict):
     outputs: Annotated[str, StringConstraints(min_length=1)]
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")] | None
     force: bool
+    save: Literal["full", "compact"]
+    plots: Literal["auto", "always", "never"]
     progress: Literal["auto", "bar", "lines", "none"]

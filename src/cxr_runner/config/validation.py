@@ -55,6 +55,15 @@ def from_hydra(config: DictConfig) -> RunConfig:
     except OmegaConfBaseException as error:
         raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}") from None
     assert isinstance(values, dict)
+    return from_values(values)
+
+
+def from_values(values: dict[Any, Any]) -> RunConfig:
+    """Turn a nested configuration, complete but unchecked, into checked objects.
+
+    Raises:
+        UserError: as of :func:`from_hydra`.
+    """
     _check_encoding(values)
     try:
         # As JSON, because in strict mode Python dictionaries are no dataclasses.

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,9 +16,16 @@ from cxr_runner.base.files import MOST_CSV, regular
 from cxr_runner.data.cache import cache_dir
 
 
+class StoredImage(NamedTuple):
+    """An image as models see it, uint8 [side, side], and its width and height in its source, in pixels."""
+
+    pixels: NDArray[np.uint8]
+    source_size: tuple[int, int]
+
+
 def find_stored_images(
     fingerprints: Collection[str], image_size: int, names: Collection[str]
-) -> dict[str, NDArray[np.uint8]]:
+) -> dict[str, StoredImage]:
     """Return images as models see them; only those that a store still holds as they were.
 
     Args:
@@ -26,7 +34,7 @@ def find_stored_images(
         names: names of the images that are wanted.
 
     Returns:
-        uint8 [side, side] by name; empty where the store is gone.
+        Images by name; empty where the store is gone.
     """
     with suppress(OSError):
         for store in sorted(cache_dir().glob(f"*-{image_size}")):
@@ -44,11 +52,16 @@ def _is_of(store: Path, fingerprints: Collection[str]) -> bool:
     return False
 
 
-def _read(store: Path, names: Collection[str]) -> dict[str, NDArray[np.uint8]]:
+def _read(store: Path, names: Collection[str]) -> dict[str, StoredImage]:
     content = regular(store / "table.csv", MOST_CSV).read_bytes()
-    table = pd.read_csv(BytesIO(content), usecols=["name", "check"], dtype=str, keep_default_na=False)
+    table = pd.read_csv(
+        BytesIO(content), usecols=["name", "check", "width", "height"], dtype=str, keep_default_na=False
+    )
     images = np.load(regular(store / "images.npy"), mmap_mode="r", allow_pickle=False)
     wanted = table[table["name"].isin(names)]
-    found = {name: np.array(images[row]) for row, name in wanted["name"].items() if isinstance(row, int)}
-    checks = dict(zip(wanted["name"], wanted["check"], strict=True))
-    return {name: image for name, image in found.items() if checksum(image.data) == checks[name]}
+    found = {}
+    for row, entry in zip(wanted.index, wanted.to_dict("records"), strict=True):
+        pixels = np.array(images[row])
+        if checksum(pixels.data) == entry["check"]:
+            found[str(entry["name"])] = StoredImage(pixels, (int(entry["width"]), int(entry["height"])))
+    return found

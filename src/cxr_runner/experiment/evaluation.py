@@ -12,12 +12,12 @@ from cxr_runner.artifacts.readme import readme_text
 from cxr_runner.base.errors import DivergedError
 from cxr_runner.base.files import write_text
 from cxr_runner.data.dataset import Dataset
-from cxr_runner.experiment.beginnings import write_gram_state
 from cxr_runner.experiment.member import Member
 from cxr_runner.experiment.results import EVALUATED, write_results
 from cxr_runner.models.build import describe_model
 from cxr_runner.training.devices import describe_device, num_processes
 from cxr_runner.training.diagnosis import diagnose_all, largest_disagreements
+from cxr_runner.training.gram.final_state import write_final_state
 from cxr_runner.training.loop import Subset
 
 _TOLERANCE = 1e-3  # of the saved model's logits against the engine's, relative; float32 rounding stays far below
@@ -67,10 +67,12 @@ def leave_results(members: Sequence[Member], origin: dict[str, Any]) -> None:
         facts = origin | _facts(member) | {"engine_disagreement": evaluation.disagreement}
         facts["diagnosis"] = {"start": member.diagnosis, "end": evaluation.diagnosis}
         run = member.run
-        write_results(run.files, run.dataset, member.trainer, evaluation.logits, evaluation.weights, facts)
+        compact = run.config.save == "compact" and run.choice.engine == "gram"
+        weights = None if compact else evaluation.weights
+        write_results(run.files, run.dataset, member.trainer, evaluation.logits, weights, facts)
         described = describe_model(run.config.model, member.model)
         if run.choice.engine == "gram":
-            write_gram_state(run.files, member.trainer)
+            write_final_state(run.files, member.trainer)
         write_text(run.files.readme, readme_text(described, run.config.data.image_size, run.dataset.class_names))
         member.status.done()
 

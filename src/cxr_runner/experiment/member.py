@@ -14,7 +14,6 @@ from cxr_runner.base.errors import RunFailedError, UserError
 from cxr_runner.base.files import write_csv
 from cxr_runner.base.locks import hold_lock
 from cxr_runner.base.progress import Reporter
-from cxr_runner.experiment.beginnings import find_beginning
 from cxr_runner.experiment.plan import PlannedRun
 from cxr_runner.training.checkpoint import read_checkpoint, write_checkpoint
 from cxr_runner.training.devices import is_out_of_memory
@@ -68,17 +67,9 @@ class Member:
             self.state = None
 
     def resume(self, reporter: Reporter) -> None:
-        """Go on from a checkpoint, or from a shorter run, where there is one.
-
-        A checkpoint that cannot be used is set aside, and the run fails.
-        """
-        checkpoint, name = self.files.checkpoint, f"seed {self.run.config.seed}"
+        """Go on from a checkpoint where there is one; one that cannot be used is set aside, and the run fails."""
+        checkpoint = self.files.checkpoint
         if not checkpoint.exists():
-            if beginning := find_beginning(self.run):
-                self.trainer.load_state_dict(beginning.state)
-                shorter = beginning.files.path.parent.name
-                self.went_on_from = {"run": shorter, "epochs": beginning.epochs}
-                reporter.line(f"{name}: going on after the {beginning.epochs} epochs of {shorter}")
             return
         try:
             self.trainer.load_state_dict(read_checkpoint(self.files))
@@ -89,7 +80,7 @@ class Member:
             reason = f"checkpoint.pt is damaged, or of another version, and now called {kept}"
             self.fail(RunFailedError(f"{reason}; the same command starts over"))
             return
-        reporter.line(f"{name}: resuming after epoch {len(self.trainer.history)}")
+        reporter.line(f"seed {self.run.config.seed}: resuming after epoch {len(self.trainer.history)}")
 
 
 @contextmanager

@@ -27,7 +27,7 @@ def write_results(
     dataset: Dataset,
     trainer: Trainer,
     logits: dict[str, Tensor],
-    weights: dict[str, Tensor],
+    weights: dict[str, Tensor] | None,
     facts: dict[str, Any],
 ) -> None:
     """Write the files of a finished run, ``metrics.json`` last; its history is there already.
@@ -37,7 +37,7 @@ def write_results(
         dataset: what was trained on.
         trainer: after its last epoch.
         logits: for each of :data:`EVALUATED`, float32 [images].
-        weights: float32, under the plain names of the module.
+        weights: float32, under the plain names of the module; None where the run keeps them in another form.
         facts: what else ``metrics.json`` is to say, ready for JSON; ``diagnosis`` is one of them.
     """
     metrics: dict[str, Any] = {
@@ -56,8 +56,11 @@ def write_results(
         "synthetic": dataset.about.synthetic,
     }
     write_csv(files.predictions, pd.concat([_predictions(split, dataset, logits[split]) for split in EVALUATED]))
-    with replacing(files.model) as temporary:
-        temporary.write_bytes(save(weights))
+    if weights is None:
+        files.model.unlink(missing_ok=True)  # of an earlier training
+    else:
+        with replacing(files.model) as temporary:
+            temporary.write_bytes(save(weights))
     write_json(files.metrics, metrics)
 
 

@@ -1,7 +1,7 @@
 """The figures of finished runs, drawn from what the runs left; in another process while others train."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,28 +14,30 @@ MOST_DRAWN = 50
 
 
 @contextmanager
-def drawing_figures(num_runs: int, reporter: Reporter) -> Iterator[Callable[[PlannedRun], None]]:
+def drawing_figures(runs: Sequence[PlannedRun], reporter: Reporter) -> Iterator[Callable[[PlannedRun], None]]:
     """Give a function that has the figures of a finished run drawn, where they are missing or the run was forced.
 
-    Those of one run are drawn at once, those of several in a process that training goes before, and those of more than
-    :data:`MOST_DRAWN` not at all: that would take as long as their training.
+    Those of one run are drawn at once, those of several in a process that training goes before. With ``plots=auto``
+    those of more than :data:`MOST_DRAWN` are not drawn: that would take as long as their training.
 
     Args:
-        num_runs: number of runs of the command.
+        runs: the runs of the command.
         reporter: told where none are drawn.
     """
-    if num_runs > MOST_DRAWN:
-        reporter.line(
-            f"figures of single runs are drawn for {MOST_DRAWN} runs at most; the command of one draws its own"
-        )
+    plots = {run.config.plots for run in runs}
+    too_many = len(runs) > MOST_DRAWN and "always" not in plots
+    if too_many:
+        reporter.line(f"figures of single runs are drawn for {MOST_DRAWN} runs at most; plots=always draws them")
+    if too_many or plots == {"never"}:
         yield lambda run: None
         return
     waiting: list[Wait] = []
-    in_background = num_runs > 1
+    in_background = len(runs) > 1
     with workers(1 if in_background else 0, niceness=10) as submit:
 
         def draw(run: PlannedRun) -> None:
-            if run.files.has_figures() and not run.config.force:
+            wanted = run.config.force or not run.files.has_figures()
+            if run.config.plots == "never" or not wanted:
                 return
             wait = submit(draw_into, run.files.path)
             if in_background:

@@ -14,6 +14,7 @@ from cxr_runner.base.files import clear_temporaries, write_json
 from cxr_runner.base.progress import Reporter
 from cxr_runner.base.signals import raise_if_interrupted
 from cxr_runner.config.identity import to_dict
+from cxr_runner.experiment.beginnings import go_on_from_shorter_run
 from cxr_runner.experiment.evaluation import leave_results, subset
 from cxr_runner.experiment.member import (
     Member,
@@ -82,6 +83,8 @@ def fit(members: Sequence[Member], reporter: Reporter) -> None:
     """Train all epochs, leaving history and checkpoint now and then; members that fail say so."""
     for member in members:
         member.resume(reporter)
+        if member.failure is None and not member.trainer.history:
+            go_on_from_shorter_run(member, reporter)
     active = [member for member in members if member.failure is None and not member.trainer.finished]
     trainer = members[0].trainer
     first_epoch = 1 + min((len(member.trainer.history) for member in active), default=trainer.settings.epochs)

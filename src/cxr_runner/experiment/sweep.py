@@ -58,7 +58,7 @@ def run_sweep(configs: Sequence[RunConfig], on_failure: OnFailure = lambda error
         errors[path] = problem
         on_failure(problem)
     runs = [run for run in runs if run.files.path not in errors]
-    with drawing_figures(len(runs), reporter) as draw:
+    with drawing_figures(runs, reporter) as draw:
         waiting = _without_finished(runs, reporter, draw)
         stacks, spaces = form_stacks(waiting), _Spaces(reporter)
         for number, stack in enumerate(stacks, start=1):

@@ -1,14 +1,18 @@
 """A model as one plain module for other programs: images in, logit and probability out."""
 
 from copy import deepcopy
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from cxr_runner.artifacts.operating_file import ModelPoint
-from cxr_runner.inference.loaded_model import LoadedModel
 from cxr_runner.inference.networks import LinearMaps, collapse
 from cxr_runner.models.linear import Linear, WideLinear
+
+if TYPE_CHECKING:  # it is handed the model
+    from cxr_runner.inference.loaded_model import LoadedModel
+
 
 INPUT, OUTPUTS = "image", ("logit", "probability")
 
@@ -53,7 +57,7 @@ class LinearMap(nn.Module):
         return (image.flatten(1) @ self.weight + self.bias).squeeze(1)
 
 
-def make_exported(model: LoadedModel) -> ExportedModule:
+def make_exported(model: "LoadedModel") -> ExportedModule:
     """Return a model as a plain module, on the CPU and in float32.
 
     Purely linear networks, one or several, are one linear map, multiplied in float64.

@@ -11,9 +11,10 @@ from safetensors.torch import load_file
 
 from cxr_runner.artifacts.rundir import CHANGED, Run, RunDir, read_run
 from cxr_runner.base.errors import UserError
-from cxr_runner.config.schema import AnyModelConfig, ResNet18Config
+from cxr_runner.config.schema import AnyModelConfig, LinearConfig, LinearReLUConfig, ResNet18Config
 from cxr_runner.config.stored import read_model_config
 from cxr_runner.data.extras import DicomOptions
+from cxr_runner.inference.compact import weights_of_coefficients
 from cxr_runner.models.build import build_model
 from cxr_runner.models.classifier import Classifier
 
@@ -55,7 +56,8 @@ class LoadedRun:
     @property
     def weights(self) -> str:
         """Checksum of its weights; '' of a run from before there were any."""
-        return self.run.checksums.get(RunDir(self.run.path).model.name, "")
+        files, checksums = RunDir(self.run.path), self.run.checksums
+        return checksums.get(files.model.name) or checksums.get(files.gram.name, "")
 
     def predictions(self) -> pd.DataFrame:
         """Read its answers to the images of val and test.
@@ -109,7 +111,8 @@ def read_loaded_run(path: Path) -> LoadedRun:
     data = run.config.get("data", {})
     if config is None or not isinstance(data, dict) or not isinstance(size := data.get("image_size"), int):
         raise _refused(path, f"its config.yaml is of another version ({_versions(run)})")
-    network = _with_weights(build_model(_without_file(config), size, seed=0), run, files)
+    network = build_model(_without_file(config), size, seed=0)
+    _load_weights(network, config, run, files)
     return LoadedRun(
         run=run,
         model=config,
@@ -122,17 +125,21 @@ def read_loaded_run(path: Path) -> LoadedRun:
     )
 
 
-def _with_weights(network: Classifier, run: Run, files: RunDir) -> Classifier:
+def _load_weights(network: Classifier, config: AnyModelConfig, run: Run, files: RunDir) -> None:
     try:
-        network.load_state_dict(load_file(files.model))
+        if isinstance(config, LinearConfig | LinearReLUConfig) and not files.model.exists() and files.gram.exists():
+            network.load_state_dict(weights_of_coefficients(run, config))
+        else:
+            network.load_state_dict(load_file(files.model))
+    except UserError as error:
+        raise _refused(run.path, f"was trained with save=compact; {error}") from None
     except FileNotFoundError:
         raise _refused(run.path, "model.safetensors is missing") from None
-    except (OSError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise _refused(run.path, f"model.safetensors cannot be read ({error})") from None
     except RuntimeError:
         why = f"model.safetensors does not fit the model of config.yaml; it is of another version ({_versions(run)})"
         raise _refused(run.path, why) from None
-    return network
 
 
 def _without_file(config: AnyModelConfig) -> AnyModelConfig:

@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-PIXELS_AT_ONCE = 64  # of one row
+PIXELS_AT_ONCE = 32  # of one row
 PROGRAMS = 2112  # not a number of the GPU at hand: the order of the sums depends on it
 WARPS = 4
 

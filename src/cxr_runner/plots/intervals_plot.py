@@ -1,6 +1,7 @@
 """Configurations beside each other: a metric with its interval, the runs behind it, and the difference to one."""
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,8 @@ from matplotlib.figure import Figure
 from cxr_runner.plots.style import COLUMN_WIDTH, write_title
 
 _LINE = 0.34  # inches a line
-_WIDEST = 44  # characters of a label
+_WIDEST = 40  # characters of a line of a label
+_LEAST_MARGIN = 0.01  # of an axis, at either end
 _BLUE, _GREY, _ORANGE = "#0072B2", "#777777", "#D55E00"
 
 
@@ -27,6 +29,7 @@ class DrawnStanding:
         points: value of every split, or of every seed where there is one split.
         difference: mean, lower and upper end of the difference to the reference; nan where there is none.
         is_reference: whether it is the reference.
+        collapsed: whether runs of it collapsed; the scale is that of the others.
     """
 
     label: str
@@ -36,6 +39,7 @@ class DrawnStanding:
     points: Sequence[float]
     difference: tuple[float, float, float]
     is_reference: bool
+    collapsed: bool = False
 
 
 @style.context("default")
@@ -86,44 +90,99 @@ def _finish_lines(axes: Axes, number: int) -> None:
     axes.set_ylim(number - 0.4, -0.6)
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="y", length=0, pad=8)
     axes.spines[["left", "right", "top"]].set_visible(False)
 
 
 def _draw_means(axes: Axes, standings: Sequence[DrawnStanding], baselines: Mapping[str, float]) -> None:
+    spans = {line: (one.mean, one.low, one.high, *one.points) for line, one in enumerate(standings)}
+    clean = [spans.pop(line) for line, one in enumerate(standings) if not one.collapsed]
+    least, most = _set_scale(axes, clean, [*spans.values(), (max(baselines.values(), default=math.nan),)], 1.0)
     for line, one in enumerate(standings):
         color = _ORANGE if one.is_reference else _BLUE
-        if not math.isnan(one.low):
-            axes.plot([max(0.0, one.low), min(1.0, one.high)], [line, line], color=color, linewidth=2)
+        if _is_beyond(axes, line, one.mean, least, most):
+            continue
+        _draw_interval(axes, line, (one.low, one.high), color)
         above = [line - 0.18] * len(one.points)
         axes.plot(one.points, above, "o", color=_GREY, markersize=3.5, alpha=0.5, markeredgewidth=0)
         axes.plot(one.mean, line, "D" if one.is_reference else "o", color=color, markersize=6)
     for value in baselines.values():
         axes.axvline(value, color=_GREY, linestyle=(0, (3, 2)), linewidth=0.9, zorder=0)
     if baselines:
-        name, value = max(baselines.items(), key=lambda item: item[1])
-        said = name if len(baselines) == 1 else f"best trivial baseline: {name}"
-        axes.annotate(
-            _shorten(said), (value, 1), xycoords=("data", "axes fraction"), xytext=(0, 2), textcoords="offset points",
-            ha="center", fontsize=8, color="#555555", parse_math=False, annotation_clip=False,
-        )  # fmt: skip
-    labels = [_shorten(one.label) for one in standings]
-    axes.set_yticks(range(len(standings)), labels, parse_math=False)
+        _name_baseline(axes, baselines, least)
+    axes.set_yticks(range(len(standings)), [_shorten(one.label) for one in standings], parse_math=False)
+
+
+def _name_baseline(axes: Axes, baselines: Mapping[str, float], least: float) -> None:
+    """Name the best trivial baseline above its line, or where it lies beyond the scale."""
+    name, value = max(baselines.items(), key=lambda item: item[1])
+    said = name if len(baselines) == 1 else f"best trivial baseline: {name}"
+    said = said if value >= least else f"◂ {said} {value:.3f}"
+    axes.annotate(
+        _shorten(said, 1), (max(value, least), 1), xycoords=("data", "axes fraction"), xytext=(0, 2),
+        textcoords="offset points", ha="center" if value >= least else "left", fontsize=8, color="#555555",
+        parse_math=False, annotation_clip=False,
+    )  # fmt: skip
 
 
 def _draw_differences(axes: Axes, standings: Sequence[DrawnStanding]) -> None:
+    others = [one for one in standings if not one.is_reference]
+    clean, lost = ([one.difference for one in others if one.collapsed == which] for which in (False, True))
+    least, most = _set_scale(axes, [(0.0, *difference) for difference in clean], [(0.0,), *lost])
     axes.axvline(0, color=_ORANGE, linewidth=1.2)
     for line, one in enumerate(standings):
         mean, low, high = one.difference
         if one.is_reference:
             axes.plot(0, line, "D", color=_ORANGE, markersize=6)
             axes.annotate("reference", (0, line), xytext=(8, 0), textcoords="offset points", va="center", fontsize=8)
-        elif not math.isnan(mean):
-            if not math.isnan(low):
-                axes.plot([low, high], [line, line], color=_BLUE, linewidth=2)
+        elif not math.isnan(mean) and not _is_beyond(axes, line, mean, least, most, "+.3f"):
+            _draw_interval(axes, line, (low, high), _BLUE)
             axes.plot(mean, line, "o", color=_BLUE, markersize=6)
     axes.set_yticks([])
 
 
-def _shorten(text: str) -> str:
-    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
+def _draw_interval(axes: Axes, line: int, ends: tuple[float, float], color: str) -> None:
+    """Draw an interval, with an arrow where it goes on beyond the axis; nothing where there is none."""
+    if math.isnan(ends[0]):
+        return
+    axes.plot(ends, [line, line], color=color, linewidth=2)
+    least, most = axes.get_xlim()
+    for edge, marker, beyond in ((least, "<", ends[0] < least), (most, ">", ends[1] > most)):
+        if beyond:
+            axes.plot(edge, line, marker, color=color, markersize=6, clip_on=False)
+
+
+def _set_scale(
+    axes: Axes, spans: Sequence[Sequence[float]], also: Sequence[Sequence[float]], top: float = math.inf
+) -> tuple[float, float]:
+    """Have the axis show values, and others where that leaves these half of it; return its ends, below a top.
+
+    What has collapsed would leave no room for the rest; where there is no rest, it is all there is to show.
+    """
+    values = [value for span in spans or also for value in span if not math.isnan(value)]
+    least, most = min(values, default=0.0), max(values, default=1.0)
+    width = most - least
+    values += [value for span in also for value in span if least - width / 2 <= value <= most + width / 2]
+    least, most = min(values, default=0.0), max(values, default=1.0)
+    margin = max(0.05 * (most - least), _LEAST_MARGIN)
+    ends = least - margin, min(most + margin, top + margin / 5)
+    axes.set_xlim(*ends)
+    return ends
+
+
+def _is_beyond(axes: Axes, line: int, mean: float, least: float, most: float, form: str = ".3f") -> bool:
+    """Say at the end of the axis where a mean lies that is beyond it; return whether it is."""
+    if least <= mean <= most:
+        return False
+    said = f"{mean:{form}}".replace("-", "−") + ", with collapsed runs"
+    side, sign, text = (0, "left", f"◂ {said}") if mean < least else (1, "right", f"{said} ▸")
+    axes.annotate(
+        text, (side, line),
+        xycoords=("axes fraction", "data"), ha=sign, va="center", fontsize=8, color="#555555",
+    )  # fmt: skip
+    return True
+
+
+def _shorten(text: str, most: int = 2) -> str:
+    """Break a label into lines, and cut off what is still too long."""
+    return textwrap.fill(text, _WIDEST, max_lines=most, placeholder=" …")

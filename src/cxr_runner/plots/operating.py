@@ -1,7 +1,9 @@
 """ROC and precision-recall curves of configurations: mean and range over their runs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Literal
 
+import numpy as np
 from matplotlib import rc_context, style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,6 +11,8 @@ from matplotlib.figure import Figure
 from cxr_runner.plots.curves import COLORS, DASHES
 from cxr_runner.plots.style import COLUMN_WIDTH, _wrap, write_title
 from cxr_runner.stats import CurveBand
+
+_ROOM = 3.5  # times as far as the corner from where sensitivity and specificity are alike, a curve is nearly flat
 
 
 @style.context("default")
@@ -34,8 +38,9 @@ def plot_operating_curves(
     left.plot([0, 1], [0, 1], color="#999999", linewidth=0.8)
     left.set(xlabel="false positive rate", ylabel="sensitivity")
     right.set(xlabel="recall", ylabel="precision")
-    for axes in (left, right):
-        _finish_square(axes)
+    rocs, precisions = zip(*configurations.values(), strict=True)
+    _finish_square(left, corner(rocs), "left")
+    _finish_square(right, corner(precisions, falling=True), "right")
     handles, labels = left.get_legend_handles_labels()
     legend = figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=9, frameon=False)
     for text in legend.get_texts():
@@ -50,7 +55,7 @@ def _plot_column(configurations: Mapping[str, tuple[CurveBand, CurveBand]]) -> F
         _draw_bands(axes, {label: roc for label, (roc, _) in configurations.items()})
         axes.plot([0, 1], [0, 1], color="#999999", linewidth=0.6)
         axes.set(xlabel="false positive rate", ylabel="sensitivity")
-        _finish_square(axes)
+        _finish_square(axes, corner([roc for roc, _ in configurations.values()]), "left")
         for text in axes.legend(fontsize=7, frameon=False, loc="lower right").get_texts():
             text.set_parse_math(False)
         return figure
@@ -63,8 +68,25 @@ def _draw_bands(axes: Axes, bands: Mapping[str, CurveBand]) -> None:
         axes.plot(band.grid, band.mean, color=color, linestyle=dashes, linewidth=1.5, label=_wrap(label, 40))
 
 
-def _finish_square(axes: Axes) -> None:
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+def corner(bands: Iterable[CurveBand], *, falling: bool = False) -> float:
+    """Return the side of the corner of the square that shows how curves differ; 1 where it takes the whole square.
+
+    Args:
+        bands: curves that rise from the left, at least one.
+        falling: whether they fall to the right instead, as precision does.
+    """
+    ends = [float(np.min(np.maximum(1 - one.grid if falling else one.grid, 1 - one.mean))) for one in bands]
+    side = _ROOM * max(ends)
+    return next((size for size in (0.1, 0.2, 0.3, 0.4) if side <= size), 1.0)
+
+
+def _finish_square(axes: Axes, side: float, corner_of: Literal["left", "right"]) -> None:
+    """Set the limits to the upper corner on one side; what lies in it is named where it is not the whole square."""
+    edge = 0.02 * side
+    limits = (-edge, side + edge) if corner_of == "left" else (1 - side - edge, 1 + edge)
+    axes.set(xlim=limits, ylim=(1 - side - edge, 1 + edge), aspect="equal")
+    if side < 1:
+        axes.set_title(f"the upper {corner_of} corner", fontsize=9, color="#555555")
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

@@ -6,8 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from cxr_runner.plots.study_plots import FAMILY_COLORS
-from cxr_runner.study.published import FAMILIES, Study
+from cxr_runner.plots.study_plots import family_color
+from cxr_runner.study.published import Study
+from cxr_runner.study.study_rows import FAMILIES
 
 
 @style.context("default")
@@ -24,7 +25,7 @@ def plot_ranks(recovered: pd.DataFrame, study: Study) -> Figure:
     slopes, intervals = figure.subplots(1, 2, sharey=True, width_ratios=(1.6, 1))
     for position, entry in enumerate(ordered.to_dict("records")):
         row = study.row(entry["row"])
-        color, dashes = FAMILY_COLORS[row.family], "dashed" if row.weighted else "solid"
+        color, dashes = family_color(row.family), "dashed" if row.weighted else "solid"
         former = before.index(row.id)
         slopes.plot([0, 1], [former, position], color=color, linestyle=dashes, linewidth=1.8, marker="o", markersize=4)
         left = f"{entry['published_rank']}.   model {row.id}   {entry['published']:.1f} %"
@@ -38,11 +39,11 @@ def plot_ranks(recovered: pd.DataFrame, study: Study) -> Figure:
         intervals.plot(ends, [position, position], color=color, linestyle=dashes, linewidth=1.8)
         intervals.plot(entry["pooled"], position, color=color, marker="o", markersize=6)
         intervals.plot(entry["published"], position, color="black", marker="x", markersize=6, linestyle="none")
-    _finish(figure, slopes, intervals, recovered)
+    _finish(figure, slopes, intervals, recovered, study.accuracy.key == "accuracy_batch_mean")
     return figure
 
 
-def _finish(figure: Figure, slopes: Axes, intervals: Axes, recovered: pd.DataFrame) -> None:
+def _finish(figure: Figure, slopes: Axes, intervals: Axes, recovered: pd.DataFrame, by_batch: bool) -> None:
     slopes.set(xlim=(-1.3, 3.6), ylim=(len(recovered) - 0.4, -1.2))
     for position, align, title in ((-0.08, "right", "as published"), (1.08, "left", "by images classified correctly")):
         slopes.text(position, -0.95, title, ha=align, va="center", weight="bold")
@@ -52,9 +53,10 @@ def _finish(figure: Figure, slopes: Axes, intervals: Axes, recovered: pd.DataFra
     intervals.grid(axis="x", alpha=0.3)
     intervals.spines[["left", "right", "top"]].set_visible(False)
     intervals.tick_params(left=False, labelleft=False)
+    published = f"published{' (mean over batches)' * by_batch}"
     keys = [
         Line2D([], [], color="0.3", marker="o", label="recovered, with 95 % Wilson interval"),
         Line2D([], [], color="0.3", linestyle="dashed", label="with class weight"),
-        Line2D([], [], color="black", marker="x", linestyle="none", label="published (mean over batches)"),
+        Line2D([], [], color="black", marker="x", linestyle="none", label=published),
     ]
     figure.legend(handles=keys, loc="outside upper center", ncols=len(keys), frameon=False)

@@ -7,13 +7,13 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cxr_runner.plots.style import write_title
+from cxr_runner.plots.style import _wrap, write_title
 from cxr_runner.stats import Reliability
 
 _LOOKS = (("#0072B2", "solid"), ("#D55E00", "dotted"))
 _LARGEST_DOT = 90.0  # points squared, of a bin that holds half of all images or more
 _COLUMNS = 4
-_WIDEST = 34  # characters of a panel's title
+_WIDEST = 34  # characters of a line of a panel's title
 
 
 @style.context("default")
@@ -33,8 +33,12 @@ def plot_reliability(configurations: Mapping[str, Mapping[str, Reliability]], ti
         axes.set_axis_off()
     for axes, (label, ways) in zip(panels.flat, configurations.items(), strict=False):
         _draw_panel(axes, ways)
-        shown = label if len(label) <= _WIDEST else f"{label[: _WIDEST - 1]}…"
-        axes.set_title(shown, fontsize=10, parse_math=False)
+        first, *others = ways.items()
+        errors = "; ".join([f"{first[1].ece:.3f}", *(f"{name} {one.ece:.3f}" for name, one in others)])
+        axes.set_title(f"{_wrap(label, _WIDEST)}\npooled ECE {errors}", fontsize=9, parse_math=False)
+    handles, names = max((axes.get_legend_handles_labels() for axes in panels.flat), key=lambda pair: len(pair[1]))
+    if len(names) > 1:
+        figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize=9, frameon=False)
     for axes in panels[:, 0]:
         axes.set_ylabel("share that is positive")
     for axes in panels[-1]:
@@ -48,11 +52,10 @@ def _draw_panel(axes: Axes, ways: Mapping[str, Reliability]) -> None:
         filled = one.counts > 0
         predicted, observed = one.predicted[filled], one.observed[filled]
         shares = one.counts[filled] / one.counts.sum()
-        axes.plot(predicted, observed, color=color, linestyle=dashes, linewidth=1.4, label=f"{name}: ECE {one.ece:.3f}")
+        axes.plot(predicted, observed, color=color, linestyle=dashes, linewidth=1.4, label=name)
         sizes = 4 + _LARGEST_DOT * np.minimum(1, 2 * shares)
         axes.scatter(predicted, observed, sizes, color=color, alpha=0.6, linewidth=0)
     axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=8, frameon=False, loc="upper left")

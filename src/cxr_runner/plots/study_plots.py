@@ -16,11 +16,18 @@ from cxr_runner.artifacts.samples import Sample
 from cxr_runner.base.markdown import printable
 from cxr_runner.base.numbers import format_duration
 from cxr_runner.plots.style import write_title
-from cxr_runner.study.published import FAMILIES, ComparedMetric, Family, Row, Study
+from cxr_runner.study.published import ComparedMetric, Study
+from cxr_runner.study.study_rows import FAMILIES, Row
 
 # Okabe and Ito's colours, safe for the colour-blind; the family also stands in every label.
-FAMILY_COLORS: dict[Family, str] = {"linear": "#0072B2", "linear_relu": "#D55E00", "cnn": "#009E73"}
+_COLORS = {"linear": "#0072B2", "linear_relu": "#D55E00", "cnn": "#009E73"}
+_OTHER = "#CC79A7"  # any other model
 _GREY = "#666666"
+
+
+def family_color(family: str) -> str:
+    """Return the colour of a model in figures of rows."""
+    return _COLORS.get(family, _OTHER)
 
 
 @style.context("default")
@@ -96,7 +103,7 @@ def plot_bars(
         for position, row in enumerate(rows):
             values = tables[row.id][metric.key].dropna().to_numpy(float) if row.id in tables else np.zeros(0)
             if len(values):
-                color = FAMILY_COLORS[row.family]
+                color = family_color(row.family)
                 hatch = "///" if row.weighted else ""
                 axes.bar(position, values.mean(), 0.7, color=color, alpha=0.75, hatch=hatch, edgecolor="white")
                 axes.plot([position] * len(values), values, ".", color="black", markersize=4)
@@ -111,9 +118,12 @@ def plot_bars(
         axes.set_xticks(range(len(rows)), [row.id + sizes.get(row.id, "").replace(", ", "\n") for row in rows])
         axes.set_ylim(max(0.0, low - 0.05), 1.0)
         axes.set_xlabel("model")
-        axes.set_title(metric.words, fontsize=11)
+        axes.set_title(metric.label, fontsize=11)
         _tidy(axes)
-    handles: list[Artist] = [Patch(color=color, label=FAMILIES[family]) for family, color in FAMILY_COLORS.items()]
+    handles: list[Artist] = [
+        Patch(color=family_color(family), label=FAMILIES.get(family, family))
+        for family in dict.fromkeys(row.family for row in rows)
+    ]
     handles += [Patch(facecolor="#aaaaaa", hatch="///", edgecolor="white", label="with class weight")]
     handles += [Line2D([], [], color="black", marker=".", linestyle="none", label="one seed")]
     handles += [Line2D([], [], color="black", marker="x", linestyle="none", label="published")]
@@ -139,10 +149,10 @@ def plot_durations(
     axes = figure.subplots()
     for position, row in enumerate(drawn):
         seconds = tables[row.id]["train_seconds"]
-        bars = axes.barh(position, seconds.mean(), 0.6, color=FAMILY_COLORS[row.family])
+        bars = axes.barh(position, seconds.mean(), 0.6, color=family_color(row.family))
         axes.bar_label(bars, [format_duration(seconds.mean())], padding=4, fontsize=9)
     engines = {row.id: "/".join(sorted(set(tables[row.id]["engine"]))) for row in drawn}
-    labels = [f"{row.id}: {FAMILIES[row.family]}{sizes[row.id]}, {engines[row.id]}" for row in drawn]
+    labels = [f"{row.id}: {FAMILIES.get(row.family, row.family)}{sizes[row.id]}, {engines[row.id]}" for row in drawn]
     axes.set_yticks(range(len(drawn)), labels)
     axes.invert_yaxis()
     axes.margins(x=0.15)
@@ -176,7 +186,7 @@ def plot_published(
         wanted = table[table["metric"] == key].to_dict("records")
         for position, entry in enumerate(wanted):
             values = tables[entry["row"]][key].dropna().tolist() if entry["row"] in tables else []
-            color = FAMILY_COLORS[study.row(entry["row"]).family]
+            color = family_color(study.row(entry["row"]).family)
             _draw_published(axes, position, entry | {"values": values}, color)
         names = [f"{entry['row']}  {entry['model'].split(',')[0]}{_weight(entry['model'])}" for entry in wanted]
         labels = [name + sizes.get(entry["row"], "") for name, entry in zip(names, wanted, strict=True)]

@@ -5,9 +5,9 @@ Nothing here reads a file. :mod:`cxr_runner.report.collect` makes these objects;
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -78,6 +78,29 @@ class Predictions:
 NO_PREDICTIONS = Predictions((), np.zeros(0, np.int64), None, {}, {})
 
 
+class ImageThumbnail(NamedTuple):
+    """A small picture of an image as models see it.
+
+    Attributes:
+        content: a JPEG file.
+        side: side of the square that models see, in pixels.
+        source_size: width and height of the image in its source, in pixels.
+    """
+
+    content: bytes
+    side: int
+    source_size: tuple[int, int]
+
+    @property
+    def words(self) -> str:
+        """The size of what models see, and what was done to get it."""
+        smaller, larger = sorted(self.source_size)
+        if smaller == larger == self.side:
+            return f"{self.side} px, as in its source"
+        done = "enlarged" if self.side > larger else "reduced" if self.side < smaller else "stretched"
+        return f"{self.side} px, {done} from {self.source_size[0]:,} × {self.source_size[1]:,}"
+
+
 @dataclass(frozen=True)
 class Withheld:
     """What a report leaves out on request.
@@ -111,6 +134,7 @@ class DataSetRuns:
         samples: a few of the images; may be none.
         predictions: predictions of the runs.
         withheld: what was left out of all this on request.
+        stated: when each claim of the study was first seen beside these runs, by its id; empty where nobody asks.
     """
 
     study: "Study"
@@ -118,6 +142,7 @@ class DataSetRuns:
     samples: tuple[Sample, ...] = ()
     predictions: Predictions = NO_PREDICTIONS
     withheld: Withheld = NOTHING_WITHHELD
+    stated: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def about(self) -> About:
@@ -158,6 +183,15 @@ class DataSetRuns:
             for repetition in repetitions(sized, self.study):
                 largest.setdefault(repetition.row.id, repetition)
         return largest
+
+    @cached_property
+    def study_asked_for(self) -> bool:
+        """Whether somebody has trained a row of the study as one, on its images or by its name, or has named it."""
+        study = self.study
+        if self.repetitions and (study.asked or self.data_config.get("name") == study.images):
+            return True
+        named = {row.id: row.run_name for row in study.rows}
+        return any(run.row is not None and run.name == named[run.row] for run in self.runs.values())
 
     def histories(self, table: pd.DataFrame) -> Histories:
         """Return the histories of runs that are given as rows of the table of runs."""

@@ -135,6 +135,16 @@ class SizedRuns:
         return int(self.table["image_size"].iloc[0])
 
     @cached_property
+    def ordered(self) -> tuple[CollectedRun, ...]:
+        """The runs by configuration, split and seed."""
+        return tuple(sorted(self.runs, key=lambda run: (run.configuration, run.split.order, run.seed)))
+
+    @cached_property
+    def ordered_table(self) -> pd.DataFrame:
+        """The table of runs in that order."""
+        return self.table.set_index("path", drop=False).loc[[run.path for run in self.ordered]].reset_index(drop=True)
+
+    @cached_property
     def fingerprints(self) -> tuple[str, ...]:
         """The fingerprints of images, labels and splits: one a split, in order of these."""
         splits = sorted({run.split for run in self.runs}, key=lambda split: split.order)

@@ -8,7 +8,7 @@ from cxr_runner.base.locks import hold_lock
 from cxr_runner.base.progress import Reporter
 from cxr_runner.report.collect.thumbnail_files import read_thumbnails
 from cxr_runner.report.collect.tree import collect
-from cxr_runner.report.collected import NOTHING_WITHHELD, Withheld
+from cxr_runner.report.collected import NOTHING_WITHHELD, Collected, Withheld
 from cxr_runner.report.compare.comparison import DataSetComparison, compare
 from cxr_runner.report.render.drawing import drawing_workers
 from cxr_runner.report.render.pages import render
@@ -16,6 +16,7 @@ from cxr_runner.report.render.terminal import print_report
 from cxr_runner.report.report_options import WHOLE_REPORT, ReportOptions
 from cxr_runner.report.withholding import withhold
 from cxr_runner.study import Study, load_study
+from cxr_runner.study.stated import state_claims
 
 
 def write_report(
@@ -37,10 +38,11 @@ def write_report(
         withheld: what no file of the report may hold, nor what is printed; runs and their samples stay as they are.
 
     Raises:
-        UserError: ``root`` does not exist or holds no run, or ``out`` cannot be written to.
+        UserError: ``root`` does not exist or holds no run, ``out`` cannot be written to, or the file that keeps when
+            claims were stated was changed.
     """
     reporter = reporter or Reporter()
-    collected = collect(root, study or load_study(), reporter, options.select)
+    collected = _with_times(collect(root, study or load_study(), reporter, options.select), root)
     with drawing_workers() as submit:
         compared = [_with_thumbnails(one) for one in compare(collected, options)]
         if withheld != NOTHING_WITHHELD:
@@ -53,6 +55,14 @@ def write_report(
         except OSError as error:
             raise UserError.for_key("--out", out, f"cannot write there ({error.strerror})") from None
     print_report(collected, compared, out, pair=options.pair is not None)
+
+
+def _with_times(collected: Collected, root: Path) -> Collected:
+    """Return the same with the times at which the study's claims were stated, where the study is reported on."""
+    if not any(runs.study_asked_for for runs in collected.data_sets):
+        return collected
+    stated = state_claims(collected.study, root)
+    return replace(collected, data_sets=tuple(replace(runs, stated=stated) for runs in collected.data_sets))
 
 
 def _with_thumbnails(compared: DataSetComparison) -> DataSetComparison:

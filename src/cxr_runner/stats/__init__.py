@@ -4,6 +4,7 @@ Two things make a metric uncertain: the seed that a model was trained with, and 
 test split. Seeds are repeated, so their spread is seen; images are resampled, in whole patients where these are known.
 """
 
+from cxr_runner.stats.another_run import image_variance, predict_run
 from cxr_runner.stats.decision_curves import DecisionCurve, decision_curve
 from cxr_runner.stats.groups import (
     PERMUTATIONS,
@@ -29,23 +30,11 @@ from cxr_runner.stats.intervals import (
 )
 from cxr_runner.stats.operating_curves import CurveBand, pr_points, roc_points
 from cxr_runner.stats.power import Needed, Share, what_would_decide
-from cxr_runner.stats.prediction import image_variance, predict_run
 from cxr_runner.stats.recalibration import CalibrationFit, CalibrationRule, LogitMap, calibration_fit, fit_calibration
 from cxr_runner.stats.replicates import Estimate, Sources, mean_over_runs
+from cxr_runner.stats.roc_areas import AurocParts, DeLong, auroc_parts, delong, delong_of_parts
 from cxr_runner.stats.scores import accuracy, auprc, auroc, brier, f1, sensitivity, specificity
-from cxr_runner.stats.significance import (
-    AurocParts,
-    DeLong,
-    Equivalence,
-    McNemar,
-    auroc_parts,
-    compare_rates,
-    delong,
-    delong_of_parts,
-    equivalence,
-    holm,
-    mcnemar_exact,
-)
+from cxr_runner.stats.significance import Equivalence, McNemar, compare_rates, equivalence, holm, mcnemar_exact
 from cxr_runner.stats.spread import between_by_image, between_by_seed, variance_between
 from cxr_runner.stats.thresholds import (
     NUM_BINS,

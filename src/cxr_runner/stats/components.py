@@ -146,8 +146,9 @@ class MeanVariance:
         found = {"splits": factor * self.training, "rest": factor * self.rest / seeds}
         if self.seeds_known:
             found["seeds"] = self.parts.seeds * self.seed_weight / seeds
-        # A few splits may be alike by luck; what resampling shows that their test images do to each is still there.
-        found["images"] = max(factor * self.images_within, self.apart(splits) * self.by_images) / images
+        # A few splits may be alike by luck; they differ at least by what resampling shows of their images.
+        lacking = max(0.0, self.apart(splits) * self.by_images - factor * self.parts.split_mean)
+        found["images"] = (factor * self.images_within + lacking) / images
         if self.shared_test:
             found["images"] = self.by_images / images
             found["rest"] = self.parts.rest / (self.num_runs * seeds * splits) if self.seeds_known else 0.0

@@ -62,8 +62,11 @@ def what_would_decide(
         if getattr(difference.shares, source) is None or (source == "images" and not difference.variance.by_images):
             found[source] = None
             continue
-        distances = _distances(difference, bound)
-        most, likely, fewest = (_enough(difference, source, numbers[source], one, level, power) for one in distances)
+        told = _told_apart(difference, source, numbers[source], level, power)
+        most, likely, fewest = (
+            next((number for number, least in told if distance >= least), None)
+            for distance in _distances(difference, bound)
+        )
         found[source] = Needed(fewest, likely, most)
     return found
 
@@ -78,18 +81,18 @@ def _distances(difference: Estimate, bound: float) -> tuple[float, float, float]
     return least * difference.error, distance * difference.error, most * difference.error
 
 
-def _enough(
-    difference: Estimate, source: Source, number: int, distance: float, level: float, power: float
-) -> int | None:
-    """Return with how many of a source a true distance is told from none; None for no number."""
+def _told_apart(
+    difference: Estimate, source: Source, number: int, level: float, power: float
+) -> list[tuple[int, float]]:
+    """Return with how many of a source which true distance is told from none; more may tell less, with less freedom."""
     factors = [candidate / number for candidate in _candidates(number)]
     if source == "images":
         factors = list(np.geomspace(1, 1000, 300))
+    found = []
     for factor in factors:
         error, freedom = added_error(difference.variance.variances(**{source: factor}))
-        if distance >= _multiple(level, power, freedom) * error:
-            return math.ceil(number * factor - 1e-9)
-    return None
+        found.append((math.ceil(number * factor - 1e-9), _multiple(level, power, freedom) * error))
+    return found
 
 
 @dataclass(frozen=True)

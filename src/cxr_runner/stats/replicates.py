@@ -7,9 +7,9 @@ training images, var() a variance component of the two-way grid.
 
 - Splits tested on their own folds: (max(1/J, r / (1 + r)) + r) S^2, with J - 1 degrees of freedom. This is Nadeau and
   Bengio's (1/J + r) S^2 up to as many splits as test every image once, J = (1 + r) / r. More splits tell S^2 better,
-  but have the images in common: with 1/J, ten repeats of five folds gave intervals that were too narrow. The part of
-  it by test images is at least max(1/J, r / (1 + r)) times the variance that resampling them gives a split: a few
-  splits may be alike by luck.
+  but have the images in common: with 1/J, ten repeats of five folds gave intervals that were too narrow. It is at
+  least max(1/J, r / (1 + r)) times the variance that resampling its test images gives a split: a few splits may be
+  alike by luck.
 - Splits that share the test images: (1/J + 1/r) var(splits), with J - 1 degrees of freedom, + var(rest) / JK + the
   variance by images. Two training sets have 1 / (1 + r) of their images in common; as much of the variance between
   training sets is common to all splits, and only the other r / (1 + r) is seen between them.
@@ -36,6 +36,7 @@ from cxr_runner.stats.intervals import CONFIDENCE, added_error
 
 Alternative = Literal["two-sided", "greater", "less"]
 Source = Literal["seeds", "splits", "images"]
+NO_BOUNDS = (-math.inf, math.inf)
 SOURCES: tuple[Source, ...] = ("seeds", "splits", "images")
 
 
@@ -60,7 +61,7 @@ class Estimate:
 
     Attributes:
         mean: mean over all runs.
-        low: lower end of the interval; nan of a single run.
+        low: lower end of the interval, within the bounds; nan of a single run.
         high: upper end.
         p: p value against a mean of 0.
         error: standard error of the mean.
@@ -73,6 +74,7 @@ class Estimate:
         doubled: half the width of the interval with twice as many seeds, splits or images.
         variance: what the variance of the mean is made of.
         confidence: confidence of the interval.
+        bounds: what the true mean cannot lie outside of.
     """
 
     mean: float
@@ -89,11 +91,12 @@ class Estimate:
     doubled: Sources
     variance: MeanVariance
     confidence: float = CONFIDENCE
+    bounds: tuple[float, float] = NO_BOUNDS
 
     @property
     def half_width(self) -> float:
-        """Half the width of the interval."""
-        return (self.high - self.low) / 2
+        """Half the width of the interval where no bound cuts it off."""
+        return _half(self.error, self.freedom, self.confidence)
 
     @property
     def worth_more_of(self) -> Source | None:
@@ -105,8 +108,7 @@ class Estimate:
 
     def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
         """Return the interval with another confidence."""
-        half = _half(self.error, self.freedom, confidence)
-        return self.mean - half, self.mean + half
+        return _ends(self.mean, _half(self.error, self.freedom, confidence), self.bounds)
 
     def p_value(self, bound: float = 0.0, alternative: Alternative = "two-sided") -> float:
         """Return the p value against a mean equal to the bound, or at most it (greater), or at least it (less)."""
@@ -134,6 +136,7 @@ def mean_over_runs(
     shared_test: bool = False,
     confidence: float = CONFIDENCE,
     alternative: Alternative = "two-sided",
+    bounds: tuple[float, float] = NO_BOUNDS,
 ) -> Estimate:
     """Return the mean of a metric over runs of several splits and seeds, with its interval and what makes it uncertain.
 
@@ -149,6 +152,7 @@ def mean_over_runs(
         shared_test: whether all splits are tested on the same images.
         confidence: confidence of the interval.
         alternative: alternative to a mean of 0 that ``p`` is for.
+        bounds: what the true mean cannot be beyond, 0 and 1 of a rate; cut off there, an interval holds it as often.
 
     Returns:
         Estimate. Of one split it is that of :func:`~cxr_runner.stats.intervals.mean_over_seeds`. Of one seed, and where
@@ -158,11 +162,12 @@ def mean_over_runs(
     numbers = np.asarray(values, np.float64)
     variance = mean_variance(numbers, splits, seeds, held_ratio, by_images, shared_test)
     error, freedom = added_error(variance.variances())
-    mean, half = float(numbers.mean()) if len(numbers) else math.nan, _half(error, freedom, confidence)
+    mean = float(numbers.mean()) if len(numbers) else math.nan
+    low, high = _ends(mean, _half(error, freedom, confidence), bounds)
     estimate = Estimate(
         mean=mean,
-        low=mean - half,
-        high=mean + half,
+        low=low,
+        high=high,
         p=math.nan,
         error=error,
         freedom=float(freedom),
@@ -174,6 +179,7 @@ def mean_over_runs(
         doubled=_doubled(variance, confidence),
         variance=variance,
         confidence=confidence,
+        bounds=bounds,
     )
     return replace(estimate, p=estimate.p_value(0.0, alternative))
 
@@ -186,6 +192,11 @@ def _doubled(variance: MeanVariance, confidence: float) -> Sources:
         for name, share in known
     ]
     return Sources(*halves)
+
+
+def _ends(mean: float, half: float, bounds: tuple[float, float]) -> tuple[float, float]:
+    """Return both ends of an interval, cut off at the bounds; nan without one."""
+    return float(np.maximum(mean - half, bounds[0])), float(np.minimum(mean + half, bounds[1]))
 
 
 def _half(error: float, freedom: float, confidence: float) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_runner.stats.intervals import CONFIDENCE, Interval
-from cxr_runner.stats.significance import AurocParts, DeLong, auroc_parts
+from cxr_runner.stats.roc_areas import AurocParts, DeLong, auroc_parts
 
 
 def auroc_interval(

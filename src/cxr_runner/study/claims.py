@@ -1,12 +1,14 @@
-"""The study's claims, and what has to be true of runs for each to hold, as ``copetti.yaml`` states it.
+"""The claims of a study, and what has to be true of runs for each to hold, as its file states it.
 
 What is here is read, never computed: the numbers are in :mod:`cxr_runner.report.compare.claims.run_numbers`, the
 decisions in :mod:`cxr_runner.report.compare.claims.verdicts`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
 
 Expectation = Literal[
     "higher",
@@ -21,7 +23,30 @@ Expectation = Literal[
     "often not",
     "never",
 ]
-Group = tuple[str, ...]
+# A number that is a name needs no quotes.
+RowId = Annotated[str, BeforeValidator(lambda given: str(given) if type(given) is int else given), Field(min_length=1)]
+# One row may stand without brackets.
+Group = Annotated[
+    tuple[RowId, ...], BeforeValidator(lambda given: tuple(given) if isinstance(given, list) else (given,))
+]
+
+
+STATISTICS: dict[str, tuple[str, ...]] = {
+    "slowness": (),
+    "train_level": ("last",),
+    "val_level": ("last",),
+    "swing_accuracy": ("from",),
+    "swing_loss": ("from",),
+    "converged": ("last", "below"),
+    "overfits": ("falls", "swings"),
+    "accuracy": (),
+    "recall": (),
+    "specificity": (),
+    "f1": (),
+    "auroc": (),
+    "seconds": (),
+}
+"""What a definition may be of, with the parameters that it needs; ``docs/study.md`` says how each is computed."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +84,12 @@ class Rules:
             and the ``share`` of all models with a seed against which it can be supported.
     """
 
-    level: float
-    power: float
-    min_seeds: int
-    much: float
-    often: float
-    never: Mapping[str, float]
+    level: float = 0.05
+    power: float = 0.8
+    min_seeds: int = 3
+    much: float = 2.0
+    often: float = 0.2
+    never: Mapping[str, int | float] = field(default_factory=lambda: {"counterexamples": 2, "seeds": 10, "share": 0.1})
 
 
 @dataclass(frozen=True)
@@ -85,11 +110,11 @@ class Condition:
     statistic: str
     expect: Expectation
     pairs: tuple[tuple[Group, Group], ...] = ()
-    rows: tuple[str, ...] = ()
+    rows: tuple[RowId, ...] = ()
     spread: bool = False
     bound: float = 0.0
     lrs: tuple[float, ...] = ()
-    beside: tuple[str, ...] = ()
+    beside: tuple[RowId, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,33 +123,18 @@ class Claim:
 
     Attributes:
         id: short name.
-        source: where it stands in the study.
         rows: ids of the models that it is about.
         says: claim in our words.
         conditions: conditions that all have to hold.
+        source: where it stands in the study, '' where it is claimed in the file alone.
+        because: why it is claimed, '' where the study says so.
         figure: number of the study's figure that shows it best, None where there is none.
     """
 
     id: str
-    source: str
-    rows: tuple[str, ...]
+    rows: tuple[RowId, ...]
     says: str
-    conditions: tuple[Condition, ...]
+    conditions: Annotated[tuple[Condition, ...], Field(min_length=1)]
+    source: str = ""
+    because: str = ""
     figure: int | None = None
-
-
-def read_claims(entries: list[dict[str, Any]]) -> Iterator[Claim]:
-    """Yield the claims of ``copetti.yaml``."""
-    for entry in entries:
-        conditions = tuple(_condition(condition) for condition in entry["conditions"])
-        yield Claim(**{**entry, "rows": tuple(entry["rows"]), "conditions": conditions})
-
-
-def _condition(entry: dict[str, Any]) -> Condition:
-    pairs = tuple((_group(first), _group(second)) for first, second in entry.get("pairs", ()))
-    lists: dict[str, Any] = {key: tuple(entry[key]) for key in ("rows", "lrs", "beside") if key in entry}
-    return Condition(**{**entry, **lists, "pairs": pairs})
-
-
-def _group(given: str | list[str]) -> Group:
-    return (given,) if isinstance(given, str) else tuple(given)

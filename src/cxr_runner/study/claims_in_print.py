@@ -1,8 +1,9 @@
-"""What the study's numbers in print say of its claims, and what the counts say that were recovered behind them.
+"""What a study's numbers in print say of its claims, and what the counts say that were recovered behind them.
 
 Nothing is tested here: a claim about test metrics holds, part by part, or it does not.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -10,10 +11,13 @@ import numpy as np
 import pandas as pd
 
 from cxr_runner.study.claims import Condition
-from cxr_runner.study.errata import recovered_correct
+from cxr_runner.study.errata import recovered_correct, recoveries
 from cxr_runner.study.published import Study
 
 _ON_TEST = ("accuracy", "f1")
+_TOLD = ("above", "about", "lower", "not higher", "alike")  # what numbers without an error can tell
+_KEPT = ("published", "published_exceptions", "recovered", "recovered_exceptions")
+_COLUMNS = ("claim", "place", "says", "metric", "parts", *_KEPT)
 
 
 class _Printed(NamedTuple):
@@ -36,15 +40,27 @@ def claim_table(study: Study) -> pd.DataFrame:
         _claim_row(claim.id, condition, study)
         for claim in study.claims
         for condition in claim.conditions
-        if condition.statistic in _ON_TEST
+        if _is_told(condition, study)
     ]
-    return pd.DataFrame(rows).astype({"recovered": "Int64"})
+    return pd.DataFrame(rows, columns=list(_COLUMNS)).astype({"recovered": "Int64"})
+
+
+def _is_told(condition: Condition, study: Study) -> bool:
+    """Say whether a condition is about published metrics, of which all are given."""
+    if condition.statistic not in _ON_TEST or condition.expect not in _TOLD:
+        return False
+    groups = [group for pair in condition.pairs for group in pair]
+    rows = {*condition.rows, *(row for group in groups for row in group)}
+    published = {row.id: getattr(row.published, condition.statistic) for row in study.published_rows()}
+    alone = condition.spread or all(len(group) == 1 for group in groups)
+    return alone and not any(math.isnan(published.get(row, math.nan)) for row in rows)
 
 
 def _claim_row(claim_id: str, condition: Condition, study: Study) -> dict[str, Any]:
     claim = next(claim for claim in study.claims if claim.id == claim_id)
     metric, rows = condition.statistic, study.published_rows()
-    published = _Printed({row.id: getattr(row.published, metric) for row in rows}, 100 if metric == "accuracy" else 1)
+    percent = any(one.percent for one in study.metrics if one.published == metric)
+    published = _Printed({row.id: getattr(row.published, metric) for row in rows}, 100 if percent else 1)
     broken = list(_exceptions(condition, published, study))
     parts = len(condition.pairs or condition.rows)
     entry = {
@@ -59,9 +75,11 @@ def _claim_row(claim_id: str, condition: Condition, study: Study) -> dict[str, A
         "recovered_exceptions": "",
     }
     if metric == "accuracy":
-        recovered = _Printed({row.id: recovered_correct(row.id, study) for row in rows}, study.splits["test"])
-        broken = list(_exceptions(condition, recovered, study))
-        entry |= {"recovered": parts - len(broken), "recovered_exceptions": "; ".join(broken)}
+        found = {row_id: recovered_correct(row_id, study) for row_id in recoveries(study)}
+        correct = {row_id: number for row_id, number in found.items() if number is not None}
+        if correct.keys() >= {row.id for row in rows}:
+            broken = list(_exceptions(condition, _Printed(correct, sum(study.test or ())), study))
+            entry |= {"recovered": parts - len(broken), "recovered_exceptions": "; ".join(broken)}
     return entry
 
 

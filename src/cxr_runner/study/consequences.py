@@ -18,25 +18,34 @@ def consequences(study: Study) -> list[str]:
         Plain sentences, the weightiest first.
     """
     recovered = recovery_table(study)
+    ranked = len(recovered) > 1 and recovered["correct"].notna().all()
     return [
-        _accuracies(accuracy_table(study), recovered),
-        _ranking(recovered),
-        _noise(recovered),
+        _accuracies(accuracy_table(study), recovered, study),
+        *([_ranking(recovered), _noise(recovered)] if ranked else []),
         *_claims(claim_table(study)),
-        _steps(study),
-        _numbers(slip_table(study), study),
+        *([_steps(study)] if stepped_rows(study) and "train" in study.splits else []),
+        *([_numbers(slip_table(study), study)] if study.statements else []),
     ]
 
 
-def _accuracies(accuracies: pd.DataFrame, recovered: pd.DataFrame) -> str:
-    num_images, last = recovered["num_images"].iloc[0], recovered["last_batch"].iloc[0]
-    sizes = " or ".join(map(str, sorted(recovered["batch_size"].unique())))
-    return (
-        f"Of {len(accuracies)} published accuracies, {_count(~accuracies['is_share'])} are no share of {num_images} "
-        f"images and {_count(~accuracies['allowed'])} are impossible beside precision and recall of the same row, if "
-        f"they are shares of all test images. All {len(accuracies)} are possible as means over batches, in which the "
-        f"last {last} images weigh as much as {sizes} others; then each row has exactly one accuracy over all images."
+def _accuracies(accuracies: pd.DataFrame, recovered: pd.DataFrame, study: Study) -> str:
+    num_images, num = recovered["num_images"].iloc[0], len(accuracies)
+    said = (
+        f"Of {num} published accuracies, {_are(~accuracies['is_share'])} no share of {num_images} "
+        f"images and {_are(~accuracies['allowed'])} impossible beside precision and recall of the same row, if "
+        "they are shares of all test images."
     )
+    possible, unique = _count(recovered["tp"] != ""), _count(recovered["correct"].notna())
+    if study.accuracy.key == "accuracy_batch_mean":
+        last, sizes = recovered["last_batch"].iloc[0], " or ".join(map(str, sorted(recovered["batch_size"].unique())))
+        said += (
+            f" {f'All {num}' if possible == num else possible} are possible as means over batches, in which the "
+            f"last {last} images weigh as much as {sizes} others"
+        )
+    else:
+        said += f" {f'All {num}' if possible == num else possible} fit precision, recall and F1 of their row"
+    rows = "each row has" if unique == num else f"{unique} rows have"
+    return f"{said}; then {rows} exactly one accuracy over all images."
 
 
 def _ranking(recovered: pd.DataFrame) -> str:
@@ -105,13 +114,17 @@ def _steps(study: Study) -> str:
 
 def _numbers(slips: pd.DataFrame, study: Study) -> str:
     return (
-        f"Of {num_statements()} statements on single models in captions and text, {len(slips)} do not fit "
+        f"Of {num_statements(study)} statements on single models in captions and text, {len(slips)} do not fit "
         f"{study.table_names}; they stand in {_and(slips['place'].unique())}."
     )
 
 
 def _count(mask: pd.Series) -> int:
     return int(mask.sum())
+
+
+def _are(mask: pd.Series) -> str:
+    return f"{_count(mask)} {'is' if _count(mask) == 1 else 'are'}"
 
 
 def _and(values: Iterable[object]) -> str:

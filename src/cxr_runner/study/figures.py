@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from cxr_runner.study.claims import RowId
+
 FigureKind = Literal["sample", "balance", "listing", "curves", "confusion", "metrics", "bars", "duration"]
 
 
@@ -40,7 +42,7 @@ class StudyFigure:
     kind: FigureKind
     caption: str
     shows: str
-    rows: tuple[str, ...] = ()
+    rows: tuple[RowId, ...] = ()
     varies: str = ""
     conditions: str = ""
     samples: SampleView | None = None

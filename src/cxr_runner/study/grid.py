@@ -1,18 +1,19 @@
-"""Both tables of the study as a plan: which rows with how many seeds at which size, and how long that will take."""
+"""The rows of a study as a plan: which rows with how many seeds at which size, and how long that will take."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from cxr_runner.artifacts.rundir import Run
 from cxr_runner.study.matching import match_row
-from cxr_runner.study.published import Row, Study
+from cxr_runner.study.published import PresetName, Study
+from cxr_runner.study.study_rows import Row
 
-PresetName = Literal["laptop", "full"]
 Split = tuple[int, str | int]  # seed of the split, and fold; 'all' without folds
 Shape = tuple[object, ...]
 WHOLE: Split = (0, "all")
+_LINEAR = ("linear", "linear_relu")
 
 
 class Wanted(NamedTuple):
@@ -36,9 +37,9 @@ class Preset:
     """What a preset takes away from the rows that are trained pixel by pixel; None takes nothing.
 
     Attributes:
-        adam_seeds: at most so many seeds of the linear families under Adam.
-        cnn_seeds: at most so many seeds of the CNNs.
-        cnn_size: at most so many pixels to a side for the CNNs.
+        adam_seeds: at most so many seeds of the linear families under another optimizer than SGD.
+        cnn_seeds: at most so many seeds of the CNNs and any other models.
+        cnn_size: at most so many pixels to a side for these.
     """
 
     adam_seeds: int | None
@@ -87,7 +88,7 @@ class RowGroup:
 
     def overrides(self, row: Row) -> list[str]:
         """Return the arguments of ``cxr-run`` that make the runs of a row, but for the data and their splits."""
-        return [f"experiment={row.experiment}", f"seeds={self.seeds}", f"data.image_size={self.image_size}"]
+        return [*row.arguments, f"seeds={self.seeds}", f"data.image_size={self.image_size}"]
 
 
 @dataclass(frozen=True)
@@ -106,25 +107,28 @@ class Pace:
 def plan(
     preset: PresetName, seeds: int, image_size: int, study: Study, splits: tuple[Split, ...] = (WHOLE,)
 ) -> list[RowGroup]:
-    """Lay out both tables, what is fast first.
+    """Lay out the rows, what is fast first; groups without a row are left out.
 
     Args:
         preset: name of one of :data:`PRESETS`.
         seeds: seeds of every row that the preset does not cut short.
         image_size: side of the images of every row that the preset does not make smaller.
-        study: study whose tables are planned.
+        study: study whose rows are planned.
         splits: splits of the images that every row is trained on.
     """
-    limits, rows = PRESETS[preset], study.rows
-    linear = [row for row in rows if row.family != "cnn"]
-    cnns = tuple(row for row in rows if row.family == "cnn")
-    adam, sgd = _pick(linear, "adam"), _pick(linear, "sgd")
-    cnn_size = _at_most(image_size, limits.cnn_size)
-    return [
+    limits = PRESETS[preset]
+    linear = [row for row in study.rows if row.family in _LINEAR]
+    others = tuple(row for row in study.rows if row.family not in _LINEAR)
+    sgd = tuple(row for row in linear if row.optimizer == "sgd")
+    adam = tuple(row for row in linear if row.optimizer != "sgd")
+    size = _at_most(image_size, limits.cnn_size)
+    called = "CNN" if {row.family for row in others} == {"cnn"} else "other models"
+    groups = [
         RowGroup("linear families, SGD", sgd, seeds, image_size, True, splits),
         RowGroup("linear families, Adam", adam, _at_most(seeds, limits.adam_seeds), image_size, False, splits),
-        RowGroup("CNN", cnns, _at_most(seeds, limits.cnn_seeds), cnn_size, False, splits),
+        RowGroup(called, others, _at_most(seeds, limits.cnn_seeds), size, False, splits),
     ]
+    return [group for group in groups if group.rows]
 
 
 def finished(runs: Iterable[Run], data: Mapping[str, Any], study: Study) -> set[Wanted]:
@@ -160,7 +164,8 @@ def _but_for_split(data: Mapping[str, Any]) -> dict[str, Any]:
     split = {"repeats": 1, "folds": None, **(data.get("split") or {}), "seed": None, "fold": None}
     if split["folds"] is None:
         split["keep_test"] = bool(split.get("keep_test"))  # without folds, null means false, which it was before
-    return {**data, "image_size": None, "split": split}
+    known = {key: value for key, value in data.items() if value is not None}  # a key may have come later
+    return {**known, "image_size": None, "split": split}
 
 
 def forecast(group: RowGroup, done: set[Wanted], paces: Mapping[Shape, Pace]) -> float:
@@ -179,8 +184,8 @@ def forecast(group: RowGroup, done: set[Wanted], paces: Mapping[Shape, Pace]) ->
 
 def shape(row: Row, image_size: int) -> Shape:
     """Return what the pace of a row depends on; the linear families are as fast as each other."""
-    if row.family == "cnn":
-        return "cnn", row.hidden, row.kernel_size, image_size
+    if row.family not in _LINEAR:
+        return row.family, row.hidden, row.kernel_size, image_size
     return "linear", row.optimizer, image_size
 
 
@@ -192,10 +197,6 @@ def samples(group: RowGroup, done: set[Wanted]) -> list[Row]:
         if row.id in remaining:
             chosen.setdefault(shape(row, group.image_size), row)
     return list(chosen.values())
-
-
-def _pick(rows: Sequence[Row], optimizer: str) -> tuple[Row, ...]:
-    return tuple(row for row in rows if row.optimizer == optimizer)
 
 
 def _at_most(value: int, limit: int | None) -> int:

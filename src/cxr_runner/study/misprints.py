@@ -1,18 +1,16 @@
-"""Where the study's text does not fit its tables: model numbers, captions and other printed numbers.
+"""Where a study's text does not fit its tables: model numbers, captions and other printed numbers.
 
-``slips.yaml`` holds what captions and text say of single models, right or wrong, and which printed numbers follow
-from others; the tables here compare it.
+A study file holds what captions and text say of single models, right or wrong, and which printed numbers follow from
+others; the tables here compare it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
-from importlib.resources import files
 from typing import Any, NamedTuple
 
 import pandas as pd
-import yaml
 
-from cxr_runner.study.published import Row, Study
+from cxr_runner.study.published import Study
+from cxr_runner.study.study_rows import Row
 
 
 class Slip(NamedTuple):
@@ -69,15 +67,15 @@ class Check(NamedTuple):
 
 def find_slips(study: Study) -> Iterator[Slip]:
     """Yield what captions and text say of models that the tables give otherwise."""
-    for statement in _content()["statements"]:
-        said = {row_id: statement["all"] | values for row_id, values in statement["models"].items()}
+    for statement in study.statements:
+        said = statement.models
         wrong = {row_id: _mismatches(study.row(row_id), values) for row_id, values in said.items()}
         right = {row_id for row_id, fields in wrong.items() if not fields}
         free = [row for row in study.rows if row.id not in right]  # a statement names no model twice
         for row_id, fields in wrong.items():
             if fields:
                 values = {field: said[row_id][field] for field in fields}
-                yield Slip(statement["source"], study.row(row_id), values, *_meant(said[row_id], len(fields), free))
+                yield Slip(statement.source, study.row(row_id), values, *_meant(said[row_id], len(fields), free))
 
 
 def slip_table(study: Study) -> pd.DataFrame:
@@ -98,17 +96,17 @@ def slip_table(study: Study) -> pd.DataFrame:
         }
         for slip in find_slips(study)
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["place", "model", "says", "table_says", "meant"])
 
 
-def num_statements() -> int:
+def num_statements(study: Study) -> int:
     """Return how many statements on single models :func:`slip_table` goes through."""
-    return sum(len(statement["models"]) for statement in _content()["statements"])
+    return sum(len(statement.models) for statement in study.statements)
 
 
 def stepped_rows(study: Study) -> list[Row]:
-    """Return the rows of one model that was trained with batches of two sizes."""
-    return [study.row(row_id) for row_id in _content()["arithmetic"]["steps"]]
+    """Return the rows of one model that was trained with batches of two sizes; none where the study names none."""
+    return [study.row(row_id) for row_id in study.arithmetic.get("steps", ())]
 
 
 def check_table(study: Study) -> pd.DataFrame:
@@ -119,7 +117,7 @@ def check_table(study: Study) -> pd.DataFrame:
     """
     checks = list(find_checks(study))
     fits = [check.fits for check in checks]
-    table = pd.DataFrame(checks).drop(columns=["half_unit", "digits", "unit"])
+    table = pd.DataFrame(checks, columns=list(Check._fields)).drop(columns=["half_unit", "digits", "unit"])
     return table.rename(columns={"source": "place"}).assign(fits=fits)
 
 
@@ -127,13 +125,6 @@ def find_checks(study: Study) -> Iterator[Check]:
     """Yield printed numbers that follow from others, with what follows."""
     yield from _checks_of_sizes(study)
     yield from _checks_of_the_confusion_matrix(study)
-
-
-@cache
-def _content() -> dict[str, Any]:
-    content = yaml.safe_load(files("cxr_runner.study").joinpath("slips.yaml").read_text("utf-8"))
-    assert isinstance(content, dict)
-    return content
 
 
 def _mismatches(row: Row, said: Mapping[str, Any]) -> list[str]:
@@ -156,27 +147,35 @@ def _describe(values: Mapping[str, Any]) -> str:
 
 
 def _checks_of_sizes(study: Study) -> Iterator[Check]:
-    arithmetic = _content()["arithmetic"]
-    batches, inputs = arithmetic["batches"], arithmetic["in_features"]
-    linear, cnn = inputs["linear"], inputs["cnn"]
-    size, side, filters = batches["batch_size"], study.image_size, study.row(cnn["row"]).hidden
-    for split, count in study.splits.items():
-        computation = f"{count} / {size}, rounded up"
-        yield Check(batches["source"], f"batches of {split}", computation, -(-count // size), batches[split])
-    flat, pooled = side**2, filters * (side // 4) ** 2
-    yield Check(linear["source"], "inputs of the linear model", f"{side}²", flat, linear["printed"])
-    computation = f"{filters} filters, {side}² pixels halved twice: {filters} · {side // 4}²"
-    yield Check(cnn["source"], "inputs of the CNN's linear layer", computation, pooled, cnn["printed"])
+    arithmetic = study.arithmetic
+    if "batches" in arithmetic:
+        batches = arithmetic["batches"]
+        size = batches["batch_size"]
+        for split, count in study.splits.items():
+            computation = f"{count} / {size}, rounded up"
+            yield Check(batches["source"], f"batches of {split}", computation, -(-count // size), batches[split])
+    side = study.image_size
+    if "linear_inputs" in arithmetic:
+        linear = arithmetic["linear_inputs"]
+        yield Check(linear["source"], "inputs of the linear model", f"{side}²", side**2, linear["printed"])
+    if "cnn_inputs" in arithmetic:
+        cnn = arithmetic["cnn_inputs"]
+        filters = study.row(cnn["row"]).hidden or 0
+        computation = f"{filters} filters, {side}² pixels halved twice: {filters} · {side // 4}²"
+        pooled = filters * (side // 4) ** 2
+        yield Check(cnn["source"], "inputs of the CNN's linear layer", computation, pooled, cnn["printed"])
 
 
 def _checks_of_the_confusion_matrix(study: Study) -> Iterator[Check]:
     """Compare the confusion matrix with the split sizes and with the metrics published of the same model."""
-    matrix, row = study.confusion, study.row(study.confusion.row)
+    matrix, sources = study.confusion, study.arithmetic.get("confusion")
+    if matrix is None or sources is None:
+        return
+    row = study.row(matrix.row)
     tp, fp, fn, tn = matrix.tp, matrix.fp, matrix.fn, matrix.tn
     published, size, total = row.published, row.batch_size, tp + fp + fn + tn
     assert published is not None
-    sources, model = _content()["arithmetic"]["confusion"], f"of model {row.id}"
-    both = sources["with_metrics"]
+    model, both = f"of model {row.id}", sources["with_metrics"]
     fraction, percent = (0.005, 2, ""), (0.05, 1, "%")
     yield Check(sources["source"], "test images", f"{tp} + {fp} + {fn} + {tn}", total, study.splits["test"])
     yield Check(both, f"precision {model}", f"{tp} / ({tp} + {fp})", tp / (tp + fp), published.precision, *fraction)
@@ -192,7 +191,8 @@ def _checks_of_the_confusion_matrix(study: Study) -> Iterator[Check]:
         f"(({full} · {size} - {fp + fn}) / {size} + {last} / {last}) / {full + 1}"
     )
     yield Check(both, f"mean over batches {model}", computation, mean, published.accuracy, *percent)
-    always = _content()["arithmetic"]["always_positive"]
+    if (always := study.arithmetic.get("always_positive")) is None:
+        return
     share = 100 * matrix.positives / total
     what = "accuracy of always saying pneumonia, about"
     yield Check(always["source"], what, f"{matrix.positives} / {total}", share, always["percent"], 1, 0, "%")

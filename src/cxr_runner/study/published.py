@@ -1,103 +1,16 @@
-"""The study as data: its tables, its published metrics, its figures and its claims.
-
-Source: Gabriela Copetti, "Binary Classification of Chest X-rays for Prediction of Pneumonia".
-"""
+"""A study as data: its rows, its published metrics, its figures and its claims."""
 
 import math
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
+from cxr_runner.artifacts.metrics import metric
 from cxr_runner.study.claims import Claim, Definition, Rules
-from cxr_runner.study.figures import StudyFigure
+from cxr_runner.study.study_rows import Row
 
-Family = Literal["linear", "linear_relu", "cnn"]
-FAMILIES: dict[Family, str] = {"linear": "Linear", "linear_relu": "Linear+ReLU", "cnn": "CNN"}
-
-
-@dataclass(frozen=True)
-class Published:
-    """The test metrics that the study gives for one model.
-
-    Attributes:
-        figure: number of the figure that they stand in.
-        accuracy: mean over batches, in percent, rounded to one decimal.
-        precision: fraction, rounded to two decimals; so are the next two.
-        recall: fraction.
-        f1: fraction.
-    """
-
-    figure: int
-    accuracy: float
-    precision: float
-    recall: float
-    f1: float
-
-
-@dataclass(frozen=True)
-class Row:
-    """One model of the study, as a row of one of its tables.
-
-    Attributes:
-        id: number that the study gives it, a text such as ``20b``.
-        table: number of the table.
-        family: class of the model.
-        layers: linear layers, the last one included; of a CNN 1.
-        hidden: units of a layer, or filters of a convolution.
-        kernel_size: side of the filters of a CNN, else None.
-        pos_weight: weight of the positive class, None without.
-        optimizer: ``sgd`` or ``adam``.
-        lr: learning rate.
-        batch_size: size of batches in training and in evaluation.
-        epochs: passes over the training split.
-        published: published test metrics, None for a model that was never tested.
-    """
-
-    id: str
-    table: int
-    family: Family
-    layers: int
-    hidden: int
-    kernel_size: int | None
-    pos_weight: float | None
-    optimizer: Literal["sgd", "adam"]
-    lr: float
-    batch_size: int
-    epochs: int
-    published: Published | None
-
-    @property
-    def weighted(self) -> bool:
-        """Whether the loss has a class weight."""
-        return self.pos_weight is not None
-
-    @property
-    def experiment(self) -> str:
-        """The name of the row's experiment file, as in ``cxr-run experiment=table1_00``."""
-        return f"table{self.table}_{self.id.zfill(2)}"
-
-    @property
-    def title(self) -> str:
-        """The model in words, e.g. ``Linear+ReLU, 2 layers, 10 units, weighted``."""
-        words = [FAMILIES[self.family]]
-        if self.kernel_size is None:
-            words += [f"{self.layers} layers", f"{self.hidden} units"]
-        else:
-            words += [f"{self.hidden} filters {self.kernel_size}x{self.kernel_size}"]
-        return ", ".join(words + ["weighted"] * self.weighted + ["Adam"] * (self.optimizer == "adam"))
-
-    def settings(self) -> dict[str, Any]:
-        """Return what distinguishes the row from the others, as dotted keys of a configuration."""
-        shape = {"model.layers": self.layers} if self.kernel_size is None else {"model.kernel_size": self.kernel_size}
-        return {
-            "model.name": self.family,
-            **shape,
-            "model.hidden": self.hidden,
-            "optimizer.name": self.optimizer,
-            "optimizer.lr": self.lr,
-            "loss.pos_weight": self.pos_weight,
-            "batch_size": self.batch_size,
-            "epochs": self.epochs,
-        }
+if TYPE_CHECKING:  # named here, and made elsewhere
+    from cxr_runner.study.figures import StudyFigure
 
 
 @dataclass(frozen=True)
@@ -143,7 +56,7 @@ class ComparedMetric:
     Attributes:
         key: key of the metric, as in ``metrics.json``.
         words: name for people.
-        published: field of :class:`Published` that holds the published value, '' where none was published.
+        published: its field of :class:`~cxr_runner.study.study_rows.Published`, '' where it was not published.
         percent: whether it was published in percent.
         digits: decimals of the published value, as a fraction.
     """
@@ -154,6 +67,11 @@ class ComparedMetric:
     percent: bool = False
     digits: int = 2
 
+    @property
+    def label(self) -> str:
+        """Name for people."""
+        return self.words or metric(self.key).words
+
     def published_of(self, row: Row) -> float:
         """Return the published value of a row as a fraction; nan where there is none."""
         if not self.published or row.published is None:
@@ -162,41 +80,88 @@ class ComparedMetric:
         return value / 100 if self.percent else value
 
 
+@dataclass(frozen=True)
+class Statement:
+    """What captions or text say of single models.
+
+    Attributes:
+        source: where.
+        models: by the id of a row, what is said of it, by fields of :class:`~cxr_runner.study.study_rows.Row`.
+    """
+
+    source: str
+    models: Mapping[str, Mapping[str, Any]]
+
+
+PresetName = Literal["laptop", "full"]
+
+
+@dataclass(frozen=True)
+class StudyRuns:
+    """What ``cxr-study`` trains unless it is told otherwise.
+
+    Attributes:
+        seeds: seeds of every row.
+        preset: what is cut short.
+        settings: arguments of ``cxr-run`` on any data.
+        folder: those on a folder of images.
+    """
+
+    seeds: int = 10
+    preset: PresetName = "full"
+    settings: tuple[str, ...] = ()
+    folder: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)  # one study is itself alone, so that what is computed of it can be kept
 class Study:
     """All of it.
 
     Attributes:
+        name: name of its file, without ending.
         title: title of the study.
         author: author of the study.
-        splits: images in ``train``, ``val`` and ``test``.
+        citation: how to cite it, or its images.
+        images: the ``data=`` that loads its images, '' where there is none.
+        splits: images in ``train``, ``val`` and ``test``; empty where not stated.
+        test: positives and negatives that published metrics are of; None where not stated.
         image_size: side of an image in pixels.
-        class_weight: negatives / positives of the training split, the study's weight of the positive class.
-        conditions: what all models share, as dotted keys of a configuration.
-        rows: rows of its tables, in their order.
+        conditions: what all rows share, as dotted keys of a configuration.
+        rows: rows in their order.
         metrics: metrics that runs are compared by, in the order of the report.
-        confusion: the one confusion matrix that the study prints.
+        confusion: confusion matrix that the study prints of one row; None where it prints none.
         figures: figures in the order of their numbers.
         claims: claims in the order of the text.
         claims_note: what has to be said of how the claims were tested.
         definitions: numbers that claims are tested by, by their ids.
         rules: how claims are decided.
+        statements: what captions and text say of single models.
+        arithmetic: other printed numbers that follow from those above.
+        runs: what is trained unless told otherwise.
+        asked: whether the study was asked for by name, so that it is reported on whatever its runs are called.
     """
 
+    name: str
     title: str
     author: str
-    splits: dict[str, int]
+    citation: str
+    images: str
+    splits: Mapping[str, int]
+    test: tuple[int, int] | None
     image_size: int
-    class_weight: float
-    conditions: dict[str, Any]
+    conditions: Mapping[str, Any]
     rows: tuple[Row, ...]
     metrics: tuple[ComparedMetric, ...]
-    confusion: Confusion
-    figures: tuple[StudyFigure, ...]
+    confusion: Confusion | None
+    figures: tuple["StudyFigure", ...]
     claims: tuple[Claim, ...]
     claims_note: str
-    definitions: dict[str, Definition]
+    definitions: Mapping[str, Definition]
     rules: Rules
+    statements: tuple[Statement, ...] = ()
+    arithmetic: Mapping[str, Any] = field(default_factory=dict)
+    runs: StudyRuns = StudyRuns()
+    asked: bool = False
 
     def row(self, row_id: str) -> Row:
         """Return the row of an id; KeyError if there is none."""
@@ -205,7 +170,7 @@ class Study:
     @property
     def tables(self) -> tuple[int, ...]:
         """The numbers of the tables that list the rows."""
-        return tuple(dict.fromkeys(row.table for row in self.rows))
+        return tuple(dict.fromkeys(row.table for row in self.rows if row.table is not None))
 
     @property
     def table_names(self) -> str:
@@ -213,14 +178,15 @@ class Study:
         return f"Table{'s' * (len(self.tables) > 1)} {' and '.join(map(str, self.tables))}"
 
     @property
-    def metric_figures(self) -> tuple[StudyFigure, ...]:
+    def metric_figures(self) -> tuple["StudyFigure", ...]:
         """The figures that are tables of published test metrics."""
         return tuple(figure for figure in self.figures if figure.kind == "metrics")
 
     @property
     def accuracy(self) -> ComparedMetric:
         """The metric that the study calls accuracy."""
-        return next(one for one in self.metrics if one.published == "accuracy")
+        published = [one for one in self.metrics if one.published == "accuracy"]
+        return published[0] if published else ComparedMetric("accuracy")
 
     def published_rows(self, figure: int | None = None) -> tuple[Row, ...]:
         """Return the rows with published metrics, those of one figure or all, in the order of the tables."""

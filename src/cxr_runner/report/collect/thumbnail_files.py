@@ -1,18 +1,15 @@
-"""Thumbnails of images that the report shows, as PNG."""
+"""Thumbnails of images that the report shows, as JPEG."""
 
 from collections.abc import Collection
 from io import BytesIO
 
-import numpy as np
-from numpy.typing import NDArray
+from cxr_runner.data.stored_images import StoredImage, find_stored_images
+from cxr_runner.report.collected import DataSetRuns, ImageThumbnail
 
-from cxr_runner.data.stored_images import find_stored_images
-from cxr_runner.report.collected import DataSetRuns
-
-_SIDE = 120  # pixels
+_SIDE = 320  # pixels; the page shows them smaller until one is chosen
 
 
-def read_thumbnails(runs: DataSetRuns, rows: Collection[int]) -> dict[int, bytes]:
+def read_thumbnails(runs: DataSetRuns, rows: Collection[int]) -> dict[int, ImageThumbnail]:
     """Return thumbnails of test images as models of the largest size see them; those that a store still holds.
 
     Args:
@@ -24,10 +21,10 @@ def read_thumbnails(runs: DataSetRuns, rows: Collection[int]) -> dict[int, bytes
     return {names[name]: _encode(image) for name, image in images.items()}
 
 
-def _encode(image: NDArray[np.uint8]) -> bytes:
+def _encode(image: StoredImage) -> ImageThumbnail:
     from PIL import Image
 
-    shrunk, content = Image.fromarray(image), BytesIO()
+    shrunk, content = Image.fromarray(image.pixels), BytesIO()
     shrunk.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
-    shrunk.save(content, "PNG", optimize=True)
-    return content.getvalue()
+    shrunk.save(content, "JPEG", quality=85)
+    return ImageThumbnail(content.getvalue(), len(image.pixels), image.source_size)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from cxr_runner.report.collected import Collected, DataSetRuns
+from cxr_runner.report.collected import Collected, DataSetRuns, ImageThumbnail
 from cxr_runner.report.compare.claims.observations import observe
 from cxr_runner.report.compare.claims.verdicts import Verdict, decide_claims
 from cxr_runner.report.compare.published_metrics import compare_with_published
@@ -32,7 +32,7 @@ class DataSetComparison:
             of the figure that these stand in.
         setups: how each row of the study was trained.
         subgroups: test metrics by subgroup; None where no run kept a column of subgroups.
-        thumbnails: PNG of test images by their rows in the predictions, of those that are shown and still at hand.
+        thumbnails: of test images by their rows in the predictions, of those that are shown and still at hand.
     """
 
     runs: DataSetRuns
@@ -43,7 +43,7 @@ class DataSetComparison:
     pairs: Mapping[int, pd.DataFrame]
     setups: Mapping[str, Mapping[TrainingSetup, int]]
     subgroups: SubgroupMetrics | None = None
-    thumbnails: Mapping[int, bytes] = field(default_factory=dict)
+    thumbnails: Mapping[int, ImageThumbnail] = field(default_factory=dict)
 
 
 def compare(collected: Collected, options: ReportOptions = WHOLE_REPORT) -> list[DataSetComparison]:

@@ -7,7 +7,7 @@ from typing import Any
 from cxr_runner.base.markdown import printable
 from cxr_runner.config.usual_settings import flatten_settings, overrides, usual_settings
 from cxr_runner.report.collected_runs import CollectedRun
-from cxr_runner.study import Study
+from cxr_runner.study.published import Study
 
 _MODELS = {"linear": "linear", "linear_relu": "linear + ReLU", "cnn": "CNN", "resnet18": "ResNet-18"}
 _OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
@@ -38,13 +38,24 @@ def label_configurations(runs: Mapping[str, CollectedRun], study: Study) -> dict
     return labels
 
 
+def short_labels(labels: Mapping[str, str], runs: Mapping[str, CollectedRun], study: Study) -> dict[str, str]:
+    """Return what configurations are called once their labels have been read: a row of the study by its number.
+
+    Args:
+        labels: as :func:`label_configurations` returns them.
+        runs: one run of every configuration, by the configuration's name.
+        study: study whose rows runs may repeat.
+    """
+    rows = {name: study.row(run.row) for name, run in runs.items() if run.row is not None}
+    whole = {name: f"{row.id}: {row.title}" for name, row in rows.items()}
+    return {name: f"model {rows[name].id}" if label == whole.get(name) else label for name, label in labels.items()}
+
+
 def _given_name(run: CollectedRun, study: Study) -> str:
     """Return the name that a run was given, '' where it has that of its model."""
-    if run.name == run.config["model"]["name"]:
-        return ""
-    if run.row is not None and run.name == (row := study.row(run.row)).experiment:
+    if run.row is not None and run.name == (row := study.row(run.row)).run_name:
         return f"{row.id}: {row.title}"
-    return printable(run.name)
+    return "" if run.name == run.config["model"]["name"] else printable(run.name)
 
 
 def _differing(asked: Sequence[Mapping[str, Any]]) -> list[str]:

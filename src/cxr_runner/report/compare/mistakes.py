@@ -19,6 +19,7 @@ class Mistakes:
         configurations: names of the configurations.
         wrong: float [configurations, images], share of the runs tested on an image that get it wrong.
         logits: float [configurations, images], their mean logit.
+        hardness: float [images], share of the runs that get it wrong, the configurations weighing the same.
         hardest: rows of the images that most runs get wrong, the configurations weighing the same, at most 12.
         disputed: rows of the images on which configurations differ most, at most 12.
     """
@@ -26,6 +27,7 @@ class Mistakes:
     configurations: tuple[str, ...]
     wrong: NDArray[np.float64]
     logits: NDArray[np.float64]
+    hardness: NDArray[np.float64]
     hardest: tuple[int, ...]
     disputed: tuple[int, ...]
 
@@ -48,11 +50,12 @@ def find_mistakes(predictions: Predictions, names: Sequence[str]) -> Mistakes | 
     wrong, logits = (np.stack(arrays) for arrays in zip(*kept.values(), strict=True))
     tested = np.isfinite(wrong)
     counted = tested.sum(axis=0)
-    hardness = np.where(tested, wrong, 0).sum(axis=0) / np.maximum(counted, 1)
+    hardness = np.where(tested, wrong, 0).sum(axis=0) / np.where(counted, counted, np.nan)
     highest, lowest = np.where(tested, wrong, -1).max(axis=0), np.where(tested, wrong, 2).min(axis=0)
     spread = np.where(counted > 1, highest - lowest, 0)
     far = np.abs(np.where(np.isfinite(logits), logits, 0)).mean(axis=0)  # among equals, the surest come first
-    return Mistakes(tuple(kept), wrong, logits, _first(hardness, far, 0.5), _first(spread, far, 0.5))
+    hardest = _first(np.nan_to_num(hardness), far, 0.5)
+    return Mistakes(tuple(kept), wrong, logits, hardness, hardest, _first(spread, far, 0.5))
 
 
 def _measure(predictions: Predictions, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:

@@ -41,11 +41,16 @@ def choose_reference(
 
 
 def meant_by(text: str, groups: Mapping[str, Sequence[CollectedRun]], labels: Mapping[str, str]) -> list[str]:
-    """Return the names of the configurations that a text means: a label, a name, or an id from its start."""
+    """Return the names of the configurations that a text means.
+
+    A label, a name, an id from its start, or the number of a row of the study.
+    """
     wanted = text.casefold()
 
     def is_meant(name: str) -> bool:
         texts = [labels[name], name, *(text for run in groups[name] for text in (run.name, f"{run.name}-{run.id}"))]
+        rows = {run.row for run in groups[name] if run.row is not None}
+        texts += [text for row in rows for text in (row, f"model {row}")]
         ids = [name.rpartition("-")[2], *(run.id for run in groups[name])]
         if wanted in (one.casefold() for one in texts):
             return True

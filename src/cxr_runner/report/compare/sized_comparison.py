@@ -1,5 +1,6 @@
 """The configurations on the same images at one size, compared."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -32,7 +33,8 @@ class Comparison:
         standings: the configurations, the reference first, the others in the order of their labels.
         why_reference: why the first is the reference.
         metric: the metric that they are compared by first.
-        best: name of the configuration with the best mean accuracy on validation.
+        by_validation: names of the configurations by their means on validation, the best first.
+        best_by: the metric of these means: that which they are compared by first, or accuracy where runs lack it.
         unit: what is resampled, ``images`` or ``patients``.
         pairs: all of them by pairs, as :func:`pair_table` returns it; None where there are not two.
         weights: those that differ in the class weight alone, as :func:`weight_table` returns it; None without any.
@@ -48,7 +50,8 @@ class Comparison:
     standings: tuple[Standing, ...]
     why_reference: str
     metric: str
-    best: str
+    by_validation: tuple[str, ...]
+    best_by: str
     unit: str
     pairs: pd.DataFrame | None = None
     weights: pd.DataFrame | None = None
@@ -65,13 +68,28 @@ class Comparison:
         return self.standings[0]
 
     @property
+    def best(self) -> str:
+        """Name of the configuration with the best mean on validation."""
+        return self.by_validation[0]
+
+    @property
+    def by_name(self) -> dict[str, Standing]:
+        """The configurations by their names."""
+        return {one.name: one for one in self.standings}
+
+    @property
     def labels(self) -> dict[str, str]:
         """What configurations are called, by their names."""
         return {one.name: one.label for one in self.standings}
 
     def meant_by(self, text: str) -> list[str]:
-        """Return the names of the configurations that a text means: a label, a name, or an id from its start."""
+        """Return the names of the configurations that a text means, see :func:`meant_by`."""
         return meant_by(text, {one.name: one.runs for one in self.standings}, self.labels)
+
+    @property
+    def shorts(self) -> dict[str, str]:
+        """What they are called where their labels have been read before, by their names."""
+        return {one.name: one.short for one in self.standings}
 
     @property
     def shown_images(self) -> tuple[int, ...]:
@@ -132,8 +150,10 @@ def check_options(options: ReportOptions, comparisons: Sequence[Comparison]) -> 
 def _start(sized: SizedRuns, runs: DataSetRuns, resampling: Resampling, options: ReportOptions) -> Comparison:
     """Compare every configuration with the reference, and leave the rest."""
     standings, why = rank_configurations(sized, runs, resampling, options)
-    best = max(standings, key=lambda one: one.mean("val_accuracy")).name
-    return Comparison(sized.image_size, tuple(standings), why, options.metric, best, resampling.unit)
+    by = options.metric if all(math.isfinite(one.mean(f"val_{options.metric}")) for one in standings) else "accuracy"
+    ordered = sorted(standings, key=lambda one: -one.mean(f"val_{by}"))
+    names = tuple(one.name for one in ordered)
+    return Comparison(sized.image_size, tuple(standings), why, options.metric, names, by, resampling.unit)
 
 
 def _compare_sized(sized: SizedRuns, runs: DataSetRuns, resampling: Resampling, options: ReportOptions) -> Comparison:
@@ -164,15 +184,10 @@ def _curves(runs: DataSetRuns, names: Sequence[str]) -> dict[str, OperatingCurve
 
 def _choose_pair(compared: Comparison, options: ReportOptions) -> tuple[Standing, Standing] | None:
     """Choose two configurations to show side by side: as asked for, else the reference and the best on validation."""
-    by_name = {one.name: one for one in compared.standings}
     if options.pair is not None:
         meant = [compared.meant_by(text) for text in options.pair]
         if all(len(names) == 1 for names in meant) and meant[0] != meant[1]:
-            return by_name[meant[0][0]], by_name[meant[1][0]]
+            return compared.by_name[meant[0][0]], compared.by_name[meant[1][0]]
         return None
-    reference, *others = compared.standings
-    if not others:
-        return None
-    best = by_name[compared.best]
-    second = best if best is not reference else max(others, key=lambda one: one.mean("val_accuracy"))
-    return second, reference
+    others = [name for name in compared.by_validation if name != compared.reference.name]
+    return (compared.by_name[others[0]], compared.reference) if others else None

@@ -9,7 +9,7 @@ import pandas as pd
 from cxr_runner import stats
 from cxr_runner.report.collected import DataSetRuns
 from cxr_runner.report.collected_runs import CollectedRun, SizedRuns
-from cxr_runner.report.compare.configuration_labels import label_configurations
+from cxr_runner.report.compare.configuration_labels import label_configurations, short_labels
 from cxr_runner.report.compare.configurations import by_configuration
 from cxr_runner.report.compare.reference import choose_reference, natural_order
 from cxr_runner.report.compare.uncertainty.resampling import RESAMPLED_METRICS, Resampling
@@ -23,26 +23,28 @@ class Standing:
     Attributes:
         name: name of the configuration, which ends in its id.
         label: what it is called beside the others.
+        short: what it is called where its label has been read before.
         row: id of the study's row that it repeats; None for none.
         runs: its runs.
         table: one row a run, in the same order, as :func:`cxr_runner.load_runs` returns it.
         estimates: by metric, the mean over the runs whose predictions are known; empty where there are none.
         differences: by metric, the same minus the reference, on the splits and seeds that both have.
         adjusted: by metric, the p value of the difference after Holm's correction for all configurations.
-        needed: how many seeds, splits or test images would tell the difference in the first metric from none, see
-            :func:`cxr_runner.stats.what_would_decide`.
+        needed: by metric, how many seeds, splits or test images would tell the difference from none, see
+            :func:`cxr_runner.stats.what_would_decide`; nothing where there is no difference with an interval.
         collapses: how much more often its runs collapse than those of the reference; None where neither's do.
     """
 
     name: str
     label: str
+    short: str
     row: str | None
     runs: tuple[CollectedRun, ...]
     table: pd.DataFrame
     estimates: Mapping[str, stats.Estimate]
     differences: Mapping[str, stats.Estimate] = field(default_factory=dict)
     adjusted: Mapping[str, float] = field(default_factory=dict)
-    needed: Mapping[str, stats.Needed | None] = field(default_factory=dict)
+    needed: Mapping[str, Mapping[str, stats.Needed | None]] = field(default_factory=dict)
     collapses: stats.Difference | None = None
 
     @property
@@ -88,25 +90,27 @@ def rank_configurations(
         The configurations, and why the first is the reference.
     """
     groups = by_configuration(sized)
-    labels = label_configurations({name: members[0] for name, members in groups.items()}, runs.study)
+    firsts = {name: members[0] for name, members in groups.items()}
+    labels = label_configurations(firsts, runs.study)
+    shorts = short_labels(labels, firsts, runs.study)
     reference = choose_reference(groups, labels, options.baseline)
     ordered = sorted(groups, key=lambda name: (name != reference.name, natural_order(labels[name])))
-    standings = [_standing(name, labels[name], groups[name], sized, resampling) for name in ordered]
-    return _with_differences(standings, resampling, options.metric), reference.why
+    standings = [_standing(name, (labels[name], shorts[name]), groups[name], sized, resampling) for name in ordered]
+    return _with_differences(standings, resampling), reference.why
 
 
 def _standing(
-    name: str, label: str, runs: Sequence[CollectedRun], sized: SizedRuns, resampling: Resampling
+    name: str, labels: tuple[str, str], runs: Sequence[CollectedRun], sized: SizedRuns, resampling: Resampling
 ) -> Standing:
     known = name in resampling.predictions.configurations
     table = sized.table[sized.table["path"].isin([run.path for run in runs])].reset_index(drop=True)
     estimates: dict[str, stats.Estimate] = (
         {key: resampling.metric(name, key).estimate() for key in RESAMPLED_METRICS} if known else {}
     )
-    return Standing(name, label, runs[0].row, tuple(runs), table, estimates)
+    return Standing(name, *labels, runs[0].row, tuple(runs), table, estimates)
 
 
-def _with_differences(standings: Sequence[Standing], resampling: Resampling, metric: str) -> list[Standing]:
+def _with_differences(standings: Sequence[Standing], resampling: Resampling) -> list[Standing]:
     """Return the same with their differences to the first, and the p values of these corrected for their number."""
     first, *others = standings
     differences = {one.name: _differences(one, first, resampling) for one in others}
@@ -120,7 +124,7 @@ def _with_differences(standings: Sequence[Standing], resampling: Resampling, met
             one,
             differences=differences[one.name],
             adjusted=adjusted[one.name],
-            needed=_needed(one, differences[one.name].get(metric), resampling),
+            needed=_needed(one, differences[one.name], resampling),
             collapses=_collapses(one, first),
         )
         for one in others
@@ -135,14 +139,17 @@ def _differences(one: Standing, first: Standing, resampling: Resampling) -> dict
 
 
 def _needed(
-    one: Standing, difference: stats.Estimate | None, resampling: Resampling
-) -> Mapping[str, stats.Needed | None]:
-    """Return how many of each source would decide; nothing where there is no difference, or none with an interval."""
-    if difference is None or not difference.error > 0:
+    one: Standing, differences: Mapping[str, stats.Estimate], resampling: Resampling
+) -> dict[str, dict[str, stats.Needed | None]]:
+    """Return, by metric, how many of each source would decide; nothing of a difference without an interval."""
+    uncertain = {key: difference for key, difference in differences.items() if difference.error > 0}
+    if not uncertain:
         return {}
-    num_images = np.mean([len(split.test_rows) for split in resampling.splits(one.name)])
-    needed = stats.what_would_decide(difference, round(float(num_images)))
-    return {str(source): found for source, found in needed.items()}
+    num_images = round(float(np.mean([len(split.test_rows) for split in resampling.splits(one.name)])))
+    return {
+        key: {str(source): found for source, found in stats.what_would_decide(difference, num_images).items()}
+        for key, difference in uncertain.items()
+    }
 
 
 def _collapses(one: Standing, first: Standing) -> stats.Difference | None:

@@ -6,21 +6,21 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from cxr_runner.base.numbers import format_number, plural
+from cxr_runner.base.numbers import plural
 from cxr_runner.base.tables import Table
-from cxr_runner.report.compare.claims.bounds import region
 from cxr_runner.report.compare.claims.claim_tests import ClaimTest
+from cxr_runner.report.compare.claims.claim_times import NO_TIMES, UNTIMED, ClaimTimes
 from cxr_runner.report.compare.claims.observed_runs import RowSetting
 from cxr_runner.report.compare.claims.requirements import Requirement
 from cxr_runner.report.compare.claims.verdicts import WORDS, Verdict
+from cxr_runner.report.render.cells import p_value
 from cxr_runner.report.render.claim_needs import what_decides
+from cxr_runner.report.render.claim_words import number_of_test, outcome, sentence_of_test, stated, tested_number
 from cxr_runner.report.render.commands import Commands
 from cxr_runner.stats import Needed
 from cxr_runner.stats.replicates import SOURCES
 from cxr_runner.study import Study
 from cxr_runner.study.claims import Claim
-
-_SHARES = ("often", "often not", "never")  # expectations about shares of runs
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,9 @@ class ClaimRow:
         id: id of the claim.
         word: the verdict.
         says: the claim.
-        source: where the study says so.
+        source: where the study says so, '' where it is claimed in its file alone.
+        because: why it is claimed, '' where that is not said.
+        time: whether it was stated before or after the first run that bears on it; '' where there is none.
         figure: number of its figure, '' where it has none.
         anchor: name of that figure on the page.
         runs: models and their numbers of seeds.
@@ -44,6 +46,8 @@ class ClaimRow:
     word: str
     says: str
     source: str
+    because: str
+    time: str
     figure: str
     anchor: str
     runs: str
@@ -67,7 +71,9 @@ class ClaimsReport:
     tables: list[Table]
 
 
-def report_claims(verdicts: Sequence[Verdict], study: Study, commands: Commands, suffix: str) -> ClaimsReport:
+def report_claims(
+    verdicts: Sequence[Verdict], study: Study, commands: Commands, suffix: str, times: ClaimTimes = NO_TIMES
+) -> ClaimsReport:
     """Put verdicts into words.
 
     Args:
@@ -75,24 +81,30 @@ def report_claims(verdicts: Sequence[Verdict], study: Study, commands: Commands,
         study: the study.
         commands: commands for the runs that they rest on.
         suffix: suffix of the names of the figures of these runs.
+        times: when each claim was stated, by its id.
     """
-    rows = [_row(verdict, verdicts, commands, suffix, study) for verdict in verdicts]
+    rows = [_row(verdict, verdicts, commands, suffix, study, times) for verdict in verdicts]
     counts = {word: sum(row.word == word for row in rows) for word in WORDS}
     listed = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-    tables = [_claims_table(verdicts, rows), _tests_table(verdicts, study)]
-    return ClaimsReport(f"Of the study's {len(rows)} claims: {listed}.", rows, tables)
+    tables = [_claims_table(verdicts, rows, times), _tests_table(verdicts, study)] if rows else []
+    said = f"Of the study's {len(rows)} claims: {listed}." if rows else "The study claims nothing."
+    return ClaimsReport(said, rows, tables)
 
 
-def _row(verdict: Verdict, verdicts: Sequence[Verdict], commands: Commands, suffix: str, study: Study) -> ClaimRow:
-    claim = verdict.claim
-    how = [_sentence(test, study, verdict.observed.image_size) for test in verdict.tests]
-    how += [*_decision(verdict, verdicts, study), *_where(verdict)]
+def _row(
+    verdict: Verdict, verdicts: Sequence[Verdict], commands: Commands, suffix: str, study: Study, times: ClaimTimes
+) -> ClaimRow:
+    claim, time = verdict.claim, times.get(verdict.claim.id, UNTIMED)
+    how = [sentence_of_test(test, study, verdict.observed.image_size) for test in verdict.tests]
+    how += [*_decision(verdict, verdicts, study), *_where(verdict), *filter(None, [time.sentence])]
     needs, missing = ("", ()) if verdict.decided else what_decides(verdict, study)
     return ClaimRow(
         claim.id,
         verdict.word,
         claim.says,
         claim.source,
+        claim.because,
+        time.word,
         figure=f"Fig. {claim.figure}" if claim.figure else "",
         anchor=anchor + suffix if (anchor := _anchor(claim, study)) else "",
         runs=_runs(verdict.used),
@@ -110,9 +122,9 @@ def _decision(verdict: Verdict, verdicts: Sequence[Verdict], study: Study) -> li
     said, part = [], verdict.deciding
     if len(verdict.tests) > 1 and part:
         how = {"supported": "The least sure part decides", "contradicted": "The part that decides"}
-        said.append(f"{how.get(verdict.word, 'It waits most for')}: {_named(part, study)}, {part.label}.")
+        said.append(f"{how.get(verdict.word, 'It waits most for')}: {tested_number(part, study)}, {part.label}.")
     if verdict.word == "partly run":
-        tested = [_outcome(test, study) for test in verdict.tests if test.tested]
+        tested = [outcome(test, study) for test in verdict.tests if test.tested]
         counts = ", ".join(f"{tested.count(word)} {word}" for word in dict.fromkeys(tested))
         said.append(f"Tested: {len(tested)} of {plural(len(verdict.tests), 'part')}{': ' * bool(counts)}{counts}.")
     if verdict.word == "contradicted" and p == 0 and any(one.expect == "never" for one in verdict.claim.conditions):
@@ -153,71 +165,7 @@ def _runs(used: Mapping[RowSetting, int]) -> str:
     )
 
 
-def _sentence(test: ClaimTest, study: Study, image_size: int) -> str:
-    """Say what one test gave."""
-    name = _named(test, study)
-    begin = f"{name[0].upper()}{name[1:]}, {test.label}, claimed {_claimed(test, study)}: "
-    settings = dict.fromkeys(f"{one.row}{' at ' + one.override if one.override else ''}" for one in test.missing)
-    at = f" at {image_size} pixels" if image_size else ""
-    no_runs = f"no runs of {', '.join(settings)}{at}" if settings else ""
-    if no_runs and not test.num_seeds:
-        return f"{begin}{no_runs}."
-    lost = f", {plural(test.num_lost, 'run')} collapsed or diverged" if test.num_lost else ""
-    if test.condition.expect in _SHARES:
-        seeds = "models with a seed, at some setting" if test.condition.expect == "never" else "seeds"
-        count = f"{round(test.estimate * test.num_seeds)} of {test.num_seeds} {seeds}{lost}"
-        more = f"; {no_runs}" if no_runs else ""
-        interval = f"(95 % interval of the share {test.low:.2f} to {test.high:.2f})"
-        return f"{begin}{count} {interval}; {_outcome(test, study)}{_p(test)}{more}."
-    if not test.num_seeds:
-        return f"{begin}no seed without a collapsed run{lost}."
-    seeds = f"{plural(test.num_seeds, 'seed')} without a collapsed run{lost}"
-    between = f" (95 % interval {_signed(test, test.low)} to {_signed(test, test.high)})"
-    between = "" if math.isnan(test.low) else between
-    return f"{begin}{_signed(test, test.estimate)}{between}, {seeds}; {_outcome(test, study)}{_p(test)}."
-
-
-def _p(test: ClaimTest) -> str:
-    """Return the smaller p value of a test; '' where there is none to speak of."""
-    value = min(test.p, key=lambda p: math.inf if math.isnan(p) else p)
-    return "" if test.condition.expect == "never" or math.isnan(value) else f" (p = {value:.2g})"
-
-
-def _named(test: ClaimTest, study: Study) -> str:
-    """Say which number a test is about."""
-    name = study.definitions[test.condition.statistic].name
-    if test.condition.spread:
-        return f"variance of the {name} between models"
-    if test.condition.expect == "much higher":
-        return f"{name}, less {study.rules.much:g} times that of the other"
-    return name
-
-
-def _claimed(test: ClaimTest, study: Study) -> str:
-    expect, (low, high) = test.condition.expect, region(test.condition, study)
-    if expect == "much higher":
-        return f"more than {study.rules.much:g} times as high"
-    words = {"often": f"with at least {low:.0%} of seeds", "often not": f"not so with at least {1 - high:.0%} of seeds"}
-    words |= {"never": "in no run", "above": f"above {low:g}", "alike": f"alike within {high:g}"}
-    words |= {"about": f"about {test.condition.bound:g}, within {high - test.condition.bound:.2g}"}
-    words |= {"not higher": f"not higher by {high:g}", "not lower": f"not lower by {-low:g}"}
-    return words.get(expect, expect)
-
-
-def _signed(test: ClaimTest, value: float) -> str:
-    return format_number(value, ".3g" if test.condition.expect in ("above", "about") else "+.3g")
-
-
-def _outcome(test: ClaimTest, study: Study) -> str:
-    """Say what a test gave by itself, whatever else was tested."""
-    if not test.tested:
-        return "too few seeds"
-    if test.p.support <= study.rules.level:
-        return "as claimed"
-    return "not as claimed" if test.p.contradiction <= study.rules.level else "uncertain"
-
-
-def _claims_table(verdicts: Sequence[Verdict], rows: Sequence[ClaimRow]) -> Table:
+def _claims_table(verdicts: Sequence[Verdict], rows: Sequence[ClaimRow], times: ClaimTimes) -> Table:
     entries = [
         {
             "claim": row.id,
@@ -233,14 +181,20 @@ def _claims_table(verdicts: Sequence[Verdict], rows: Sequence[ClaimRow]) -> Tabl
             "image_size": verdict.observed.image_size,
             "splits": verdict.observed.splits,
             "runs": row.runs,
+            "stated": times.get(row.id, UNTIMED).stated,
+            "first_run": times.get(row.id, UNTIMED).first_run,
+            "stated_before": row.time,
             "needs": row.needs,
             "command": row.command.replace("\n", "; "),
         }
         for verdict, row in zip(verdicts, rows, strict=True)
     ]
-    columns = ["verdict", "claim", "where", "rests on model (seeds)", "what would decide it"]
-    shown = [[row.word, row.says, row.source, row.runs or "no runs", row.needs] for row in rows]
-    caption = "The study's claims, tested as its file states them; claims.md says what was known when it was written."
+    columns = ["verdict", "claim", "where", "stated", "rests on model (seeds)", "what would decide it"]
+    shown = [[row.word, row.says, row.source, row.time, row.runs or "no runs", row.needs] for row in rows]
+    caption = (
+        "The study's claims, tested as its file states them. Stated: before or after the first run that bears on it "
+        "began, by the time at which the claim, as it is now, was first seen in this outputs folder."
+    )
     return Table("claims", caption, pd.DataFrame(entries), pd.DataFrame(shown, columns=columns), tuple(columns))
 
 
@@ -252,11 +206,10 @@ def _tests_table(verdicts: Sequence[Verdict], study: Study) -> Table:
     ]
     shown = []
     for claim, test, _ in parts:
-        cells = [claim, _named(test, study), test.label, _claimed(test, study)]
-        cells.append("no runs" if test.missing and not test.num_seeds else _outcome(test, study))
-        cells += [format_number(value, ".3g") for value in (test.estimate, test.low, test.high)]
-        p_values = ["" if math.isnan(p) else f"{p:.2g}" for p in test.p]
-        shown.append([*cells, str(test.num_seeds), str(test.num_lost), *p_values])
+        cells = [claim, tested_number(test, study), test.label, stated(test, study)]
+        cells.append("no runs" if test.missing and not test.num_seeds else outcome(test, study))
+        cells += [number_of_test(test, value, "") for value in (test.estimate, test.low, test.high)]
+        shown.append([*cells, str(test.num_seeds), str(test.num_lost), *map(p_value, test.p)])
     columns = ["claim", "statistic", "models", "claimed", "seen", "estimate", "low", "high", "seeds"]
     columns += ["collapsed or diverged", "p for", "p against"]
     data = pd.DataFrame([_test_entry(*part, study) for part in parts])
@@ -270,8 +223,8 @@ def _tests_table(verdicts: Sequence[Verdict], study: Study) -> Table:
 
 def _test_entry(claim: str, test: ClaimTest, takes: Requirement, study: Study) -> dict[str, object]:
     entry: dict[str, object] = {"claim": claim, "statistic": test.condition.statistic, "models": test.label}
-    entry |= {"claimed": _claimed(test, study)}
-    entry |= {key: getattr(test, key) for key in ("estimate", "low", "high", "num_seeds", "num_lost")}
+    entry |= {"claimed": stated(test, study)}
+    entry |= {key: getattr(test, key) for key in ("estimate", "low", "high", "of_all", "num_seeds", "num_lost")}
     entry |= {"p_for": test.p.support, "p_against": test.p.contradiction}
     for source in SOURCES:
         needed = getattr(takes, source) or Needed(None, None, None)

@@ -16,18 +16,22 @@ _FACTS = ("Images", "Citation", "Licence", "Counts", "Engine and device", "Versi
 _BEGIN = """# The study's claims
 
 Every claim of the study is a test on runs: a number, what it has to be, and a verdict in one of five words.
-Definitions, thresholds and conditions stand in the study's file; what was known of runs when they were written is said
-below. This page is made by `cxr-report`, as `claims.md` beside `index.html`. **Not for clinical use.**"""
+Definitions, thresholds and conditions stand in the study's file. Whether a claim was stated before the first run that
+bears on it is computed: from the time at which the claim, as it is now, was first seen beside the runs, and the time at
+which that run began. This page is made by `cxr-report`, as `claims.md` beside `index.html`.
+
+**Not for clinical use.**"""
 
 
 def claims_page(sections: "Iterable[Section]", study: Study) -> str:
     """Return the page; every text in it is shown as it is."""
-    blocks = [_BEGIN, study.claims_note, "## Numbers", *_definitions(study), "## How a claim is decided", _rules(study)]
+    note = [study.claims_note] if study.claims_note else []
+    blocks = [_BEGIN, *note, "## Numbers", *_definitions(study), "## How a claim is decided", _rules(study)]
     for section in sections:
         if section.study:
             claims = section.study.claims
             blocks += [f"## {markdown_text(section.heading)}", markdown_text(claims.summary)]
-            blocks += [claims.tables[0].markdown().rstrip("\n")]
+            blocks += [table.markdown().rstrip("\n") for table in claims.tables[:1]]
             facts = {term: section.facts[term] for term in _FACTS if term in section.facts}
             blocks += [markdown_facts(facts), *_claims(claims, study)]
     return "\n\n".join(blocks) + "\n"
@@ -52,7 +56,7 @@ when none has. The part that decides is named.
   other sizes have is missing to it. Several splits or folds are replicates, as seeds are.
 - Models are compared run by run, on the splits and seeds with which none of them collapsed: a run that collapsed or
   diverged is in no difference, and counted beside it. It counts as not converged. Without these runs a mean is that of
-  a selection.
+  a selection: that with the collapsed ones stands beside it.
 - Differences are tested by Student's t; the variances by seeds, by splits where there are several, and for test metrics
   by test images, those of a patient together, are added (docs/statistics.md). On one split it is not seen what other
   training images would change.
@@ -78,7 +82,9 @@ when none has. The part that decides is named.
 def _claims(report: ClaimsReport, study: Study) -> Iterable[str]:
     for claim, row in zip(study.claims, report.rows, strict=True):
         yield f"### {markdown_text(claim.says)}"
-        lines = [f"**{row.word}** ({markdown_text(claim.source)}; `{claim.id}`)", ""]
+        named = "; ".join(filter(None, [markdown_text(claim.source), f"`{claim.id}`"]))
+        lines = [f"**{row.word}** ({named})", ""]
+        lines += [f"- Why: {markdown_text(claim.because)}"] if claim.because else []
         lines += [f"- Stated: {markdown_text(_stated(condition, study))}" for condition in claim.conditions]
         lines += [f"- {markdown_text(sentence)}" for sentence in row.how]
         lines += [f"- What would decide it: {markdown_text(row.needs)}"] if row.needs else []

@@ -4,6 +4,7 @@ The only module that does. Rows with the same size, seeds and settings share one
 """
 
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -48,7 +49,7 @@ class Commands:
         given = {text.partition("=")[0] for text in missing.overrides}
         wanted = []
         for row in map(self._study.row, missing.rows):
-            setup = self._alike(row) or TrainingSetup(self._largest, (f"seeds={_SEEDS}",))
+            setup = self._alike(row) or TrainingSetup(self._largest, (f"seeds={_SEEDS}",), self._splits)
             settings = [text for text in setup.settings if text.partition("=")[0] not in given]
             setup = replace(setup, settings=(*settings, *missing.overrides))
             if missing.seeds is not None:
@@ -57,6 +58,15 @@ class Commands:
                 setup = replace(setup, image_size=missing.image_size)
             wanted.append((row, setup))
         return _write(wanted, self._data)
+
+    @property
+    def _splits(self) -> tuple[str, ...]:
+        """What chooses the splits that most runs of rows are on."""
+        counts: Counter[tuple[str, ...]] = Counter()
+        for setups in self._setups.values():
+            for setup, number in setups.items():
+                counts[setup.splits] += number
+        return max(counts, key=lambda splits: counts[splits], default=())
 
     def _alike(self, row: Row) -> TrainingSetup | None:
         """Return how the family was trained, under the same optimizer where it was: most seeds first, then largest.
@@ -77,12 +87,15 @@ def _write(wanted: Sequence[tuple[Row, TrainingSetup]], data: dict[str, Any]) ->
     by_setup: dict[TrainingSetup, list[Row]] = {}
     for row, setup in wanted:
         by_setup.setdefault(setup, []).append(row)
-    return [
-        shlex.join(
-            ["cxr-run", "-m", f"experiment={','.join(row.experiment for row in rows)}", *_arguments(setup, data)]
-        )
-        for setup, rows in by_setup.items()
-    ]
+    commands = [(command, setup) for setup, rows in by_setup.items() for command in _commands(rows)]
+    return [shlex.join([*command, *_arguments(setup, data)]) for command, setup in commands]
+
+
+def _commands(rows: Sequence[Row]) -> list[list[str]]:
+    """Return the beginnings of commands: one for all rows that are experiment files, and one for each other."""
+    files = [row.experiment for row in rows if row.experiment and len(row.arguments) == 1]
+    together = [["cxr-run", "-m", f"experiment={','.join(files)}"]] if files else []
+    return together + [["cxr-run", "-m", *row.arguments] for row in rows if row.experiment not in files]
 
 
 def _arguments(setup: TrainingSetup, data: dict[str, Any]) -> list[str]:

@@ -39,7 +39,7 @@ def decides_cell(one: Standing, key: str) -> str:
 
     Each is what would do by itself, a range because the true difference is not known.
     """
-    needed = one.needed
+    needed = one.needed.get(key)
     if not needed or one.adjusted.get(key, 1.0) < LEVEL:
         return "decided" if needed else ""
     nouns = {"seeds": "seeds", "splits": "splits", "images": "test images a split"}

@@ -53,7 +53,8 @@ def _operating_curves(compared: Comparison, heading: str) -> Picture:
     )
     whole = " Folds are put together, each image by the model that has not seen it." * compared.several_splits
     text = (
-        f"ROC and precision-recall curves on the test split: mean and range of the runs that did not collapse.{whole}"
+        "ROC and precision-recall curves on the test split: mean and range of the runs that did not collapse; where "
+        f"all are near a corner, that corner.{whole}"
     )
     notes = _first_ones(len(drawn), len(compared.curves))
     title = "ROC and precision-recall curves"
@@ -76,9 +77,8 @@ def forest_picture(compared: Comparison, heading: str, baselines: Baselines) -> 
             ends = (estimate.low, estimate.high) if estimate else (math.nan, math.nan)
             gap = (difference.mean, difference.low, difference.high) if difference else (math.nan,) * 3
             mean = one.mean(compared.metric)
-            lines.append(
-                DrawnStanding(one.label, mean, *ends, _points(one, compared.metric), gap, one is compared.reference)
-            )
+            which = one is compared.reference, one.num_collapsed > 0
+            lines.append(DrawnStanding(one.label, mean, *ends, _points(one, compared.metric), gap, *which))
         trivial = {
             name: values[compared.metric] for name, values in baselines.scores.items() if compared.metric in values
         }
@@ -86,6 +86,8 @@ def forest_picture(compared: Comparison, heading: str, baselines: Baselines) -> 
 
     alt = "; ".join(f"{one.label}: {format_number(one.mean(compared.metric))}" for one in standings)
     text = f"Mean {words} on the test split with its 95 % interval; each dot is {points}."
+    if 0 < sum(one.num_collapsed > 0 for one in standings) < len(standings):
+        text += " The scale is that of configurations without collapsed runs; arrows point beyond it."
     if more > 0:
         text += f" The first {_MOST_DRAWN} of {len(compared.standings)} configurations; the table has all."
     return Picture("forest", "Configurations", text, alt, draw=draw, draw_column=partial(draw, column=True))
@@ -113,8 +115,9 @@ def _reliability(compared: Comparison, heading: str) -> Picture:
     )
     text = (
         "Predicted probability against the share of images that are positive, runs that did not collapse pooled; the "
-        "larger a dot, the more images; ECE is that of all of them together. Below the diagonal a model promises too "
-        "much. Undone: after ln(weight) is taken from the logits. A model that ends in a ReLU never goes below 0.5."
+        "larger a dot, the more images. Pooled ECE is that of all of them together; the mean of the single runs, in "
+        "the table, is never smaller. Below the diagonal a model promises too much. Undone: after ln(weight) is "
+        "taken from the logits. A model that ends in a ReLU never goes below 0.5."
     )
     notes = _first_ones(len(drawn), len(compared.reliability))
     return Picture("reliability", "Are the probabilities true?", text, alt, notes, draw=draw)

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cxr_runner.artifacts.metrics import metric
 from cxr_runner.base.numbers import format_interval, format_number
 from cxr_runner.base.tables import Table
-from cxr_runner.report.compare.comparison import DataSetComparison
 from cxr_runner.report.compare.sized_comparison import Comparison
 from cxr_runner.report.compare.standings import Standing
 from cxr_runner.report.render.comparison_cells import (
@@ -29,6 +29,10 @@ from cxr_runner.report.render.detail_tables import (
 from cxr_runner.report.render.mistakes_section import MistakesSection, mistakes_section
 from cxr_runner.report.render.picture import Picture
 from cxr_runner.report.render.side_by_side_section import side_by_side_table
+from cxr_runner.report.render.verdict import verdict
+
+if TYPE_CHECKING:  # a section is handed what was compared
+    from cxr_runner.report.compare.comparison import DataSetComparison
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ class ComparisonSection:
 
     Attributes:
         title: what tells it from those at other sizes, '' where there is only one.
+        verdict: the answer in a sentence or two.
         sentences: the findings in words.
         headings: of the columns of the first table.
         rows: the configurations, the reference first.
@@ -79,6 +84,7 @@ class ComparisonSection:
     """
 
     title: str
+    verdict: str
     sentences: list[str]
     headings: list[str]
     rows: list[StandingRow]
@@ -97,7 +103,7 @@ class ComparisonSection:
         return [*self.tables, *more, *([self.mistakes.table] if self.mistakes else [])]
 
 
-def comparison_section(compared: Comparison, whole: DataSetComparison, suffix: str) -> ComparisonSection:
+def comparison_section(compared: Comparison, whole: "DataSetComparison", suffix: str) -> ComparisonSection:
     """Say what the comparison of the configurations at one size has found.
 
     Args:
@@ -109,12 +115,14 @@ def comparison_section(compared: Comparison, whole: DataSetComparison, suffix: s
     suffix = f"{suffix}_{compared.image_size}px" if several else suffix
     legend = f"{MEAN_LEGEND.format(unit=compared.unit)} Difference: to {compared.reference.label} "
     legend += (
-        f"({compared.why_reference}); its interval is not corrected for their number, p is (Holm). {DECIDES_LEGEND}"
+        f"({compared.why_reference}); its interval is not corrected for their number; p is (Holm), for those of this "
+        f"table, while that of all pairs below is corrected for all of them. {DECIDES_LEGEND}"
     )
     main, *others = compared_metrics(compared)
     mistakes = mistakes_section(compared, whole)
     return ComparisonSection(
         title=f"{compared.image_size} pixels to a side" if several else "",
+        verdict=verdict(compared),
         sentences=[*find_sentences(compared), *resampling_sentences(runs)],
         headings=[
             "configuration",
@@ -136,11 +144,11 @@ def comparison_section(compared: Comparison, whole: DataSetComparison, suffix: s
 
 
 def _tables(compared: Comparison) -> list[Table]:
-    labels, tables = compared.labels, [comparison_table(compared), sources_table(compared)]
+    labels, shorts, tables = compared.labels, compared.shorts, [comparison_table(compared), sources_table(compared)]
     if compared.pairs is not None:
-        tables.append(pairs_table(compared.pairs, labels, compared.unit))
+        tables.append(pairs_table(compared.pairs, shorts, compared.unit))
     if compared.weights is not None:
-        tables.append(weights_table(compared.weights, labels, compared.unit))
+        tables.append(weights_table(compared.weights, shorts, compared.unit))
     if len(compared.quality):
         tables.append(quality_section_table(compared.quality, labels))
     if len(compared.thresholds):

@@ -30,7 +30,7 @@ DECIDES_LEGEND = (
 MEAN_LEGEND = (
     "Mean over all runs on the test split; in brackets the 95 % interval, in which splits (Nadeau and Bengio's "
     "correction for training sets that overlap), seeds and test {unit} are counted as separate sources of variance. "
-    "None from a single run."
+    "None from a single run. Ends are cut off at 0 and 1, those of differences at -1 and 1: the truth is not beyond."
 )
 
 
@@ -70,7 +70,13 @@ def _numbers(one: Standing, compared: Comparison) -> dict[str, Any]:
         entry |= {f"{key}_difference": getattr(difference, "mean", math.nan)}
         entry |= {f"{key}_difference_{end}": getattr(difference, end, math.nan) for end in ("low", "high", "p")}
         entry[f"{key}_difference_holm"] = one.adjusted.get(key, math.nan)
-    for source, found in one.needed.items():
+    return entry | _needed(one, compared.metric)
+
+
+def _needed(one: Standing, key: str) -> dict[str, Any]:
+    """Return how many of each source would decide the difference in a metric."""
+    entry: dict[str, Any] = {}
+    for source, found in one.needed.get(key, {}).items():
         bounds = found or stats.Needed(None, None, None)
         entry |= {f"{source}_{name}": bound for name, bound in zip(("fewest", "likely", "most"), bounds, strict=True)}
     return entry
@@ -79,7 +85,8 @@ def _numbers(one: Standing, compared: Comparison) -> dict[str, Any]:
 def sources_table(compared: Comparison) -> Table:
     """Return what makes the mean of every metric uncertain, and which of the sources is worth more of."""
     entries = [
-        {"configuration": one.label, "name": one.name, "metric": key, **_sources(one.estimates[key])}
+        {"configuration": one.label, "name": one.name, "metric": key}
+        | {"decides": decides_cell(one, key), **_sources(one.estimates[key]), **_needed(one, key)}
         for key in RESAMPLED_METRICS
         for one in compared.standings
         if key in one.estimates
@@ -90,7 +97,8 @@ def sources_table(compared: Comparison) -> Table:
         "metric",
         *(f"{kind}_{name}" for kind in ("sd", "share", "doubled") for name in _SOURCES),
     ]
-    data = pd.DataFrame(entries, columns=[*columns, "half_width", "worth_more_of"])
+    needed = [f"{name}_{bound}" for name in _SOURCES for bound in ("fewest", "likely", "most")]
+    data = pd.DataFrame(entries, columns=[*columns, "half_width", "worth_more_of", *needed])
     shown = pd.DataFrame(
         {
             "configuration": data["configuration"],
@@ -100,17 +108,18 @@ def sources_table(compared: Comparison) -> Table:
             "± now": data["half_width"].map(format_number),
             **{f"± with 2x {words}": data[f"doubled_{name}"].map(format_number) for name, words in _SOURCES.items()},
             "worth more of": data["worth_more_of"].map(lambda name: _SOURCES.get(name, "")),
+            "would decide it": [entry["decides"] for entry in entries],
         }
     )
     caption = (
         "What makes the means uncertain: the standard deviation that each source gives one run, its share in the "
         "variance of the mean, and half the width of the 95 % interval, now and with twice as much of one source. Of "
         "one split the part of the training images is not known, of one seed that of the seeds. More splits of the "
-        "same images never make training sets that have nothing in common: beyond some repeats only more images do."
+        "same images never make training sets that have nothing in common: beyond some repeats only more images do. "
+        f"{DECIDES_LEGEND}"
     )
-    return Table(
-        "sources", caption, data, shown, ("configuration", "metric", "worth more of"), "What makes it uncertain"
-    )
+    texts = ("configuration", "metric", "worth more of", "would decide it")
+    return Table("sources", caption, data, shown, texts, "What makes it uncertain")
 
 
 def _sources(estimate: stats.Estimate) -> dict[str, Any]:

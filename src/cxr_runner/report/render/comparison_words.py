@@ -19,20 +19,20 @@ def find_sentences(compared: Comparison) -> list[str]:
     tested = [one for one in compared.standings if not math.isnan(one.adjusted.get(compared.metric, math.nan))]
     differing = [one for one in tested if one.adjusted[compared.metric] < LEVEL]
     if differing:
-        gaps = {one.label: format_number(one.differences[compared.metric].mean, "+.3f") for one in differing}
-        listed = [f"{one.label} by {gaps[one.label]} (p {p_cell(one, compared.metric)})" for one in differing]
+        gaps = {one.short: format_number(one.differences[compared.metric].mean, "+.3f") for one in differing}
+        listed = [f"{one.short} by {gaps[one.short]} (p {p_cell(one, compared.metric)})" for one in differing]
         said.append(
-            f"These differ in {words} from {compared.reference.label} by more than splits, seeds and test images "
+            f"These differ in {words} from {compared.reference.short} by more than splits, seeds and test images "
             "explain: "
             f"{list_few(listed, '; ')}."
         )
-        others = [one.label for one in tested if one not in differing]
+        others = [one.short for one in tested if one not in differing]
         if others:
-            said.append(f"Not told apart from {compared.reference.label}, which does not show that they are alike: ")
+            said.append(f"Not told apart from {compared.reference.short}, which does not show that they are alike: ")
             said[-1] += f"{list_few(others, '; ')}."
     elif tested:
         said.append(
-            f"In {words} no configuration differs from {compared.reference.label} beyond what splits, seeds and test "
+            f"In {words} no configuration differs from {compared.reference.short} beyond what splits, seeds and test "
             "images explain; that does not show that they are alike."
         )
     elif len(compared.standings) > 1:
@@ -42,21 +42,21 @@ def find_sentences(compared: Comparison) -> list[str]:
         )
     lost = [one for one in compared.standings if one.num_collapsed or any(one.one_sided)]
     if lost:
-        listed = [f"{one.label}: {runs_cell(one)}" for one in lost]
+        listed = [f"{one.short}: {runs_cell(one)}" for one in lost]
         said.append(f"Runs that say nothing of their model: {list_few(listed, '; ')}.")
     return [*said, *_collapse_sentences(compared), *_source_sentences(compared)]
 
 
 def _collapse_sentences(compared: Comparison) -> list[str]:
     """Say how often runs collapse, compared as rates, and what may help."""
-    rates = {one.label: one.collapses for one in compared.standings if one.collapses is not None}
-    tested = [one for one in compared.standings if one.label in rates and not math.isnan(rates[one.label].p)]
+    rates = {one.short: one.collapses for one in compared.standings if one.collapses is not None}
+    tested = [one for one in compared.standings if one.short in rates and not math.isnan(rates[one.short].p)]
     sentences = []
     if tested:
         most = ", in at least half of their splits" * compared.several_splits
-        said = [f"{one.label} {_rate(one)} (p {p_value(rates[one.label].p)})" for one in tested]
+        said = [f"{one.short} {_rate(one)} (p {p_value(rates[one.short].p)})" for one in tested]
         sentences.append(
-            f"Seeds that collapse{most}: {compared.reference.label} {_rate(compared.reference)}; "
+            f"Seeds that collapse{most}: {compared.reference.short} {_rate(compared.reference)}; "
             f"{list_few(said, '; ')}. By {_RATE_TEST}."
         )
     collapsed = [one for one in compared.standings if one.num_collapsed]
@@ -79,7 +79,7 @@ def _source_sentences(compared: Comparison) -> list[str]:
             parts = ", ".join(f"{noun} {share:.0%}" for noun, share in shares.items() if share is not None)
             half = getattr(estimate.doubled, more)
             said.append(
-                f"{one.label}: {parts}; with twice the {nouns[more]} ±{half:.3f}, now ±{estimate.half_width:.3f}"
+                f"{one.short}: {parts}; with twice the {nouns[more]} ±{half:.3f}, now ±{estimate.half_width:.3f}"
             )
     if not said:
         return []

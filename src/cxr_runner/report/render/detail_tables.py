@@ -44,11 +44,12 @@ def pairs_table(data: pd.DataFrame, labels: Mapping[str, str], unit: str) -> Tab
         }
     )
     caption = (
-        "First minus second, in brackets 95 %: the mean over the splits and seeds that both have, collapsed runs among "
-        f"them; splits, seeds and {unit} count as sources of variance, p after Holm's correction for {len(data)} "
-        "comparisons. Beside it, run against run on one split with one seed, an illustration of single models: images "
-        "that only the first : only the second decides correctly (mean), and how often McNemar's test and, of AUROC, "
-        f"DeLong's tell the two apart at {PAIR_LEVEL:.0%}."
+        "First minus second, in brackets 95 %: the mean over the splits and seeds that both have, collapsed runs "
+        f"among them; splits, seeds and {unit} count as sources of variance, p after Holm's correction for all "
+        f"{len(data)} pairs, so that it may be larger than in the table to the reference, which corrects for fewer. "
+        "Beside it, run against run on one split with one seed, an illustration of single models: images that only "
+        "the first : only the second decides correctly (mean), and how often McNemar's test and, of AUROC, DeLong's "
+        f"tell the two apart at {PAIR_LEVEL:.0%}."
     )
     return Table("pairs", caption, data, shown, ("configurations",), "All pairs")
 
@@ -121,9 +122,10 @@ def quality_section_table(data: pd.DataFrame, labels: Mapping[str, str]) -> Tabl
         shown[f"sensitivity at {target:.0%} specificity"] = cells
     caption = (
         "AUROC and AUPRC judge the order of the logits alone, Brier score and ECE whether the probabilities are true "
-        f"(0 is best; ECE of {stats.NUM_BINS} bins; undone: after ln(weight) is taken from the logits). The thresholds "
-        "of the last two columns are chosen on validation; in brackets the specificity that they have on the test "
-        "split. Means over the runs that did not collapse."
+        f"(0 is best; ECE of {stats.NUM_BINS} bins, the mean of the single runs, while the picture has that of all "
+        "runs pooled; undone: after ln(weight) is taken from the logits). The thresholds of the last two columns are "
+        "chosen on validation; in brackets the specificity that they have on the test split. Means over the runs "
+        "that did not collapse."
     )
     return Table(
         "quality", caption, data, shown, ("configuration",), "Ranking, calibration, sensitivity at fixed specificity"

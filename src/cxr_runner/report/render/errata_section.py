@@ -38,20 +38,20 @@ class ErrataSection:
 def errata_section(study: Study) -> ErrataSection:
     """Return all errata of the study; no run is in them."""
     recovered = recovery_table(study)
-    tables = [
-        recovered_ranks(recovered),
-        *(make(study) for make in (possible_accuracies, compared_claims, misnamed_models, printed_numbers)),
-    ]
+    known = recovered.dropna(subset="correct")
+    others = (make(study) for make in (possible_accuracies, compared_claims, misnamed_models, printed_numbers))
+    tables = [recovered_ranks(recovered), *(table for table in others if table.rows)]
 
     def draw() -> "Figure":
         from cxr_runner.plots.ranks import plot_ranks
 
-        return plot_ranks(recovered, study)
+        return plot_ranks(known, study)
 
     alt = "Pooled accuracies recovered: " + "; ".join(
         f"model {entry['row']}: rank {entry['published_rank']} published, {entry['recovered_rank']} recovered, "
         f"{entry['correct']} of {entry['num_images']}"
-        for entry in recovered.to_dict("records")
+        for entry in known.to_dict("records")
     )
-    title, text = "Published rank against recovered rank", "Ranking by the mean over batches and by images classified."
-    return ErrataSection(consequences(study), tables, Picture("errata", title, text, alt, draw=draw))
+    title, text = "Published rank against recovered rank", "Ranking as published and by images classified."
+    picture = Picture("errata", title, text, alt, draw=draw if len(known) else None)
+    return ErrataSection(consequences(study), tables, picture)

@@ -1,5 +1,6 @@
 """The tables of the errata as people read them; their files contain what :mod:`cxr_runner.study.errata` computes."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ import pandas as pd
 from cxr_runner.base.numbers import format_number
 from cxr_runner.base.tables import Table
 from cxr_runner.report.render.cells import yes_no
+from cxr_runner.report.render.report_tables import text
 from cxr_runner.study import FAMILIES, Row, Study
 from cxr_runner.study.claims_in_print import claim_table
 from cxr_runner.study.errata import accuracy_table
@@ -25,31 +27,33 @@ def recovered_ranks(recovered: pd.DataFrame) -> Table:
     """
     entries = recovered.to_dict("records")
     num_images, last = recovered["num_images"].iloc[0], recovered["last_batch"].iloc[0]
+    by_batch, errors = last < num_images, [_dashed(entry["last_errors"]) for entry in entries]
     shown = pd.DataFrame(
         {
             "model": [_model(entry) for entry in entries],
             "batch": [str(entry["batch_size"]) for entry in entries],
             "published, %": [format_number(entry["published"], ".1f") for entry in entries],
-            "rank, published": [str(entry["published_rank"]) for entry in entries],
+            "rank, published": [text(entry["published_rank"]) for entry in entries],
             "recovered, %": [format_number(entry["pooled"], ".1f") for entry in entries],
             "Wilson, %": [_span(entry["wilson_low"], entry["wilson_high"], ".1f") for entry in entries],
-            "rank, recovered": [str(entry["recovered_rank"]) for entry in entries],
-            f"correct of {num_images}": [str(entry["correct"]) for entry in entries],
-            f"errors in the last {last}": [_dashed(entry["last_errors"]) for entry in entries],
+            "rank, recovered": [text(entry["recovered_rank"]) for entry in entries],
+            f"correct of {num_images}": [text(entry["correct"]) for entry in entries],
+            **({f"errors in the last {last}": errors} if by_batch else {}),
             **{cell.upper(): [_dashed(entry[cell]) for entry in entries] for cell in ("tp", "fp", "fn", "tn")},
         }
     )
     caption = (
         "The one accuracy over all test images that fits accuracy, precision, recall and F1 as published, with its "
-        f"95 % Wilson interval; the published one is the mean over batches, the last of which has {last} images. "
-        "Ranges where several confusion matrices fit."
+        "95 % Wilson interval"
+        + (f"; the published one is the mean over batches, the last of which has {last} images. " if by_batch else ". ")
+        + "Ranges where several confusion matrices fit; empty where none does, or several accuracies do."
     )
     return Table("errata_recovery", caption, recovered, shown, ("model",))
 
 
 def possible_accuracies(study: Study) -> Table:
     """Return whether published accuracies and F1 scores can be those over all test images."""
-    data, num_images = accuracy_table(study), study.splits["test"]
+    data, num_images = accuracy_table(study), sum(study.test or ())
     entries = data.to_dict("records")
     shown = pd.DataFrame(
         {
@@ -77,7 +81,7 @@ def possible_accuracies(study: Study) -> Table:
 
 def compared_claims(study: Study) -> Table:
     """Return the claims about test metrics, by published and by recovered values."""
-    data, num_images = claim_table(study), study.splits["test"]
+    data, num_images = claim_table(study), sum(study.test or ())
     entries = data.to_dict("records")
     columns = {
         "claim": [entry["says"] for entry in entries],
@@ -140,7 +144,7 @@ def _model(entry: Mapping[Any, Any]) -> str:
 
 
 def _span(low: float, high: float, form: str) -> str:
-    return f"{format_number(low, form)} to {format_number(high, form)}"
+    return "" if math.isnan(low) else f"{format_number(low, form)} to {format_number(high, form)}"
 
 
 def _dashed(counts: str) -> str:
@@ -156,12 +160,12 @@ def _in_words(values: Mapping[str, Any], row: Row) -> str:
     family = values.get("family", row.family)
     units = "filters" if family == "cnn" else "units"
     words: dict[str, Callable[[Any], str]] = {
-        "family": lambda value: FAMILIES[value],
+        "family": lambda value: FAMILIES.get(value, value),
         "layers": lambda value: f"{value} layer{'s' * (value != 1)}",
         "hidden": lambda value: f"{value} {units}",
         "kernel_size": lambda value: f"filters {value}x{value}",
         "weighted": lambda value: "class weight" if value else "no class weight",
-        "optimizer": lambda value: _OPTIMIZERS[value],
+        "optimizer": lambda value: _OPTIMIZERS.get(value, value),
         "lr": lambda value: f"learning rate {value:g}",
         "batch_size": lambda value: f"batches of {value}",
         "epochs": lambda value: f"{value} epochs",

@@ -61,7 +61,11 @@ def _joined(blocks: Iterable[str]) -> str:
 
 
 def _section(section: "Section", page: "Page") -> list[str]:
-    blocks = [f"## {markdown_text(section.heading)}", *_list(section.sentences), *_warnings(section.warnings)]
+    blocks = [f"## {markdown_text(section.heading)}"]
+    for comparison in section.comparisons:
+        title = f"{markdown_text(comparison.title)}: " * bool(comparison.title)
+        blocks.append(f"{title}**{markdown_text(comparison.verdict)}**")
+    blocks += [*_list(section.sentences), *_warnings(section.warnings)]
     for comparison in section.comparisons:
         blocks += _comparison(comparison, section, page)
     for picture in section.figures:
@@ -87,7 +91,8 @@ def _comparison(comparison: ComparisonSection, section: "Section", page: "Page")
     for picture in comparison.pictures:
         blocks += _titled_picture(picture, section, page)
     if comparison.mistakes:
-        blocks += [f"#### {comparison.mistakes.table.title}", *_captioned(comparison.mistakes.table)]
+        blocks += [f"#### {comparison.mistakes.table.title}", *_list(comparison.mistakes.sentences)]
+        blocks += _captioned(comparison.mistakes.table)
     return blocks
 
 
@@ -103,22 +108,35 @@ def _baselines(comparison: ComparisonSection) -> str:
 
 
 def _study(study: StudySection, section: "Section", page: "Page") -> list[str]:
-    claims, tests = study.claims.tables
-    blocks = ["### The study", *_list(study.sentences), *_titled_picture(study.overview, section, page)]
-    blocks += [
-        "#### The study's claims",
-        f"{markdown_text(study.claims.summary)} [How each was decided](tables/{tests.name}.md)",
-        claims.markdown(),
-    ]
+    blocks = [f"### The study: {markdown_text(study.title)}", *_list(study.sentences)]
+    blocks += _titled_picture(study.overview, section, page) if study.overview and study.overview.draw else []
+    if study.claims.tables:
+        claims, tests = study.claims.tables
+        decided = f"[How each was decided](tables/{tests.name}.md)"
+        blocks += ["#### The study's claims", f"{markdown_text(study.claims.summary)} {decided}", claims.markdown()]
     for table in study.tables:
         blocks += [f"#### {markdown_text(table.title or table.caption)}"]
         blocks += _captioned(table) if table.title else [table.markdown()]
-    blocks += [COMPARISON_LEGEND, BASELINES_LEGEND]
-    if study.more_baselines:
+    blocks += [COMPARISON_LEGEND, BASELINES_LEGEND] if study.views else []
+    if study.views and study.more_baselines:
         blocks += [f"To make the other trivial baselines:\n\n    {study.more_baselines}"]
     for picture in study.figures:
-        blocks += _titled_picture(picture, section, page)
-    return [*blocks, "Errata and models as configured: [errata.md](errata.md)."]
+        blocks += _titled_picture(picture, section, page) if picture.draw else []
+    blocks += _undrawn(study, section)
+    if page.errata:
+        return [*blocks, "Errata and models as configured: [errata.md](errata.md)."]
+    return [*blocks, *(block for table in page.study_tables for block in _captioned(table))]
+
+
+def _undrawn(study: StudySection, section: "Section") -> list[str]:
+    """Return what is not drawn yet, with the commands that make what is missing; nothing where all is drawn."""
+    if not study.undrawn:
+        return []
+    blocks = ["#### Not drawn yet", *_list(" ".join([f"{one.title}.", *one.notes]) for one in study.undrawn)]
+    if study.missing:
+        command = section.commands.that_make(study.missing)
+        blocks.append(f"To make what is missing:\n\n{indent(command, ' ' * 4)}")
+    return blocks
 
 
 def _subgroups(section: "Section", page: "Page") -> list[str]:

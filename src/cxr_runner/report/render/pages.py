@@ -21,14 +21,16 @@ from cxr_runner.report.render.report_tables import (
     collapsed_table,
     configurations,
     left_out_table,
-    study_table,
+    study_tables,
 )
 from cxr_runner.report.render.run_links import run_links
 from cxr_runner.report.render.sections import Page, make_section
 from cxr_runner.report.render.terminal import count
+from cxr_runner.study.errata import checkable_rows
 
 _PAGES = ("index.html", "report.md")
-_STUDY_PAGES = ("errata.html", "errata.md", "claims.md")  # where models of the study have runs
+_CLAIMS = "claims.md"  # where models of the study have runs
+_ERRATA_PAGES = ("errata.html", "errata.md")  # where metrics of these are published
 
 
 def render(
@@ -46,13 +48,11 @@ def render(
     study = collected.study
     sections = [make_section(one, f"_{number}" if len(compared) > 1 else "") for number, one in enumerate(compared, 1)]
     with_study = any(section.study for section in sections)
-    errata = errata_section(study) if with_study else None
+    errata = errata_section(study) if with_study and checkable_rows(study) else None
     evaluations = evaluation_sections(collected.evaluations)
     pictures = [picture for one in sections for picture in one.pictures] + [one.picture for one in evaluations]
-    study_tables = []
-    if errata:
-        pictures.append(errata.picture)
-        study_tables = [study_table(number, study) for number in study.tables]
+    pictures += [errata.picture] if errata else []
+    of_study = study_tables(study) if with_study else []
     lists = [
         configurations(collected),
         all_runs(collected),
@@ -60,9 +60,10 @@ def render(
         left_out_table(collected.left_out),
     ]
     said = [*(section.all_tables for section in sections), *(one.tables for one in evaluations)]
-    tables = [*study_tables, *lists, *(table for some in said for table in some), *(errata.tables if errata else [])]
+    of_sections = [table for some in said for table in some]
+    tables = [*of_study, *lists, *of_sections, *(errata.tables if errata else [])]
     table_files = [f"tables/{table.name}.{ending}" for table in tables for ending in ENDINGS]
-    pages = [*_PAGES, *(_STUDY_PAGES if with_study else [])]
+    pages = [*_PAGES, *([_CLAIMS] if with_study else []), *(_ERRATA_PAGES if errata else [])]
     replace_files(out, [*pages, *drawn_files(pictures), *table_files])
     waiting = submit_drawings(pictures, out / "figures", submit)
     _write_tables(tables, out / "tables", reporter)
@@ -73,7 +74,7 @@ def render(
     page = Page(
         count=count(collected),
         sections=sections,
-        study_tables=study_tables,
+        study_tables=of_study,
         tables={table.name: table for table in lists},
         links=run_links(collected, out),
         evaluations=evaluations,
@@ -82,8 +83,9 @@ def render(
     )
     write_text(out / "report.md", markdown_page(page))
     write_text(out / "index.html", html_page(page))
+    if with_study:
+        write_text(out / _CLAIMS, claims_page(sections, study))
     if page.errata:
-        write_text(out / "claims.md", claims_page(sections, study))
         write_text(out / "errata.md", errata_markdown(page))
         write_text(out / "errata.html", errata_html(page))
 

@@ -25,7 +25,7 @@ def gather_facts(runs: DataSetRuns, commands: Commands) -> dict[str, str]:
     counts = class_counts(data)
     said = {
         "Images": runs.heading,
-        "Citation": runs.about.citation or "not given",
+        "Citation": runs.about.citation or _how_to_give("citation", runs.data_config),
         "Licence": runs.about.licence or "not given",
         "Counts": "; ".join(
             f"{split} " + ", ".join(f"{n:,} {name}" for name, n in classes.items()) for split, classes in counts.items()
@@ -44,6 +44,11 @@ def gather_facts(runs: DataSetRuns, commands: Commands) -> dict[str, str]:
     facts = {term: printable(text) for term, text in said.items() if text}
     trained = commands.that_trained()
     return facts | ({"Command": "\n".join(trained)} if trained else {})
+
+
+def _how_to_give(key: str, config: Mapping[str, Any]) -> str:
+    """Say that something is not given, and how it would be where that is possible."""
+    return f"not given; data.{key}=... gives it" if key in config else "not given"
 
 
 def _fingerprint(sized: SizedRuns) -> str:

@@ -1,6 +1,6 @@
 """The tables of the report: the study's tables as configured and made anew, all configurations, all runs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -15,7 +15,7 @@ from cxr_runner.report.compare.configurations import SUMMARY_COLUMNS, summarize
 from cxr_runner.report.compare.data_warnings import data_warnings
 from cxr_runner.report.render.cells import without_mean, yes_no
 from cxr_runner.report.run_columns import RUN_COLUMNS
-from cxr_runner.study import Study, StudyFigure
+from cxr_runner.study import Row, Study, StudyFigure
 
 LEGEND = (
     "Test split; mean ± sample standard deviation over seeds (initial weights and order of batches; how few the test "
@@ -47,6 +47,8 @@ _COLLAPSED_LEGEND = (
 _COLLAPSED_WORDS = {
     "row": "model",
     "name": "name",
+    "split_seed": "split",
+    "fold": "fold",
     "seed": "seed",
     "image_size": "px",
     "collapse_reason": "reason",
@@ -57,24 +59,34 @@ _COLLAPSED_WORDS = {
 _COLLAPSED_TEXTS = ("model", "name", "reason", "dead at the start", "dead at the end", "run")
 
 
-def study_table(number_of_table: int, study: Study) -> Table:
-    """Return a table of the study that lists its rows, as configured here."""
-    rows = [row for row in study.rows if row.table == number_of_table]
+def study_tables(study: Study) -> list[Table]:
+    """Return the tables that list the rows of a study, as configured here; rows of no table are one table."""
+    numbers = dict.fromkeys(row.table for row in study.rows)
+    return [_study_table(number, [row for row in study.rows if row.table == number]) for number in numbers]
+
+
+def _study_table(number: int | None, rows: Sequence[Row]) -> Table:
     entries = [{"model": row.id, "experiment": row.experiment, **row.settings()} for row in rows]
-    data = pd.DataFrame(entries).astype({"model.kernel_size": "Int64", "model.layers": "Int64"})
+    counts = {key: "Int64" for key in ("model.kernel_size", "model.layers") if any(key in row.own for row in rows)}
+    data = pd.DataFrame(entries).astype(counts)
     shown = pd.DataFrame(
         {
             "model": [row.id for row in rows],
-            "experiment": [row.experiment for row in rows],
+            "experiment": [row.experiment or "" for row in rows],
             "what it is": [row.title for row in rows],
             "optimizer": [f"{row.optimizer}, lr {row.lr:g}" for row in rows],
-            "class weight": [format_number(row.pos_weight or float("nan"), "g") or "none" for row in rows],
+            "class weight": [row.weight_words for row in rows],
             "batch": [str(row.batch_size) for row in rows],
             "epochs": [str(row.epochs) for row in rows],
         }
     )
-    caption = f"Table {number_of_table} of the study, as the experiment files configure it."
-    return Table(f"table{number_of_table}", caption, data, shown, ("model", "experiment", "what it is", "optimizer"))
+    texts = ["model", "experiment", "what it is", "optimizer"]
+    if not any(row.experiment for row in rows):
+        data, shown, texts = data.drop(columns="experiment"), shown.drop(columns="experiment"), [*texts[:1], *texts[2:]]
+    if number is None:
+        return Table("rows", "The rows of the study, as its file configures them.", data, shown, tuple(texts))
+    caption = f"Table {number} of the study, as the experiment files configure it."
+    return Table(f"table{number}", caption, data, shown, tuple(texts))
 
 
 def published_table(table: pd.DataFrame, figure: StudyFigure, runs: DataSetRuns) -> Table:
@@ -83,7 +95,7 @@ def published_table(table: pd.DataFrame, figure: StudyFigure, runs: DataSetRuns)
     shown = pd.DataFrame(
         {
             "model": [f"{entry['row']}: {entry['model']}" for entry in entries],
-            "metric": [metrics[entry["metric"]].words for entry in entries],
+            "metric": [metrics[entry["metric"]].label for entry in entries],
             "ours, not collapsed": [
                 format_mean_sd(entry["mean"], entry["sd"]) or _without_mean(entry) for entry in entries
             ],
@@ -120,7 +132,7 @@ def configurations(collected: Collected) -> Table:
     columns = ["configuration", "differs in", "model", "data", "px", "seeds"]
     columns += [*(one.words for one in HEADLINE), "collapsed", "train s"]
     shown = pd.DataFrame(rows, columns=columns)
-    return Table("configurations", LEGEND, data, shown, tuple(columns[:4]), notes=_warnings(collected))
+    return Table("configurations", LEGEND, data, shown, tuple(columns[:4]), "Means over seeds", _warnings(collected))
 
 
 def _without_mean(entry: Mapping[Any, Any]) -> str:
@@ -129,7 +141,7 @@ def _without_mean(entry: Mapping[Any, Any]) -> str:
 
 def all_runs(collected: Collected) -> Table:
     """Return all runs, of one data set after the other."""
-    tables = [sized.table for sized in _all_sizes(collected)]
+    tables = [sized.ordered_table for sized in _all_sizes(collected)]
     data = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(RUN_COLUMNS))
     told = {column: words for column, words in _RUN_WORDS.items() if not _says_nothing(data, column)}
     shown = pd.DataFrame(
@@ -139,7 +151,7 @@ def all_runs(collected: Collected) -> Table:
         }
     )
     texts = tuple(words for column, words in told.items() if not _holds_numbers(data[column]))
-    caption = "All finished runs; metrics of the test split."
+    caption = "All finished runs by configuration, fold and seed; metrics of the test split."
     return Table("runs", caption, data, shown, texts, notes=_warnings(collected))
 
 
@@ -179,14 +191,21 @@ def collapsed_table(collected: Collected) -> Table:
     entries = [
         {**entry, "dead_start": dead_units(run.metrics, "start"), "dead_end": dead_units(run.metrics, "end")}
         for sized in _all_sizes(collected)
-        for run, entry in zip(sized.runs, sized.table.to_dict("records"), strict=True)
+        for run, entry in zip(sized.ordered, sized.ordered_table.to_dict("records"), strict=True)
         if entry["collapsed"]
     ]
     data = pd.DataFrame(entries, columns=list(_COLLAPSED_WORDS))
+    told = {column: words for column, words in _COLLAPSED_WORDS.items() if not _says_nothing(data, column)}
     shown = pd.DataFrame(
-        {words: [cell(value) for value in data[column].astype(object)] for column, words in _COLLAPSED_WORDS.items()}
+        {words: [cell(value) for value in data[column].astype(object)] for column, words in told.items()}
     )
-    return Table("collapsed", _COLLAPSED_LEGEND, data, shown, _COLLAPSED_TEXTS)
+    return Table(
+        "collapsed",
+        _COLLAPSED_LEGEND,
+        data,
+        shown,
+        tuple(words for words in told.values() if words in _COLLAPSED_TEXTS),
+    )
 
 
 def _warnings(collected: Collected) -> tuple[str, ...]:

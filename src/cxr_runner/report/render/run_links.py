@@ -28,7 +28,7 @@ def run_links(collected: Collected, out: Path) -> list[list[Link]]:
         [] if runs.withheld.words else list(_links(run, out.resolve()))
         for runs in collected.data_sets
         for sized in runs.sizes
-        for run in sized.runs
+        for run in sized.ordered
     ]
 
 

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 
 from cxr_runner.base.numbers import list_few, plural
 from cxr_runner.base.tables import Table
-from cxr_runner.report.collected import DataSetRuns
 from cxr_runner.report.compare.comparison import DataSetComparison
 from cxr_runner.report.compare.data_warnings import data_warnings
-from cxr_runner.report.compare.trivial_baselines import Baselines
 from cxr_runner.report.render.commands import Commands
 from cxr_runner.report.render.comparison_section import ComparisonSection, comparison_section
 from cxr_runner.report.render.configuration_figures import configuration_pictures
@@ -56,7 +54,7 @@ class Section:
     def pictures(self) -> list[Picture]:
         """All that is to be drawn."""
         compared = [picture for one in self.comparisons for picture in (one.forest, *one.pictures)]
-        of_study = [self.study.overview, *self.study.figures] if self.study else []
+        of_study = self.study.pictures if self.study else []
         return [*compared, *self.figures, *self.subgroups.pictures, *of_study]
 
     @property
@@ -103,16 +101,15 @@ def make_section(compared: DataSetComparison, suffix: str) -> Section:
     runs = compared.runs
     commands, warnings = Commands(runs, compared.setups), data_warnings(runs)
     study = study_section(compared, commands, suffix)
-    said = [_warned(warnings), *_sentences(runs), _baseline_sentence(compared.baselines)]
     return Section(
         heading=runs.heading,
         commands=commands,
-        sentences=[sentence for sentence in said if sentence],
+        sentences=_sentences(compared),
         warnings=warnings,
         comparisons=[comparison_section(one, compared, suffix) for one in compared.comparisons],
         figures=[
             picture.suffixed(suffix)
-            for picture in configuration_pictures(runs, compared.comparisons, whole=study is None)
+            for picture in configuration_pictures(runs, compared.comparisons, whole=study is None or not study.figures)
         ],
         subgroups=subgroup_section(compared.subgroups, runs.heading, suffix),
         study=study,
@@ -121,19 +118,9 @@ def make_section(compared: DataSetComparison, suffix: str) -> Section:
     )
 
 
-def _warned(warnings: Sequence[str]) -> str:
-    """Say on the first screen that there are warnings at the tables; '' where there are none."""
-    return f"{plural(len(warnings), 'warning')} about these images: see the tables of test metrics." if warnings else ""
-
-
-def _baseline_sentence(baselines: Baselines) -> str:
-    """Say how far trivial baselines get; '' where there are none."""
-    said = [f"{words} {values['accuracy']:.3f}" for words, values in baselines.scores.items()]
-    return f"Accuracy of trivial baselines on the same test images: {'; '.join(said)}." if said else ""
-
-
-def _sentences(runs: DataSetRuns) -> list[str]:
+def _sentences(compared: DataSetComparison) -> list[str]:
     """Say what was compared on which images."""
+    runs = compared.runs
     configurations = {run.configuration for run in runs.runs.values()}
     said = [f"{plural(len(runs.runs), 'run')} of {plural(len(configurations), 'configuration')}"]
     sizes = " and ".join(f"{size}" for size in runs.image_sizes)
@@ -146,13 +133,13 @@ def _sentences(runs: DataSetRuns) -> list[str]:
     if runs.about.synthetic:
         sentences.append("These are synthetic phantom data: the figures say nothing about X-rays or about the study.")
     if any(sized.table["collapsed"].any() for sized in runs.sizes):
-        sentences.append(_collapsed(runs))
+        sentences.append(_collapsed(compared))
     return sentences
 
 
-def _collapsed(runs: DataSetRuns) -> str:
-    names = [run.configuration for run in runs.runs.values() if run.metrics["collapsed"]]
-    distinct = list(dict.fromkeys(names))
-    share = f"{len(names)} of {plural(len(runs.runs), 'run')} collapsed"
-    listed = list_few(distinct, most=_NUM_NAMED)
-    return f"{share} (one output for all images, which says nothing about the model), of {listed}."
+def _collapsed(compared: DataSetComparison) -> str:
+    lost = [one for sized in compared.comparisons for one in sized.standings if one.num_collapsed]
+    number = sum(one.num_collapsed for one in lost)
+    listed = list_few([one.label for one in lost], "; ", most=_NUM_NAMED)
+    share = f"{number} of {plural(len(compared.runs.runs), 'run')} collapsed"
+    return f"{share} (one output for all images, which says nothing about the model): of {listed}."

@@ -13,7 +13,7 @@ from cxr_runner.report.render.cells import p_value
 
 def side_by_side_table(pair: SideBySide) -> Table:
     """Return what differs between two configurations: settings first, then metrics with their difference."""
-    first, second = pair.first.label, pair.second.label
+    first, second = pair.first.short, pair.second.short
     headings = ["", first, second if second != first else f"{second} ", "difference", "p"]
     rows = [[printable(key), _value(one), _value(other), "", ""] for key, (one, other) in pair.settings.items()]
     for key in RESAMPLED_METRICS:
@@ -34,7 +34,7 @@ def side_by_side_table(pair: SideBySide) -> Table:
 
 def pair_lines(pair: SideBySide) -> list[str]:
     """Return two configurations side by side for a terminal, a line for everything that differs."""
-    lines = ["", f"{pair.first.label}   |   {pair.second.label}"]
+    lines = ["", f"{pair.first.short}   |   {pair.second.short}"]
     lines += [f"  {printable(key)}: {_value(one)} | {_value(other)}" for key, (one, other) in pair.settings.items()]
     for key in RESAMPLED_METRICS:
         values = " | ".join(format_number(one.mean(key)) for one in (pair.first, pair.second))

@@ -13,7 +13,7 @@ from cxr_runner.report.compare.training_setups import timed_runs
 from cxr_runner.report.missing import PIXELS, Missing
 from cxr_runner.report.render.history_curves import describe_histories, plot_histories
 from cxr_runner.report.render.picture import Picture
-from cxr_runner.study import FAMILIES, Row, StudyFigure
+from cxr_runner.study import FAMILIES, ComparedMetric, Row, StudyFigure
 
 if TYPE_CHECKING:  # matplotlib is imported when there is something to draw
     from matplotlib.figure import Figure
@@ -82,7 +82,8 @@ def _curves(figure: StudyFigure, runs: DataSetRuns) -> Picture:
     groups = {names[row.id]: histories[row.id] for row in drawn}
     looks = None
     if figure.varies == "family and weighted":
-        looks = {names[row.id]: (list(FAMILIES).index(row.family), row.weighted) for row in drawn}
+        families = list(dict.fromkeys([*FAMILIES, *(row.family for row in drawn)]))
+        looks = {names[row.id]: (families.index(row.family), row.weighted) for row in drawn}
 
     def draw() -> "Figure":
         return plot_histories(groups, _titled(figure, runs), looks)
@@ -94,13 +95,14 @@ def _curves(figure: StudyFigure, runs: DataSetRuns) -> Picture:
 
 def _confusion(figure: StudyFigure, runs: DataSetRuns) -> Picture:
     published = runs.study.confusion
-    row = runs.study.row(published.row)
-    text = (
-        f"Test images by true and predicted class of model {row.id}: {row.title}. "
-        f"Published: {published.tp} true and {published.fp} false positives, "
-        f"{published.tn} true and {published.fn} false negatives."
-    )
-    repetition = runs.repetitions.get(published.row)
+    row = runs.study.row(published.row if published else figure.rows[0])
+    text = f"Test images by true and predicted class of model {row.id}: {row.title}."
+    if published:
+        text += (
+            f" Published: {published.tp} true and {published.fp} false positives, "
+            f"{published.tn} true and {published.fn} false negatives."
+        )
+    repetition = runs.repetitions.get(row.id)
     counts = class_counts(runs.facts).get("test", {})
     positive = str(runs.facts.get("positive_class", "positive"))
     negative = next((name for name in counts if name != positive), "negative")
@@ -112,18 +114,18 @@ def _confusion(figure: StudyFigure, runs: DataSetRuns) -> Picture:
 
         whole = {str(key): int(value) if value == int(value) else value for key, value in means.items()}
         title = f"{figure.caption}, model {row.id}: {row.title} — {runs.heading}"
-        return plot_confusion(whole, (negative, positive), title, published.counts)
+        return plot_confusion(whole, (negative, positive), title, published.counts if published else None)
 
     alt = ", ".join(f"{key} {value:g}" for key, value in means.items())
     notes = [f"Mean counts of {plural(len(table), 'seed')}."] if len(table) else []
-    return _of_rows(figure, runs, text, alt, draw, {published.row} if len(table) else set(), notes)
+    return _of_rows(figure, runs, text, alt, draw, {row.id} if len(table) else set(), notes)
 
 
 def _bars(figure: StudyFigure, runs: DataSetRuns) -> Picture:
     rows = [runs.study.row(row_id) for row_id in figure.rows]
     tables = runs.tables(figure.rows, collapsed=False)
-    metrics = [runs.study.accuracy, next(one for one in runs.study.metrics if one.key == "f1")]
-    named = {metrics[0].key: "accuracy", metrics[1].key: metrics[1].words}
+    metrics = [runs.study.accuracy, next((one for one in runs.study.metrics if one.key == "f1"), ComparedMetric("f1"))]
+    named = {metrics[0].key: "accuracy", metrics[1].key: metrics[1].label}
 
     def draw() -> "Figure":
         from cxr_runner.plots.study_plots import plot_bars
@@ -211,9 +213,10 @@ def _name(row: Row, figure: StudyFigure) -> str:
         "kernel_size": f"{row.kernel_size}x{row.kernel_size} filters",
         "weighted": weight,
         "optimizer": f"{row.optimizer.upper() if row.optimizer == 'sgd' else row.optimizer.title()}, {weight}",
-        "family and weighted": f"{FAMILIES[row.family]}{', weighted' * row.weighted}",
-    }[figure.varies]
-    return f"{row.id}: {what}"
+        "family and weighted": f"{FAMILIES.get(row.family, row.family)}{', weighted' * row.weighted}",
+        "lr": f"learning rate {row.lr:g}",
+    }
+    return f"{row.id}: {what.get(figure.varies, row.title)}"
 
 
 def _titled(figure: StudyFigure, runs: DataSetRuns) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 from cxr_runner.base.numbers import format_mean_sd, format_number
 from cxr_runner.base.tables import Table
 from cxr_runner.report.collected import DataSetRuns
+from cxr_runner.report.compare.claims.claim_times import claim_times
 from cxr_runner.report.compare.comparison import DataSetComparison
 from cxr_runner.report.compare.trivial_baselines import Baselines
 from cxr_runner.report.missing import Missing
@@ -71,7 +72,8 @@ class StudySection:
     """What there is to say of a study, of which some models have runs on a data set.
 
     Attributes:
-        overview: our accuracies beside the published ones.
+        title: what the study is called.
+        overview: our accuracies beside the published ones; None where none were published.
         sentences: the same in words.
         views: runs beside the published metrics.
         more_baselines: command that makes the trivial baselines that are missing, '' where they are there.
@@ -80,7 +82,8 @@ class StudySection:
         tables: beside the published values, and models by pairs.
     """
 
-    overview: Picture
+    title: str
+    overview: Picture | None
     sentences: list[str]
     views: list[MetricsView]
     more_baselines: str
@@ -88,9 +91,25 @@ class StudySection:
     figures: list[Picture]
     tables: list[Table]
 
+    @property
+    def pictures(self) -> list[Picture]:
+        """All that it has to show, drawn or not."""
+        return [*([self.overview] if self.overview else []), *self.figures]
+
+    @property
+    def undrawn(self) -> list[Picture]:
+        """What there is nothing to draw for yet."""
+        return [picture for picture in self.pictures if not picture.draw]
+
+    @property
+    def missing(self) -> tuple[Missing, ...]:
+        """The runs that would make something of all that is not drawn."""
+        rows = dict.fromkeys(row for picture in self.undrawn for one in picture.missing for row in one.rows)
+        return (Missing(tuple(rows)),) if rows else ()
+
 
 def study_section(compared: DataSetComparison, commands: Commands, suffix: str) -> StudySection | None:
-    """Say what there is to say of the study; None where none of its models has been asked for.
+    """Say what there is to say of the study; None where nobody has asked for it, or none of its models has runs.
 
     Args:
         compared: runs on the data set, and what they come to.
@@ -98,14 +117,16 @@ def study_section(compared: DataSetComparison, commands: Commands, suffix: str) 
         suffix: suffix of the names of files.
     """
     runs, baselines, study = compared.runs, compared.baselines, compared.runs.study
-    if not _asked_for(runs):
+    if not runs.study_asked_for:
         return None
-    claims = report_claims(compared.verdicts, study, commands, suffix)
-    figures = [*study_pictures(runs), convergence_picture(runs, compared)]
+    claims = report_claims(compared.verdicts, study, commands, suffix, claim_times(runs))
+    converged = convergence_picture(runs, compared)
+    figures = [*study_pictures(runs), *([converged] if converged else [])]
     published = [(figure, compared.published[figure.number]) for figure in study.metric_figures]
     tables = [published_table(baselines.extend(table, study.metrics), figure, runs) for figure, table in published]
     return StudySection(
-        overview=_overview(runs, compared.published).suffixed(suffix),
+        title=study.title,
+        overview=_overview(runs, compared.published).suffixed(suffix) if study.published_rows() else None,
         sentences=_sentences(runs, compared.published),
         views=[_metrics_view(figure, table, runs, baselines) for figure, table in published],
         more_baselines="" if baselines.complete else commands.that_audits(),
@@ -113,14 +134,6 @@ def study_section(compared: DataSetComparison, commands: Commands, suffix: str) 
         figures=[picture.suffixed(suffix) for picture in figures],
         tables=[table.suffixed(suffix) for table in [*tables, *_pairs(compared)]],
     )
-
-
-def _asked_for(runs: DataSetRuns) -> bool:
-    """Say whether somebody has trained a model of the study as one: by its experiment file, or on its images."""
-    if runs.repetitions and runs.data_config.get("name") == "chest_xray":
-        return True
-    named = {row.id: row.experiment for row in runs.study.rows}
-    return any(run.row is not None and run.name == named[run.row] for run in runs.runs.values())
 
 
 def _pairs(compared: DataSetComparison) -> list[Table]:
@@ -162,26 +175,34 @@ def _overview(runs: DataSetRuns, published: Mapping[int, pd.DataFrame]) -> Pictu
 
 def _sentences(runs: DataSetRuns, published: Mapping[int, pd.DataFrame]) -> list[str]:
     study = runs.study
-    entries = pd.concat(list(published.values()))
-    entries = entries[entries["metric"] == study.accuracy.key]
-    tried, judged = entries[entries["num_seeds"] > 0], entries[entries["inside"].notna()]
-    sentences = []
     repeated = f"{len(runs.repetitions)} of the study's {len(study.rows)} models have runs on these images"
-    sentences.append(f"{repeated}, {len(tried)} of the {len(entries)} with published test metrics.")
-    if len(judged):
-        inside = int(judged["inside"].sum())
-        several = any(len({run.split for run in one.runs}) > 1 for one in runs.repetitions.values())
-        unseen = "" if several else "; what another split would change is not known of one, and not in that interval"
-        sentences.append(
-            f"The published accuracy, which is that of one run on other images, lies where one more of our runs that "
-            f"did not collapse would on as many images (95 %) for {inside} of {len(judged)}{unseen}."
-        )
-    elif len(tried):
-        sentences.append("With one seed there is no interval to compare a published value with.")
+    sentences = [study.citation] if study.citation else []
+    if published:
+        entries = pd.concat(list(published.values()))
+        entries = entries[entries["metric"] == study.accuracy.key]
+        tried = int((entries["num_seeds"] > 0).sum())
+        sentences.append(f"{repeated}, {tried} of the {len(entries)} with published test metrics.")
+        sentences += _inside(entries, runs) if tried else []
+    else:
+        sentences.append(f"{repeated}; nothing was published of them.")
     if runs.repetitions and set(runs.image_sizes) != {study.image_size}:
         sizes = " and ".join(f"{size}" for size in runs.image_sizes)
         sentences.append(f"Images are {sizes} pixels to a side; the study's are {study.image_size}.")
     return sentences
+
+
+def _inside(entries: pd.DataFrame, runs: DataSetRuns) -> list[str]:
+    """Say how many published accuracies lie where one more of our runs would."""
+    judged = entries[entries["inside"].notna()]
+    if len(judged):
+        inside = int(judged["inside"].sum())
+        several = any(len({run.split for run in one.runs}) > 1 for one in runs.repetitions.values())
+        unseen = "" if several else "; what another split would change is not known of one, and not in that interval"
+        return [
+            f"The published accuracy, which is that of one run on other images, lies where one more of our runs that "
+            f"did not collapse would on as many images (95 %) for {inside} of {len(judged)}{unseen}."
+        ]
+    return ["With one seed there is no interval to compare a published value with."]
 
 
 def _metrics_view(figure: StudyFigure, table: pd.DataFrame, runs: DataSetRuns, baselines: Baselines) -> MetricsView:
@@ -203,7 +224,7 @@ def _metrics_view(figure: StudyFigure, table: pd.DataFrame, runs: DataSetRuns, b
     ]
     missing = (Missing(tuple(lacking)),) if lacking else ()
     title = f"Fig. {figure.number}: {figure.conditions}"
-    return MetricsView(title, [one.words for one in metrics], rows, trivial, missing)
+    return MetricsView(title, [one.label for one in metrics], rows, trivial, missing)
 
 
 def _cell(entry: Mapping[Any, Any]) -> Cell:

@@ -17,6 +17,7 @@ from cxr_runner.report.compare.sized_comparison import Comparison
 from cxr_runner.report.render.comparison_cells import compared_metrics, difference_cell, mean_cell, p_cell, runs_cell
 from cxr_runner.report.render.comparison_words import find_sentences
 from cxr_runner.report.render.side_by_side_section import pair_lines
+from cxr_runner.report.render.verdict import verdict
 
 _NUM_SHOWN = 5  # runs left out that are named on the terminal; the page names all
 _MOST_WARNINGS = 10  # about the images of a data set; there are fewer, unless a file is damaged
@@ -69,7 +70,7 @@ def print_comparisons(
     for one in comparisons:
         console.print(Text(f"{runs.heading}, {one.image_size} px", style="bold"))
         console.print(_table(one))
-        lines = find_sentences(one)
+        lines = [verdict(one), *find_sentences(one)]
         lines += pair_lines(one.pair) if pair and one.pair else []
         for line in lines:
             console.print(Text(line), soft_wrap=True)

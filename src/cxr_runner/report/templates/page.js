@@ -1,4 +1,10 @@
 "use strict";
+for (const button of document.querySelectorAll(".thumbnail")) {
+  button.addEventListener("click", () => {
+    const large = button.parentElement.classList.toggle("large");
+    button.setAttribute("aria-expanded", String(large));
+  });
+}
 // Tables can be read without any of this; it adds sorting and filtering.
 for (const box of document.querySelectorAll("[data-tools]")) {
   const body = box.querySelector("tbody");

@@ -13,12 +13,15 @@ formed when the window ends.
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from cxr_runner.training.gram.rates import Rates
-from cxr_runner.training.gram.space import GramSpace
+
+if TYPE_CHECKING:  # a layer is handed its space
+    from cxr_runner.training.gram.space import GramSpace
 
 _ROWS_AT_ONCE = 64  # of the Gram matrix, 2 MB for 4,000 images: they stay in the cache until they are multiplied
 _TILE = 12  # the kernels of MKL take so many columns of float64 at once; 10 take longer than 12
@@ -86,7 +89,7 @@ class SpanLayer:
         velocities: velocities of both, under their names; empty where no member has momentum or decay.
     """
 
-    def __init__(self, space: GramSpace, starts: Tensor, rates: Rates) -> None:
+    def __init__(self, space: "GramSpace", starts: Tensor, rates: Rates) -> None:
         """Begin at the initial weights.
 
         Args:

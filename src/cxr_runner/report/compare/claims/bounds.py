@@ -1,11 +1,13 @@
 """Between which bounds a number has to lie for a claim, and what its tests say of that."""
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from cxr_runner.stats import Estimate
-from cxr_runner.study import Study
-from cxr_runner.study.claims import Condition
+
+if TYPE_CHECKING:  # they are named here, and made elsewhere
+    from cxr_runner.study import Study
+    from cxr_runner.study.claims import Condition
 
 
 class PValues(NamedTuple):
@@ -18,7 +20,7 @@ class PValues(NamedTuple):
 NO_TEST = PValues()
 
 
-def region(condition: Condition, study: Study) -> tuple[float, float]:
+def region(condition: "Condition", study: "Study") -> tuple[float, float]:
     """Return between which bounds a number has to lie for a condition to hold."""
     rules, margin, middle = study.rules, study.definitions[condition.statistic].margin, condition.bound
     infinite = math.inf
@@ -37,7 +39,7 @@ def region(condition: Condition, study: Study) -> tuple[float, float]:
     }[condition.expect]
 
 
-def region_p_values(effect: Estimate, condition: Condition, study: Study) -> PValues:
+def region_p_values(effect: Estimate, condition: "Condition", study: "Study") -> PValues:
     """Test whether a mean lies where a condition has it.
 
     Each bound has a one-sided test. A claim with a direction has one bound; "alike" and "about" have two, and both
@@ -51,17 +53,17 @@ def region_p_values(effect: Estimate, condition: Condition, study: Study) -> PVa
     return PValues(max(support), min(1.0, len(bounds) * min(contradiction)))
 
 
-def as_stated(condition: Condition, estimate: float, study: Study) -> bool:
+def as_stated(condition: "Condition", estimate: float, study: "Study") -> bool:
     """Say whether a number lies where a condition has it, however uncertain it is."""
     low, high = region(condition, study)
     return low <= estimate <= high
 
 
-def nearest(condition: Condition, estimate: float, study: Study) -> float:
+def nearest(condition: "Condition", estimate: float, study: "Study") -> float:
     """Return the bound that a number lies nearest to."""
     return min(region(condition, study), key=lambda bound: abs(bound - estimate))
 
 
-def num_sides(condition: Condition, study: Study) -> int:
+def num_sides(condition: "Condition", study: "Study") -> int:
     """Return on how many sides of its region a number can lie that is not as claimed."""
     return sum(map(math.isfinite, region(condition, study)))

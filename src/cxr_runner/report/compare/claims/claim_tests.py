@@ -3,14 +3,18 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from cxr_runner.report.compare.claims.bounds import NO_TEST, PValues, region_p_values
-from cxr_runner.report.compare.claims.contrasts import ON_IMAGES, Compared, contrast_models
+from cxr_runner.report.compare.claims.contrasts import Compared, contrast_models
+from cxr_runner.report.compare.claims.image_numbers import IMAGE_NUMBERS
 from cxr_runner.report.compare.claims.observed_runs import Observed, RowSetting, as_the_study_has_them, settings_of
 from cxr_runner.report.compare.claims.run_numbers import RunNumbers
 from cxr_runner.stats import Estimate, Share
-from cxr_runner.study import Study
 from cxr_runner.study.claims import Claim, Condition
+
+if TYPE_CHECKING:  # a test is handed its study
+    from cxr_runner.study import Study
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class ClaimTest:
         missing: settings without any run.
         effect: mean that was tested; None of a share.
         share: share that was tested; None of a mean.
+        of_all: the mean with runs that collapsed too; nan where there are none.
         kept: share of the runs that are in the mean, since with them no model collapsed.
         seeds_tried: seeds with which a model collapsed or not.
         num_images: test images of a split; 0 where these are not the matter.
@@ -47,6 +52,7 @@ class ClaimTest:
     missing: tuple[RowSetting, ...] = ()
     effect: Estimate | None = None
     share: Share | None = None
+    of_all: float = math.nan
     kept: float = 1.0
     seeds_tried: int = 0
     num_images: int = 0
@@ -57,12 +63,12 @@ class ClaimTest:
         return not math.isnan(self.p.contradiction)
 
 
-def tests_of(claim: Claim, observed: Observed, study: Study) -> tuple[ClaimTest, ...]:
+def tests_of(claim: Claim, observed: Observed, study: "Study") -> tuple[ClaimTest, ...]:
     """Test all pairs and rows of a claim."""
     return tuple(test for condition in claim.conditions for test in _tests(condition, observed, study))
 
 
-def _tests(condition: Condition, observed: Observed, study: Study) -> list[ClaimTest]:
+def _tests(condition: Condition, observed: Observed, study: "Study") -> list[ClaimTest]:
     if condition.expect == "never":
         return [_never(condition, observed, study)]
     if condition.pairs:
@@ -73,7 +79,7 @@ def _tests(condition: Condition, observed: Observed, study: Study) -> list[Claim
 
 
 def _models(
-    condition: Condition, first: tuple[str, ...], second: tuple[str, ...], observed: Observed, study: Study
+    condition: Condition, first: tuple[str, ...], second: tuple[str, ...], observed: Observed, study: "Study"
 ) -> ClaimTest:
     """Test a pair, or a single row where the first group is empty."""
     rules = study.rules
@@ -100,13 +106,14 @@ def _models(
         num_seeds=effect.num_seeds if effect.num_runs else 0,
         p=region_p_values(effect, condition, study) if enough else NO_TEST,
         effect=effect,
+        of_all=contrast.of_all,
         kept=contrast.kept,
         seeds_tried=contrast.seeds_tried,
         num_images=contrast.num_images,
     )
 
 
-def _share(condition: Condition, row: str, observed: Observed, study: Study) -> ClaimTest:
+def _share(condition: Condition, row: str, observed: Observed, study: "Study") -> ClaimTest:
     """Test with how many seeds a model does a thing, in at least half of the runs of each."""
     setting = RowSetting(row)
     runs = [run for run in observed.at(setting) if condition.statistic in run.numbers]
@@ -122,7 +129,7 @@ def _share(condition: Condition, row: str, observed: Observed, study: Study) -> 
     return _with_share(test, share, PValues(above, below) if condition.expect == "often" else PValues(below, above))
 
 
-def _never(condition: Condition, observed: Observed, study: Study) -> ClaimTest:
+def _never(condition: Condition, observed: Observed, study: "Study") -> ClaimTest:
     """Test that a thing never happens: refuted by counterexamples, supported by many seeds at each setting without one.
 
     What counts for the share is a model with a seed, at whatever setting it does the thing: runs that start from the
@@ -157,7 +164,7 @@ def _with_share(test: ClaimTest, share: Share, p: PValues) -> ClaimTest:
 def _usable(runs: Sequence[RunNumbers], statistic: str) -> bool:
     """Say whether any of some runs is lost, or has what a statistic is computed from."""
     return any(
-        not run.trained or (run.decisions is not None if statistic in ON_IMAGES else statistic in run.numbers)
+        not run.trained or (run.decisions is not None if statistic in IMAGE_NUMBERS else statistic in run.numbers)
         for run in runs
     )
 

@@ -1,5 +1,6 @@
 """Differences between models, run by run with equal seeds on equal splits and, for test metrics, image by image."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_runner import stats
+from cxr_runner.report.compare.claims.image_numbers import IMAGE_NUMBERS, ImageNumber
 from cxr_runner.report.compare.claims.observed_runs import Observed
-from cxr_runner.report.compare.claims.run_numbers import Decisions, RunNumbers
+from cxr_runner.report.compare.claims.run_numbers import RunNumbers
 
 _LEAST_SEEDS = 3  # with which a variance between models has pseudo-values
-ON_IMAGES = ("accuracy", "f1")  # the definitions that are computed from decisions on the test images
 
 
 class Compared(NamedTuple):
@@ -34,23 +35,20 @@ class Contrast:
         effect: its mean over the runs with which no model collapsed.
         kept: share of the splits and seeds with which all models were trained that is in the mean.
         seeds_tried: seeds among them, with which a model collapsed or not.
+        of_all: the mean with the runs that collapsed, as far as these have the number; nan where there are none, and of
+            variances between models.
         num_images: test images of a split; 0 where they are not the matter.
     """
 
     effect: stats.Estimate
     kept: float
     seeds_tried: int
+    of_all: float = math.nan
     num_images: int = 0
 
 
-class _Value(NamedTuple):
-    """One number of one run, and float [patients], what each of them adds to it as a part of that number."""
-
-    value: float
-    images: NDArray[np.float64]
-
-
-_Cells = list[dict[str, _Value]]  # values by row, a dictionary a seed
+_Cell = tuple[int, int]  # split and seed
+_Cells = list[dict[str, ImageNumber]]  # values by row, a dictionary a seed
 
 
 def contrast_models(compared: Compared, runs: Mapping[str, Sequence[RunNumbers]], observed: Observed) -> Contrast:
@@ -62,11 +60,8 @@ def contrast_models(compared: Compared, runs: Mapping[str, Sequence[RunNumbers]]
         observed: the runs that these are among.
     """
     tried = set.intersection(*({run.cell for run in of_row} for of_row in runs.values()))
-    by_row: dict[str, dict[tuple[int, int], _Value]] = {}
-    for row, of_row in runs.items():
-        by_cell = {run.cell: _value(run, compared.statistic) for run in of_row if run.trained}
-        by_row[row] = {cell: value for cell, value in by_cell.items() if value is not None}
-    cells = sorted(set.intersection(*(set(by_cell) for by_cell in by_row.values())))
+    by_row = {row: _values([run for run in of_row if run.trained], compared) for row, of_row in runs.items()}
+    cells = _common(by_row)
     if compared.spread:
         seeds = Counter(split for split, _ in cells)
         cells = [cell for cell in cells if seeds[cell[0]] >= _LEAST_SEEDS]
@@ -85,8 +80,29 @@ def contrast_models(compared: Compared, runs: Mapping[str, Sequence[RunNumbers]]
         observed.shared_test,
     )
     kept = len(cells) / len(tried) if tried else 0.0
-    num_images = _num_images(runs) if compared.statistic in ON_IMAGES else 0
-    return Contrast(effect, kept, len({seed for _, seed in tried}), num_images)
+    num_images = _num_images(runs) if compared.statistic in IMAGE_NUMBERS else 0
+    return Contrast(effect, kept, len({seed for _, seed in tried}), _mean_of_all(compared, runs, cells), num_images)
+
+
+def _values(runs: Sequence[RunNumbers], compared: Compared) -> dict[_Cell, ImageNumber]:
+    """Return the numbers of runs of a model by split and seed."""
+    found = {run.cell: _value(run, compared.statistic) for run in runs}
+    return {cell: value for cell, value in found.items() if value is not None}
+
+
+def _common(by_row: Mapping[str, Mapping[_Cell, ImageNumber]]) -> list[_Cell]:
+    """Return the splits and seeds that all models have."""
+    return sorted(set.intersection(*(set(by_cell) for by_cell in by_row.values())))
+
+
+def _mean_of_all(compared: Compared, runs: Mapping[str, Sequence[RunNumbers]], kept: Sequence[_Cell]) -> float:
+    """Return the mean with the runs that collapsed; nan where that is no other than that of those which were kept."""
+    by_row = {row: _values(of_row, compared) for row, of_row in runs.items()}
+    cells = _common(by_row)
+    if compared.spread or len(cells) == len(kept):
+        return math.nan
+    numbers = [_of_means(compared, [{row: of_row[cell] for row, of_row in by_row.items()}])[0] for cell in cells]
+    return float(np.mean(numbers))
 
 
 def _of_means(compared: Compared, of_split: _Cells) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -111,32 +127,12 @@ def _between(compared: Compared, of_split: _Cells) -> tuple[NDArray[np.float64],
     return numbers, images
 
 
-def _value(run: RunNumbers, statistic: str) -> _Value | None:
+def _value(run: RunNumbers, statistic: str) -> ImageNumber | None:
     """Return the number of a run; None where it has none."""
-    if statistic not in ON_IMAGES:
+    if statistic not in IMAGE_NUMBERS:
         value = run.numbers.get(statistic)
-        return None if value is None else _Value(value, np.zeros(0))
-    if run.decisions is None:
-        return None
-    return _accuracy(run.decisions) if statistic == "accuracy" else _f1(run.decisions)
-
-
-def _accuracy(decisions: Decisions) -> _Value:
-    correct = (decisions.called == decisions.labels).astype(np.float64)
-    return _by_patient(float(correct.mean()), correct - correct.mean(), decisions)
-
-
-def _f1(decisions: Decisions) -> _Value:
-    """Return F1, a ratio of two means over images, and its linear term in each image (the delta method)."""
-    above = 2.0 * (decisions.called & decisions.labels)
-    below = decisions.called.astype(np.float64) + decisions.labels
-    score = above.mean() / below.mean() if below.any() else 0.0
-    images = (above - score * below) / below.mean() if below.any() else np.zeros(len(below))
-    return _by_patient(float(score), images, decisions)
-
-
-def _by_patient(value: float, images: NDArray[np.float64], decisions: Decisions) -> _Value:
-    return _Value(value, np.bincount(decisions.groups, images) / len(images))
+        return None if value is None else ImageNumber(value, np.zeros(0))
+    return None if run.decisions is None else IMAGE_NUMBERS[statistic](run.decisions)
 
 
 def _num_images(runs: Mapping[str, Sequence[RunNumbers]]) -> int:

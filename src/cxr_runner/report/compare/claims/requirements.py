@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from cxr_runner.report.compare.claims.bounds import PValues, as_stated, nearest, num_sides
-from cxr_runner.report.compare.claims.claim_tests import ClaimTest
 from cxr_runner.stats import Needed, what_would_decide
-from cxr_runner.study import Study
+
+if TYPE_CHECKING:  # what a claim takes is asked of tests that were made
+    from cxr_runner.report.compare.claims.claim_tests import ClaimTest
+    from cxr_runner.study import Study
+
 
 _FEW_SEEDS = 10  # asked for where there is no run to reckon from
 
@@ -28,7 +31,7 @@ class Requirement(NamedTuple):
     images: Needed | None = None
 
 
-def what_it_takes(tests: Sequence[ClaimTest], num_tested: PValues, study: Study) -> tuple[Requirement, ...]:
+def what_it_takes(tests: "Sequence[ClaimTest]", num_tested: PValues, study: "Study") -> tuple[Requirement, ...]:
     """Return what would decide each part of a claim, at the first and strictest step of Holm's method.
 
     Args:
@@ -40,7 +43,7 @@ def what_it_takes(tests: Sequence[ClaimTest], num_tested: PValues, study: Study)
     return tuple(_of_test(test, num_parts, num_tested, study) for test in tests)
 
 
-def _of_test(test: ClaimTest, num_parts: int, num_tested: PValues, study: Study) -> Requirement:
+def _of_test(test: "ClaimTest", num_parts: int, num_tested: PValues, study: "Study") -> Requirement:
     rules, condition = study.rules, test.condition
     if not test.tested:  # too few seeds show no spread to reckon from
         enough = math.ceil(rules.min_seeds / test.kept) if test.kept else 2 * test.seeds_tried
@@ -61,7 +64,7 @@ def _of_test(test: ClaimTest, num_parts: int, num_tested: PValues, study: Study)
     return Requirement(is_open, _scaled(found["seeds"], 1 / test.kept), found["splits"], found["images"])
 
 
-def _for_never(test: ClaimTest, level: float, study: Study) -> Needed:
+def _for_never(test: "ClaimTest", level: float, study: "Study") -> Needed:
     """Return how many seeds of each model decide whether a thing never happens: none that does it, or two that do."""
     rules, share, num_models = study.rules, test.share, len(test.condition.rows)
     assert share is not None

@@ -1,7 +1,7 @@
-"""What claims look at: from each run a few numbers, by the definitions of ``copetti.yaml``."""
+"""What claims look at: from each run a few numbers, by the definitions of a study."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,14 +18,19 @@ class Decisions:
     """What a model says of the test images, which are the same for all models on one split and in the same order.
 
     Attributes:
-        called: bool [images], those that it calls positive.
-        labels: bool [images], those that are.
+        logits: float [images], its outputs.
+        labels: bool [images], those that are positive.
         groups: int [images], the same number for the images of one patient.
     """
 
-    called: NDArray[np.bool_]
+    logits: NDArray[np.float64]
     labels: NDArray[np.bool_]
     groups: NDArray[np.int64]
+
+    @property
+    def called(self) -> NDArray[np.bool_]:
+        """Bool [images], those that it calls positive."""
+        return self.logits > 0
 
 
 @dataclass(frozen=True)
@@ -62,21 +67,16 @@ def curve_numbers(history: pd.DataFrame, trained: bool, constant_loss: float, st
         study: study with the definitions.
 
     Returns:
-        By the id of a definition; yes is 1 and no is 0. What so short a history does not tell is missing.
+        By the id of a definition that the study has; yes is 1 and no is 0. What so short a history does not tell is
+        missing.
     """
-    definitions = study.definitions
-    below = definitions["converged"].parameters["below"]
-    reached = _end(history["train_loss"], definitions["converged"].parameters["last"])
-    swing_loss = _swing(history["val_loss"], definitions["swing_loss"].parameters["from"])
-    numbers = {
-        "slowness": float(history["train_loss"].mean()),
-        "train_level": _end(history["train_accuracy"], definitions["train_level"].parameters["last"]),
-        "val_level": _end(history["val_accuracy"], definitions["val_level"].parameters["last"]),
-        "swing_accuracy": _swing(history["val_accuracy"], definitions["swing_accuracy"].parameters["from"]),
-        "swing_loss": swing_loss,
-        "converged": math.nan if math.isnan(constant_loss) else float(trained and reached <= below * constant_loss),
-        "overfits": _overfits(history, definitions["overfits"].parameters, swing_loss),
-    }
+    parameters = {name: definition.parameters for name, definition in study.definitions.items()}
+    numbers = {name: number(history, parameters[name]) for name, number in _OF_CURVES.items() if name in parameters}
+    if "converged" in parameters and not math.isnan(constant_loss):
+        reached = _end(history["train_loss"], parameters["converged"]["last"])
+        numbers["converged"] = float(trained and reached <= parameters["converged"]["below"] * constant_loss)
+    if "overfits" in parameters:
+        numbers["overfits"] = _overfits(history, parameters["overfits"], numbers["swing_loss"])
     return {name: value for name, value in numbers.items() if math.isfinite(value)}
 
 
@@ -117,3 +117,12 @@ def _overfits(history: pd.DataFrame, parameters: Mapping[str, float], swing: flo
     )
     rise = parameters["swings"] * swing
     return float(train[-1] <= (1 - parameters["falls"]) * train[-2] and val[-1] > min(val[:-1]) + rise)
+
+
+_OF_CURVES: Mapping[str, Callable[[pd.DataFrame, Mapping[str, float]], float]] = {
+    "slowness": lambda history, _: float(history["train_loss"].mean()),
+    "train_level": lambda history, parameters: _end(history["train_accuracy"], parameters["last"]),
+    "val_level": lambda history, parameters: _end(history["val_accuracy"], parameters["last"]),
+    "swing_accuracy": lambda history, parameters: _swing(history["val_accuracy"], parameters["from"]),
+    "swing_loss": lambda history, parameters: _swing(history["val_loss"], parameters["from"]),
+}

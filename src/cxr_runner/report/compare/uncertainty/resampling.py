@@ -26,34 +26,49 @@ class Resampled:
     Attributes:
         splits: int [runs], number of the split.
         seeds: int [runs].
+        tests: int [runs], number of the test images: the same where splits share them.
+        sizes: int [runs, 3], images of train, val and test.
         values: float [runs], on the test images as they are.
         replicates: float [runs, replicates], on resampled ones; all runs see the same.
-        held_ratio: images that change from split to split over training images; 0 of a single split.
-        shared_test: whether all splits have the same test images.
+        lowest: the least that the metric can be: 0, of a difference -1.
     """
 
     splits: NDArray[np.int64]
     seeds: NDArray[np.int64]
+    tests: NDArray[np.int64]
+    sizes: NDArray[np.int64]
     values: Values
     replicates: Values
-    held_ratio: float
-    shared_test: bool
+    lowest: float = 0.0
 
     @property
     def mean(self) -> float:
         """The mean over the runs."""
         return float(self.values.mean())
 
+    @property
+    def shared_test(self) -> bool:
+        """Whether all splits have the same test images."""
+        return len(np.unique(self.tests)) == 1
+
+    @property
+    def held_ratio(self) -> float:
+        """Images that change from split to split over training images; 0 of a single split."""
+        _, first = np.unique(self.splits, return_index=True)
+        trained, val, test = self.sizes[first].sum(axis=0)
+        return float((val if self.shared_test else test) / trained) if len(first) > 1 and trained else 0.0
+
     def estimate(self) -> stats.Estimate:
         """Return the mean over the runs, as uncertain as splits, seeds and test images make it."""
         groups = [self.replicates[self.splits == split].mean(axis=0) for split in np.unique(self.splits)]
         by_images = float(np.mean([np.nanvar(group) for group in groups])) if groups else 0.0
-        return stats.mean_over_runs(self.values, self.splits, self.seeds, self.held_ratio, by_images, self.shared_test)
+        replicates = (self.values, self.splits, self.seeds, self.held_ratio)
+        return stats.mean_over_runs(*replicates, by_images, self.shared_test, bounds=(self.lowest, 1.0))
 
     def chosen(self, mask: NDArray[np.bool_]) -> "Resampled":
         """Return some of the runs, bool [runs]."""
-        arrays = (self.splits[mask], self.seeds[mask], self.values[mask], self.replicates[mask])
-        return Resampled(*arrays, self.held_ratio, self.shared_test)
+        numbers = self.splits[mask], self.seeds[mask], self.tests[mask], self.sizes[mask]
+        return Resampled(*numbers, self.values[mask], self.replicates[mask], self.lowest)
 
     def minus(self, other: "Resampled") -> "Resampled":
         """Return this metric minus that of another configuration, on the splits and seeds that both have."""
@@ -63,10 +78,11 @@ class Resampled:
         return Resampled(
             self.splits[mine],
             self.seeds[mine],
+            self.tests[mine],
+            np.maximum(self.sizes[mine], other.sizes[theirs]),  # older runs do not say on how many images they trained
             self.values[mine] - other.values[theirs],
             self.replicates[mine] - other.replicates[theirs],
-            max(self.held_ratio, other.held_ratio),
-            self.shared_test,
+            lowest=-1.0,
         )
 
     def _keys(self) -> dict[tuple[int, int], int]:
@@ -94,6 +110,7 @@ class Resampling:
         self.metric = cache(self._metric)
         self.parts = cache(self._parts)
         every = [one for splits in predictions.configurations.values() for one in splits]
+        self._tests: dict[bytes, int] = {}
         self._numbers = {split: number for number, split in enumerate(dict.fromkeys(one.split for one in every))}
         tested = sum(one.test.size for one in every)
         replicates = min(stats.REPLICATES, max(_LEAST_REPLICATES, _MOST_PRODUCTS // max(tested, 1)))
@@ -158,8 +175,14 @@ class Resampling:
         numbers = [np.full(len(one.seeds), self._numbers[one.split]) for one in splits]
         values, replicates = (np.concatenate(parts) for parts in zip(*measured, strict=True))
         seeds = np.concatenate([np.array(one.seeds, np.int64) for one in splits])
-        shared = len({one.test_rows.tobytes() for one in splits}) == 1
-        held = sum(len(one.val_labels) if shared else len(one.test_rows) for one in splits)
-        trained = sum(one.num_train for one in splits)
-        ratio = held / trained if len(splits) > 1 and trained else 0.0
-        return Resampled(np.concatenate(numbers), seeds, values, replicates, ratio, shared)
+        tests = [self._tests.setdefault(one.test_rows.tobytes(), len(self._tests)) for one in splits]
+        sizes = [(one.num_train, len(one.val_labels), len(one.test_rows)) for one in splits]
+        of_runs = [len(one.seeds) for one in splits]
+        return Resampled(
+            np.concatenate(numbers),
+            seeds,
+            np.repeat(tests, of_runs),
+            np.repeat(sizes, of_runs, axis=0),
+            values,
+            replicates,
+        )
