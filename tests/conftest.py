@@ -1,5 +1,6 @@
 import logging
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -146,3 +147,20 @@ def cxr_model(
 ) -> Callable[..., Answer]:
     """The command cxr-model, inside this process."""
     return lambda *arguments: call_inside(cli.model, ["cxr-model", *map(str, arguments)], monkeypatch, capsys)
+
+
+@pytest.fixture(scope="session")
+def model_folds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Run directories of two folds of a linear model, to be read and not written to."""
+    from model_runs import train_folds
+
+    return train_folds(tmp_path_factory.mktemp("model") / "outputs")
+
+
+@pytest.fixture
+def model_copy(model_folds: list[Path], tmp_path: Path) -> list[Path]:
+    """The same, to be changed."""
+    from model_runs import folds_of
+
+    shutil.copytree(model_folds[0].parents[2], tmp_path / "outputs")
+    return folds_of(tmp_path / "outputs")

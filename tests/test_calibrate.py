@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,33 +15,12 @@ from conftest import Answer
 from cxr_runner.base.errors import UserError
 
 Command = Callable[..., Answer]
-TRAINING = {
-    "data.num_images": 80,
-    "data.image_size": 32,
-    "data.split.folds": 2,
-    "progress": "none",
-    "device": "cpu",
-    "epochs": 12,
-    "batch_size": 8,
-    "engine": "pixel",
-    "optimizer.lr": 0.003,
-    "optimizer.momentum": 0.9,
-}
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """An outputs tree with two folds of a linear model."""
-    outputs = tmp_path_factory.mktemp("outputs")
-    cxr_runner.run({**TRAINING, "outputs": outputs})
-    return outputs
 
 
 @pytest.fixture
-def runs(trained: Path, tmp_path: Path) -> list[Path]:
-    """The same, to be changed."""
-    shutil.copytree(trained, tmp_path / "outputs")
-    return sorted((tmp_path / "outputs").glob("runs/*/seed=0"))
+def runs(model_copy: list[Path]) -> list[Path]:
+    """Two folds of a linear model, to be changed."""
+    return model_copy
 
 
 def val(run: Path) -> tuple[np.ndarray, np.ndarray]:

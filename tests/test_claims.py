@@ -169,6 +169,7 @@ def test_a_run_that_is_dead_is_in_no_difference() -> None:
     reference = scipy_stats.ttest_1samp([0.10, 0.11, 0.13], 0)
     assert (contrast.effect.num_runs, contrast.kept, contrast.seeds_tried) == (3, 0.6, 5)
     assert contrast.effect.mean == pytest.approx(0.34 / 3)
+    assert contrast.of_all == pytest.approx((0.34 + 0.12 + 99.5) / 5)
     assert contrast.effect.p == pytest.approx(reference.pvalue)
 
 

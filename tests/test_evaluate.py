@@ -1,7 +1,7 @@
 """cxr-model evaluate: a model on labelled images of another place, against its own test images."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,40 +17,29 @@ from cxr_runner import cli
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.compose import compose
 from cxr_runner.data.dataset import Dataset, open_dataset
+from model_runs import first_fold
 
 Command = Callable[..., Answer]
-PHANTOM = {"data.num_images": 80, "data.image_size": 32}
-TRAINING = {
-    "epochs": 12,
-    "batch_size": 8,
-    "loss.pos_weight": "balanced",
-    "optimizer.lr": 0.003,
-    "optimizer.momentum": 0.9,
-    "engine": "pixel",
-}
+PLAIN = {"data.num_images": 80, "data.image_size": 64}
 FOREIGN = ("data=phantom", "data.num_images=60", "data.phantom_seed=7")
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Path]]:
-    """Two folds of a linear model."""
-    outputs = tmp_path_factory.mktemp("outputs")
-    more = {"data.split.folds": 2, "outputs": outputs, "progress": "none", "device": "cpu"}
-    cxr_runner.run({**PHANTOM, **TRAINING, **more})
-    return sorted(outputs.glob("runs/*/seed=0"))
 
 
 @pytest.fixture(scope="module")
 def dataset() -> Dataset:
     """The images that the first fold was trained and tested on."""
-    return open_dataset(compose({**PHANTOM, "data.split.folds": 2, "data.split.fold": 0})[0].data, Reporter())
+    return first_fold()
+
+
+@pytest.fixture
+def runs(model_copy: list[Path]) -> list[Path]:
+    """Two folds of a linear model."""
+    return model_copy
 
 
 @pytest.fixture
 def run(runs: list[Path]) -> Path:
     """The run of the first fold."""
-    (first,) = [one for one in runs if "fold: 0" in (one / "config.yaml").read_text("utf-8")]
-    return first
+    return runs[0]
 
 
 def save(
@@ -145,7 +134,7 @@ def test_images_that_were_trained_on_are_marked_and_do_not_count(
 ) -> None:
     classes = ("NORMAL", "PNEUMONIA")
     save(dataset, "train", tmp_path / "ward", classes)
-    other = open_dataset(compose({**PHANTOM, "data.phantom_seed": 3})[0].data, Reporter())
+    other = open_dataset(compose({**PLAIN, "data.phantom_seed": 3})[0].data, Reporter())
     save(other, "train", tmp_path / "ward", classes, "other")
     answer = cxr_model("evaluate", run, "data=folder", f"data.root={tmp_path / 'ward'}")
     assert answer.code == 0, answer.err
@@ -177,7 +166,7 @@ def test_an_ensemble_is_compared_on_the_images_that_each_fold_has_held_out(
     assert metric(content, "auroc")["inside"][0] == pytest.approx(expected)
     each = [cxr_runner.load(run) for run in runs]
     foreign = open_dataset(
-        compose({"data.num_images": 60, "data.phantom_seed": 7, "data.image_size": 32})[0].data, Reporter()
+        compose({"data.num_images": 60, "data.phantom_seed": 7, "data.image_size": 64})[0].data, Reporter()
     )
     row = foreign.table.reset_index().set_index("name")["index"][table["name"]].to_numpy()
     logits = np.mean([one.predict(list(foreign.images[row]))["logit"] for one in each], axis=0)
@@ -191,7 +180,7 @@ def test_an_ensemble_is_compared_on_the_images_that_each_fold_has_held_out(
 def test_subgroups_of_a_table_are_measured_and_numbers_become_ranges(
     run: Path, cxr_model: Command, tmp_path: Path
 ) -> None:
-    other = open_dataset(compose({**PHANTOM, "data.phantom_seed": 5})[0].data, Reporter())
+    other = open_dataset(compose({**PLAIN, "data.phantom_seed": 5})[0].data, Reporter())
     rows = []
     for number, (row, label) in enumerate(zip(other.table.index, other.table["label"], strict=True)):
         Image.fromarray(other.images[row]).save(tmp_path / f"{number}.png")

@@ -112,7 +112,7 @@ def test_an_ensemble_of_folds_and_seeds_gives_the_mean_of_their_logits(folds: li
     weights = dict(model.module.named_buffers())
     assert weights["weight"].shape == (4, 32 * 32)  # each purely linear network is one map
     of_configuration = cxr_runner.load([folds[0].parent, folds[1]])
-    assert [run.run.path for run in of_configuration.runs] == sorted(folds[0].parent.glob("seed=*"))
+    assert [member.key for member in of_configuration.members] == [f"{folds[0].parent.name}/seed={k}" for k in (0, 1)]
 
 
 def test_an_ensemble_may_have_members_of_several_kinds(trained: Callable[[str], Path]) -> None:

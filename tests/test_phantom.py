@@ -104,6 +104,22 @@ def test_another_seed_or_difficulty_is_another_data_set() -> None:
     assert len({source.load(0).decoded.values.tobytes() for source in sources[:3]}) == 3
 
 
+def test_another_hospital_has_the_same_patients_in_other_pictures() -> None:
+    here, there = PhantomSource(20), PhantomSource(20, site=1.0)
+    assert PhantomSource(20, site=0.0).signature() == here.signature() == "phantom-v1-20-0.5-0"
+    assert there.signature() == "phantom-v1-20-0.5-0-site1.0"
+    assert there.scan() == here.scan()
+    nearer = PhantomSource(20, site=0.5)
+    for index in range(3):
+        images = [source.load(index).decoded.values.astype(float) for source in (here, nearer, there)]
+        middles = [image[200:440, 200:440].mean() for image in images]
+        assert middles[0] < middles[1] < middles[2]
+        assert (images[2][:, :51] == 0).all()
+        assert (images[2][:, -51:] == 0).all()
+        assert images[2][300:340, 60:580].min() > 0
+    assert here.load(0).decoded.values.tobytes() == PhantomSource(20).load(0).decoded.values.tobytes()
+
+
 def test_images_of_one_patient_resemble_each_other_more_than_those_of_others() -> None:
     source = PhantomSource(60, difficulty=0.0)
     healthy = labels_of(source) == 0

@@ -1,6 +1,6 @@
 """cxr-model predict: files, folders, tables and data sets in, a table of what a model says of them out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,26 +10,22 @@ from PIL import Image
 
 import cxr_runner
 from conftest import Answer
-from cxr_runner.base.progress import Reporter
-from cxr_runner.config.compose import compose
-from cxr_runner.data.dataset import Dataset, open_dataset
+from cxr_runner.data.dataset import Dataset
+from model_runs import first_fold
 
 Command = Callable[..., Answer]
-TINY = {"data.num_images": 80, "data.image_size": 64, "epochs": 1, "progress": "none", "device": "cpu"}
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Path]]:
+@pytest.fixture
+def runs(model_folds: list[Path]) -> list[Path]:
     """Two folds of a linear model."""
-    outputs = tmp_path_factory.mktemp("outputs")
-    cxr_runner.run({**TINY, "engine": "pixel", "optimizer.lr": 0.01, "data.split.folds": 2, "outputs": outputs})
-    return sorted(outputs.glob("runs/*/seed=0"))
+    return model_folds
 
 
 @pytest.fixture(scope="module")
 def dataset() -> Dataset:
     """The images that the first fold was trained and tested on."""
-    return open_dataset(compose({**TINY, "data.split.folds": 2, "data.split.fold": 0})[0].data, Reporter())
+    return first_fold()
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +46,7 @@ def ward(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def first(runs: list[Path]) -> Path:
     """The run of the first fold."""
-    (run,) = [run for run in runs if "fold: 0" in (run / "config.yaml").read_text("utf-8")]
-    return run
+    return runs[0]
 
 
 def test_a_folder_becomes_a_table_that_says_what_was_seen_before_and_what_is_unlike(

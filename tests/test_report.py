@@ -528,6 +528,8 @@ def test_the_same_runs_give_the_same_report_wherever_they_lie(tmp_path: Path) ->
     contents = []
     for folder in ("here", "there"):
         root = tmp_path / folder
+        if contents:  # when claims were stated belongs to the tree
+            shutil.copytree(tmp_path / "here" / "studies", root / "studies")
         for seed in range(2):
             write_run(root, seed=seed, data=HOSPITAL)
         write_run(root, "other", status={"state": "failed", "error": "out of memory"})

@@ -306,6 +306,6 @@ def test_a_figure_that_the_study_does_not_have_is_the_users_mistake(tmp_path: Pa
 
 def test_nothing_else_is_public() -> None:
     study = {"comparison_table", "study_figure"}
-    assert set(cxr_runner.__all__) == {"__version__", "run", "load_runs", "compare", "forest", "curves", *study}
+    assert set(cxr_runner.__all__) == {"__version__", "run", "load", "load_runs", "compare", "forest", "curves", *study}
     with pytest.raises(AttributeError, match="no attribute 'walk'"):
         cxr_runner.walk  # noqa: B018

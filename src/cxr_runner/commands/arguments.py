@@ -116,7 +116,8 @@ def read_model_arguments(arguments: Sequence[str]) -> argparse.Namespace:
         prog="cxr-model",
         usage="cxr-model predict RUN ... {-- IMAGE ... | data=... [KEY=VALUE ...]} [--out FILE]\n"
         "       cxr-model evaluate RUN ... data=... [KEY=VALUE ...] [--map FOREIGN=OWN] [--name NAME]\n"
-        "       cxr-model calibrate RUN ... [--threshold RULE] [--calibration RULE]",
+        "       cxr-model calibrate RUN ... [--threshold RULE] [--calibration RULE]\n"
+        "       cxr-model export RUN ... --format {pt2,onnx,hub} [--out PATH]",
         description="Use a finished run as a model. RUN is the directory of a seed, OUTPUTS/runs/NAME-ID/seed=0, or "
         "that of a configuration, for all its seeds; several runs, such as those of all folds, are one ensemble, by "
         "the mean of their logits. Keys are those of the data of cxr-run. Not for clinical use.",
@@ -124,10 +125,14 @@ def read_model_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     )
     tasks = "predict: what the model says of images, as a table; evaluate: on labelled images of another place, "
     tasks += "against its own test images, in evaluations/NAME/, which cxr-report shows; calibrate: threshold and "
-    tasks += "calibration, chosen on val, in operating_point.json, which the other tasks use"
-    parser.add_argument("task", choices=("predict", "evaluate", "calibrate"), help=tasks)
+    tasks += "calibration, chosen on val, in operating_point.json, which the other tasks use; export: the model for "
+    tasks += "other programs, or as a folder that is handed on"
+    parser.add_argument("task", choices=("predict", "evaluate", "calibrate", "export"), help=tasks)
     parser.add_argument("words", nargs="*", metavar="RUN|KEY=VALUE", help="runs, and settings of the data")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="predict: the table (default: predictions.csv)")
+    out = "predict: the table (predictions.csv); export: file or folder (model.pt2, model.onnx, model)"
+    parser.add_argument("--out", type=Path, metavar="PATH", help=out)
+    forms = "export: pt2 (torch.export), onnx (needs the extra onnx), hub (a folder with a card, taken as a run is)"
+    parser.add_argument("--format", metavar="FORM", help=forms)
     classes = "evaluate: which class of the data is which of the model, e.g. 'No Finding=NORMAL'; one of two suffices"
     parser.add_argument("--map", metavar="FOREIGN=OWN", action="append", help=classes)
     parser.add_argument("--name", help="evaluate: name of the folder (default: the title of the data)")

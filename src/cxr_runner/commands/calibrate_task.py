@@ -35,19 +35,19 @@ def perform_calibrate(order: "ModelOrder", rule: str, calibration: str) -> None:
     if calibration not in known:
         raise UserError.for_key("--calibration", calibration, f"valid are {', '.join(known)}")
     model = load_model(order.runs, "cpu", DEFAULT_POINT)
-    point = choose_point(model.runs, rule, known[calibration])
-    compared = compare_points(model.runs, point)
+    point = choose_point(model.parts, rule, known[calibration])
+    compared = compare_points(model.parts, point)
     make_model_folder(model)
     try:
-        write_point(model.folder, point, model.weights, {"compared": compared})
+        write_point(model.parts.folder, point, model.weights, {"compared": compared})
     except OSError as error:
-        raise UserError.for_key("run", model.folder, f"cannot write there ({error.strerror})") from None
+        raise UserError.for_key("run", model.parts.folder, f"cannot write there ({error.strerror})") from None
     at = f"positive above a logit of {point.threshold:.4g}, a probability of {point.probability:.4g}"
     by = f"; fitted on {point.fitted_on}" if point.fitted_on else ""
     reporter.line(f"threshold {rule}, calibration {calibration}: {at}{by}")
     for line in _table(compared):
         reporter.line(line)
-    reporter.line(f"operating point: {point_path(model.folder)}")
+    reporter.line(f"operating point: {point_path(model.parts.folder)}")
 
 
 def _table(compared: dict[str, dict[str, dict[str, Any]]]) -> list[str]:

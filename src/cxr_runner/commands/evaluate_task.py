@@ -46,16 +46,15 @@ def perform_evaluate(order: "ModelOrder", given: Sequence[str], name: str | None
     from cxr_runner.data.dataset import open_images
     from cxr_runner.inference.external import evaluate_external
     from cxr_runner.inference.loaded_model import load_model
-    from cxr_runner.inference.training_images import find_training_images
 
     reporter = make_reporter("auto")
     model = load_model(order.runs, order.device)
     images = open_images(compose_data(order, model), reporter)
     chosen = name or slug(images.about.title)
-    training = find_training_images(model.runs, reporter)
+    training = model.parts.training_images(reporter)
     evaluation = evaluate_external(model, images, given, training, chosen)
     make_model_folder(model)
-    folder = evaluation_folder(model.folder, chosen)
+    folder = evaluation_folder(model.parts.folder, chosen)
     _write(evaluation, folder)
     why = [f"({training})"] if isinstance(training, str) else []
     for line in [*describe_evaluation(evaluation.content), *why, f"evaluation: {folder}; cxr-report shows it"]:

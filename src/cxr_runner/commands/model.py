@@ -1,4 +1,4 @@
-"""What ``cxr-model`` does with finished runs: predict, evaluate on images of another place, calibrate."""
+"""What ``cxr-model`` does with finished runs: predict, evaluate on images of another place, calibrate, export."""
 
 import re
 from argparse import Namespace
@@ -80,13 +80,21 @@ def _calibrate(order: ModelOrder, given: Namespace) -> None:
     perform_calibrate(order, given.threshold or "0.5", given.calibration or "none")
 
 
+def _export(order: ModelOrder, given: Namespace) -> None:
+    from cxr_runner.commands.export_task import perform_export
+
+    perform_export(order, given.format, given.out)
+
+
 _TASKS: dict[str, Callable[[ModelOrder, Namespace], None]] = {
     "predict": _predict,
     "evaluate": _evaluate,
     "calibrate": _calibrate,
+    "export": _export,
 }
 _FLAGS = {  # and the tasks that understand them
-    "out": ("predict",),
+    "out": ("predict", "export"),
+    "format": ("export",),
     "map": ("evaluate",),
     "name": ("evaluate",),
     "threshold": ("calibrate",),

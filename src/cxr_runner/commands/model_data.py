@@ -26,15 +26,15 @@ def compose_data(order: "ModelOrder", model: "LoadedModel") -> AnyDataConfig:
 
 
 def make_model_folder(model: "LoadedModel") -> None:
-    """Make the folder for what is made of a model, where it is none of its runs' directories, and say what it is of.
+    """Make the folder for what is made of a model, where there is none yet, and say what it is of.
 
     Raises:
         UserError: it cannot be written to.
     """
-    if len(model.runs) == 1:
+    if model.parts.folder.is_dir():
         return
     try:
-        model.folder.mkdir(exist_ok=True)
-        write_json(model.folder / "members.json", {"runs": [run.key for run in model.runs]})
+        model.parts.folder.mkdir(exist_ok=True)
+        write_json(model.parts.folder / "members.json", {"runs": [member.key for member in model.members]})
     except OSError as error:
-        raise UserError.for_key("run", model.folder, f"cannot write there ({error.strerror})") from None
+        raise UserError.for_key("run", model.parts.folder, f"cannot write there ({error.strerror})") from None

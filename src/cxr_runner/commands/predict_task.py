@@ -30,7 +30,6 @@ def perform_predict(order: "ModelOrder", out: Path) -> None:
     from cxr_runner.inference.familiarity import NOT_COMPARED, describe_familiarity
     from cxr_runner.inference.loaded_model import load_model
     from cxr_runner.inference.predicted_images import predict_images
-    from cxr_runner.inference.training_images import find_training_images
 
     if bool(order.images) == bool(order.overrides):
         valid = "give either -- and files, folders or tables that name images, or data=... of a data set"
@@ -38,7 +37,7 @@ def perform_predict(order: "ModelOrder", out: Path) -> None:
     reporter = make_reporter("auto")
     model = load_model(order.runs, order.device)
     chunks = _chunks(model, order, reporter)
-    training = find_training_images(model.runs, reporter)
+    training = model.parts.training_images(reporter)
     table = predict_images(model, chunks, None if isinstance(training, str) else training)
     good, bad = table[table["error"] == ""], table[table["error"] != ""]
     if good.empty:
@@ -69,7 +68,7 @@ def _chunks(model: "LoadedModel", order: "ModelOrder", reporter: Reporter) -> "I
 def _said(model: "LoadedModel", table: "pd.DataFrame") -> list[str]:
     counts = table["decision"].value_counts()
     found = ", ".join(f"{counts.get(name, 0):,} {name}" for name in reversed(model.class_names))
-    of_runs = f"{plural(len(model.runs), 'run')}, the mean of their logits" if len(model.runs) > 1 else "1 run"
+    of_runs = f"{plural(len(model.members), 'run')}, the mean of their logits" if len(model.members) > 1 else "1 run"
     return [f"{plural(len(table), 'image')}: {found} ({of_runs}; positive above a logit of {model.threshold:.4g})"]
 
 

@@ -51,6 +51,7 @@ class PhantomConfig(DataConfig):
     num_images: Annotated[int, Field(ge=40, le=100_000)]
     difficulty: Share
     phantom_seed: Seed
+    site: Share
 
 
 @dataclass(frozen=True)

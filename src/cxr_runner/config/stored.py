@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -11,6 +12,7 @@ from cxr_runner.config.compose import compose
 from cxr_runner.config.data_schema import AnyDataConfig
 from cxr_runner.config.schema import AnyModelConfig
 
+_DATA: TypeAdapter[AnyDataConfig] = TypeAdapter(Annotated[AnyDataConfig, Field(discriminator="name")])
 _MODEL: TypeAdapter[AnyModelConfig] = TypeAdapter(Annotated[AnyModelConfig, Field(discriminator="name")])
 
 
@@ -38,5 +40,7 @@ def read_data_config(stored: Mapping[str, Any]) -> AnyDataConfig:
     data = stored.get("data")
     if not isinstance(data, Mapping) or not isinstance(data.get("name"), str):
         raise UserError("its config.yaml says nothing of its data")
+    with suppress(ValidationError, TypeError):
+        return _DATA.validate_json(json.dumps(data))
     values = {f"data.{key}": value for key, value in data.items() if key != "name"}
     return compose({"data": data["name"], **values})[0].data

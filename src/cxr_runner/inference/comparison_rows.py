@@ -59,26 +59,40 @@ def _row(name: str, rule: str, inside: Measured, outside: Measured) -> dict[str,
 
 
 def say_verdict(rows: list[dict[str, Any]], class_names: tuple[str, str]) -> list[str]:
-    """Say in words what the comparison of AUROCs comes to.
+    """Say in words what the comparison comes to: of the order of the images, and of the decisions.
 
     Args:
         rows: as :func:`compare_sides` returns them.
         class_names: names of the negative and the positive class.
     """
-    area, positive = rows[0], class_names[1]
+    return [_say_order(rows[0], class_names[1]), *_say_decisions(rows)]
+
+
+def _say_order(area: dict[str, Any], positive: str) -> str:
     estimate, low, high = area["outside"]
     difference, least, most = area["difference"]
     shown = f"AUROC {estimate:.3f} (95 % interval {low:.3f} to {high:.3f})"
     if high < CHANCE:
         lower = f"of two images, one of {positive} and one not, the one of {positive} more often has the lower score"
-        return [f"Outside, the model is worse than chance: {shown}; {lower}."]
+        return f"Outside, the model is worse than chance: {shown}; {lower}."
     if not low > CHANCE:  # nan too
-        return [f"Outside, the model cannot be told from chance: {shown}."]
+        return f"Outside, the model cannot be told from chance: {shown}."
     if most < 0:
         less = f"less by {-difference:.3f} ({-most:.3f} to {-least:.3f})"
-        return [f"Outside, the model is worse than inside: {shown}, {less}."]
+        return f"Outside, the model is worse than inside: {shown}, {less}."
     told = "cannot be told from that inside" if least <= 0 else "is higher than that inside"
-    return [f"Outside, the AUROC {told}: {shown}."]
+    return f"Outside, the AUROC {told}: {shown}."
+
+
+def _say_decisions(rows: list[dict[str, Any]]) -> list[str]:
+    """Name what falls at the model's threshold, which comes first: a threshold may fail where the order holds."""
+    rule = next(row["rule"] for row in rows if row["rule"])
+    fallen = [
+        f"the {row['metric']} is {row['outside'][0]:.3f} (inside {row['inside'][0]:.3f})"
+        for row in rows
+        if row["rule"] == rule and row["metric"] in ("sensitivity", "specificity") and row["difference"][2] < 0
+    ]
+    return [f"At the threshold {rule}, {' and '.join(fallen)}."] if fallen else []
 
 
 def curves_of(inside: Side, outside: Side) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from cxr_runner.inference.data_input import StoredInput
 from cxr_runner.inference.familiarity import NOT_COMPARED, describe_familiarity
 from cxr_runner.inference.loaded_model import LoadedModel
 from cxr_runner.inference.predicted_images import predict_images
-from cxr_runner.inference.scored_images import ScoredImages, held_out, score_images
+from cxr_runner.inference.scored_images import ScoredImages, score_images
 from cxr_runner.inference.side_metrics import Side
 from cxr_runner.inference.subgroup_rows import subgroup_rows
 from cxr_runner.inference.training_images import NEAR, SAME, TrainingImages
@@ -61,7 +61,7 @@ def evaluate_external(
     counted = predictions[predictions["counted"]]
     overlap = predictions["overlap"].tolist() if "overlap" in predictions else []
     outside = score_images(counted["label"].to_numpy(np.int64), counted["logit"].to_numpy(), counted["patient"])
-    inside, val = (held_out(model.runs, split) for split in ("test", "val"))
+    inside, val = (model.parts.held_out(split) for split in ("test", "val"))
     _check_enough(outside, model.class_names)
     points = choose_points(model.point, val)
     sides = Side(inside, model.point, seed=1), Side(outside, model.point, seed=0)
@@ -122,10 +122,9 @@ def _describe_data(images: Images, model: LoadedModel, *, exchanged: bool) -> di
 
 
 def _describe_model(model: LoadedModel) -> dict[str, Any]:
-    data = model.runs[0].run.data
     return {
-        "runs": [run.key for run in model.runs],
-        "trained_on": str(data.get("title", "")),
+        "runs": [member.key for member in model.members],
+        "trained_on": str(model.parts.trained_on["title"]),
         "class_names": list(model.class_names),
         "image_size": model.image_size,
         **{f"point_{name}": value for name, value in vars(model.point).items()},

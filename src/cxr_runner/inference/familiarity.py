@@ -5,6 +5,7 @@ from collections import Counter
 import pandas as pd
 
 from cxr_runner.inference.training_images import (
+    BORDERS,
     BRIGHTER,
     DARKER,
     DEEPER,
@@ -20,6 +21,7 @@ _WORDS = {
     INVERTED: "inverted",
     DARKER: "darker than 99 % of its images",
     BRIGHTER: "brighter than 99 % of its images",
+    BORDERS: "with borders darker or brighter than those of 98 % of its images",
     DEEPER: "of more than 8 bits, which it has none of",
     SHALLOWER: "of 8 bits, which it has none of",
 }
@@ -37,10 +39,10 @@ def describe_familiarity(compared: pd.DataFrame) -> list[str]:
         parts = [f"{counts[kind]:,} {kind}" for kind in (SAME, NEAR) if kind in counts]
         lines.append(f"{number:,} of {total:,} images were in the training set (train or val): {', '.join(parts)}")
     reasons = Counter(reason for text in compared["unlike"] for reason in text.split("; ") if reason)
-    # Of images like those of the training set, one in fifty is darker or brighter than its usual range.
-    outside = reasons[DARKER] + reasons[BRIGHTER]
-    if outside <= _most_by_chance(total):
-        reasons.pop(DARKER, None), reasons.pop(BRIGHTER, None)
+    # Of images like those of the training set, one in fifty is outside of its usual range.
+    for kinds in ((DARKER, BRIGHTER), (BORDERS,)):
+        if sum(reasons[kind] for kind in kinds) <= _most_by_chance(total):
+            reasons = Counter({kind: number for kind, number in reasons.items() if kind not in kinds})
     if reasons:
         parts = [f"{reasons[kind]:,} {words}" for kind, words in _WORDS.items() if kind in reasons]
         lines.append(f"of {total:,} images, these are unlike the training set: {', '.join(parts)}")

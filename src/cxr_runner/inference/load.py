@@ -13,7 +13,7 @@ def load(run: Path | str | Sequence[Path | str], *, device: str = "cpu") -> "Loa
 
     Args:
         run: directory of a seed, ``OUTPUTS/runs/NAME-ID/seed=0``; that of a configuration, for all its seeds; or
-            several of these, such as those of all folds.
+            several of these, such as those of all folds. Or a folder that ``cxr-model export --format hub`` has made.
         device: where it computes: ``cpu``, ``auto``, ``cuda``, ``cuda:N`` or ``mps``.
 
     Returns:
@@ -30,7 +30,7 @@ def load(run: Path | str | Sequence[Path | str], *, device: str = "cpu") -> "Loa
         >>> (folder,) = Path("outputs/runs").glob("linear-*")
         >>> model = cxr_runner.load(folder)
         >>> table = model.predict(np.zeros((2, 300, 200)))
-        >>> list(table), model.class_names, len(model.runs)
+        >>> list(table), model.class_names, len(model.members)
         (['name', 'logit', 'probability', 'decision', 'spread'], ('NORMAL', 'PNEUMONIA'), 2)
     """
     from cxr_runner.inference.loaded_model import load_model  # torch, which other calls do without

@@ -12,14 +12,18 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from torch import Tensor, nn
 
-from cxr_runner.artifacts.operating_file import ModelPoint, model_folder, read_point
+from cxr_runner.artifacts.hub_file import is_hub
+from cxr_runner.artifacts.operating_file import ModelPoint, read_point
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.numbers import list_few
 from cxr_runner.base.progress import Reporter
 from cxr_runner.base.threads import in_threads
-from cxr_runner.inference.image_input import Asked, Given, Preparation, Prepared, find_images, in_chunks, prepare
-from cxr_runner.inference.loaded_run import LoadedRun, find_seeds, read_loaded_run
+from cxr_runner.inference.hub_parts import parts_of_hub
+from cxr_runner.inference.image_input import Asked, Given, Prepared, find_images, in_chunks, prepare
+from cxr_runner.inference.loaded_run import find_seeds, read_loaded_run
+from cxr_runner.inference.model_parts import ModelParts
 from cxr_runner.inference.networks import Ensemble, join
+from cxr_runner.inference.run_parts import parts_of_runs
 from cxr_runner.training.devices import choose_device
 
 _PIXELS_AT_ONCE = 2**23  # of a batch: 20 images of 640x640
@@ -35,31 +39,28 @@ class LoadedModel:
         class_names: names of the negative and the positive class.
         image_size: side of the images, in pixels.
         point: threshold and calibration: an image is positive above the threshold of its logit.
-        runs: the runs that it is made of.
-        folder: where what is made of the model lies: the directory of the run, or one beside the first of several.
+        members: its networks, one a run.
+        ensemble: the same as ``module``, which also gives the logits of each member.
+        parts: where all this comes from.
     """
 
-    def __init__(self, runs: Sequence[LoadedRun], device: str = "cpu", point: ModelPoint | None = None) -> None:
-        """Join runs; they must fit together.
+    def __init__(self, parts: ModelParts, device: str = "cpu", point: ModelPoint | None = None) -> None:
+        """Put a model together.
 
         Args:
-            runs: at least one.
-            device: where the model computes.
-            point: threshold and calibration; None takes what was chosen for these runs.
+            parts: what it is made of.
+            device: where it computes.
+            point: threshold and calibration; None takes what was chosen for it.
 
         Raises:
-            UserError: they have other classes, another size of images or other images; or there is no such device.
+            UserError: there is no such device, or what was chosen is not of this model.
         """
-        _check_fit(runs)
-        first = runs[0]
-        self.runs = tuple(runs)
-        self.class_names, self.image_size = first.class_names, first.image_size
-        self.folder = model_folder([run.run.path for run in runs])
-        self.point: ModelPoint = point or read_point(self.folder, self.weights)
-        self.preparation = Preparation(first.image_size, first.bits, first.dicom)
+        self.parts, self.members = parts, parts.members
+        self.class_names, self.image_size = parts.class_names, parts.preparation.side
+        self.point: ModelPoint = point or read_point(parts.folder, self.weights)
         self._device = choose_device(device)
-        self._ensemble: Ensemble = join(runs).eval().to(self._device)
-        self.module: nn.Module = first.network if len(runs) == 1 else self._ensemble
+        self.ensemble: Ensemble = join(parts.members).eval().to(self._device)
+        self.module: nn.Module = self.members[0].network if len(self.members) == 1 else self.ensemble
 
     @property
     def threshold(self) -> float:
@@ -69,7 +70,7 @@ class LoadedModel:
     @property
     def weights(self) -> dict[str, str]:
         """Checksum of the weights of each run, by its name, id and seed."""
-        return {run.key: run.weights for run in self.runs}
+        return {member.key: member.weights for member in self.members}
 
     @property
     def blank(self) -> NDArray[np.uint8]:
@@ -117,7 +118,7 @@ class LoadedModel:
         size = max(1, _DECODED_AT_ONCE // self.image_size**2)
 
         def one(number: int) -> Prepared:
-            return prepare(part.names[number], part.images[number], self.preparation)
+            return prepare(part.names[number], part.images[number], self.parts.preparation)
 
         with (reporter or Reporter()).steps("reading images", len(asked.images)) as advance:
             for part in in_chunks(asked, size):
@@ -137,7 +138,7 @@ class LoadedModel:
         """
         size = max(1, _PIXELS_AT_ONCE // self.image_size**2)
         pieces = [squares[start : start + size] for start in range(0, len(squares), size)]
-        logits = [self._ensemble.member_logits(self._scaled(piece)).cpu() for piece in pieces]
+        logits = [self.ensemble.member_logits(self._scaled(piece)).cpu() for piece in pieces]
         return np.asarray(torch.cat(logits).double().numpy())
 
     def answers(self, names: Sequence[str], logits: NDArray[np.float64]) -> pd.DataFrame:
@@ -149,7 +150,7 @@ class LoadedModel:
             "probability": self.probabilities(mean),
             "decision": np.array(self.class_names)[(mean > self.threshold).astype(int)],
         }
-        if len(self.runs) > 1:
+        if len(self.members) > 1:
             columns["spread"] = logits.std(axis=1, ddof=1)
         return pd.DataFrame(columns)
 
@@ -168,33 +169,22 @@ def load_model(
     """Load the model of runs; see :func:`cxr_runner.load`.
 
     Args:
-        run: one or several directories.
+        run: one or several directories of runs, or a folder that was handed on.
         device: where the model computes.
         point: threshold and calibration; None takes what was chosen for these runs.
     """
     several = [run] if isinstance(run, str | Path) else list(run)
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
         raise UserError.for_key("device", device, "valid are auto, cpu, cuda, cuda:N and mps")
-    paths = list(dict.fromkeys(path for one in several for path in find_seeds(one)))
-    if not paths:
+    if not several:
         raise UserError("run: none is given")
-    return LoadedModel([read_loaded_run(path) for path in paths], device, point)
-
-
-def _check_fit(runs: Sequence[LoadedRun]) -> None:
-    first = runs[0]
-    expected = _facts(first)
-    for run in runs[1:]:
-        for what, fact in _facts(run).items():
-            if fact != expected[what]:
-                valid = f"has other {what} than {first.run.path}, {fact} and not {expected[what]}"
-                raise UserError.for_key("run", run.run.path, f"{valid}: the runs of an ensemble must fit together")
-
-
-def _facts(run: LoadedRun) -> dict[str, str]:
-    """Return what the runs of an ensemble have in common."""
-    classes, size = " and ".join(run.class_names), f"{run.image_size}x{run.image_size} pixels"
-    return {"classes": classes, "images": size, "training images": run.source}
+    handed_on = [Path(one) for one in several if is_hub(Path(one))]
+    if handed_on and len(several) > 1:
+        raise UserError.for_key("run", handed_on[0], "a folder that was handed on is a model of its own, give it alone")
+    if handed_on:
+        return LoadedModel(parts_of_hub(handed_on[0].resolve()), device, point)
+    paths = list(dict.fromkeys(path for one in several for path in find_seeds(one)))
+    return LoadedModel(parts_of_runs([read_loaded_run(path) for path in paths]), device, point)
 
 
 def _readable(asked: Asked) -> Asked:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from cxr_runner.inference.loaded_run import LoadedRun
+from cxr_runner.inference.model_parts import MemberNetwork
 from cxr_runner.models.linear import Linear
 
 
@@ -79,13 +79,13 @@ def collapse(network: Linear) -> tuple[Tensor, Tensor]:
     return weight.squeeze(0), bias.squeeze(0)
 
 
-def join(runs: Sequence[LoadedRun]) -> Ensemble:
-    """Return the networks of runs as one; purely linear ones as the maps that they are.
+def join(members: Sequence[MemberNetwork]) -> Ensemble:
+    """Return networks as one; purely linear ones as the maps that they are.
 
     Args:
-        runs: at least one.
+        members: at least one.
     """
-    linear = [run.network for run in runs if isinstance(run.network, Linear) and not run.bf16]
-    if len(linear) == len(runs) > 1:
+    linear = [one.network for one in members if isinstance(one.network, Linear) and not one.bf16]
+    if len(linear) == len(members) > 1:
         return LinearMaps(linear)
-    return Networks([run.network for run in runs], [run.bf16 for run in runs])
+    return Networks([one.network for one in members], [one.bf16 for one in members])

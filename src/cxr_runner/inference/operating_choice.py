@@ -1,7 +1,6 @@
 """Threshold and calibration of a model, chosen on the images of val, which nothing was trained on."""
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,15 +10,15 @@ from cxr_runner import stats
 from cxr_runner.artifacts.operating_file import DEFAULT_POINT, ModelPoint
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.numbers import plural
-from cxr_runner.inference.loaded_run import LoadedRun
-from cxr_runner.inference.scored_images import ScoredImages, held_out
+from cxr_runner.inference.model_parts import ModelParts
+from cxr_runner.inference.scored_images import ScoredImages
 
 _AIMED = re.compile(r"(?P<what>sensitivity|specificity)_(?P<least>0?\.\d+|1|1\.0+)")
 VALID_RULES = "0.5, youden, sensitivity_0.95 and specificity_0.9, with any share above 0 and up to 1"
 CALIBRATIONS: tuple[stats.CalibrationRule, ...] = ("none", "temperature", "sigmoid")
 
 
-def choose_point(runs: Sequence[LoadedRun], rule: str, calibration: stats.CalibrationRule) -> ModelPoint:
+def choose_point(parts: ModelParts, rule: str, calibration: stats.CalibrationRule) -> ModelPoint:
     """Choose threshold and calibration on val; each run has its own, and what several have in common is averaged.
 
     - ``0.5``: a probability of 0.5, calibrated where that is asked for.
@@ -28,21 +27,21 @@ def choose_point(runs: Sequence[LoadedRun], rule: str, calibration: stats.Calibr
       other.
 
     Args:
-        runs: runs of one model.
+        parts: the model.
         rule: rule of the threshold.
         calibration: what probabilities are fitted by.
 
     Raises:
         UserError: there is no such rule, or the model tells nothing about val.
     """
-    val = held_out(runs, "val")
+    val = parts.held_out("val")
     slope, intercept = stats.fit_calibration(calibration, val.logits, val.labels)
     if slope <= 1e-6:
         area = float(stats.auroc(val.logits, val.labels))
         valid = f"the model tells nothing about val that could be calibrated, its AUROC there is {area:.3f}"
         raise UserError.for_key("--calibration", calibration, valid)
     threshold = 0.0 - intercept / slope if rule == "0.5" else _threshold(rule, val)
-    many = ", each with the mean logit of the runs that have it in val" if len(runs) > 1 else ""
+    many = ", each with the mean logit of the runs that have it in val" if len(parts.members) > 1 else ""
     chosen = rule != DEFAULT_POINT.rule or calibration != DEFAULT_POINT.calibration
     fitted_on = f"{plural(len(val), 'image')} of val{many}" if chosen else ""
     return ModelPoint(rule, calibration, threshold, slope, intercept, fitted_on)
@@ -60,11 +59,11 @@ def _threshold(rule: str, val: ScoredImages) -> float:
     return float(stats.match_threshold(val.logits, val.labels, least))
 
 
-def compare_points(runs: Sequence[LoadedRun], point: ModelPoint) -> dict[str, dict[str, dict[str, Any]]]:
+def compare_points(parts: ModelParts, point: ModelPoint) -> dict[str, dict[str, dict[str, Any]]]:
     """Return what a point gives beside the one of the training, 0.5 without calibration.
 
     Args:
-        runs: runs of one model.
+        parts: the model.
         point: threshold and calibration.
 
     Returns:
@@ -72,7 +71,7 @@ def compare_points(runs: Sequence[LoadedRun], point: ModelPoint) -> dict[str, di
         ``f1``, ``ece`` and ``brier``.
     """
     points = {"as_trained": DEFAULT_POINT, "chosen": point}
-    splits = {split: held_out(runs, split) for split in ("val", "test")}
+    splits = {split: parts.held_out(split) for split in ("val", "test")}
     return {split: {name: _figures(images, one) for name, one in points.items()} for split, images in splits.items()}
 
 

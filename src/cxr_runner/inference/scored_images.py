@@ -1,14 +1,11 @@
 """Images with their labels, patients and what a model says of them: what metrics are computed from."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-
-from cxr_runner.base.errors import UserError
-from cxr_runner.inference.loaded_run import LoadedRun
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,25 +55,3 @@ def score_images(labels: NDArray[np.int64], logits: NDArray[np.float64], patient
     named = [patient or f"\0{number}" for number, patient in enumerate(known)]
     units = np.asarray(pd.factorize(np.array(named, object))[0], np.int64)
     return ScoredImages(labels, logits, units, any(known))
-
-
-def held_out(runs: Sequence[LoadedRun], split: str) -> ScoredImages:
-    """Return the images of a split with the mean logit of the runs that have them in it.
-
-    Runs on one split agree on its images, and the mean is that of the ensemble. Of folds, each image is judged by the
-    runs that have not seen it: by fewer than judge a foreign image.
-
-    Args:
-        runs: runs of one model.
-        split: ``val`` or ``test``.
-
-    Raises:
-        UserError: predictions of a run cannot be read, or runs disagree on a label.
-    """
-    tables = [table[table["split"] == split] for table in (run.predictions() for run in runs)]
-    groups = pd.concat(tables).groupby("name", sort=True)
-    labels = groups["label"]
-    if (labels.min() != labels.max()).any():
-        raise UserError.for_key("run", runs[0].run.path.parent, "the runs disagree on the label of an image")
-    patients = groups["patient"].first()
-    return score_images(labels.first().to_numpy(np.int64), groups["logit"].mean().to_numpy(np.float64), patients)

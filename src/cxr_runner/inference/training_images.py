@@ -8,21 +8,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cxr_runner.base.checksums import checksum
-from cxr_runner.base.errors import UserError
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.data_schema import AnyDataConfig
-from cxr_runner.config.stored import read_data_config
-from cxr_runner.data.dataset import open_images, split_images
 from cxr_runner.data.image_set import Images
 from cxr_runner.data.quality.near_duplicates import THRESHOLD, nearest_distances
 from cxr_runner.data.quality.polarity import CONTRARY, common_picture, likeness
 from cxr_runner.data.quality.thumbnails import Thumbnails, make_thumbnails, open_thumbnails
 from cxr_runner.inference.image_input import Prepared
-from cxr_runner.inference.loaded_run import LoadedRun
 
 USUAL = (0.01, 0.99)  # shares of training images that are darker than the usual range, and not brighter
 SAME, NEAR = "the same", "nearly the same"
-INVERTED, DARKER, BRIGHTER, DEEPER, SHALLOWER = "inverted", "darker", "brighter", "16 bits", "8 bits"
+INVERTED, DARKER, BRIGHTER, BORDERS = "inverted", "darker", "brighter", "other borders"
+DEEPER, SHALLOWER = "16 bits", "8 bits"
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +30,8 @@ class TrainingImages:
         checks: checksums of the images as they were stored.
         hashes: uint64 [images, 4], their perceptual hashes.
         picture: float64 [1024], what they have in common; None where there is no such thing.
-        grey: mean grey, from 0 to 1, at the two ends of the usual range, :data:`USUAL`.
+        grey: mean grey of the middle of an image, from 0 to 1, at the two ends of the usual range, :data:`USUAL`.
+        rim: the same of its outermost sixteenth on all sides.
         deep: whether there are images with more than 8 bits among them, and whether there are others.
     """
 
@@ -41,6 +39,7 @@ class TrainingImages:
     hashes: NDArray[np.uint64]
     picture: NDArray[np.float64] | None
     grey: tuple[float, float]
+    rim: tuple[float, float]
     deep: tuple[bool, bool]
 
     def compare(self, images: Sequence[Prepared]) -> pd.DataFrame:
@@ -61,67 +60,52 @@ class TrainingImages:
         return pd.DataFrame({"overlap": overlap, "unlike": self._unlike(images, looks)})
 
     def _unlike(self, images: Sequence[Prepared], looks: Thumbnails) -> list[str]:
-        grey = mean_grey(looks)
+        grey, rim = mean_grey(looks)
         inverted = np.zeros(len(grey), bool) if self.picture is None else likeness(looks.small, self.picture) < CONTRARY
         deep = np.array([one.mode.endswith(";16") for one in images])
         flags = {
             INVERTED: inverted,
             DARKER: grey < self.grey[0],
             BRIGHTER: grey > self.grey[1],
+            BORDERS: (rim < self.rim[0]) | (rim > self.rim[1]),
             DEEPER: deep & (not self.deep[0]),
             SHALLOWER: ~deep & (not self.deep[1]),
         }
         return ["; ".join(name for name, flag in flags.items() if flag[number]) for number in range(len(images))]
 
 
-def mean_grey(looks: Thumbnails) -> NDArray[np.float64]:
-    """Return the mean grey of images, float64 [images], from 0, black, to 1, white."""
-    return np.asarray(looks.small.reshape(len(looks.small), -1).mean(axis=1) / 255)
+def mean_grey(looks: Thumbnails) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the mean grey of the middle of images and of their rims, float64 [images], from 0, black, to 1, white."""
+    small, side = looks.small / 255, looks.small.shape[1]
+    inside = np.zeros((side, side), bool)
+    inside[side // 4 : -side // 4, side // 4 : -side // 4] = True
+    rim = np.ones((side, side), bool)
+    rim[side // 16 : -side // 16, side // 16 : -side // 16] = False
+    return small[:, inside].mean(axis=1), small[:, rim].mean(axis=1)
 
 
-def find_training_images(runs: Sequence[LoadedRun], reporter: Reporter) -> TrainingImages | str:
-    """Look at the images that runs were trained on.
-
-    Args:
-        runs: runs of one model.
-        reporter: shows the progress of decoding them, where they are not in the cache.
-
-    Returns:
-        What they look like; where they are not to be had here, or have changed, the reason.
-    """
-    parts: list[tuple[Images, set[int]]] = []  # several only where runs read the same images in several ways
-    fingerprints: dict[AnyDataConfig, str] = {}
-    try:
-        for run in runs:
-            config = read_data_config(run.run.config)
-            if config not in fingerprints:  # seeds share a split
-                if not parts or not _are_of(config, parts[-1][0]):
-                    parts.append((open_images(config, reporter), set()))
-                images, rows = parts[-1]
-                dataset = split_images(images, config, Reporter())
-                rows |= {row for split in ("train", "val") for row in dataset.rows(split).tolist()}
-                fingerprints[config] = dataset.fingerprint
-            if fingerprints[config] != run.run.metrics.get("data_fingerprint"):
-                return "they have changed since the training"
-    except UserError as error:
-        return str(error)
-    return _look_at([(images, np.array(sorted(rows))) for images, rows in parts], reporter)
-
-
-def _are_of(config: AnyDataConfig, images: Images) -> bool:
+def are_of(config: AnyDataConfig, images: Images) -> bool:
+    """Return whether a configuration reads these images, in whatever splits."""
     return replace(config, split=images.config.split) == images.config
 
 
-def _look_at(parts: Sequence[tuple[Images, NDArray[np.int64]]], reporter: Reporter) -> TrainingImages:
+def look_at(parts: Sequence[tuple[Images, NDArray[np.int64]]], reporter: Reporter) -> TrainingImages:
+    """Return what training images look like.
+
+    Args:
+        parts: opened images, and which rows of their table were trained on.
+        reporter: shows the progress.
+    """
     looked = [open_thumbnails(images.store.images, rows, images.store.derived, reporter) for images, rows in parts]
     looks = Thumbnails(*(np.concatenate([getattr(one, name) for one in looked]) for name in ("small", "hashes")))
     table = pd.concat([images.table.loc[rows] for images, rows in parts])
     deep = table["mode"].str.endswith(";16")
-    low, high = np.quantile(mean_grey(looks), USUAL)
+    grey, rim = (np.quantile(values, USUAL) for values in mean_grey(looks))
     return TrainingImages(
         checks=frozenset(table["check"]),
         hashes=looks.hashes,
         picture=common_picture(looks.small),
-        grey=(float(low), float(high)),
+        grey=(float(grey[0]), float(grey[1])),
+        rim=(float(rim[0]), float(rim[1])),
         deep=(bool(deep.any()), bool((~deep).any())),
     )

@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from matplotlib import rc_context, style
@@ -95,9 +95,9 @@ def _finish_lines(axes: Axes, number: int) -> None:
 
 
 def _draw_means(axes: Axes, standings: Sequence[DrawnStanding], baselines: Mapping[str, float]) -> None:
-    spans = [(one.mean, one.low, one.high, *one.points) for one in _on_scale(standings)]
-    best = max(baselines.values(), default=math.nan)
-    least, most = _set_scale(axes, spans, best, 1.0)
+    spans = {line: (one.mean, one.low, one.high, *one.points) for line, one in enumerate(standings)}
+    clean = [spans.pop(line) for line, one in enumerate(standings) if not one.collapsed]
+    least, most = _set_scale(axes, clean, [*spans.values(), (max(baselines.values(), default=math.nan),)], 1.0)
     for line, one in enumerate(standings):
         color = _ORANGE if one.is_reference else _BLUE
         if _is_beyond(axes, line, one.mean, least, most):
@@ -109,24 +109,29 @@ def _draw_means(axes: Axes, standings: Sequence[DrawnStanding], baselines: Mappi
     for value in baselines.values():
         axes.axvline(value, color=_GREY, linestyle=(0, (3, 2)), linewidth=0.9, zorder=0)
     if baselines:
-        _name_baseline(axes, baselines, least)
+        _name_baseline(axes, baselines)
     axes.set_yticks(range(len(standings)), [_shorten(one.label) for one in standings], parse_math=False)
 
 
-def _name_baseline(axes: Axes, baselines: Mapping[str, float], least: float) -> None:
-    """Name the best trivial baseline above its line, or where it lies beyond the scale."""
+def _name_baseline(axes: Axes, baselines: Mapping[str, float]) -> None:
+    """Name the best trivial baseline above its line, or at the end of the axis that it lies beyond."""
     name, value = max(baselines.items(), key=lambda item: item[1])
-    said = name if len(baselines) == 1 else f"best trivial baseline: {name}"
-    said = said if value >= least else f"◂ {said} {value:.3f}"
+    said, place = name if len(baselines) == 1 else f"best trivial baseline: {name}", "center"
+    least, most = axes.get_xlim()
+    if value < least:
+        said, place = f"◂ {said} {value:.3f}", "left"
+    elif value > most:
+        said, place = f"{said} {value:.3f} ▸", "right"
     axes.annotate(
-        _shorten(said, 1), (max(value, least), 1), xycoords=("data", "axes fraction"), xytext=(0, 2),
-        textcoords="offset points", ha="center" if value >= least else "left", fontsize=8, color="#555555",
-        parse_math=False, annotation_clip=False,
+        _shorten(said, 1), (min(max(value, least), most), 1), xycoords=("data", "axes fraction"), xytext=(0, 2),
+        textcoords="offset points", ha=place, fontsize=8, color="#555555", parse_math=False, annotation_clip=False,
     )  # fmt: skip
 
 
 def _draw_differences(axes: Axes, standings: Sequence[DrawnStanding]) -> None:
-    least, most = _set_scale(axes, [(0.0, *one.difference) for one in _on_scale(standings)])
+    others = [one for one in standings if not one.is_reference]
+    clean, lost = ([one.difference for one in others if one.collapsed == which] for which in (False, True))
+    least, most = _set_scale(axes, [(0.0, *difference) for difference in clean], [(0.0,), *lost])
     axes.axvline(0, color=_ORANGE, linewidth=1.2)
     for line, one in enumerate(standings):
         mean, low, high = one.difference
@@ -150,19 +155,18 @@ def _draw_interval(axes: Axes, line: int, ends: tuple[float, float], color: str)
             axes.plot(edge, line, marker, color=color, markersize=6, clip_on=False)
 
 
-def _on_scale(standings: Sequence[DrawnStanding]) -> Sequence[DrawnStanding]:
-    """Return what the scale is to show; what has collapsed would leave no room for the rest."""
-    return [one for one in standings if not one.collapsed] or standings
-
-
 def _set_scale(
-    axes: Axes, spans: Iterable[Sequence[float]], also: float = math.nan, top: float = math.inf
+    axes: Axes, spans: Sequence[Sequence[float]], also: Sequence[Sequence[float]], top: float = math.inf
 ) -> tuple[float, float]:
-    """Have the axis show all values, and one more where that leaves them half of it; return its ends, below a top."""
-    values = [value for span in spans for value in span if not math.isnan(value)]
+    """Have the axis show values, and others where that leaves these half of it; return its ends, below a top.
+
+    What has collapsed would leave no room for the rest; where there is no rest, it is all there is to show.
+    """
+    values = [value for span in spans or also for value in span if not math.isnan(value)]
     least, most = min(values, default=0.0), max(values, default=1.0)
-    if least - (most - least) <= also < least:
-        least = also
+    width = most - least
+    values += [value for span in also for value in span if least - width / 2 <= value <= most + width / 2]
+    least, most = min(values, default=0.0), max(values, default=1.0)
     margin = max(0.05 * (most - least), _LEAST_MARGIN)
     ends = least - margin, min(most + margin, top + margin / 5)
     axes.set_xlim(*ends)
@@ -173,9 +177,10 @@ def _is_beyond(axes: Axes, line: int, mean: float, least: float, most: float, fo
     """Say at the end of the axis where a mean lies that is beyond it; return whether it is."""
     if least <= mean <= most:
         return False
-    side, sign, text = (0, "left", "◂ {}") if mean < least else (1, "right", "{} ▸")
+    said = f"{mean:{form}}".replace("-", "−") + ", with collapsed runs"
+    side, sign, text = (0, "left", f"◂ {said}") if mean < least else (1, "right", f"{said} ▸")
     axes.annotate(
-        text.format(f"{mean:{form}}".replace("-", "−")) + ", with collapsed runs", (side, line),
+        text, (side, line),
         xycoords=("axes fraction", "data"), ha=sign, va="center", fontsize=8, color="#555555",
     )  # fmt: skip
     return True

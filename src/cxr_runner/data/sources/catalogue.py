@@ -35,7 +35,7 @@ def open_source(config: AnyDataConfig) -> Source:
         case PhantomConfig():
             from cxr_runner.data.sources.phantom.source import PhantomSource
 
-            return PhantomSource(config.num_images, config.difficulty, config.phantom_seed)
+            return PhantomSource(config.num_images, config.difficulty, config.phantom_seed, config.site)
         case ChestXrayConfig():
             from cxr_runner.data.sources.chest_xray import describe_study
             from cxr_runner.data.sources.hub import HubSource

@@ -224,7 +224,7 @@ def _tests_table(verdicts: Sequence[Verdict], study: Study) -> Table:
 def _test_entry(claim: str, test: ClaimTest, takes: Requirement, study: Study) -> dict[str, object]:
     entry: dict[str, object] = {"claim": claim, "statistic": test.condition.statistic, "models": test.label}
     entry |= {"claimed": stated(test, study)}
-    entry |= {key: getattr(test, key) for key in ("estimate", "low", "high", "num_seeds", "num_lost")}
+    entry |= {key: getattr(test, key) for key in ("estimate", "low", "high", "of_all", "num_seeds", "num_lost")}
     entry |= {"p_for": test.p.support, "p_against": test.p.contradiction}
     for source in SOURCES:
         needed = getattr(takes, source) or Needed(None, None, None)

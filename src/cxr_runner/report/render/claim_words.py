@@ -32,6 +32,7 @@ def sentence_of_test(test: ClaimTest, study: Study, image_size: int) -> str:
     seeds = f"{plural(test.num_seeds, 'seed')} without a collapsed run{lost}"
     if test.effect and test.effect.num_splits > 1:
         seeds = f"{plural(test.effect.num_runs, 'run')} without a collapse, of {plural(test.num_seeds, 'seed')}{lost}"
+    seeds += f" ({number_of_test(test, test.of_all)} with collapsed ones)" if not math.isnan(test.of_all) else ""
     between = f" (95 % interval {number_of_test(test, test.low)} to {number_of_test(test, test.high)})"
     between = "" if math.isnan(test.low) else between
     return f"{begin}{number_of_test(test, test.estimate)}{between}, {seeds}; {outcome(test, study)}{_p(test)}."

@@ -56,7 +56,7 @@ when none has. The part that decides is named.
   other sizes have is missing to it. Several splits or folds are replicates, as seeds are.
 - Models are compared run by run, on the splits and seeds with which none of them collapsed: a run that collapsed or
   diverged is in no difference, and counted beside it. It counts as not converged. Without these runs a mean is that of
-  a selection.
+  a selection: that with the collapsed ones stands beside it.
 - Differences are tested by Student's t; the variances by seeds, by splits where there are several, and for test metrics
   by test images, those of a patient together, are added (docs/statistics.md). On one split it is not seen what other
   training images would change.

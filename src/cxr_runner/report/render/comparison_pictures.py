@@ -87,7 +87,7 @@ def forest_picture(compared: Comparison, heading: str, baselines: Baselines) -> 
     alt = "; ".join(f"{one.label}: {format_number(one.mean(compared.metric))}" for one in standings)
     text = f"Mean {words} on the test split with its 95 % interval; each dot is {points}."
     if 0 < sum(one.num_collapsed > 0 for one in standings) < len(standings):
-        text += " The scale is that of configurations without collapsed runs; arrows point to what is beyond it."
+        text += " The scale is that of configurations without collapsed runs; arrows point beyond it."
     if more > 0:
         text += f" The first {_MOST_DRAWN} of {len(compared.standings)} configurations; the table has all."
     return Picture("forest", "Configurations", text, alt, draw=draw, draw_column=partial(draw, column=True))

@@ -132,7 +132,7 @@ def configurations(collected: Collected) -> Table:
     columns = ["configuration", "differs in", "model", "data", "px", "seeds"]
     columns += [*(one.words for one in HEADLINE), "collapsed", "train s"]
     shown = pd.DataFrame(rows, columns=columns)
-    return Table("configurations", LEGEND, data, shown, tuple(columns[:4]), notes=_warnings(collected))
+    return Table("configurations", LEGEND, data, shown, tuple(columns[:4]), "Means over seeds", _warnings(collected))
 
 
 def _without_mean(entry: Mapping[Any, Any]) -> str:

@@ -10,6 +10,7 @@ from cxr_runner.data.decode import Decoded
 from cxr_runner.data.sources import About, Listing, LoadedImage, Record, Source
 from cxr_runner.data.sources.phantom.anatomy import Opacities, draw_anatomy
 from cxr_runner.data.sources.phantom.film import Exposure, expose
+from cxr_runner.data.sources.phantom.site import at_site, with_borders
 
 GENERATOR_VERSION = 1
 CLASS_NAMES = ("NORMAL", "PNEUMONIA")
@@ -30,11 +31,13 @@ class PhantomSource(Source):
         num_images: number of images of all patients together.
         difficulty: number from 0, large and dense opacities, to 1, faint ones under strong variation of the rest.
         seed: seed of the patients, at least 0.
+        site: how far the hospital is from the first one, from 0 to 1: intensity, borders and pose differ.
     """
 
     num_images: int = 800
     difficulty: float = 0.5
     seed: int = 0
+    site: float = 0.0
 
     @property
     def about(self) -> About:
@@ -48,7 +51,8 @@ class PhantomSource(Source):
 
     def signature(self) -> str:
         """Return the parameters and the version of the generator."""
-        return f"phantom-v{GENERATOR_VERSION}-{self.num_images}-{float(self.difficulty)!r}-{self.seed}"
+        elsewhere = f"-site{float(self.site)!r}" if self.site else ""  # stores of the first hospital stay as they are
+        return f"phantom-v{GENERATOR_VERSION}-{self.num_images}-{float(self.difficulty)!r}-{self.seed}{elsewhere}"
 
     def scan(self) -> Listing:
         """List the images, patient by patient.
@@ -75,8 +79,9 @@ class PhantomSource(Source):
         anatomy = draw_anatomy(self._rng(_ANATOMY, patient))
         opacities = draw_opacities(self._rng(_OPACITIES, patient), self.difficulty) if label else None
         rng = self._rng(_IMAGE, patient, image)
-        exposure = draw_exposure(rng, self.difficulty)
-        return LoadedImage(Decoded(expose(anatomy, opacities, exposure, rng), "drawn"), digest="")
+        exposure = at_site(draw_exposure(rng, self.difficulty), self.site)
+        film = with_borders(expose(anatomy, opacities, exposure, rng), self.site)
+        return LoadedImage(Decoded(film, "drawn"), digest="")
 
     @cached_property
     def _images(self) -> list[tuple[int, int, int]]:

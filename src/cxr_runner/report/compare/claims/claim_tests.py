@@ -34,6 +34,7 @@ class ClaimTest:
         missing: settings without any run.
         effect: mean that was tested; None of a share.
         share: share that was tested; None of a mean.
+        of_all: the mean with runs that collapsed too; nan where there are none.
         kept: share of the runs that are in the mean, since with them no model collapsed.
         seeds_tried: seeds with which a model collapsed or not.
         num_images: test images of a split; 0 where these are not the matter.
@@ -51,6 +52,7 @@ class ClaimTest:
     missing: tuple[RowSetting, ...] = ()
     effect: Estimate | None = None
     share: Share | None = None
+    of_all: float = math.nan
     kept: float = 1.0
     seeds_tried: int = 0
     num_images: int = 0
@@ -104,6 +106,7 @@ def _models(
         num_seeds=effect.num_seeds if effect.num_runs else 0,
         p=region_p_values(effect, condition, study) if enough else NO_TEST,
         effect=effect,
+        of_all=contrast.of_all,
         kept=contrast.kept,
         seeds_tried=contrast.seeds_tried,
         num_images=contrast.num_images,

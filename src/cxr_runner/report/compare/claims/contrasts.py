@@ -1,5 +1,6 @@
 """Differences between models, run by run with equal seeds on equal splits and, for test metrics, image by image."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,15 +35,19 @@ class Contrast:
         effect: its mean over the runs with which no model collapsed.
         kept: share of the splits and seeds with which all models were trained that is in the mean.
         seeds_tried: seeds among them, with which a model collapsed or not.
+        of_all: the mean with the runs that collapsed, as far as these have the number; nan where there are none, and of
+            variances between models.
         num_images: test images of a split; 0 where they are not the matter.
     """
 
     effect: stats.Estimate
     kept: float
     seeds_tried: int
+    of_all: float = math.nan
     num_images: int = 0
 
 
+_Cell = tuple[int, int]  # split and seed
 _Cells = list[dict[str, ImageNumber]]  # values by row, a dictionary a seed
 
 
@@ -55,11 +60,8 @@ def contrast_models(compared: Compared, runs: Mapping[str, Sequence[RunNumbers]]
         observed: the runs that these are among.
     """
     tried = set.intersection(*({run.cell for run in of_row} for of_row in runs.values()))
-    by_row: dict[str, dict[tuple[int, int], ImageNumber]] = {}
-    for row, of_row in runs.items():
-        by_cell = {run.cell: _value(run, compared.statistic) for run in of_row if run.trained}
-        by_row[row] = {cell: value for cell, value in by_cell.items() if value is not None}
-    cells = sorted(set.intersection(*(set(by_cell) for by_cell in by_row.values())))
+    by_row = {row: _values([run for run in of_row if run.trained], compared) for row, of_row in runs.items()}
+    cells = _common(by_row)
     if compared.spread:
         seeds = Counter(split for split, _ in cells)
         cells = [cell for cell in cells if seeds[cell[0]] >= _LEAST_SEEDS]
@@ -79,7 +81,28 @@ def contrast_models(compared: Compared, runs: Mapping[str, Sequence[RunNumbers]]
     )
     kept = len(cells) / len(tried) if tried else 0.0
     num_images = _num_images(runs) if compared.statistic in IMAGE_NUMBERS else 0
-    return Contrast(effect, kept, len({seed for _, seed in tried}), num_images)
+    return Contrast(effect, kept, len({seed for _, seed in tried}), _mean_of_all(compared, runs, cells), num_images)
+
+
+def _values(runs: Sequence[RunNumbers], compared: Compared) -> dict[_Cell, ImageNumber]:
+    """Return the numbers of runs of a model by split and seed."""
+    found = {run.cell: _value(run, compared.statistic) for run in runs}
+    return {cell: value for cell, value in found.items() if value is not None}
+
+
+def _common(by_row: Mapping[str, Mapping[_Cell, ImageNumber]]) -> list[_Cell]:
+    """Return the splits and seeds that all models have."""
+    return sorted(set.intersection(*(set(by_cell) for by_cell in by_row.values())))
+
+
+def _mean_of_all(compared: Compared, runs: Mapping[str, Sequence[RunNumbers]], kept: Sequence[_Cell]) -> float:
+    """Return the mean with the runs that collapsed; nan where that is no other than that of those which were kept."""
+    by_row = {row: _values(of_row, compared) for row, of_row in runs.items()}
+    cells = _common(by_row)
+    if compared.spread or len(cells) == len(kept):
+        return math.nan
+    numbers = [_of_means(compared, [{row: of_row[cell] for row, of_row in by_row.items()}])[0] for cell in cells]
+    return float(np.mean(numbers))
 
 
 def _of_means(compared: Compared, of_split: _Cells) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -136,15 +136,14 @@ def _constant_loss(facts: Mapping[str, Any], pos_weight: float | None) -> float:
 
 
 def _decisions(predictions: Predictions, group: _Group) -> dict[_Cell, Decisions]:
-    """Return what the runs that did not collapse say of the test images."""
+    """Return what the runs say of the test images."""
     decisions = {}
     for name in dict.fromkeys(run.configuration for run in group.finished if run.row is not None):
         for one in predictions.configurations.get(name, ()):
             labels = predictions.labels[one.test_rows] > 0
             groups = _groups(predictions, one.test_rows)
-            for seed, collapsed, answers in zip(one.seeds, one.collapsed, one.test, strict=True):
-                if not collapsed:
-                    decisions[name, one.split, seed] = Decisions(answers, labels, groups)
+            for seed, answers in zip(one.seeds, one.test, strict=True):
+                decisions[name, one.split, seed] = Decisions(answers, labels, groups)
     return decisions
 
 
