@@ -215,6 +215,9 @@ def test_collapsed_runs_do_not_set_the_scale_and_are_named_at_its_end() -> None:
     assert "◂ 0.410, with collapsed runs" in said
     assert "◂ −0.520, with collapsed runs" in said
     assert "◂ always 0.600" in said
+    below = plot_standings(lines[:1], "accuracy", {"always": 0.99}, "t")
+    below.draw_without_rendering()  # warnings are errors: what lies far outside would leave no room
+    assert [text.get_text() for text in below.axes[0].texts] == ["always 0.990 ▸"]
     near = [*lines[:2], standing("nearly", 0.905, collapsed=True, difference=(-0.03, -0.045, 0.01))]
     means, differences = plot_standings(near, "accuracy", {}, "t").axes
     assert means.get_xlim()[0] < 0.885

@@ -109,19 +109,22 @@ def _draw_means(axes: Axes, standings: Sequence[DrawnStanding], baselines: Mappi
     for value in baselines.values():
         axes.axvline(value, color=_GREY, linestyle=(0, (3, 2)), linewidth=0.9, zorder=0)
     if baselines:
-        _name_baseline(axes, baselines, least)
+        _name_baseline(axes, baselines)
     axes.set_yticks(range(len(standings)), [_shorten(one.label) for one in standings], parse_math=False)
 
 
-def _name_baseline(axes: Axes, baselines: Mapping[str, float], least: float) -> None:
-    """Name the best trivial baseline above its line, or where it lies beyond the scale."""
+def _name_baseline(axes: Axes, baselines: Mapping[str, float]) -> None:
+    """Name the best trivial baseline above its line, or at the end of the axis that it lies beyond."""
     name, value = max(baselines.items(), key=lambda item: item[1])
-    said = name if len(baselines) == 1 else f"best trivial baseline: {name}"
-    said = said if value >= least else f"◂ {said} {value:.3f}"
+    said, place = name if len(baselines) == 1 else f"best trivial baseline: {name}", "center"
+    least, most = axes.get_xlim()
+    if value < least:
+        said, place = f"◂ {said} {value:.3f}", "left"
+    elif value > most:
+        said, place = f"{said} {value:.3f} ▸", "right"
     axes.annotate(
-        _shorten(said, 1), (max(value, least), 1), xycoords=("data", "axes fraction"), xytext=(0, 2),
-        textcoords="offset points", ha="center" if value >= least else "left", fontsize=8, color="#555555",
-        parse_math=False, annotation_clip=False,
+        _shorten(said, 1), (min(max(value, least), most), 1), xycoords=("data", "axes fraction"), xytext=(0, 2),
+        textcoords="offset points", ha=place, fontsize=8, color="#555555", parse_math=False, annotation_clip=False,
     )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ class StudyFigure:
         number: number that the study gives it.
         kind: kind of figure; ``curves`` are loss and accuracy of train and val by epoch.
         caption: caption in our words.
-        shows: what the study reads from it.
+        shows: what the study reads from it, '' where it does not say.
         rows: ids of the models that it compares, in the order of what varies; empty where it is about the data.
         varies: what differs between the rows, '' where there is nothing to compare.
         conditions: how the models of a table of metrics were trained, in a few words.
@@ -41,7 +41,7 @@ class StudyFigure:
     number: int
     kind: FigureKind
     caption: str
-    shows: str
+    shows: str = ""
     rows: tuple[RowId, ...] = ()
     varies: str = ""
     conditions: str = ""

@@ -58,7 +58,7 @@ def _samples(figure: StudyFigure, runs: DataSetRuns) -> Picture:
 
 def _balance(figure: StudyFigure, runs: DataSetRuns) -> Picture:
     counts = class_counts(runs.facts)
-    text = f"Images of each class in each split. The study, on its training split: {figure.shows}"
+    text = f"Images of each class in each split.{_read(figure, ', on its training split')}"
     if not counts:
         return _picture(figure, text, notes=["data.json of these runs does not count their classes."])
 
@@ -88,7 +88,7 @@ def _curves(figure: StudyFigure, runs: DataSetRuns) -> Picture:
     def draw() -> "Figure":
         return plot_histories(groups, _titled(figure, runs), looks)
 
-    text = f"Loss and accuracy by epoch, train and val. The study: {figure.shows}"
+    text = f"Loss and accuracy by epoch, train and val.{_read(figure)}"
     notes = [_LOSSES_APART] if len({row.weighted for row in drawn}) > 1 else []
     return _of_rows(figure, runs, text, describe_histories(groups), draw, {row.id for row in drawn}, notes)
 
@@ -132,7 +132,7 @@ def _bars(figure: StudyFigure, runs: DataSetRuns) -> Picture:
 
         return plot_bars(rows, metrics, tables, _titled(figure, runs), runs.size_notes(tables))
 
-    text = f"Bars: means over the seeds that did not collapse; the axis does not begin at 0. The study: {figure.shows}"
+    text = f"Bars: means over the seeds that did not collapse; the axis does not begin at 0.{_read(figure)}"
     alt = "; ".join(
         f"model {row_id}: "
         + ", ".join(f"{words} {format_number(table[key].mean()) or 'not known'}" for key, words in named.items())
@@ -154,7 +154,7 @@ def _durations(figure: StudyFigure, runs: DataSetRuns) -> Picture:
 
         return plot_durations(rows, tables, _titled(figure, runs), sizes)
 
-    text = f"Time in the training loop of one run. The study: {figure.shows}"
+    text = f"Time in the training loop of one run.{_read(figure)}"
     alt = "; ".join(
         f"model {row_id}: {format_duration(table['train_seconds'].mean())}" for row_id, table in tables.items()
     )
@@ -217,6 +217,11 @@ def _name(row: Row, figure: StudyFigure) -> str:
         "lr": f"learning rate {row.lr:g}",
     }
     return f"{row.id}: {what.get(figure.varies, row.title)}"
+
+
+def _read(figure: StudyFigure, where: str = "") -> str:
+    """Say what the study reads from a figure; '' where it does not say."""
+    return f" The study{where}: {figure.shows}" if figure.shows else ""
 
 
 def _titled(figure: StudyFigure, runs: DataSetRuns) -> str:
