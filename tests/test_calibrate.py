@@ -94,6 +94,7 @@ def test_an_ensemble_is_calibrated_beside_its_first_run_and_alone_its_runs_are_n
     assert cxr_runner.load(runs[0]).threshold == 0
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_an_evaluation_looks_at_the_chosen_threshold_beside_that_of_the_training(
     runs: list[Path], cxr_model: Command
 ) -> None:

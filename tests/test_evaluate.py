@@ -110,6 +110,7 @@ def _youden(table: pd.DataFrame, threshold: float) -> float:
     return float(positive[labels].mean() - positive[~labels].mean())
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_classes_are_mapped_and_a_model_that_is_the_wrong_way_round_is_worse_than_chance(
     run: Path, dataset: Dataset, cxr_model: Command, tmp_path: Path
 ) -> None:
@@ -129,6 +130,7 @@ def test_classes_are_mapped_and_a_model_that_is_the_wrong_way_round_is_worse_tha
     assert wrong["verdict"][0].startswith("Outside, the model is worse than chance")
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_images_that_were_trained_on_are_marked_and_do_not_count(
     run: Path, dataset: Dataset, cxr_model: Command, tmp_path: Path
 ) -> None:
@@ -151,6 +153,7 @@ def test_images_that_were_trained_on_are_marked_and_do_not_count(
     assert "of the training set do not count" in answer.out
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_an_ensemble_is_compared_on_the_images_that_each_fold_has_held_out(
     runs: list[Path], cxr_model: Command
 ) -> None:
@@ -177,6 +180,7 @@ def test_an_ensemble_is_compared_on_the_images_that_each_fold_has_held_out(
     assert [path.name for path in (folder / "evaluations").iterdir()] == ["ward"]
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_subgroups_of_a_table_are_measured_and_numbers_become_ranges(
     run: Path, cxr_model: Command, tmp_path: Path
 ) -> None:

@@ -20,7 +20,14 @@ from cxr_runner.base.errors import UserError
 from model_runs import first_fold
 
 Command = Callable[..., Answer]
-TINY = {"data.num_images": 80, "data.image_size": 32, "epochs": 1, "progress": "none", "device": "cpu"}
+TINY = {
+    "data.num_images": 80,
+    "data.image_size": 32,
+    "epochs": 1,
+    "progress": "none",
+    "plots": "never",
+    "device": "cpu",
+}
 WAYS: dict[str, dict[str, object]] = {
     "linear_relu": {"model": "linear_relu"},
     "cnn": {"model": "cnn"},

@@ -24,6 +24,7 @@ TINY = {
     "data.image_size": 32,
     "epochs": 1,
     "progress": "none",
+    "plots": "never",
     "device": "cpu",
     "engine": "pixel",
 }

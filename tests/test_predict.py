@@ -111,7 +111,7 @@ def test_images_that_are_gone_are_no_reason_not_to_predict(
         for number in range(30):
             pixels = np.random.default_rng(number + 100 * label).integers(256, size=(32, 32), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / "xrays" / name / f"{number}.png")
-    data = {"data": "folder", "data.root": tmp_path / "xrays", "data.image_size": 32, "epochs": 1, "progress": "none"}
+    data = {"data": "folder", "data.root": tmp_path / "xrays", "data.image_size": 32, "epochs": 1, "plots": "never"}
     run = cxr_runner.run(data, engine="pixel", device="cpu", outputs=tmp_path / "outputs")
     (tmp_path / "xrays").rename(tmp_path / "elsewhere else")
     answer = cxr_model("predict", run, "--", ward / "same0.png")

@@ -21,7 +21,7 @@ from cxr_runner.commands import study as sweep
 from cxr_runner.commands.study import Order, run_study
 from cxr_runner.config.compose import compose
 from cxr_runner.config.schema import RunConfig
-from cxr_runner.study import load_study
+from cxr_runner.study import Study, load_study
 from cxr_runner.study.grid import RowGroup
 from run_trees import run_metrics, write_run
 from test_study import changed, configuration
@@ -58,7 +58,8 @@ class Commands:
             (row,) = (row for row in STUDY.rows if row.experiment == config.name)
             self.write(Path(config.outputs), row.id, config.seed, config.data.image_size, asdict(config.data.split))
 
-    def report(self, root: Path, out: Path, reporter: Reporter) -> None:
+    def report(self, root: Path, out: Path, reporter: Reporter, study: Study) -> None:
+        assert study is STUDY
         self.reports.append(root)
 
     def write(self, outputs: Path, row_id: str, seed: int, image_size: int, split: Any = DATA["split"]) -> None:
@@ -82,7 +83,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> Commands:
 
 
 def order(outputs: Path) -> Order:
-    return Order("laptop", "phantom", 2, 16, outputs, ("data.num_images=40",))
+    return Order(STUDY, "laptop", "phantom", 2, 16, outputs, ("data.num_images=40",))
 
 
 def test_all_rows_are_trained_then_the_report_is_written(
@@ -102,7 +103,7 @@ def test_the_forecast_is_epochs_times_the_measured_pace(
 ) -> None:
     run_study(order(tmp_path), only_forecast=True)
     assert commands.sweeps == commands.reports == []
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["studies"]  # when the claims were stated, and no run
     lines = {line[:24].strip(): line[24:].split() for line in capsys.readouterr().out.splitlines()}
     # Of every trial: three epochs of half a second each and five seconds in all; two seeds of a stack share the five.
     assert lines["linear families, SGD"][:7] == ["2", "2", "16x16", "0", "of", "4", "24"]
@@ -189,16 +190,16 @@ def test_a_mistake_in_what_was_asked_for_ends_it_at_once(commands: Commands, tmp
         run_study(order(tmp_path))
     assert commands.reports == []
     with pytest.raises(UserError, match="--seeds=0: must be at least 1"):
-        run_study(Order("full", "phantom", 0, 16, tmp_path))
+        run_study(Order(STUDY, "full", "phantom", 0, 16, tmp_path))
 
 
 def test_the_data_is_a_name_or_a_folder() -> None:
-    assert Order("full", "chest_xray", 1, 16, Path("/o"), ("device=cpu",)).arguments() == [
+    assert Order(STUDY, "full", "chest_xray", 1, 16, Path("/o"), ("device=cpu",)).arguments() == [
         "data=chest_xray",
         "device=cpu",
         "outputs=/o",
     ]
-    assert Order("full", "/xrays", 1, 16, Path("/o")).arguments()[:2] == ["data=folder", "data.root=/xrays"]
+    assert Order(STUDY, "full", "/xrays", 1, 16, Path("/o")).arguments()[:2] == ["data=folder", "data.root=/xrays"]
 
 
 def test_the_command_passes_on_what_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,14 +212,14 @@ def test_the_command_passes_on_what_it_is_given(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(SystemExit) as ending:
         cli.study()
     assert ending.value.code == 0
-    assert given == [(Order("full", "d", 3, 32, Path("outputs/study"), ("device=cpu",), 5, 2), True)]
+    assert given == [(Order(STUDY, "full", "d", 3, 32, Path("outputs/study"), ("device=cpu",), 5, 2), True)]
 
 
 SMALL = """
 import sys
 from cxr_runner import cli
 from cxr_runner.commands import study as sweep
-from cxr_runner.study import load_study
+from cxr_runner.study import Study, load_study
 from cxr_runner.study.grid import RowGroup
 row = load_study().row
 sweep.plan = lambda *_: [
@@ -246,14 +247,15 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_a_forecast_measures_real_models_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_forecast_measures_real_models_and_leaves_no_run(tmp_path: Path) -> None:
     only_linear = SMALL.replace('RowGroup("CNN", (row("22"),), 1, 16, False),', "")
     command = [sys.executable, "-c", only_linear, str(tmp_path / "outputs"), "--forecast"]
     process = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (process.returncode, process.stderr) == (0, "")
     (line,) = (line for line in process.stdout.splitlines() if line.startswith("linear families, SGD"))
     assert line[24:].split()[:6] == ["2", "2", "16x16", "0", "of", "4"]
-    assert list(tmp_path.iterdir()) == []
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert left - {"outputs/studies/.lock"} == {"outputs/studies/copetti.json"}  # the claims, stated before any run
 
 
 @pytest.mark.long

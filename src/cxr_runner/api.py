@@ -224,7 +224,7 @@ def study_figure(root: Path | str = "outputs", number: int | None = None, study:
 
     Args:
         root: folder that holds runs on one data set, at one or several image sizes.
-        number: number of the figure in the study; the first with curves by default.
+        number: number of the figure in the study; by default the first that has runs, one with curves before others.
         study: name or file of the study.
 
     Returns:
@@ -243,7 +243,8 @@ def study_figure(root: Path | str = "outputs", number: int | None = None, study:
     pictures = {picture.name: picture for picture in study_pictures(runs)}
     numbers = {figure.number: figure for figure in chosen.figures if figure.name in pictures}
     if number is None:
-        number = next((figure.number for figure in chosen.figures if figure.kind == "curves"), 0)
+        order = {one: (pictures[figure.name].draw is None, figure.kind != "curves") for one, figure in numbers.items()}
+        number = min(order, key=lambda one: order[one], default=0)
     if number not in numbers:
         raise UserError.for_key("number", number, f"valid are {', '.join(map(str, numbers)) or 'none'}")
     picture = pictures[numbers[number].name]
