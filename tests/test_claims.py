@@ -517,3 +517,5 @@ def test_the_part_that_decides_is_the_least_sure_of_a_supported_claim_and_the_su
     assert other.deciding is not None
     assert other.deciding.p.contradiction == min(test.p.contradiction for test in other.tests)
     assert decide({})["depth_slows"].deciding is None
+    lacking = dict(world(AS_CLAIMED, seeds=range(20)).runs) | {RowSetting("16"): []}
+    assert decide(lacking)["weight_oscillates"].deciding is None  # what was tested is no matter any more

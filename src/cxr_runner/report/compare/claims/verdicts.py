@@ -69,9 +69,10 @@ class Verdict:
     def deciding(self) -> ClaimTest | None:
         """The part that decides: of a supported claim the least sure one, of a contradicted one the surest against it.
 
-        Of any other claim that which a verdict still waits for most; None where no part was tested.
+        Of any other claim the least sure of those that are tested and open; None where there is none.
         """
-        tested = [test for test in self.tests if test.tested]
+        parts = zip(self.tests, self.takes, strict=True)
+        tested = [test for test, takes in parts if test.tested and (self.decided or takes.open)]
         if not tested:
             return None
         if self.word == "contradicted":
