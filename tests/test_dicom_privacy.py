@@ -158,9 +158,13 @@ def test_no_name_place_date_or_number_of_a_header_leaves_it(tmp_path: Path, envi
         ["cxr-data", "describe", *skip],
         ["cxr-data", "audit", *skip],
         ["cxr-report", "outputs"],
+        ["cxr-model", "predict", "RUN", "--out", "outputs/predictions.csv", "--", str(root)],
+        ["cxr-model", "export", "RUN", "--format", "hub", "--out", "outputs/handed"],
     ]
     said = []
     for name, *arguments in commands:
+        runs = [str(run.relative_to(tmp_path)) for run in tmp_path.glob("outputs/runs/*/seed=0")]
+        arguments = [one for word in arguments for one in (runs if word == "RUN" else [word])]
         done = subprocess.run(
             [installed(name), *arguments], cwd=tmp_path, env=environment, capture_output=True, timeout=300, check=False
         )

@@ -138,7 +138,9 @@ class LoadedModel:
         """
         size = max(1, _PIXELS_AT_ONCE // self.image_size**2)
         pieces = [squares[start : start + size] for start in range(0, len(squares), size)]
-        logits = [self.ensemble.member_logits(self._scaled(piece)).cpu() for piece in pieces]
+        # As in training: float32 on a GPU means float32, not TF32, and the same bits every time.
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            logits = [self.ensemble.member_logits(self._scaled(piece)).cpu() for piece in pieces]
         return np.asarray(torch.cat(logits).double().numpy())
 
     def answers(self, names: Sequence[str], logits: NDArray[np.float64]) -> pd.DataFrame:

@@ -56,7 +56,8 @@ class LoadedRun:
     @property
     def weights(self) -> str:
         """Checksum of its weights; '' of a run from before there were any."""
-        return self.run.checksums.get(RunDir(self.run.path).model.name, "")
+        files, checksums = RunDir(self.run.path), self.run.checksums
+        return checksums.get(files.model.name) or checksums.get(files.gram.name, "")
 
     def predictions(self) -> pd.DataFrame:
         """Read its answers to the images of val and test.
