@@ -67,6 +67,15 @@ def test_a_claim_keeps_the_time_at_which_it_was_first_seen(tmp_path: Path, clock
     assert len(read_json(stated_file(tmp_path, STUDY))["first_seen"]["relu_alike"]) == 2  # type: ignore[index]
 
 
+def test_a_tree_in_another_knows_what_that_knows_and_the_reverse(tmp_path: Path, clock: Clock) -> None:
+    state_claims(STUDY, tmp_path / "outputs" / "study")
+    clock.hour = 2
+    assert hours(state_claims(STUDY, tmp_path / "outputs")) == [0, 0, 0, 0]
+    assert hours(state_claims(STUDY, tmp_path / "outputs" / "study" / "runs")) == [0, 0, 0, 0]
+    assert len(list(tmp_path.rglob("*.json"))) == 1
+    assert hours(state_claims(STUDY, tmp_path / "elsewhere")) == [2, 2, 2, 2]
+
+
 def test_what_decides_a_claim_is_in_its_digest_and_nothing_else() -> None:
     claim = STUDY.claims[0]
     digest = claim_digest(claim, STUDY)

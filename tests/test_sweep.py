@@ -200,6 +200,8 @@ def test_the_data_is_a_name_or_a_folder() -> None:
         "outputs=/o",
     ]
     assert Order(STUDY, "full", "/xrays", 1, 16, Path("/o")).arguments()[:2] == ["data=folder", "data.root=/xrays"]
+    table = ("data=table", "data.file=t.csv", "data.root=x")
+    assert Order(STUDY, "full", "phantom", 1, 16, Path("/o"), table).arguments() == [*table, "outputs=/o"]
 
 
 def test_the_command_passes_on_what_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,7 +70,9 @@ class Order:
     def arguments(self) -> list[str]:
         """Return what every run is given."""
         runs = self.study.runs
-        if self.data in ("phantom", "chest_xray"):
+        if any(override.startswith("data=") for override in self.overrides):  # a table, a set on the Hub
+            source = list(runs.settings)
+        elif self.data in ("phantom", "chest_xray"):
             source = [f"data={self.data}", *runs.settings]
         else:
             source = ["data=folder", f"data.root={user_path('--data', self.data)}", *runs.settings, *runs.folder]

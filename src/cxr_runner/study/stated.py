@@ -1,7 +1,7 @@
 """When each claim of a study was first seen beside runs: kept in ``OUTPUTS/studies/NAME.json``, never overwritten."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,7 +56,8 @@ def stated_file(outputs: Path, study: Study) -> Path:
 def state_claims(study: Study, outputs: Path) -> Times:
     """Return when each claim was first seen in an outputs tree; what was not seen before is seen now, and kept.
 
-    A claim that was changed is another one: the old one and its time stay in the file, the new one begins now.
+    A claim that was changed is another one: the old one and its time stay in the file, the new one begins now. What the
+    folders around and directly inside of a tree know counts as well: ``outputs/study`` is a tree, and part of another.
 
     Args:
         study: study whose claims they are.
@@ -74,16 +75,33 @@ def state_claims(study: Study, outputs: Path) -> Times:
     digests = {claim.id: claim_digest(claim, study) for claim in study.claims}
     try:
         with locked_folder(path.parent):
-            seen = _read(path)
-            new = [name for name, known in digests.items() if known not in seen.get(name, {})]
+            kept, known = _read(path), _times(digests, _files_around(path))
+            new = digests.keys() - known.keys()
             now = datetime.now(UTC).isoformat(timespec="seconds")
             for name in new:
-                seen.setdefault(name, {})[digests[name]] = now
+                kept.setdefault(name, {})[digests[name]] = now
             if new:
-                write_checked_json(path, {"study": study.name, "first_seen": seen})
+                write_checked_json(path, {"study": study.name, "first_seen": kept})
+            return {name: known.get(name, now) for name in digests}
     except OSError:  # a tree that is only read: what it knows is told, and nothing is added
-        seen = _read(path)
-    return {name: seen[name][known] for name, known in digests.items() if known in seen.get(name, {})}
+        return _times(digests, _files_around(path))
+
+
+def _files_around(path: Path) -> list[Path]:
+    """Return the files that may know of a tree's claims: its own, those of trees around it and those of trees in it."""
+    outputs = path.parent.parent.absolute()
+    around = (folder / "studies" / path.name for folder in outputs.parents[:2])
+    return [path, *around, *sorted(outputs.glob(f"*/studies/{path.name}"))]
+
+
+def _times(digests: Mapping[str, str], files: Iterable[Path]) -> dict[str, str]:
+    """Return the earliest time of each claim that some files know of."""
+    known: dict[str, str] = {}
+    for seen in map(_read, files):
+        for name, of_claim in digests.items():
+            if time := seen.get(name, {}).get(of_claim):
+                known[name] = min(time, known.get(name, time))
+    return known
 
 
 def _read(path: Path) -> dict[str, dict[str, str]]:
