@@ -101,15 +101,6 @@ def test_a_run_goes_through_and_leaves_what_it_leaves_on_the_cpu(case: str, tmp_
     _agree(there, _train(tmp_path / "cpu", "cpu", *CASES[case]))
 
 
-def test_dead_members_are_left_out_of_the_arithmetic_there_too(tmp_path: Path) -> None:
-    """The case above is one in which some members are dead and others are not, in the middle of an epoch."""
-    seen, step = set(), GramBackend._step
-    watched = lambda self, members, *rest: seen.add(len(members)) or step(self, members, *rest)  # noqa: E731
-    with one_gpu(), mock.patch.object(GramBackend, "_step", watched):
-        _train(tmp_path, "cuda", *CASES["dead members, Gram"])
-    assert min(seen) < max(seen) == 6
-
-
 def test_images_that_do_not_fit_well_travel_batch_by_batch(tmp_path: Path) -> None:
     with one_gpu(), promises(), mock.patch.object(pixel, "_RESIDENT_SHARE", 0.0):
         there = _train(tmp_path / "cuda", "cuda", "engine=pixel")

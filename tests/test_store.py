@@ -321,6 +321,7 @@ def test_describe_is_ready_for_json(cache):
         60,
         0.5,
         0,
+        0.0,
     )
     described = json.loads(json.dumps(open_dataset(config, Reporter()).describe()))
     assert described["synthetic"] is True

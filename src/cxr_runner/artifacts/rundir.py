@@ -112,10 +112,11 @@ class RunDir:
     def complete(self) -> bool:
         """Return whether the run is done and all its results exist; :meth:`altered` says whether they are its own.
 
-        Weights exist in either form, whatever ``save`` says now.
+        Weights exist in the form in which they were written, whatever ``save`` says now.
         """
         status, metrics = read_json(self.status) or {}, read_json(self.metrics) or {}
-        weights = self.model if self.model.is_file() else self.gram
+        written = recorded_checksums(status)
+        weights = self.gram if self.gram.name in written and self.model.name not in written else self.model
         files = (self.config, self.data, self.history, self.predictions, weights)
         measured = isinstance(metrics.get("val"), dict) and isinstance(metrics.get("test"), dict)
         return status.get("state") == "done" and measured and all(file.is_file() for file in files)
