@@ -425,6 +425,7 @@ def test_outputs_that_are_not_finite_fail_the_run(tmp_path, monkeypatch):
         _run(tmp_path, "engine=pixel", *PHANTOM)
 
 
+@pytest.mark.long
 def test_each_device_of_a_sweep_gets_a_gram_space_of_its_own_and_one_is_there_at_a_time(tmp_path, monkeypatch):
     spaces = []
 

@@ -359,7 +359,7 @@ def test_a_mistake_of_very_many_runs_is_one_line_and_nothing_else(cxr_run: Calla
 
 
 @pytest.mark.usefixtures("quick_pictures")
-@pytest.mark.parametrize("launcher", ["stack", "basic"])
+@pytest.mark.parametrize("launcher", ["stack", pytest.param("basic", marks=pytest.mark.long)])
 def test_folds_are_runs_of_their_own_that_the_same_command_does_not_train_again(
     launcher: str, cxr_run: Callable[..., Answer]
 ) -> None:

@@ -166,6 +166,7 @@ def test_a_reader_that_goes_away_is_an_interruption(tmp_path: Path) -> None:
     assert (run / "checkpoint.pt").exists()
 
 
+@pytest.mark.long
 def test_sweeps_that_overlap_do_not_wait_for_each_other_for_ever(tmp_path: Path) -> None:
     folders, log = {"cache": tmp_path / "cache", "log": tmp_path / "log.txt"}, tmp_path / "log.txt"
     sweep = ("-m", *GRAM, "seeds=1", "epochs=3", f"outputs={tmp_path}/outputs")

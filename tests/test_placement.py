@@ -92,7 +92,9 @@ def _agree(there: pd.DataFrame, here: pd.DataFrame) -> None:
     assert (there["logit"] - here["logit"]).abs().max() < FAR
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=pytest.mark.long) if case == "ResNet-18" else case for case in CASES]
+)
 def test_a_run_goes_through_and_leaves_what_it_leaves_on_the_cpu(case: str, tmp_path: Path) -> None:
     with one_gpu(), promises():
         there = _train(tmp_path / "cuda", "auto", *CASES[case])

@@ -30,7 +30,13 @@ def _run(outputs: str, *arguments: str, together: bool) -> subprocess.CompletedP
 RESNET = ("model=resnet18", "data.image_size=64", "epochs=1", "optimizer.lr=1e-4")
 
 
-@pytest.mark.parametrize("choice", [("model=cnn", "data.image_size=32", *BEST), RESNET], ids=["cnn", "resnet18"])
+CHOICES = [
+    pytest.param(("model=cnn", "data.image_size=32", *BEST), id="cnn"),
+    pytest.param(RESNET, id="resnet18", marks=pytest.mark.long),
+]
+
+
+@pytest.mark.parametrize("choice", CHOICES)
 def test_two_processes_leave_one_run_with_the_numbers_of_one_process(elsewhere: Path, choice: tuple[str, ...]) -> None:
     alone, together = _run("alone", *choice, together=False), _run("together", *choice, together=True)
     assert (alone.returncode, together.returncode) == (0, 0), alone.stderr + together.stderr
@@ -49,6 +55,7 @@ def test_two_processes_leave_one_run_with_the_numbers_of_one_process(elsewhere: 
     pd.testing.assert_series_equal(*logits, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.long
 def test_two_processes_go_on_where_one_was_cut_off(elsewhere: Path) -> None:
     choice = ("model=cnn", "data.image_size=96", "optimizer.lr=1e-3", "epochs=40")  # slow enough to be cut off
     reference = _run("reference", *choice, together=False)

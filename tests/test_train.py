@@ -390,6 +390,7 @@ print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_an_epoch_of_many_steps_takes_no_more_memory_than_one_of_few(tmp_path: Path) -> None:
     environment = {**os.environ, "CXR_CACHE": str(tmp_path), "OMP_NUM_THREADS": "2"}
