@@ -38,7 +38,6 @@ def weights_of_coefficients(run: Run, config: LinearConfig | LinearReLUConfig) -
     model = build_model(config, data.image_size, facts["seed"])
     assert isinstance(model, Linear | LinearReLU)
     space = GramSpace(StoreProducts(dataset.images, dataset.store, torch.device("cpu"), Reporter()), dataset)
-    momentum = 0.9 if state["velocity"] else 0.0  # there is a place for velocities where there is momentum
-    backend = GramBackend(space, [model], [SGDConfig("sgd", 0.0, momentum, False, 0.0, None)], [None])
-    backend.load_state_dict(0, state)
+    backend = GramBackend(space, [model], [SGDConfig("sgd", 0.0, 0.0, False, 0.0, None)], [None])
+    backend.restore(0, state["trained"])  # velocities are no part of the weights
     return backend.weights([0])[0]

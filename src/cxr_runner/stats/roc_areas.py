@@ -60,15 +60,18 @@ def delong(
 
 def delong_of_parts(first: AurocParts, second: AurocParts, confidence: float = CONFIDENCE) -> DeLong:
     """Return what :func:`delong` returns, of models whose parts are known, so that each is taken apart once."""
-    from scipy.special import ndtr, ndtri
-
-    difference = first.area - second.area
     positives, negatives = first.of_positives - second.of_positives, first.of_negatives - second.of_negatives
     variance = positives.var(ddof=1) / len(positives) + negatives.var(ddof=1) / len(negatives)
-    error = float(np.sqrt(variance)) if variance > 1e-15 else 0.0
-    half = float(ndtri((1 + confidence) / 2)) * error
+    return compare_areas(first.area, second.area, float(np.sqrt(variance)) if variance > 1e-15 else 0.0, confidence)
+
+
+def compare_areas(first: float, second: float, error: float, confidence: float = CONFIDENCE) -> DeLong:
+    """Return DeLong's test of two areas by the standard error of their difference, whatever images they are of."""
+    from scipy.special import ndtr, ndtri  # here, because scipy takes a second to import
+
+    difference, half = first - second, float(ndtri((1 + confidence) / 2)) * error
     p = float(2 * ndtr(-abs(difference) / error)) if error else float(abs(difference) < 1e-12)
-    return DeLong(first.area, second.area, difference, difference - half, difference + half, p)
+    return DeLong(first, second, difference, difference - half, difference + half, p)
 
 
 def auroc_parts(scores: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]]) -> AurocParts:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_runner.stats.intervals import CONFIDENCE, Interval
-from cxr_runner.stats.roc_areas import AurocParts, DeLong, auroc_parts
+from cxr_runner.stats.roc_areas import AurocParts, DeLong, auroc_parts, compare_areas
 
 
 def auroc_interval(
@@ -41,13 +41,7 @@ def independent_delong(first: tuple[Interval, float], second: tuple[Interval, fl
     Source:
         DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988), 837-845: without covariance, variances add.
     """
-    from scipy.special import ndtr, ndtri
-
-    one, other = first[0].estimate, second[0].estimate
-    error, difference = float(np.sqrt(first[1] + second[1])), one - other
-    half = float(ndtri((1 + CONFIDENCE) / 2)) * error
-    p = float(2 * ndtr(-abs(difference) / error)) if error else float(abs(difference) < 1e-12)
-    return DeLong(one, other, difference, difference - half, difference + half, p)
+    return compare_areas(first[0].estimate, second[0].estimate, float(np.sqrt(first[1] + second[1])))
 
 
 def _variance(parts: AurocParts, of_positives: NDArray[np.int64], of_negatives: NDArray[np.int64]) -> float:

@@ -81,8 +81,7 @@ def _metrics(content: Mapping[str, Any], name: str) -> Table:
     shown.insert(0, "metric", [METRIC_WORDS[row["metric"]] for row in rows])
     data = pd.DataFrame({"metric": [row["metric"] for row in rows], "rule": [row["rule"] for row in rows]})
     for side in SIDES:
-        for position, end in enumerate(("", "_low", "_high")):
-            data[side + end] = [row[side][position] for row in rows]
+        _add_interval(data, rows, side)
     data["p"] = [row["p"] for row in rows]
     caption = (
         "In brackets 95 %, by resampling patients, images where these are not known; outside minus inside, whose "
@@ -106,13 +105,18 @@ def _groups(content: Mapping[str, Any], name: str) -> Table:
     )
     data = pd.DataFrame([{key: row[key] for key in ("column", "group", "images", "positive")} for row in rows])
     for key in _BY_GROUP:
-        for position, end in enumerate(("", "_low", "_high")):
-            data[key + end] = [row[key][position] for row in rows]
+        _add_interval(data, rows, key)
     caption = (
         "Outside, at the threshold of the model; in brackets 95 %: DeLong's interval, and Wilson's, images of one "
         "patient taken together. Groups with few patients of a class have no AUROC."
     )
     return Table(name, caption, data, shown, ("column", "group"), "Outside, by subgroup")
+
+
+def _add_interval(data: pd.DataFrame, rows: Sequence[Mapping[str, Any]], key: str) -> None:
+    """Add the columns of an estimate and of the ends of its interval."""
+    for position, end in enumerate(("", "_low", "_high")):
+        data[key + end] = [row[key][position] for row in rows]
 
 
 def _tests(content: Mapping[str, Any], name: str) -> Table:

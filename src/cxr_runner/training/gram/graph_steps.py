@@ -85,8 +85,8 @@ class GraphBackend(GramBackend):
             epoch.targets[index] = plan.targets.to(self.space.device, torch.float64)
             epoch.lrs.zero_()[:, index] = torch.tensor(plan.lrs, dtype=torch.float64, device=self.space.device)
             with self._others_keep_their_velocities(members):
-                for number in sorted({member // _GROUP for member in members}):
-                    self._launch(epoch, number)
+                for number, group in _groups(members):
+                    self._launch(epoch, number, group)
             epoch.step = 0
             yield plan
 
@@ -103,7 +103,7 @@ class GraphBackend(GramBackend):
     @contextmanager
     def _others_keep_their_velocities(self, members: Sequence[int]) -> Iterator[None]:
         """Put velocities of members that are not trained back: a learning rate of 0 holds only their values."""
-        others = [slot for slot in range(len(self.rest)) if slot not in set(members)]
+        others = sorted(set(range(len(self.rest))).difference(members))
         index = torch.tensor(others, dtype=torch.int64, device=self.space.device)
         velocities = [] if self.rates.plain else [*self.first.velocities.values(), self.rest_velocity]
         before = [velocity[index] for velocity in velocities]
@@ -111,9 +111,8 @@ class GraphBackend(GramBackend):
         for velocity, kept in zip(velocities, before, strict=True):
             velocity[index] = kept
 
-    def _launch(self, epoch: _Epoch, number: int) -> None:
+    def _launch(self, epoch: _Epoch, number: int, group: slice) -> None:
         """Train a group for an epoch."""
-        group = slice(number * _GROUP, (number + 1) * _GROUP)
         if number not in epoch.launches:
 
             def take_steps() -> None:
@@ -168,8 +167,7 @@ class GraphBackend(GramBackend):
         positions = self.space.positions(rows)
         gram, places = self.space.rows_of(positions), positions.to(self.space.device)
         found: dict[int, Tensor] = {}
-        for number in sorted({member // _GROUP for member in members}):
-            group = slice(number * _GROUP, (number + 1) * _GROUP)
+        for number, group in _groups(members):
             # One product of a fixed width for the whole group.
             side_by_side = self.first.coordinates[group].permute(1, 0, 2).flatten(1)
             outputs = (gram @ side_by_side).view(len(gram), _GROUP, -1).permute(1, 0, 2)
@@ -177,3 +175,10 @@ class GraphBackend(GramBackend):
             rest = self.head.unflatten(self.rest[group])
             found[number] = self.head.forward(outputs[:, :, : self.first.num_outputs], rest)[0].cpu()
         return torch.stack([found[member // _GROUP][member % _GROUP] for member in members])
+
+
+def _groups(members: Sequence[int]) -> list[tuple[int, slice]]:
+    """Return the groups that members are in: their numbers, and their slots."""
+    return [
+        (number, slice(number * _GROUP, (number + 1) * _GROUP)) for number in sorted({m // _GROUP for m in members})
+    ]
