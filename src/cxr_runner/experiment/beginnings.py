@@ -11,6 +11,7 @@ from typing import Any
 from cxr_runner.artifacts.rundir import RunDir
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.identity import run_id_of_dict, to_dict
+from cxr_runner.config.schema import LogisticConfig
 from cxr_runner.experiment.member import Member
 from cxr_runner.experiment.plan import PlannedRun
 from cxr_runner.training.gram.final_state import code_versions, read_final_state
@@ -30,7 +31,12 @@ def go_on_from_shorter_run(member: Member, reporter: Reporter) -> None:
 def _shorter_runs(run: PlannedRun) -> Iterator[RunDir]:
     """Give the directories of runs that differ in nothing but fewer epochs, the longest first."""
     config = run.config
-    if run.choice.engine != "gram" or config.force or config.schedule.name != "constant":
+    if (
+        run.choice.engine != "gram"
+        or isinstance(config.model, LogisticConfig)
+        or config.force
+        or config.schedule.name != "constant"
+    ):
         return
     if config.early_stopping.restore_best:  # the others then ended with the weights of another epoch than their last
         return

@@ -13,7 +13,14 @@ from cxr_runner.base.errors import UserError, user_path
 from cxr_runner.base.numbers import list_few
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.identity import run_id
-from cxr_runner.config.schema import AnyModelConfig, LinearConfig, LinearReLUConfig, RunConfig, SGDConfig
+from cxr_runner.config.schema import (
+    AnyModelConfig,
+    LinearConfig,
+    LinearReLUConfig,
+    LogisticConfig,
+    RunConfig,
+    SGDConfig,
+)
 from cxr_runner.data.dataset import Dataset
 from cxr_runner.experiment.shared_data import SharedData
 from cxr_runner.models.build import build_model, initial_weights_digest
@@ -146,6 +153,8 @@ def _members_at_once(run: PlannedRun) -> int:
 
 def _num_outputs(model: AnyModelConfig) -> int:
     """Return the number of outputs of the first layer of a model that the Gram engine can train."""
+    if isinstance(model, LogisticConfig):
+        return 1
     assert isinstance(model, LinearConfig | LinearReLUConfig)
     return model.hidden if model.layers > 1 else 1
 

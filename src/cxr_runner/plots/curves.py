@@ -42,7 +42,7 @@ def plot_curves(history: pd.DataFrame, title: str) -> Figure:
             axes.plot(history["epoch"], column, color=color, linestyle=dashes, marker=marker, markersize=4, label=split)
         _finish([axes], quantity, history["epoch"].max())
         axes.set_ylabel(quantity)
-        axes.set_xlabel("epoch")
+        axes.set_xlabel("penalty of the path, from large to small" if "l2" in history else "epoch")
         axes.legend()
     return figure
 
