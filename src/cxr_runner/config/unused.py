@@ -27,7 +27,8 @@ def find_unused(config: Mapping[str, Any]) -> dict[str, Any]:
     model = _model(config)
     usual = dict(flatten_settings(_unused_part(usual_training(model, "sgd"), model)))
     given = dict(flatten_settings(_unused_part(config, model)))
-    return {key: value for key, value in given.items() if key not in usual or value != usual[key]}
+    differing = {key: value for key, value in given.items() if key not in usual or value != usual[key]}
+    return {"schedule.name" if key == "schedule" else key: value for key, value in differing.items()}
 
 
 def refuse_unused(config: Mapping[str, Any]) -> None:
