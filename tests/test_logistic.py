@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Answer
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from sklearn.linear_model import LogisticRegression
 
 import cxr_runner
+from conftest import Answer
 from cxr_runner.base.errors import DivergedError, UserError
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.compose import compose
@@ -129,7 +129,9 @@ def test_its_own_keys_are_checked(key: str, value: object, valid: str) -> None:
 def test_a_sweep_sets_aside_what_is_for_other_models(cxr_run: Callable[..., Answer], launcher: str) -> None:
     alone = cxr_run("model=logistic", *ARGUMENTS, "progress=none")
     assert alone.code == 0
-    answer = cxr_run("-m", f"hydra/launcher={launcher}", "model=linear,logistic", "epochs=2", "optimizer.lr=0.02", *ARGUMENTS)
+    answer = cxr_run(
+        "-m", f"hydra/launcher={launcher}", "model=linear,logistic", "epochs=2", "optimizer.lr=0.02", *ARGUMENTS
+    )
     assert answer.code == 0, answer.err
     assert "epochs=2, optimizer.lr=0.02: not for model=logistic" in answer.out
     (run,) = Path("outputs/runs").glob("logistic-*")

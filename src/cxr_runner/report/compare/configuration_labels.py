@@ -95,6 +95,8 @@ def _words(key: str, value: Any, settings: Mapping[str, Any], usual: Mapping[str
         return f"{value}x{value} filters"
     if key == "data.split.strategy":
         return {"patient": "split by patient", "random": "split at random"}.get(str(value), "usual split")
+    if key == "data.train_share":
+        return f"{value:.4g} of train"
     if key == "data.split.folds":
         return "one split" if value is None else f"{value} folds"
     units = {"epochs": "epochs", "model.layers": "layers", "precision": ""}
