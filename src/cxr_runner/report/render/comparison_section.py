@@ -26,6 +26,7 @@ from cxr_runner.report.render.detail_tables import (
     thresholds_table,
     weights_table,
 )
+from cxr_runner.report.render.learning_section import learning_sentences, learning_table
 from cxr_runner.report.render.mistakes_section import MistakesSection, mistakes_section
 from cxr_runner.report.render.picture import Picture
 from cxr_runner.report.render.side_by_side_section import side_by_side_table
@@ -123,7 +124,7 @@ def comparison_section(compared: Comparison, whole: "DataSetComparison", suffix:
     return ComparisonSection(
         title=f"{compared.image_size} pixels to a side" if several else "",
         verdict=verdict(compared),
-        sentences=[*find_sentences(compared), *resampling_sentences(runs)],
+        sentences=[*find_sentences(compared), *learning_sentences(compared), *resampling_sentences(runs)],
         headings=[
             "configuration",
             metric(main).words,
@@ -145,6 +146,8 @@ def comparison_section(compared: Comparison, whole: "DataSetComparison", suffix:
 
 def _tables(compared: Comparison) -> list[Table]:
     labels, shorts, tables = compared.labels, compared.shorts, [comparison_table(compared), sources_table(compared)]
+    if compared.learning:
+        tables.append(learning_table(compared))
     if compared.pairs is not None:
         tables.append(pairs_table(compared.pairs, shorts, compared.unit))
     if compared.weights is not None:
