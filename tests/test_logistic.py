@@ -15,7 +15,10 @@ from conftest import Answer
 from cxr_runner.base.errors import DivergedError, UserError
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.compose import compose
+from cxr_runner.config.identity import to_dict
 from cxr_runner.data.dataset import open_dataset
+from cxr_runner.study.matching import match_row
+from cxr_runner.study.row_values import load_valid_study
 from cxr_runner.training.gram import newton
 from cxr_runner.training.gram.newton import Problem, minimise
 
@@ -153,3 +156,31 @@ def test_an_optimum_that_is_not_reached_is_no_result(monkeypatch: pytest.MonkeyP
     problem = Problem(torch.eye(3, dtype=torch.float64), truth, torch.ones(3, dtype=torch.float64), 1e-6)
     with pytest.raises(DivergedError, match="no optimum of the penalised loss in 2 steps"):
         minimise(problem, torch.zeros(3, dtype=torch.float64), torch.tensor(0.0, dtype=torch.float64))
+
+
+STUDY = """\
+schema: 1
+title: penalties
+data: {image_size: 32}
+runs: {seeds: 1, preset: full}
+conditions: {epochs: 5, batch_size: 16, loss.pos_weight: 0.5}
+rows:
+  - {id: sgd, settings: {model: linear}}
+  - {id: optimum, settings: {model: logistic}}
+"""
+
+
+def test_conditions_of_a_study_are_for_the_rows_that_have_a_use_for_them(tmp_path: Path) -> None:
+    file = tmp_path / "penalties.yaml"
+    file.write_text(STUDY)
+    study = load_valid_study(str(file))
+    sgd, optimum = study.rows
+    assert "epochs=5" in sgd.arguments
+    assert [one for one in optimum.arguments if one.startswith(("epochs", "batch"))] == []
+    assert "loss.pos_weight=0.5" in optimum.arguments
+    for row in (sgd, optimum):
+        (config,) = compose([*row.arguments, "data.num_images=80"])
+        assert match_row(to_dict(config), study) == row.id
+    file.write_text(STUDY.replace("{model: logistic}", "{model: logistic, epochs: 9}"))
+    with pytest.raises(UserError, match=r"row optimum: epochs=9: model=logistic is solved to its optimum"):
+        load_valid_study(str(file))

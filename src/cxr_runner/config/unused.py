@@ -22,6 +22,11 @@ def is_used(key: str, config: Mapping[str, Any]) -> bool:
     return key.split(".")[0] not in _ABSENT.get(_model(config), ())
 
 
+def may_set(key: str, model: str) -> bool:
+    """Whether a model has a use for another value of a key, given in dotted form, than the usual one."""
+    return key.split(".")[0] not in (*_ABSENT.get(model, ()), *_AS_USUAL.get(model, ()))
+
+
 def find_unused(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a nested configuration that its model has no use for and that are not as usual."""
     model = _model(config)
