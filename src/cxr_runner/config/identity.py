@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from cxr_runner.base.checksums import digest
-from cxr_runner.config.unused import without_unused
+from cxr_runner.config.used import without_unused
 
 if TYPE_CHECKING:  # named here, and made elsewhere
     from cxr_runner.config.schema import RunConfig

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from cxr_runner.config.unused import is_used
+from cxr_runner.config.used import is_used
 from cxr_runner.study.published import Study
 from cxr_runner.study.study_rows import flatten_config, same_setting
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cxr_runner.base.numbers import list_few
 from cxr_runner.config.identity import NEVER
-from cxr_runner.config.unused import may_set
+from cxr_runner.config.used import may_set
 from cxr_runner.config.usual_settings import override, read_defaults, usual_training
 from cxr_runner.config.yaml_lines import LinedYaml, Step
 from cxr_runner.study.study_rows import Published, Row, flatten_config, same_setting

@@ -15,7 +15,7 @@ from cxr_runner.artifacts.rundir import Run, RunDir, find_run_dirs
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.markdown import printable
 from cxr_runner.base.progress import Reporter
-from cxr_runner.config.unused import is_used
+from cxr_runner.config.used import is_used
 from cxr_runner.data.sources import About
 from cxr_runner.report.collect.agreement import ReadRun, RunReader, find_disagreement
 from cxr_runner.report.collect.repeated_runs import SourceImages, name_configurations, read_split, sort_by_images

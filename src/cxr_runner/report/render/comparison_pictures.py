@@ -14,7 +14,6 @@ from cxr_runner.report.collected import DataSetRuns
 from cxr_runner.report.compare.sized_comparison import Comparison
 from cxr_runner.report.compare.standings import Standing
 from cxr_runner.report.compare.trivial_baselines import Baselines
-from cxr_runner.report.render.learning_section import learning_picture
 from cxr_runner.report.render.picture import Picture
 
 if TYPE_CHECKING:  # matplotlib is imported when there is something to draw
@@ -34,8 +33,6 @@ def comparison_pictures(compared: Comparison, runs: DataSetRuns) -> list[Picture
     pictures = [_confusions(compared, runs)]
     if compared.curves:
         pictures.insert(0, _operating_curves(compared, runs.heading))
-    if compared.learning:
-        pictures.insert(0, learning_picture(compared, runs.heading))
     return [*pictures, _reliability(compared, runs.heading)] if compared.reliability else pictures
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cxr_runner.artifacts.metrics import metric
 from cxr_runner.base.numbers import format_interval, format_number
 from cxr_runner.base.tables import Table
+from cxr_runner.report.collected import DataSetRuns
 from cxr_runner.report.compare.sized_comparison import Comparison
 from cxr_runner.report.compare.standings import Standing
 from cxr_runner.report.render.comparison_cells import (
@@ -26,7 +27,7 @@ from cxr_runner.report.render.detail_tables import (
     thresholds_table,
     weights_table,
 )
-from cxr_runner.report.render.learning_section import learning_sentences, learning_table
+from cxr_runner.report.render.learning_section import learning_picture, learning_sentences, learning_table
 from cxr_runner.report.render.mistakes_section import MistakesSection, mistakes_section
 from cxr_runner.report.render.picture import Picture
 from cxr_runner.report.render.side_by_side_section import side_by_side_table
@@ -139,9 +140,14 @@ def comparison_section(compared: Comparison, whole: "DataSetComparison", suffix:
         forest=forest_picture(compared, runs.heading, whole.baselines).suffixed(suffix),
         tables=[table.suffixed(suffix) for table in _tables(compared)],
         pair=side_by_side_table(compared.pair).suffixed(suffix) if compared.pair else None,
-        pictures=[picture.suffixed(suffix) for picture in comparison_pictures(compared, runs)],
+        pictures=[picture.suffixed(suffix) for picture in _pictures(compared, runs)],
         mistakes=mistakes.suffixed(suffix) if mistakes else None,
     )
+
+
+def _pictures(compared: Comparison, runs: DataSetRuns) -> list[Picture]:
+    learning = [learning_picture(compared, runs.heading)] if compared.learning else []
+    return [*learning, *comparison_pictures(compared, runs)]
 
 
 def _tables(compared: Comparison) -> list[Table]:
