@@ -37,7 +37,9 @@ class ConvexBackend(GramBackend):
         super().__init__(space, models, [_NO_SGD] * len(models), pos_weights)
         train = space.gram[: space.num_train, : space.num_train]
         means = train.mean(dim=0)
-        self.centred = train - means - means[:, None] + means.mean()
+        self.centred = train - means
+        self.centred -= means[:, None]
+        self.centred += means.mean()
 
     @property
     def variance(self) -> float:
