@@ -1,4 +1,4 @@
-"""What a tracker is told of a run: text, numbers and figures, never the name of an image."""
+"""What a tracker is told of a run: configuration, numbers, how it ended, figures; no images and no predictions."""
 
 import json
 import math
