@@ -139,7 +139,7 @@ def test_jobs_that_run_together_are_each_told_of_and_leave_what_they_would_leave
 @pytest.mark.parametrize(
     ("asked", "key"),
     [
-        ("+hydra.job.env_set.CXR_JOB=${hydra.job.num}", "hydra.job.env_set"),
+        ("+hydra.job.env_set.CXR_JOB=${hydra:job.num}", "hydra.job.env_set"),
         ("hydra.job.chdir=true", "hydra.job.chdir"),
         ("hydra/job_logging=default", "hydra.job_logging"),
     ],

@@ -7,8 +7,8 @@ machine imports it, so that it imports nothing but Hydra.
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +117,7 @@ class StackLauncher(Launcher):
     def _run_together(self, jobs: Sequence[DictConfig]) -> list[JobReturn]:
         """Do for several jobs what Hydra's ``run_job`` does for one."""
         callbacks = self.hydra_context.callbacks
-        with _working_in(jobs[0]):
+        with _job_state(jobs[0]), _working_in(jobs[0]):
             results = [_begin(job) for job in jobs]
             with env_override(jobs[0].hydra.job.env_set):
                 for job in jobs:
@@ -132,15 +132,15 @@ class StackLauncher(Launcher):
     def _call(self, jobs: Sequence[DictConfig], results: Sequence[JobReturn]) -> None:
         """Call the task; put what it returns, or the error that it ends with, into the results."""
 
-        def given() -> Iterator[DictConfig | None]:
+        def given() -> Generator[DictConfig | None, None, None]:
             for job, result in zip(jobs, results, strict=True):
                 with _job_state(job):
                     yield result.cfg
 
         values: Sequence[Any]
         try:
-            with _job_state(jobs[0]):
-                values = self.task_function.call_together(given())  # type: ignore[attr-defined]
+            with closing(given()) as configs:
+                values = self.task_function.call_together(configs)  # type: ignore[attr-defined]
             status = JobStatus.COMPLETED
         except Exception as error:
             values, status = [error] * len(jobs), JobStatus.FAILED
@@ -150,13 +150,14 @@ class StackLauncher(Launcher):
 
 def _surroundings(job: DictConfig) -> dict[str, Any]:
     """Return what a process can have once only, by the keys that decide it."""
-    hydra = job.hydra
-    return {
-        "hydra.job.env_set": OmegaConf.to_container(hydra.job.env_set, resolve=True),
-        "hydra.job.chdir": hydra.runtime.output_dir if _changes_directory(job) else None,
-        "hydra.job_logging": OmegaConf.to_container(hydra.job_logging, resolve=True) if hydra.job_logging else None,
-        "hydra.verbose": str(hydra.verbose),
-    }
+    with _job_state(job):
+        hydra = job.hydra
+        return {
+            "hydra.job.env_set": OmegaConf.to_container(hydra.job.env_set, resolve=True),
+            "hydra.job.chdir": hydra.runtime.output_dir if _changes_directory(job) else None,
+            "hydra.job_logging": hydra.job_logging and OmegaConf.to_container(hydra.job_logging, resolve=True),
+            "hydra.verbose": str(hydra.verbose),
+        }
 
 
 def _changes_directory(job: DictConfig) -> bool:
