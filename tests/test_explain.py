@@ -19,9 +19,12 @@ from torch import nn
 import cxr_runner
 from conftest import Answer
 from cxr_runner import stats
+from cxr_runner.artifacts.explanation_file import find_explanations
 from cxr_runner.base.checked_json import read_checked_json
 from cxr_runner.base.progress import Reporter
+from cxr_runner.config.compose import compose
 from cxr_runner.config.schema import CNNConfig, LinearConfig, LinearReLUConfig
+from cxr_runner.data.dataset import open_dataset
 from cxr_runner.data.quality.outskirts import outskirts
 from cxr_runner.inference.explain.asked_images import images_of_test
 from cxr_runner.inference.explain.explanation import explain
@@ -29,6 +32,9 @@ from cxr_runner.inference.explain.network_maps import grad_cam, integrated_gradi
 from cxr_runner.inference.explain.weight_pictures import region_shares
 from cxr_runner.inference.run_data import open_run_data
 from cxr_runner.models.build import build_model
+from cxr_runner.report.collected import Withheld
+from cxr_runner.report.report_options import ReportOptions
+from cxr_runner.report.write import write_report
 
 Command = Callable[..., Answer]
 SIDE = 32
@@ -48,7 +54,7 @@ MOVING = {"optimizer.lr": 0.003, "optimizer.momentum": 0.9, "optimizer.weight_de
 def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two seeds of a linear model and one of linear+ReLU in Gram space, and a CNN."""
     folder = tmp_path_factory.mktemp("explain") / "outputs"
-    cxr_runner.run({**TINY, **MOVING, "seeds": 2, "outputs": folder, "name": "line"})
+    cxr_runner.run({**TINY, **MOVING, "epochs": 20, "seeds": 2, "outputs": folder, "name": "line"})
     cxr_runner.run(
         {**TINY, **MOVING, "model": "linear_relu", "model.output_relu": False, "outputs": folder, "name": "relu"}
     )
@@ -344,3 +350,74 @@ def test_a_folder_that_was_handed_on_shows_its_weights_and_explains_images_from_
     assert content["begins_at"] == "a black image"
     assert (one["training"], content["no_influences"]) == (None, "a folder that was handed on comes without them")
     assert abs(one["completeness_error"]) < 1e-12
+
+
+def test_the_report_shows_the_reference_and_the_best_and_withholds_what_it_is_asked_to(
+    copied: Path, cxr_model: Command, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    Image.new("L", (SIDE, SIDE), 90).save(tmp_path / "secret.png")
+    for name in ("line", "relu", "conv"):
+        folder, _ = explained(runs_of(copied, name), cxr_model, "--", tmp_path / "secret.png")
+    (folder / "images.png").write_bytes(b"no picture")  # is left out
+    request.getfixturevalue("quick_pictures")
+
+    def page(**withheld: bool) -> str:
+        options = ReportOptions(baseline="conv")
+        write_report(copied, tmp_path / "report", withheld=Withheld(**withheld), options=options)
+        html = (tmp_path / "report" / "index.html").read_text("utf-8")
+        return html.partition("Why the models say")[2].partition("<h3>")[0]
+
+    shown = page()
+    best = cxr_runner.load_runs(copied).groupby("name")["val_accuracy"].mean()
+    assert best.drop("line").max() < best["line"]
+    assert re.findall("<h4>(.*)</h4>", shown) == ["conv", "line"]
+    assert shown.count("data:image/jpeg") == 3
+    assert "training images add" in shown
+    assert "secret.png" in shown
+    assert "secret.png" in (tmp_path / "report" / "report.md").read_text("utf-8")
+    for withheld in ({"names": True}, {"images": True}):
+        shown = page(**withheld)
+        assert "Weights of 2 runs" in shown
+        assert "secret.png" not in shown
+        assert shown.count("data:image/jpeg") == 1
+
+
+def test_an_explanation_that_was_changed_is_not_shown(copied: Path, cxr_model: Command, quick_pictures: None) -> None:
+    folder, _ = explained(runs_of(copied, "line"), cxr_model)
+    assert len(list(find_explanations(copied))) == 1
+    path = folder / "explanation.json"
+    path.write_text(path.read_text().replace("most wrong", "all right"))
+    assert list(find_explanations(copied)) == []
+
+
+def permuted_halves(folder: Path, seed: int | None) -> np.ndarray:
+    """Train on each half of some phantoms, their labels as they are or permuted; return what was learned, reduced."""
+    dataset = open_dataset(compose({"data.num_images": 160, "data.image_size": SIDE})[0].data, Reporter())
+    rows, labels = dataset.table.index.to_numpy(), dataset.table["label"].to_numpy()
+    if seed is not None:
+        labels = np.random.default_rng(seed).permutation(labels)
+    for row, label in zip(rows, labels, strict=True):
+        place = folder / "images" / f"class{label}"
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(dataset.images[row]).save(place / f"{row}.png")
+    settings = {key: value for key, value in {**TINY, **MOVING}.items() if key != "data.num_images"}
+    settings |= {"epochs": 20, "data.split.folds": 2, "data.split.strategy": "random"}
+    cxr_runner.run(
+        {
+            "data": "folder",
+            "data.root": folder / "images",
+            "data.positive": "class1",
+            **settings,
+            "outputs": folder / "outputs",
+        }
+    )
+    model = cxr_runner.load(runs_of(folder / "outputs", "linear"))
+    weights = explain(model, [], open_run_data(model.parts.runs, Reporter()), Reporter()).weights
+    return np.stack([stats.reduced(one, 16) for one in weights.learned])
+
+
+def test_what_runs_on_other_images_agree_on_is_gone_when_the_labels_are_permuted(tmp_path: Path) -> None:
+    # The data randomization test of Adebayo et al., Sanity Checks for Saliency Maps, NeurIPS 2018.
+    agreement = stats.picture_agreement(permuted_halves(tmp_path / "true", None))
+    permuted = [stats.picture_agreement(permuted_halves(tmp_path / f"{seed}", seed)) for seed in range(2)]
+    assert agreement > 0.5 > 0.3 > np.mean(permuted)

@@ -1,7 +1,7 @@
 """Explanations of a model: the files in ``explanations/``, and how reports read them."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +21,31 @@ class StoredExplanation:
     """What ``cxr-model explain`` has left of a model.
 
     Attributes:
+        folder: where it lies.
         content: content of ``explanation.json``.
-        pictures: PNG files by their names; those that can be read.
+        pictures: pictures by the names of their files, once they have been read.
     """
 
+    folder: Path
     content: Mapping[str, Any]
-    pictures: Mapping[str, bytes]
+    pictures: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
-    def configurations(self) -> tuple[str, ...]:
-        """Directories of the configurations of the model, each its name and id."""
-        return tuple(dict.fromkeys(run.partition("/")[0] for run in self.content["model"]["runs"]))
+    def runs(self) -> frozenset[str]:
+        """Name, id and seed of the runs of the model."""
+        return frozenset(self.content["model"]["runs"])
+
+    def read_pictures(self) -> "StoredExplanation":
+        """Return the same with those of its pictures that can be read, as PNG."""
+        numbers = [one["number"] for one in self.content["images"]]
+        names = [WEIGHTS_PICTURE, IMAGES_PICTURE, *map(training_picture, numbers)]
+        found = {name: read_content(self.folder / name, _MOST_PICTURE) for name in names}
+        return replace(self, pictures={name: picture for name, picture in found.items() if picture})
+
+    def without_images(self) -> "StoredExplanation":
+        """Return what there is to say of the weights alone."""
+        weights = {name: picture for name, picture in self.pictures.items() if name == WEIGHTS_PICTURE}
+        return replace(self, content={**self.content, "images": []}, pictures=weights)
 
 
 def training_picture(number: int) -> str:
@@ -39,14 +53,12 @@ def training_picture(number: int) -> str:
     return f"training_{number}.png"
 
 
-def read_explanations(root: Path) -> Iterator[StoredExplanation]:
+def find_explanations(root: Path) -> Iterator[StoredExplanation]:
     """Yield the explanations below a folder that can be read and have not changed since they were written."""
     for path in sorted(root.rglob(f"{EXPLANATIONS}/{EXPLANATION}")):
         content, intact = read_checked_json(path)
         if intact and content.get("format") == EXPLANATION_FORMAT:
-            names = [WEIGHTS_PICTURE, IMAGES_PICTURE, *(training_picture(one["number"]) for one in content["images"])]
-            found = {name: read_content(path.with_name(name), _MOST_PICTURE) for name in names}
-            yield StoredExplanation(content, {name: picture for name, picture in found.items() if picture})
+            yield StoredExplanation(path.parent, content)
 
 
 def describe_explanation(content: Mapping[str, Any]) -> list[str]:
@@ -58,6 +70,8 @@ def describe_explanation(content: Mapping[str, Any]) -> list[str]:
     lines: list[str] = []
     if content["weights"]:
         lines += _weight_lines(content)
+        if content["model"]["shared_seeds"]:
+            lines.append("runs of one seed begin at the same weights, and what these leave counts as the same in them")
     lines += _region_lines(content)
     for one in content["images"]:
         lines.append(_image_line(one, content))
@@ -98,11 +112,14 @@ def _region_lines(content: Mapping[str, Any]) -> Iterator[str]:
 
 def _image_line(one: Mapping[str, Any], content: Mapping[str, Any]) -> str:
     truth = f", is {one['class']}" if one["class"] else ""
-    line = f"{one['number']}. {one['name']} ({one['why']}{truth}): logit {format_number(one['logit'], '+.3f')}"
-    parts = f"{content['begins_at']} {format_number(one['begin_logit'], '+.3f')}"
-    line += f" = {parts} and its pixels, error {abs(one['completeness_error']):.1g}"
+    logit, begin = one["logit"], one["begin_logit"]
+    parts = (
+        f"{format_number(begin, '+.3f')} of {content['begins_at']} and {format_number(logit - begin, '+.3f')} of its"
+    )
+    line = f"image {one['number']}, {one['name']} ({one['why']}{truth}): logit {format_number(logit, '+.3f')}, {parts}"
+    line += f" pixels (error {abs(one['completeness_error']):.1g})"
     if training := one["training"]:
         up, down, start = (format_number(training[key], "+.3f") for key in ("up_sum", "down_sum", "start"))
-        line += f"; of training images {up} and {down}, of the first weights {start}"
-        line += f", sum less logit {abs(training['sum_minus_logit']):.1g}"
+        line += f"; of these, training images add {up} and {down}, and the first weights {start}"
+        line += f" (error {abs(training['sum_minus_logit']):.1g})"
     return line

@@ -42,6 +42,7 @@ def explanation_content(
             "class_names": list(model.class_names),
             "image_size": model.image_size,
             "threshold": model.threshold,
+            "shared_seeds": len({member.key.rpartition("/")[2] for member in model.members}) < len(model.members),
         },
         "names_hidden": hidden,
         "begins_at": "the mean training image" if explained.from_mean else "a black image",
