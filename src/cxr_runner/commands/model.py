@@ -1,4 +1,4 @@
-"""What ``cxr-model`` does with finished runs: predict, evaluate elsewhere, calibrate, export, explain."""
+"""What ``cxr-model`` does with finished runs: predict, evaluate elsewhere, calibrate, export, explain, card."""
 
 import re
 from argparse import Namespace
@@ -92,12 +92,19 @@ def _explain(order: ModelOrder, given: Namespace) -> None:
     perform_explain(order, hidden=bool(given.hide_names))
 
 
+def _card(order: ModelOrder, given: Namespace) -> None:
+    from cxr_runner.commands.card_task import perform_card
+
+    perform_card(order)
+
+
 _TASKS: dict[str, Callable[[ModelOrder, Namespace], None]] = {
     "predict": _predict,
     "evaluate": _evaluate,
     "calibrate": _calibrate,
     "export": _export,
     "explain": _explain,
+    "card": _card,
 }
 _FLAGS = {  # and the tasks that understand them
     "out": ("predict", "export"),

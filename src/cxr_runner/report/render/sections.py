@@ -13,9 +13,8 @@ from cxr_runner.report.render.configuration_figures import configuration_picture
 from cxr_runner.report.render.errata_section import ErrataSection
 from cxr_runner.report.render.evaluation_section import EvaluationSection
 from cxr_runner.report.render.explanation_section import ExplanationSection, explanation_sections
-from cxr_runner.report.render.inventory_line import inventory_of_runs
 from cxr_runner.report.render.picture import Picture
-from cxr_runner.report.render.provenance import gather_facts
+from cxr_runner.report.render.provenance import gather_facts, inventory_of_runs
 from cxr_runner.report.render.run_links import Link
 from cxr_runner.report.render.study_section import StudySection, study_section
 from cxr_runner.report.render.subgroup_section import SubgroupSection, subgroup_section
