@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 from scipy.stats import ttest_1samp
+from sklearn.metrics import roc_auc_score
 from torch import nn
 
 import cxr_runner
@@ -123,7 +124,8 @@ def test_the_training_images_behind_a_logit_add_up_to_it_whether_it_is_known_or_
                 for one, logit in zip(content["images"], logits, strict=True):
                     pushes = terms.loc[terms["image"] == one["number"], "push"]
                     assert len(pushes) == one["training"]["images"] == 56
-                    assert abs(pushes.sum() + one["training"]["mean"] + one["training"]["start"] - logit) < 1e-9
+                    rest = sum(one["training"][key] for key in ("mean", "start", "common"))
+                    assert abs(pushes.sum() + rest - logit) < 1e-9
                     assert abs(one["training"]["sum"] - logit) < 1e-9
                     assert one["logit"] == pytest.approx(logit, abs=1e-4)  # of weights in float32
                 assert (np.abs(logits) > 1e-3).any()
@@ -168,6 +170,10 @@ def test_weights_are_the_map_that_the_ensemble_is_and_what_is_the_same_in_all_ru
     weights = explain(model, [], data, Reporter()).weights
     squares = np.random.default_rng(0).integers(256, size=(3, SIDE, SIDE), dtype=np.uint8)
     pixels = np.tensordot(squares / 255, weights.mean, axes=2)
+    test, frame = data[0].dataset.images[data[0].dataset.rows("test")] / 255, outskirts(SIDE)["frame"]
+    outer = (test[:, frame] * weights.mean[frame]).sum(axis=1)
+    assert weights.aurocs["frame"] == pytest.approx(roc_auc_score(data[0].dataset.labels("test"), outer))
+    assert set(weights.aurocs) == {"ring", "frame", "corners", "inside"}
     logits = model.member_logits(squares).mean(axis=1)
     assert np.ptp(logits - pixels) < 1e-5 < np.ptp(logits)
     expected = ttest_1samp(weights.maps, 0, axis=0).pvalue < 0.05
@@ -372,7 +378,7 @@ def test_the_report_shows_the_reference_and_the_best_and_withholds_what_it_is_as
     assert best.drop("line").max() < best["line"]
     assert re.findall("<h4>(.*)</h4>", shown) == ["conv", "line"]
     assert shown.count("data:image/jpeg") == 3
-    assert "training images add" in shown
+    assert "single training images add" in shown
     assert "secret.png" in shown
     assert "secret.png" in (tmp_path / "report" / "report.md").read_text("utf-8")
     for withheld in ({"names": True}, {"images": True}):

@@ -105,6 +105,12 @@ def _region_lines(content: Mapping[str, Any]) -> Iterator[str]:
                 f"{REGIONS[key]} {format_number(found[key], '.1%')} ({areas[key]:.1%} of the area)" for key in areas
             ]
             yield f"{words}: {'; '.join(listed)}"
+    if content["weights"] and content["weights"]["aurocs"]:
+        found = content["weights"]["aurocs"]
+        listed = [f"{REGIONS[key]} {format_number(found[key])}" for key in areas]
+        yield f"AUROC of these weights on test by parts of the image: {'; '.join(listed)}; inside of the frame " + (
+            format_number(found["inside"])
+        )
     for audit in content["audits"]:
         listed = [f"{one['words']} {one['auroc']:.3f}" for one in audit["baselines"]]
         yield f"audit of the same images: AUROC of linear models on {'; '.join(listed)}"
@@ -119,7 +125,9 @@ def _image_line(one: Mapping[str, Any], content: Mapping[str, Any]) -> str:
     line = f"image {one['number']}, {one['name']} ({one['why']}{truth}): logit {format_number(logit, '+.3f')}, {parts}"
     line += f" pixels (error {abs(one['completeness_error']):.1g})"
     if training := one["training"]:
-        up, down, start = (format_number(training[key], "+.3f") for key in ("up_sum", "down_sum", "start"))
-        line += f"; of these, training images add {up} and {down}, and the first weights {start}"
+        keys = ("up_sum", "down_sum", "common", "start")
+        up, down, common, start = (format_number(training[key], "+.3f") for key in keys)
+        line += f"; of these, single training images add {up} and {down}, what they have in common {common}"
+        line += f", and the first weights {start}"
         line += f" (error {abs(training['sum_minus_logit']):.1g})"
     return line

@@ -13,7 +13,7 @@ from cxr_runner.plots.style import fold_words, write_title
 from cxr_runner.plots.weight_plot import SIGNED, signed_limit
 
 _PANEL = 2.0  # inches
-_MOST_CHARACTERS = 38  # of a line above a picture
+_MOST_CHARACTERS = 36  # of a line above a picture
 
 
 @dataclass(frozen=True, eq=False)

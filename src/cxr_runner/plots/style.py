@@ -59,8 +59,7 @@ def write_title(figure: Figure, title: str, width: int = 88) -> None:
 
 def fold_words(text: str, width: int) -> str:
     """Break a text into lines of so many characters, also within words: names of files have no spaces."""
-    lines = [line[at : at + width] for line in text.splitlines() for at in range(0, max(len(line), 1), width)]
-    return "\n".join(lines)
+    return "\n".join(textwrap.fill(line, width) for line in text.splitlines())
 
 
 def _wrap(text: str, width: int) -> str:

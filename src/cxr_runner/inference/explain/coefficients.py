@@ -5,9 +5,10 @@ linear around each image: the logit is ``v . W x + rest``, where v are the weigh
 them where there is no ReLU. So the logit is a sum over the training images, ``(v A)_j <x_j, x>``, and what the initial
 weights and the biases add.
 
-Measured from a black image, nearly all of each term is what any two X-rays have in common, and the same training
-images come first whatever is asked about. Measured from the mean of the training images, ``(v A)_j <x_j, x - mean>``,
-the terms say what this image has beyond that; the rest of the sum is then what the local map makes of the mean.
+Nearly all of each such term is what any two X-rays have in common: the same training images come first whatever is
+asked about. So both images are measured from the mean of the training images, ``(v A)_j <x_j - mean, x - mean>``, by
+how they differ from it. The rest of the sum is what the local map makes of the mean, and what all training images have
+in common adds for this image, ``sum_j (v A)_j <mean, x - mean>``.
 
 Source:
     Yeh et al., Representer Point Selection for Explaining Deep Neural Networks, NeurIPS 2018, for the terms of a last
@@ -44,10 +45,11 @@ class Influences:
     Attributes:
         names: str [training images].
         labels: int64 [training images].
-        pushes: float64 [training images], what each adds beyond what it adds to the mean training image.
+        pushes: float64 [training images], what each adds, both images measured from the mean training image.
         from_black: float64 [training images], what each adds, measured from a black image.
         mean: what the local map makes of the mean training image.
         start: what the initial weights add beyond what they add to the mean training image.
+        common: what the training images add by what all of them have in common.
         logit: computed layer by layer, in the coordinates that training left.
     """
 
@@ -57,12 +59,13 @@ class Influences:
     from_black: NDArray[np.float64]
     mean: float
     start: float
+    common: float
     logit: float
 
     @property
     def total(self) -> float:
         """The sum of all terms, which is the logit."""
-        return self.mean + self.start + float(self.pushes.sum())
+        return self.mean + self.start + self.common + float(self.pushes.sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,33 +101,43 @@ class GramRun:
             squares: uint8 [images, side, side], of the store or foreign.
         """
         given = np.vstack([squares.reshape(len(squares), -1) / 255, self.mean])
-        products = self.products(given)
+        products, with_mean = self.products(given), given @ self.mean
         starts = given @ self.start.T
         outputs = starts + products @ self.coordinates.T  # of the first layer, without its bias
         logits, inputs = self.head.forward(torch.from_numpy(outputs)[None], self.parameters)
         active, _ = self.head.backward(torch.ones_like(logits), inputs, self.parameters)
         return [
-            self._influences(number, active[0].numpy()[number], products, starts, outputs, float(logits[0, number]))
+            self._influences(
+                active[0].numpy()[number],
+                products[[number, -1]],
+                with_mean[[number, -1]],
+                starts[[number, -1]],
+                outputs[[number, -1]],
+                float(logits[0, number]),
+            )
             for number in range(len(squares))
         ]
 
     def _influences(
         self,
-        number: int,
         active: NDArray[np.float64],
         products: NDArray[np.float64],
+        with_mean: NDArray[np.float64],
         starts: NDArray[np.float64],
         outputs: NDArray[np.float64],
         logit: float,
     ) -> Influences:
+        """Take one logit apart; of everything there are two rows, of the image and of the mean training image."""
         weights = active @ self.coordinates
+        beyond, common = products[0] - products[1], with_mean[0] - with_mean[1]
         return Influences(
             names=self.names,
             labels=self.labels,
-            pushes=weights * (products[number] - products[-1]),
-            from_black=weights * products[number],
-            mean=logit - float(active @ (outputs[number] - outputs[-1])),
-            start=float(active @ (starts[number] - starts[-1])),
+            pushes=weights * (beyond - common),
+            from_black=weights * products[0],
+            mean=logit - float(active @ (outputs[0] - outputs[1])),
+            start=float(active @ (starts[0] - starts[1])),
+            common=float((weights * common).sum()),
             logit=logit,
         )
 
@@ -194,5 +207,6 @@ def mean_influences(several: list[Influences]) -> Influences:
         rows = [place[name] for name in one.names.tolist()]
         pushes[rows] += one.pushes / len(several)
         from_black[rows] += one.from_black / len(several)
-    mean, start, logit = np.mean([[one.mean, one.start, one.logit] for one in several], axis=0).tolist()
-    return Influences(names, np.array(list(labels.values()), np.int64), pushes, from_black, mean, start, logit)
+    numbers = [[one.mean, one.start, one.common, one.logit] for one in several]
+    codes = np.array(list(labels.values()), np.int64)
+    return Influences(names, codes, pushes, from_black, *np.mean(numbers, axis=0).tolist())

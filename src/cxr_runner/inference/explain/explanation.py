@@ -20,7 +20,7 @@ from cxr_runner.inference.explain.network_maps import (
     linear_map,
     local_map,
 )
-from cxr_runner.inference.explain.weight_pictures import WeightPictures
+from cxr_runner.inference.explain.weight_pictures import WeightPictures, region_aurocs
 
 if TYPE_CHECKING:  # it is handed a model, it loads none
     from cxr_runner.data.dataset import Dataset
@@ -93,7 +93,8 @@ def explain(
     Raises:
         UserError: the coefficients of a run cannot be read.
     """
-    means = _means([] if isinstance(data, str) else [one.dataset for one in data])
+    datasets = [] if isinstance(data, str) else [one.dataset for one in data]
+    means = _means(datasets)
     members = [_member(model, number, means, data) for number in range(len(model.members))]
     influences = _influences(members, asked) if all(member.gram for member in members) else [None] * len(asked)
     images = []
@@ -103,7 +104,7 @@ def explain(
             advance()
     missing = data if isinstance(data, str) else NO_COEFFICIENTS
     why = "" if all(member.gram for member in members) else missing
-    return Explanation(_weights(members, means), tuple(images), bool(means), why)
+    return Explanation(_weights(members, means, datasets), tuple(images), bool(means), why)
 
 
 def _means(datasets: "Sequence[Dataset]") -> list[MeanImage]:
@@ -122,7 +123,9 @@ def _member(model: "LoadedModel", number: int, means: Sequence[MeanImage], data:
     return _Member(network, begin, linear_map(network, model.image_size), gram)
 
 
-def _weights(members: Sequence[_Member], means: Sequence[MeanImage]) -> WeightPictures | None:
+def _weights(
+    members: Sequence[_Member], means: Sequence[MeanImage], datasets: "Sequence[Dataset]"
+) -> WeightPictures | None:
     maps = [one.map.weight for one in members if one.map]
     if len(maps) < len(members):
         return None
@@ -131,7 +134,9 @@ def _weights(members: Sequence[_Member], means: Sequence[MeanImage]) -> WeightPi
         np.stack([one.learned() for one in grams]).reshape(-1, *maps[0].shape) if len(grams) == len(maps) else None
     )
     deviation = np.mean([one.deviation for one in means], axis=0) if means else None
-    return WeightPictures(np.stack(maps), learned, deviation)
+    shared = len({id(one) for one in datasets}) == 1
+    aurocs = region_aurocs(np.mean(maps, axis=0), datasets[0]) if shared else None
+    return WeightPictures(np.stack(maps), learned, deviation, aurocs)
 
 
 def _influences(members: Sequence[_Member], asked: Sequence[AskedImage]) -> Sequence[Influences | None]:

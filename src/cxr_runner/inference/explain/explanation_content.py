@@ -91,6 +91,7 @@ def _training(one: ExplainedImage, *, hidden: bool) -> dict[str, Any] | None:
         "images": len(pushes),
         "mean": influences.mean,
         "start": influences.start,
+        "common": influences.common,
         "up_sum": float(pushes[pushes > 0].sum()),
         "down_sum": float(pushes[pushes < 0].sum()),
         "sum": influences.total,
@@ -114,7 +115,7 @@ def contribution_table(explained: Explanation, *, hidden: bool) -> pd.DataFrame:
 
     Returns:
         One row for each training image of each explained image: ``image``, its number; ``training_image``; ``label``;
-        ``push``, measured from the mean training image; ``from_black``, measured from a black image.
+        ``push``, both images measured from the mean training image; ``from_black``, both from a black image.
     """
     parts = []
     for number, one in enumerate(explained.images, 1):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,11 @@ from cxr_runner import stats
 from cxr_runner.data.quality.outskirts import outskirts
 from cxr_runner.data.quality.thumbnails import SMALL
 from cxr_runner.inference.explain.network_maps import Picture
+
+if TYPE_CHECKING:  # it is handed images
+    from cxr_runner.data.dataset import Dataset
+
+_PIXELS_AT_ONCE = 2**24  # which are converted to float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,11 +26,13 @@ class WeightPictures:
         maps: float64 [runs, side, side].
         learned: the same without what the initial weights left; None where that is not known.
         deviation: float64 [side, side], standard deviation of the pixels of the training images; None likewise.
+        aurocs: of the test images by parts of the mean map, see :func:`region_aurocs`; None where runs differ in them.
     """
 
     maps: NDArray[np.float64]
     learned: NDArray[np.float64] | None
     deviation: NDArray[np.float64] | None
+    aurocs: dict[str, float] | None
 
     @property
     def mean(self) -> Picture:
@@ -53,6 +60,7 @@ class WeightPictures:
             "weights": _structure(self.maps),
             "learned": None if self.learned is None else _structure(self.learned),
             "regions": region_shares([self.mean]),
+            "aurocs": self.aurocs,
             "effect_regions": None if self.deviation is None else region_shares([self.mean * self.deviation]),
         }
 
@@ -83,3 +91,26 @@ def region_shares(pictures: Sequence[Picture]) -> dict[str, float]:
 def region_areas(side: int) -> dict[str, float]:
     """Return the share of the area that each of the outskirts has."""
     return {name: float(mask.mean()) for name, mask in outskirts(side).items()}
+
+
+def region_aurocs(weight: Picture, dataset: "Dataset") -> dict[str, float]:
+    """Return how well the test images are told apart by the pixels of each of the outskirts, and by all others.
+
+    The weights stay as they are: nothing is trained anew.
+
+    Args:
+        weight: float64 [side, side], the mean map.
+        dataset: the images.
+
+    Returns:
+        AUROC by the name of the part; those that are no part of an outskirt are ``inside`` of the frame.
+    """
+    masks = outskirts(len(weight))
+    masks["inside"] = ~masks["frame"]
+    parts = np.stack([(weight * mask).ravel() for mask in masks.values()])
+    rows = dataset.rows("test")
+    step = max(1, _PIXELS_AT_ONCE // weight.size)
+    images = dataset.images.reshape(len(dataset.images), -1)
+    logits = np.concatenate([images[rows[at : at + step]] / 255 @ parts.T for at in range(0, len(rows), step)])
+    labels = dataset.labels("test")
+    return {name: float(stats.auroc(logits[:, number], labels)) for number, name in enumerate(masks)}
