@@ -21,7 +21,7 @@ import cxr_runner
 from conftest import Answer
 from cxr_runner import stats
 from cxr_runner.artifacts.explanation_file import find_explanations
-from cxr_runner.base.checked_json import read_checked_json
+from cxr_runner.base.checked_json import read_checked_json, write_checked_json
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.compose import compose
 from cxr_runner.config.schema import CNNConfig, LinearConfig, LinearReLUConfig
@@ -388,11 +388,17 @@ def test_the_report_shows_the_reference_and_the_best_and_withholds_what_it_is_as
         assert shown.count("data:image/jpeg") == 1
 
 
-def test_an_explanation_that_was_changed_is_not_shown(copied: Path, cxr_model: Command, quick_pictures: None) -> None:
+def test_an_explanation_that_was_changed_or_is_of_former_weights_is_not_shown(
+    copied: Path, cxr_model: Command, quick_pictures: None
+) -> None:
     folder, _ = explained(runs_of(copied, "line"), cxr_model)
     assert len(list(find_explanations(copied))) == 1
     path = folder / "explanation.json"
+    content, _ = read_checked_json(path)
     path.write_text(path.read_text().replace("most wrong", "all right"))
+    assert list(find_explanations(copied)) == []
+    content["model"]["weights"][content["model"]["runs"][0]] = "0" * 16  # as of a run that was trained anew
+    write_checked_json(path, content)
     assert list(find_explanations(copied)) == []
 
 

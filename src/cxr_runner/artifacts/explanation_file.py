@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from cxr_runner.artifacts.rundir import read_run
 from cxr_runner.base.checked_json import read_checked_json
 from cxr_runner.base.files import read_content
 from cxr_runner.base.numbers import format_number, plural
@@ -54,11 +55,21 @@ def training_picture(number: int) -> str:
 
 
 def find_explanations(root: Path) -> Iterator[StoredExplanation]:
-    """Yield the explanations below a folder that can be read and have not changed since they were written."""
+    """Yield the explanations below a folder that can be read, as they were written, and of the weights that runs have.
+
+    Those of a folder with a model that was handed on are not among them: they are of no run.
+    """
     for path in sorted(root.rglob(f"{EXPLANATIONS}/{EXPLANATION}")):
         content, intact = read_checked_json(path)
-        if intact and content.get("format") == EXPLANATION_FORMAT:
+        if intact and content.get("format") == EXPLANATION_FORMAT and _is_current(content, path.parents[1]):
             yield StoredExplanation(path.parent, content)
+
+
+def _is_current(content: Mapping[str, Any], model_folder: Path) -> bool:
+    """Whether the runs still have the weights that were explained; the folder is that of a run, or beside several."""
+    weights = content["model"]["weights"]
+    runs = model_folder.parent if len(weights) > 1 else model_folder.parents[1]
+    return all(checksum == read_run(runs / key).weights for key, checksum in weights.items())
 
 
 def describe_explanation(content: Mapping[str, Any]) -> list[str]:

@@ -86,7 +86,7 @@ def _output(model: "LoadedModel") -> str:
 
 def _calibration(model: "LoadedModel") -> str:
     if model.point.calibration == "none":
-        return "None: a probability is the sigmoid of the logit as trained."
+        return "Not calibrated: a probability is the sigmoid of the logit as trained."
     return f"{model.point.calibration}, fitted on {model.point.fitted_on}; nothing else was updated."
 
 

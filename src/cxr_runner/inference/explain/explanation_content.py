@@ -36,6 +36,7 @@ def explanation_content(
         "version": version("cxr-runner"),
         "model": {
             "runs": [member.key for member in model.members],
+            "weights": model.weights,
             "trained_on": str(model.parts.trained_on["title"]),
             "citation": str(model.parts.trained_on["citation"]),
             "synthetic": bool(model.parts.trained_on["synthetic"]),
