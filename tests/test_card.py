@@ -3,8 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -140,7 +138,11 @@ def test_a_card_tells_of_threshold_evaluation_and_explanation_once_there_are_any
 
 
 def test_no_card_names_an_image_or_a_patient_and_that_of_a_folder_to_hand_on_is_the_same(
-    runs: list[Path], cxr_model: Command, elsewhere: Path
+    runs: list[Path],
+    cxr_model: Command,
+    elsewhere: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     card, checklists = card_of(cxr_model("card", *runs))
     assert cxr_model("export", *runs, "--format", "hub").code == 0
@@ -152,11 +154,11 @@ def test_no_card_names_an_image_or_a_patient_and_that_of_a_folder_to_hand_on_is_
     assert handed.partition("## To be")[2] == card.partition("## To be")[2]
     Image.fromarray(np.zeros((40, 50), np.uint8)).save(runs[0].parents[1] / "image.png")
     code = card[card.index("import cxr_runner") : card.index("```\n\n`cxr-model")]
-    ran = subprocess.run(
-        [sys.executable, "-c", code], cwd=runs[0].parents[1], capture_output=True, text=True, timeout=300
-    )
-    assert ran.returncode == 0, ran.stderr
-    assert "image.png" in ran.stdout
+    monkeypatch.chdir(runs[0].parents[1])
+    capsys.readouterr()
+    exec(compile(code, "the card", "exec"), {})
+    assert "image.png" in capsys.readouterr().out
+    monkeypatch.chdir(elsewhere)
     again, _ = card_of(cxr_model("card", elsewhere / "model"))
     assert "First weights" not in again
     assert "**24** initialization: ______" in again.partition("### CLAIM")[2]  # such a folder does not say

@@ -354,7 +354,10 @@ def test_a_folder_that_was_handed_on_shows_its_weights_and_explains_images_from_
     _, content = explained([tmp_path / "handed"], cxr_model, "--", tmp_path / "grey.png")
     (one,) = content["images"]
     assert content["begins_at"] == "a black image"
-    assert (one["training"], content["no_influences"]) == (None, "a folder that was handed on comes without them")
+    assert (one["training"], content["no_influences"]) == (
+        None,
+        "the images of the runs: a folder that was handed on comes without them",
+    )
     assert abs(one["completeness_error"]) < 1e-12
 
 
@@ -386,6 +389,29 @@ def test_the_report_shows_the_reference_and_the_best_and_withholds_what_it_is_as
         assert "Weights of 2 runs" in shown
         assert "secret.png" not in shown
         assert shown.count("data:image/jpeg") == 1
+
+
+def test_what_is_wrong_with_the_images_of_a_run_is_said_and_names_none_where_names_are_hidden(
+    cxr_model: Command, tmp_path: Path, quick_pictures: None
+) -> None:
+    for label, number in (("A", 20), ("B", 20)):
+        for one in range(number):
+            (tmp_path / "wards" / label).mkdir(parents=True, exist_ok=True)
+            pixels = np.random.default_rng(one).integers(256, size=(SIDE, SIDE), dtype=np.uint8)
+            Image.fromarray(pixels + (label == "B")).save(tmp_path / "wards" / label / f"{label}smith{one}.png")
+    settings = {key: value for key, value in TINY.items() if key != "data.num_images"} | {"epochs": 1}
+    settings |= {"data": "folder", "data.root": tmp_path / "wards", "data.positive": "B"}
+    run = cxr_runner.run({**settings, "outputs": tmp_path / "outputs"})
+    (tmp_path / "wards" / "A" / "Asmith3.png").write_bytes(b"no image")
+    answer = cxr_model("explain", run)
+    assert (
+        "no image is explained: the images of the runs: data.on_bad_image=error: 1 images cannot be read" in answer.out
+    )
+    assert "Asmith3.png" in (run / "explanations" / "explanation.json").read_text()
+    assert read_checked_json(run / "explanations" / "explanation.json")[0]["images"] == []
+    answer = cxr_model("explain", run, "--hide-names")
+    assert answer.code == 0
+    assert "smith" not in answer.out + (run / "explanations" / "explanation.json").read_text()
 
 
 def test_an_explanation_that_was_changed_or_is_of_former_weights_is_not_shown(

@@ -46,7 +46,7 @@ class StoredExplanation:
     def without_images(self) -> "StoredExplanation":
         """Return what there is to say of the weights alone."""
         weights = {name: picture for name, picture in self.pictures.items() if name == WEIGHTS_PICTURE}
-        return replace(self, content={**self.content, "images": []}, pictures=weights)
+        return replace(self, content={**self.content, "images": [], "no_influences": ""}, pictures=weights)
 
 
 def training_picture(number: int) -> str:
@@ -86,8 +86,9 @@ def describe_explanation(content: Mapping[str, Any]) -> list[str]:
     lines += _region_lines(content)
     for one in content["images"]:
         lines.append(_image_line(one, content))
-    if content["no_influences"] and content["images"]:
-        lines.append(f"no training images stand behind these: {content['no_influences']}")
+    if content["no_influences"]:
+        what = "no training images stand behind these" if content["images"] else "no image is explained"
+        lines.append(f"{what}: {content['no_influences']}")
     return lines
 
 

@@ -98,11 +98,11 @@ def explain(
     members = [_member(model, number, means, data) for number in range(len(model.members))]
     influences = _influences(members, asked) if all(member.gram for member in members) else [None] * len(asked)
     images = []
-    with reporter.steps("explaining images", len(asked)) as advance:
+    with (reporter if asked else Reporter()).steps("explaining images", len(asked)) as advance:
         for one, behind in zip(asked, influences, strict=True):
             images.append(_explain_image(one, model, [members[number] for number in one.members], behind))
             advance()
-    missing = data if isinstance(data, str) else NO_COEFFICIENTS
+    missing = f"the images of the runs: {data}" if isinstance(data, str) else NO_COEFFICIENTS
     why = "" if all(member.gram for member in members) else missing
     return Explanation(_weights(members, means, datasets), tuple(images), bool(means), why)
 

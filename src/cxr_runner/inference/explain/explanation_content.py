@@ -16,6 +16,7 @@ from cxr_runner.inference.explain.weight_pictures import region_areas, region_sh
 if TYPE_CHECKING:  # it is handed a model, it loads none
     from cxr_runner.inference.loaded_model import LoadedModel
 
+_WITHHELD = "there are no coefficients, or no images to them"  # what is wrong with images may name some
 SHOWN = 10  # training images that push up, and as many that push down
 
 
@@ -51,7 +52,7 @@ def explanation_content(
         "areas": region_areas(model.image_size),
         "weights": json_ready(explained.weights.describe()) if explained.weights else None,
         "audits": list(audits),
-        "no_influences": explained.no_influences,
+        "no_influences": _WITHHELD if hidden and explained.no_influences else explained.no_influences,
         "images": json_ready(images),
     }
 
