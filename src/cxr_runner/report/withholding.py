@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from cxr_runner.artifacts.explanation_file import StoredExplanation
 from cxr_runner.artifacts.samples import Sample
 from cxr_runner.report.collected import Collected, DataSetRuns, Predictions, Withheld
 from cxr_runner.report.collected_runs import CollectedRun, SizedRuns
@@ -44,10 +45,21 @@ def withhold(
     data_sets = tuple(_without(runs, withheld) for runs in collected.data_sets)
     left_out = nameless_reasons(collected.left_out) if withheld.names else collected.left_out
     comparisons = [
-        replace(one, runs=runs, thumbnails={} if withheld.images else one.thumbnails)
+        replace(
+            one,
+            runs=runs,
+            thumbnails={} if withheld.images else one.thumbnails,
+            explanations={label: _without_images(found, withheld) for label, found in one.explanations.items()},
+        )
         for one, runs in zip(compared, data_sets, strict=True)
     ]
     return replace(collected, data_sets=data_sets, left_out=left_out, audits=()), comparisons
+
+
+def _without_images(explanation: StoredExplanation, withheld: Withheld) -> StoredExplanation:
+    """Return an explanation without images where they, or the names that are drawn beside them, are to be withheld."""
+    named = withheld.names and not explanation.content["names_hidden"]
+    return explanation.without_images() if withheld.images or named else explanation
 
 
 def _without(runs: DataSetRuns, withheld: Withheld) -> DataSetRuns:
