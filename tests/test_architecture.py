@@ -229,6 +229,13 @@ def test_only_the_reader_of_dicom_files_needs_pydicom_and_only_when_there_are_so
     assert [use for use in uses if not use[1].lazy] == []
 
 
+def test_only_the_trackers_need_their_libraries_and_only_when_runs_are_sent_to_them() -> None:
+    libraries = {"mlflow", "sqlalchemy", "tensorboard"}
+    uses = {(name, imported) for name, found in IMPORTS.items() for imported in found if imported.belongs_to(libraries)}
+    assert {name for name, _ in uses} == {"report.trackers.mlflow_runs", "report.trackers.tensorboard_runs"}
+    assert [use for use in uses if not use[1].lazy] == []
+
+
 def test_sources_know_nothing_of_stores_and_training() -> None:
     known = {name for module in MODULES if module.startswith("data.sources.") for name in reachable(module)}
     beyond = {name for name in known if not name.startswith("data.sources")}

@@ -43,7 +43,17 @@ def read_report_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     hide = "name no image and no patient in what is written and printed; runs and their files stay as they are"
     parser.add_argument("--hide-names", action="store_true", help=hide)
     parser.add_argument("--no-images", action="store_true", help="show no sample images, the only pixels in a report")
-    return parser.parse_args(arguments)
+    to = "write no report, but send the runs to a tracker (needs the extra of its name)"
+    parser.add_argument("--to", choices=("mlflow", "tensorboard"), help=to)
+    uri = "--to: a folder, or the address of an MLflow store (default: ROOT/mlruns, ROOT/tensorboard)"
+    parser.add_argument("--tracking-uri", metavar="URI", help=uri)
+    given = parser.parse_args(arguments)
+    of_report = {"--out": given.out, "--baseline": given.baseline, "--compare": given.compare}
+    if given.to and (useless := [flag for flag, value in of_report.items() if value is not None]):
+        parser.error(f"--to writes no report, so that {useless[0]} says nothing")
+    if given.tracking_uri is not None and not given.to:
+        parser.error("--tracking-uri needs --to mlflow or --to tensorboard")
+    return given
 
 
 def read_study_arguments(arguments: Sequence[str]) -> argparse.Namespace:
