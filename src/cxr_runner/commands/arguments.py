@@ -141,6 +141,8 @@ def read_model_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     fits = "calibrate: how probabilities are fitted: none (default), temperature, sigmoid (Platt)"
     parser.add_argument("--calibration", metavar="RULE", help=fits)
     parser.add_argument("--device", default="auto", help="where to compute: auto, cpu, cuda, cuda:N, mps")
+    trusted = "run the code of the class that a run of model=custom names; without it such a run is refused"
+    parser.add_argument("--trust", action="store_true", help=trusted)
     parser.add_argument(
         "--config-dir", "-cd", metavar="DIR", help="folder of further configuration files, as of cxr-run"
     )

@@ -37,7 +37,9 @@ def _shorter_runs(run: PlannedRun) -> Iterator[RunDir]:
     finished = {path.name.rpartition("-")[2]: path for path in run.files.path.parents[1].iterdir()}
     values = to_dict(config)
     for epochs in range(config.epochs - 1, config.schedule.warmup_epochs, -1):
-        shorter = run_id_of_dict(values | {"epochs": epochs}, run.dataset.fingerprint, run.device.type, "gram", "")
+        shorter = run_id_of_dict(
+            values | {"epochs": epochs}, run.dataset.fingerprint, run.device.type, "gram", run.weights
+        )
         if shorter in finished:
             yield RunDir(finished[shorter] / run.files.path.name)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cxr_runner.artifacts.readme import readme_text
 from cxr_runner.base.errors import DivergedError
@@ -15,6 +15,7 @@ from cxr_runner.data.dataset import Dataset
 from cxr_runner.experiment.member import Member
 from cxr_runner.experiment.results import EVALUATED, write_results
 from cxr_runner.models.build import describe_model
+from cxr_runner.models.classifier import trained_part
 from cxr_runner.training.devices import describe_device, num_processes
 from cxr_runner.training.diagnosis import diagnose_all, largest_disagreements
 from cxr_runner.training.gram.final_state import write_final_state
@@ -29,7 +30,7 @@ class MemberResults:
 
     Attributes:
         logits: for each of :data:`EVALUATED`, float32 [images], as the engine computed them.
-        weights: float32, under the plain names of the module.
+        weights: of what was trained, float32, under its plain names.
         disagreement: the largest difference between these logits and those that the weights give; None for the pixel
             engine, which computes with the weights themselves.
         diagnosis: dead units and gradient norms.
@@ -68,12 +69,14 @@ def leave_results(members: Sequence[Member], origin: dict[str, Any]) -> None:
         facts["diagnosis"] = {"start": member.diagnosis, "end": evaluation.diagnosis}
         run = member.run
         compact = run.config.save == "compact" and run.choice.engine == "gram"
-        weights = None if compact else evaluation.weights
+        weights = None if compact else final_weights(member.model, evaluation.weights)
         write_results(run.files, run.dataset, member.trainer, evaluation.logits, weights, facts)
         described = describe_model(run.config.model, member.model)
         if run.choice.engine == "gram":
             write_final_state(run.files, member.trainer)
-        write_text(run.files.readme, readme_text(described, run.config.data.image_size, run.dataset.class_names))
+        target = getattr(run.config.model, "target", "")
+        text = readme_text(described, run.config.data.image_size, run.dataset.class_names, target)
+        write_text(run.files.readme, text)
         member.status.done()
 
 
@@ -85,7 +88,7 @@ def evaluate(members: Sequence[Member]) -> list[MemberResults]:
     logits = {split: backend.logits(numbers, rows[split], first.config.batch_size).float() for split in EVALUATED}
     weights = backend.weights(numbers)
     for model, values in zip(models, weights, strict=True):
-        model.load_state_dict(values)
+        trained_part(model).load_state_dict(values)
     disagreements: list[float | None] = [None] * len(members)
     if backend.name == "gram":
         both, joined = torch.cat(list(rows.values())), torch.cat(list(logits.values()), dim=1)
@@ -102,6 +105,18 @@ def evaluate(members: Sequence[Member]) -> list[MemberResults]:
         )
         for number in range(len(members))
     ]
+
+
+def final_weights(model: nn.Module, trained: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return all weights of a model under its plain names, on the CPU; of a frozen one those that stayed too.
+
+    Args:
+        model: after training.
+        trained: weights of what was trained of it.
+    """
+    if trained_part(model) is model:
+        return trained
+    return {name: value.detach().cpu().clone().contiguous() for name, value in model.state_dict().items()}
 
 
 def subset(dataset: Dataset, split: str) -> Subset:

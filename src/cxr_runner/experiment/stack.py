@@ -28,6 +28,7 @@ from cxr_runner.experiment.member import (
 from cxr_runner.experiment.plan import PlannedRun
 from cxr_runner.experiment.results import describe_origin
 from cxr_runner.models.build import build_model, describe_model
+from cxr_runner.models.classifier import Classifier, share_frozen_layers
 from cxr_runner.training.devices import describe_device, lacks_bf16, set_determinism
 from cxr_runner.training.diagnosis import diagnose_all
 from cxr_runner.training.engines import build_backend
@@ -127,6 +128,7 @@ def _build_members(
     for run, status in zip(runs, statuses, strict=True):
         model = build_model(run.config.model, run.config.data.image_size, run.config.seed)
         members.append(Member(run, status, model, resolve_pos_weight(run.config.loss.pos_weight, train.labels)))
+    share_frozen_layers([member.model for member in members])
     _announce(runs, members[0].model, reporter)
     for run in runs:
         write_json(run.files.data, run.dataset.describe())
@@ -144,6 +146,8 @@ def _announce(runs: Sequence[PlannedRun], model: nn.Module, reporter: Reporter) 
     config, choice = runs[0].config, runs[0].choice
     together = f"; {len(runs)} runs together" if len(runs) > 1 else ""
     reporter.line(f"model: {describe_model(config.model, model)}{together}")
+    for note in model.notes if isinstance(model, Classifier) else ():
+        reporter.line(note)
     device = f"device: {describe_device(runs[0].device)}, {config.precision}"
     reporter.line(f"{device}; engine: {choice.engine} ({choice.reason})")
     if config.precision == "bf16" and lacks_bf16(runs[0].device):

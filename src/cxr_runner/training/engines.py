@@ -10,7 +10,8 @@ from torch import nn
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.machine import memory_bytes
 from cxr_runner.config.schema import RunConfig, SGDConfig
-from cxr_runner.config.validation import gram_obstacle
+from cxr_runner.config.validation import gram_obstacle, is_frozen
+from cxr_runner.models.classifier import LinearHead, trained_part
 from cxr_runner.models.linear import Linear
 from cxr_runner.models.linear_relu import LinearReLU
 from cxr_runner.training.augment import Augment
@@ -51,6 +52,8 @@ def choose_engine(config: RunConfig, dataset: "Dataset", device: torch.device) -
     Raises:
         UserError: the engine asked for cannot compute there.
     """
+    if is_frozen(config.model):
+        return _choose_for_frozen(len(dataset.images), device)
     if config.engine == "gram" and device.type == "mps":
         raise UserError.for_key("engine", "gram", "device=mps has no float64; add device=cpu")
     if config.engine != "auto":
@@ -66,6 +69,15 @@ def choose_engine(config: RunConfig, dataset: "Dataset", device: torch.device) -
     if obstacle is not None:
         return Choice("pixel", obstacle)
     return Choice("gram", f"exact, and faster with {num_pixels:,} pixels against {num_stored:,} images")
+
+
+def _choose_for_frozen(num_stored: int, device: torch.device) -> Choice:
+    obstacle = (
+        "mps has no float64; add device=cpu" if device.type == "mps" else _lack_of_memory(8 * num_stored**2, device)
+    )
+    if obstacle:
+        raise UserError.for_key("model.freeze", "backbone", f"trains in Gram space, not possible here: {obstacle}")
+    return Choice("gram", "exact, on features that are computed once")
 
 
 def _lack_of_memory(num_bytes: int, device: torch.device) -> str | None:
@@ -108,7 +120,8 @@ def build_backend(
         feed = PixelFeed(dataset.images, device)
         at_once = images_at_once(config, device)
         return PixelBackend(model, feed, config.optimizer, pos_weight, config.precision, augment, at_once)
-    linear = [model for model in models if isinstance(model, Linear | LinearReLU)]
+    parts = [trained_part(model) for model in models]
+    linear = [part for part in parts if isinstance(part, Linear | LinearReLU | LinearHead)]
     optimizers = [config.optimizer for config in configs if isinstance(config.optimizer, SGDConfig)]
     assert len(linear) == len(optimizers) == len(configs), "gram_obstacle() lets no others through"
     backend = GraphBackend if device.type == "cuda" else GramBackend

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from cxr_runner.config.schema import AnyOptimizerConfig, CNNConfig, RunConfig
+from cxr_runner.models.classifier import Classifier
 from cxr_runner.training.augment import Augment
 from cxr_runner.training.backend import EpochPlan, Key, derive_seed
 from cxr_runner.training.devices import is_out_of_memory
@@ -83,7 +84,8 @@ class PixelBackend:
         """
         self.feed, self.device, self.augment = feed, feed.device, augment
         # Faster on a CPU, and slower on a GPU, by a fifth for few channels; see docs/performance.md.
-        memory_format = torch.channels_last if self.device.type == "cpu" else torch.contiguous_format
+        convert = self.device.type == "cpu" and (not isinstance(model, Classifier) or model.channels_last)
+        memory_format = torch.channels_last if convert else torch.contiguous_format
         self.model = model.to(self.device).to(memory_format=memory_format)
         self.optimizer = build_optimizer(optimizer, self.model)
         self.grad_clip = optimizer.grad_clip

@@ -11,7 +11,12 @@ from cxr_runner.study.published import Study
 
 _MODELS = {"linear": "linear", "linear_relu": "linear + ReLU", "cnn": "CNN", "resnet18": "ResNet-18"}
 _OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
-_HIDDEN = ("engine", "deterministic", "precision")  # said where nothing else tells two configurations apart
+_HIDDEN = (
+    "engine",
+    "deterministic",
+    "precision",
+    "model.source",
+)  # said where nothing else tells two configurations apart
 _MOST_PARTS = 5
 
 

@@ -19,7 +19,7 @@ from cxr_runner.base.files import replacing
 from cxr_runner.base.locks import locked_folder
 from cxr_runner.base.progress import Reporter
 from cxr_runner.training.devices import on_one_thread
-from cxr_runner.training.gram.exact import WholeNumbers, steps_of_rows
+from cxr_runner.training.gram.exact import WholeNumbers, num_exact_bits, steps_of_rows, to_whole_numbers
 from cxr_runner.training.gram.matrix import open_gram_matrix
 
 _PIXELS_AT_ONCE = 8192  # of all images: 50 MB for 6,000 images, 400 MB as float64
@@ -37,6 +37,8 @@ class StoreProducts:
         store: the store's folder for what is computed from its images.
         device: where training computes.
     """
+
+    unit = 255.0
 
     def __init__(self, images: NDArray[np.uint8], store: Path, device: torch.device, reporter: Reporter) -> None:
         """Open the Gram matrix of a store, building it first where it is missing.
@@ -82,6 +84,36 @@ class StoreProducts:
         if key not in self._starts:
             self.prepare_starts([weight])
         return self._starts[key]
+
+    def materialise(
+        self, rows: Tensor, start_weight: Tensor, decay: Tensor, coordinates: Tensor, dtype: torch.dtype
+    ) -> Tensor:
+        """Return ``W = c W0 + A X`` for several members in one pass: [members, outputs, pixels], on the CPU.
+
+        Coordinates are rounded to some thirty bits of the largest of their output, so that the product is exact and a
+        member gets the same weights whatever the other members are; float32, in which weights are kept, is coarser.
+
+        Args:
+            rows: int64 [images], those that X stands for.
+            start_weight: W0, float32 [members, outputs, pixels], on the CPU.
+            decay: c, float64 [members], on the device.
+            coordinates: A, float64 [members, outputs, images], on the device.
+            dtype: of the result, which is computed in float64.
+        """
+        outputs = coordinates.flatten(0, 1)
+        moved = outputs.any(dim=1).nonzero().squeeze(1)  # a member that was dead from the start has not moved
+        numbers, steps = to_whole_numbers(outputs[moved], num_exact_bits(len(rows)))
+        factor, scale = WholeNumbers(numbers), steps / self.unit
+        moved, decay = moved.cpu(), decay.cpu()[:, None, None]
+        weight = torch.empty(start_weight.shape, dtype=dtype)
+
+        def fill(chunk: slice, pixels: Tensor) -> None:
+            piece = start_weight[:, :, chunk].double() * decay  # of all pixels it would be twice the weights
+            piece.flatten(0, 1).index_add_(0, moved, factor.times(pixels).mul_(scale).cpu())
+            weight[:, :, chunk] = piece
+
+        self.share_out(fill, rows)
+        return weight
 
     def share_out(self, work: Callable[[slice, Tensor], None], rows: Tensor) -> None:
         """Call a function for all pixels of some images, a slice of them at a time; on a CPU on all its cores at once.

@@ -1,18 +1,48 @@
 """Gram space: the images of one split, as the Gram engine sees them, and its way back to weights on pixels."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 
 from cxr_runner.data.sources import SPLITS
-from cxr_runner.training.gram.exact import WholeNumbers, num_exact_bits, to_whole_numbers
-from cxr_runner.training.gram.products import StoreProducts
 
 if TYPE_CHECKING:  # a backend is handed images, it opens none
     from cxr_runner.data.dataset import Dataset
 
 _ROWS_AT_ONCE = 256  # of the Gram matrix: 12 MB for 6,000 images
+
+
+class Products(Protocol):
+    """All images of a store as rows of numbers, known by their products; several data sets share them.
+
+    Attributes:
+        matrix: float64 [stored images, stored images], inner products of the rows, on the CPU.
+        device: where training computes.
+        unit: what the rows are divided by before a layer sees them.
+    """
+
+    matrix: Tensor
+    device: torch.device
+    unit: float
+
+    def start(self, weight: Tensor) -> Tensor:
+        """Return rows times weights, float64 [stored images, outputs], of weights, float32 [outputs, numbers]."""
+
+    def materialise(
+        self, rows: Tensor, start_weight: Tensor, decay: Tensor, coordinates: Tensor, dtype: torch.dtype
+    ) -> Tensor:
+        """Return ``W = c W0 + A X`` for several members: [members, outputs, numbers], on the CPU.
+
+        A member gets the same weights whatever the other members are.
+
+        Args:
+            rows: int64 [images], those that X stands for, divided by the unit.
+            start_weight: W0, float32 [members, outputs, numbers], on the CPU.
+            decay: c, float64 [members], on the device.
+            coordinates: A, float64 [members, outputs, images], on the device.
+            dtype: of the result, which is computed in float64.
+        """
 
 
 class GramSpace:
@@ -24,7 +54,7 @@ class GramSpace:
         device: where training computes.
     """
 
-    def __init__(self, products: StoreProducts, dataset: "Dataset") -> None:
+    def __init__(self, products: Products, dataset: "Dataset") -> None:
         """Take the part of a data set from the products of its store.
 
         It is copied: the batches of a run fetch its rows thousands of times, each in one piece.
@@ -40,9 +70,9 @@ class GramSpace:
         for start in range(0, len(self.rows), _ROWS_AT_ONCE):
             piece = slice(start, start + _ROWS_AT_ONCE)
             matrix = products.matrix.index_select(0, self.rows[piece]).index_select(1, self.train_rows)
-            torch.div(matrix, 255.0**2, out=gram[piece, : self.num_train])
+            torch.div(matrix, products.unit**2, out=gram[piece, : self.num_train])
         self.gram = gram.to(self.device)
-        self._positions = torch.full((len(products.pixels),), -1)
+        self._positions = torch.full((len(products.matrix),), -1)
         self._positions[self.rows] = torch.arange(len(self.rows))
 
     @property
@@ -74,15 +104,12 @@ class GramSpace:
         Args:
             weight: float32 [outputs, pixels], on the CPU.
         """
-        return (self.products.start(weight)[self.rows] / 255).to(self.device)
+        return (self.products.start(weight)[self.rows] / self.products.unit).to(self.device)
 
     def materialise(
         self, start_weight: Tensor, decay: Tensor, coordinates: Tensor, dtype: torch.dtype = torch.float64
     ) -> Tensor:
         """Return ``W = c W0 + A X`` for several members in one pass: [members, outputs, pixels], on the CPU.
-
-        Coordinates are rounded to some thirty bits of the largest of their output, so that the product is exact and a
-        member gets the same weights whatever the other members are; float32, in which weights are kept, is coarser.
 
         Args:
             start_weight: W0, float32 [members, outputs, pixels], on the CPU.
@@ -90,20 +117,8 @@ class GramSpace:
             coordinates: A, float64 [members, outputs, coordinates], on the device.
             dtype: of the result, which is computed in float64.
         """
-        outputs = coordinates[:, :, : self.num_train].flatten(0, 1)
-        moved = outputs.any(dim=1).nonzero().squeeze(1)  # a member that was dead from the start has not moved
-        numbers, steps = to_whole_numbers(outputs[moved], num_exact_bits(self.num_train))
-        factor, scale = WholeNumbers(numbers), steps / 255
-        moved, decay = moved.cpu(), decay.cpu()[:, None, None]
-        weight = torch.empty(start_weight.shape, dtype=dtype)
-
-        def fill(chunk: slice, pixels: Tensor) -> None:
-            piece = start_weight[:, :, chunk].double() * decay  # of all pixels it would be twice the weights
-            piece.flatten(0, 1).index_add_(0, moved, factor.times(pixels).mul_(scale).cpu())
-            weight[:, :, chunk] = piece
-
-        self.products.share_out(fill, self.train_rows)
-        return weight
+        used = coordinates[:, :, : self.num_train]
+        return self.products.materialise(self.train_rows, start_weight, decay, used, dtype)
 
 
 def aligned_zeros(rows: int, columns: int) -> Tensor:
