@@ -21,6 +21,7 @@ from cxr_runner.experiment.member import (
     enough_memory,
     exclusive_directory,
     explaining_disks,
+    explaining_model,
     failing_together,
     saving_when_interrupted,
     write_history,
@@ -72,7 +73,7 @@ def train_stack(runs: Sequence[PlannedRun], space: GramSpace | None, reporter: R
             origin = describe_origin()  # now, because the code on disk may change while the runs go on
             members = _build_members(unfinished, statuses, space, reporter)
             import_torchmetrics_in_background()
-            with saving_when_interrupted(members):
+            with saving_when_interrupted(members), explaining_model(unfinished[0]):
                 fit(members, reporter)
                 trained = [member for member in members if member.failure is None]
                 if trained:

@@ -20,6 +20,7 @@ class Classifier(nn.Module):
         inside: what the names of all weights begin with.
         head: name of the last layer, a ``Linear`` with one output, which is the logit; '' where there is none.
         frozen: whether nothing but the last layer is trained.
+        draws: whether it may draw random numbers when it is trained, as dropout does.
         channels_last: whether its layers take images in that memory format, in which convolutions are faster on a CPU.
         notes: what there is to say of the weights that it starts from.
     """
@@ -27,6 +28,7 @@ class Classifier(nn.Module):
     inside = ""
     head = ""
     frozen = False
+    draws = False
     channels_last = True
     notes: Sequence[str] = ()
 

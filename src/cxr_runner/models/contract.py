@@ -1,8 +1,10 @@
 """What is asked of every network that was not written here, tried before anything is trained."""
 
+import importlib
 import traceback
 from collections.abc import Callable
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +17,8 @@ from cxr_runner.base.errors import UserError
 from cxr_runner.models.classifier import Classifier
 
 _TOLERANCE = 1e-3  # of a logit, relative to 1 + the largest: what may depend on how many images are computed at once
+# Folders of code whose lines say nothing to the user.
+_NOT_THEIRS = tuple(map(str, (Path(torch.__file__).parent, Path(importlib.__file__).parent, Path(__file__).parents[1])))
 Refuse = Callable[[str], UserError]
 
 
@@ -73,11 +77,17 @@ def trains_on_one(model: Classifier, image_size: int) -> bool:
     return True
 
 
+def lines_of_others(error: BaseException) -> list[str]:
+    """Return where an error went through code that is neither this package's nor torch's, the innermost last."""
+    frames = [] if isinstance(error, SyntaxError) else traceback.extract_tb(error.__traceback__)
+    theirs = [frame for frame in frames if not frame.filename.startswith(("<", *_NOT_THEIRS))]
+    return [f"{frame.filename}, line {frame.lineno}" for frame in theirs]
+
+
 def raised(error: BaseException) -> str:
     """Say what code of others has raised, and where, in one line."""
     words = str(error).strip().splitlines()
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<")]
-    where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    where = f" ({lines[-1]})" if (lines := lines_of_others(error)) else ""
     return f"raises {type(error).__name__}{f': {words[0]}' if words else ''}{where}"
 
 

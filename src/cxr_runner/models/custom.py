@@ -29,7 +29,7 @@ _imported: dict[Path, str] = {}  # digests of files when their classes were firs
 class CustomModel(Classifier):
     """A network of the user's, whose weights have ``network.`` before their names."""
 
-    inside = "network."
+    inside, draws = "network.", True
     channels_last = False  # it may contain .view(), which takes memory as it was written for
 
     def __init__(self, network: nn.Module, head: str | None) -> None:

@@ -46,7 +46,7 @@ class GreyToImageNet(nn.Module):
 class TorchvisionClassifier(Classifier):
     """A classifier of torchvision with one output, and what it takes to give it grey images."""
 
-    inside = "backbone."
+    inside, draws = "backbone.", True
 
     def __init__(self, arch: str) -> None:
         """Build the layers with random weights.

@@ -9,7 +9,7 @@ from torch import nn
 
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.machine import memory_bytes
-from cxr_runner.config.schema import RunConfig, SGDConfig
+from cxr_runner.config.schema import CustomConfig, RunConfig, SGDConfig
 from cxr_runner.config.validation import gram_obstacle, is_frozen
 from cxr_runner.models.classifier import LinearHead, trained_part
 from cxr_runner.models.linear import Linear
@@ -52,6 +52,8 @@ def choose_engine(config: RunConfig, dataset: "Dataset", device: torch.device) -
     Raises:
         UserError: the engine asked for cannot compute there.
     """
+    if isinstance(config.model, CustomConfig) and num_processes() > 1:
+        raise UserError.for_key("model", "custom", "trains in one process; torchrun is for the models of this package")
     if is_frozen(config.model):
         return _choose_for_frozen(len(dataset.images), device)
     if config.engine == "gram" and device.type == "mps":
