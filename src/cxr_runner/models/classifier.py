@@ -104,6 +104,9 @@ class Classifier(nn.Module):
 
         Args:
             images: float [batch, 1, side, side] in [0, 1], on the device of the model, which is in evaluation mode.
+
+        Raises:
+            LookupError: the last layer is not called, or more than once.
         """
         seen: list[Tensor] = []
         hook = self.last_layer().register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))
@@ -111,8 +114,9 @@ class Classifier(nn.Module):
             self(images)
         finally:
             hook.remove()
-        (features,) = seen
-        return features
+        if len(seen) != 1:
+            raise LookupError(f"it computes its last layer {len(seen)} times, and not once")
+        return seen[0]
 
 
 class LinearHead(nn.Module):

@@ -109,7 +109,7 @@ def _logits(model: Classifier, images: Tensor, refuse: Refuse) -> Tensor:
 def _check_head(model: Classifier, images: Tensor, logits: Tensor, refuse: Refuse) -> None:
     """Check that the last layer, on what goes into it, gives the logits."""
     layer = model.last_layer()
-    features = model.features(images)
+    features = _tried(lambda: model.features(images), refuse, "asked for features")
     if features.shape != (len(images), layer.in_features):
         shapes = f"{list(features.shape)}, and not {[len(images), layer.in_features]}"
         raise refuse(f"cannot be frozen: what goes into its last layer, {model.head}, is {shapes}")

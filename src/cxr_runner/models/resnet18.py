@@ -42,10 +42,9 @@ class ResNet18(Classifier):
 def _of_one_channel(weights: Weights) -> Weights:
     """Sum a first layer of three channels to one, since all three are the same in a grey image.
 
-    The last layer of a file with torchvision's own names has always been left out, whatever its shape: the ids of such
-    runs say nothing of it.
+    A last layer of one output under torchvision's own name has always been left out: the ids of such runs mean that.
     """
-    kept = {name: weight for name, weight in weights.items() if not name.startswith("fc.")}
+    kept = {name: weight for name, weight in weights.items() if not (name.startswith("fc.") and len(weight) == 1)}
     return {
         name: weight.sum(dim=1, keepdim=True) if name.endswith("conv1.weight") and weight.shape[1] == 3 else weight
         for name, weight in kept.items()

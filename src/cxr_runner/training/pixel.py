@@ -111,7 +111,7 @@ class PixelBackend:
         if self.augment is not None:
             images = self.augment(images, derive_seed(*keys[0]))
         targets = targets[0].to(self.device, non_blocking=True)
-        with seeded(derive_seed(*keys[0], 1), self.device) if self.draws else nullcontext():
+        with seeded(derive_seed(*keys[0], 1)) if self.draws else nullcontext():
             loss, logits = self._gradients(images, targets)
         if self.grad_clip is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.grad_clip)
@@ -184,9 +184,9 @@ class PixelBackend:
 
 
 @contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Have a model draw the same random numbers each time; the global random states are left as they were."""
-    with torch.random.fork_rng([torch.cuda.current_device()] if device.type == "cuda" else []):
+def seeded(seed: int) -> Iterator[None]:
+    """Have a model draw the same random numbers each time; the CPU's global random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
 
