@@ -9,13 +9,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 import cxr_runner
 from conftest import Answer
+from cxr_runner.artifacts.rundir import find_runs
 from cxr_runner.base.errors import UserError
 from cxr_runner.config.schema import CustomConfig
 from cxr_runner.models.build import build_model, complete_config, try_model
+from cxr_runner.study.draft import draft_study
+from cxr_runner.study.matching import match_row
+from cxr_runner.study.study_file import parse_study
 
 TINY = (
     "data.num_images=80", "data.image_size=32", "epochs=1", "plots=never", "progress=none", "device=cpu",
@@ -199,6 +204,13 @@ def test_a_run_of_a_class_is_loaded_predicts_and_is_exported_only_with_trust(
     predicted = pd.read_csv("predictions.csv").set_index("name")["logit"]
     own = pd.read_csv(run / "predictions.csv").set_index("name")["logit"]
     close(predicted[own.index].to_numpy(), own.to_numpy())
+
+    study = parse_study(draft_study("own", find_runs(Path("outputs"))), "own.yaml")
+    assert [row.title for row in study.rows] == ["whole:Net, width 6"]
+    config = yaml.safe_load((run / "config.yaml").read_text("utf-8"))
+    assert match_row(config, study) == "custom"
+    config["model"]["arguments"]["width"] = 7
+    assert match_row(config, study) is None
 
     assert cxr_model("export", run, "--trust", "--format", "pt2").code == 0
     exported = torch.export.load("model.pt2").module()

@@ -23,7 +23,8 @@ TEXT_KEYS = (
 )
 """Keys whose values are text, dotted; ``*`` stands for any part of a name. Everywhere, ``null`` means none given."""
 
-_OPEN = "model.arguments"  # below it may stand any key, which Hydra takes with ++ only
+ARGUMENTS = "model.arguments"
+"""The key below which any may stand, which no file lists: Hydra takes these with ++ only."""
 
 _PATTERN = re.compile("|".join(re.escape(key).replace(r"\*", r"[^.]*") for key in TEXT_KEYS))
 _OVERRIDE = re.compile(r"(?P<key>[+~]{0,2}(?P<name>[^=+~][^=]*))=(?P<value>.*)", re.DOTALL)
@@ -51,7 +52,7 @@ def reveal(value: Any) -> str | None:
 
 def _is_open(key: str) -> bool:
     """Whether a key is one of those that no file lists, without Hydra's mark for that."""
-    return f"{key}.".startswith(f"{_OPEN}.")
+    return f"{key}.".startswith(f"{ARGUMENTS}.")
 
 
 def disguise_argument(argument: str) -> str:
@@ -100,7 +101,7 @@ def _write(key: str, value: object) -> str:
     if not isinstance(value, str | PurePath | Integral | Real):
         raise UserError.for_key(key, value, "must be text, a number, true, false, None or a list of these")
     text = repr(float(value)) if isinstance(value, Real) and not isinstance(value, Integral) else str(value)
-    if _is_open(key) and isinstance(value, str | PurePath):
+    if _is_open(key) and isinstance(value, str | PurePath):  # or 3 would be a number, and a comma a sweep
         escaped = re.sub(r"(\\*)'", r"\1\1\\'", text)
         return f"'{escaped}'"
     return f"'{disguise(text)}'" if is_text_key(key.lstrip("+")) else text
