@@ -6,9 +6,11 @@ of the training images' features, ``W = c W0 + A F``, just as those of a first l
 """
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,6 +25,9 @@ from cxr_runner.config.schema import CustomConfig, ResNet18Config, TorchvisionCo
 from cxr_runner.models.classifier import Classifier
 from cxr_runner.training.devices import moved, on_one_thread
 from cxr_runner.training.pixel import PixelFeed
+
+if TYPE_CHECKING:  # it is handed layers
+    from cxr_runner.training.gram.space import FirstLayer
 
 _PIXELS_AT_ONCE = 2**21  # of a batch: 41 images of 224x224
 
@@ -54,17 +59,13 @@ class FeatureProducts:
         with on_one_thread():
             return self.features @ weight.double().T
 
-    def materialise(
-        self, rows: Tensor, start_weight: Tensor, decay: Tensor, coordinates: Tensor, dtype: torch.dtype
-    ) -> Tensor:
+    def materialise(self, rows: Tensor, layers: Sequence["FirstLayer"], dtype: torch.dtype) -> list[Tensor]:
         """Return ``W = c W0 + A F``; see :class:`~cxr_runner.training.gram.space.Products`."""
-        chosen, pairs = self.features[rows], zip(decay.cpu(), coordinates.cpu(), strict=True)
-        with on_one_thread():  # one member at a time, whose bits must not depend on the others
-            moves = [(factor, member @ chosen) for factor, member in pairs]
-        starts = start_weight.double()
-        return torch.stack([factor * start + move for start, (factor, move) in zip(starts, moves, strict=True)]).to(
-            dtype
-        )
+        chosen = self.features[rows]
+        with on_one_thread():  # one layer at a time, whose bits must not depend on the others
+            moves = [layer.coordinates[:, : len(rows)].cpu() @ chosen for layer in layers]
+        starts = [layer.start_weight.double() * layer.decay for layer in layers]
+        return [(start + move).to(dtype) for start, move in zip(starts, moves, strict=True)]
 
 
 def open_features(

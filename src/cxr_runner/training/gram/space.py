@@ -1,11 +1,14 @@
 """Gram space: the images of one split, as the Gram engine sees them, and its way back to weights on pixels."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 
 from cxr_runner.data.sources import SPLITS
+from cxr_runner.training.gram.fetching import Fetching
 
 if TYPE_CHECKING:  # a backend is handed images, it opens none
     from cxr_runner.data.dataset import Dataset
@@ -13,8 +16,23 @@ if TYPE_CHECKING:  # a backend is handed images, it opens none
 _ROWS_AT_ONCE = 256  # of the Gram matrix: 12 MB for 6,000 images
 
 
+@dataclass(frozen=True)
+class FirstLayer:
+    """A first layer in coordinates of the training images.
+
+    Attributes:
+        start_weight: W0, float32 [outputs, pixels], on the CPU.
+        decay: c.
+        coordinates: A, float64 [outputs, coordinates], on the device.
+    """
+
+    start_weight: Tensor
+    decay: float
+    coordinates: Tensor
+
+
 class Products(Protocol):
-    """All images of a store as rows of numbers, known by their products; several data sets share them.
+    """All images of a store as rows of numbers, pixels or features, known by their products.
 
     Attributes:
         matrix: float64 [stored images, stored images], inner products of the rows, on the CPU.
@@ -29,18 +47,14 @@ class Products(Protocol):
     def start(self, weight: Tensor) -> Tensor:
         """Return rows times weights, float64 [stored images, outputs], of weights, float32 [outputs, numbers]."""
 
-    def materialise(
-        self, rows: Tensor, start_weight: Tensor, decay: Tensor, coordinates: Tensor, dtype: torch.dtype
-    ) -> Tensor:
-        """Return ``W = c W0 + A X`` for several members: [members, outputs, numbers], on the CPU.
+    def materialise(self, rows: Tensor, layers: Sequence[FirstLayer], dtype: torch.dtype) -> list[Tensor]:
+        """Return ``W = c W0 + A X`` of several layers: [outputs, numbers] each, on the CPU.
 
-        A member gets the same weights whatever the other members are.
+        A layer gets the same weights whatever the others are.
 
         Args:
             rows: int64 [images], those that X stands for, divided by the unit.
-            start_weight: W0, float32 [members, outputs, numbers], on the CPU.
-            decay: c, float64 [members], on the device.
-            coordinates: A, float64 [members, outputs, images], on the device.
+            layers: of any numbers of outputs.
             dtype: of the result, which is computed in float64.
         """
 
@@ -52,6 +66,7 @@ class GramSpace:
         gram: float64 [images, coordinates], inner products of pixels scaled to [0, 1], on the device. Images stand in
             the order train, val, test; there is a coordinate for every training image, and some more that stay 0.
         device: where training computes.
+        fetching: fetches rows of :attr:`gram`.
     """
 
     def __init__(self, products: Products, dataset: "Dataset") -> None:
@@ -72,6 +87,7 @@ class GramSpace:
             matrix = products.matrix.index_select(0, self.rows[piece]).index_select(1, self.train_rows)
             torch.div(matrix, products.unit**2, out=gram[piece, : self.num_train])
         self.gram = gram.to(self.device)
+        self.fetching = Fetching(self.gram)
         self._positions = torch.full((len(products.matrix),), -1)
         self._positions[self.rows] = torch.arange(len(self.rows))
 
@@ -106,19 +122,14 @@ class GramSpace:
         """
         return (self.products.start(weight)[self.rows] / self.products.unit).to(self.device)
 
-    def materialise(
-        self, start_weight: Tensor, decay: Tensor, coordinates: Tensor, dtype: torch.dtype = torch.float64
-    ) -> Tensor:
-        """Return ``W = c W0 + A X`` for several members in one pass: [members, outputs, pixels], on the CPU.
+    def materialise(self, layers: Sequence[FirstLayer], dtype: torch.dtype = torch.float64) -> list[Tensor]:
+        """Return ``W = c W0 + A X`` of several layers in one pass: [outputs, pixels] each, on the CPU.
 
         Args:
-            start_weight: W0, float32 [members, outputs, pixels], on the CPU.
-            decay: c, float64 [members], on the device.
-            coordinates: A, float64 [members, outputs, coordinates], on the device.
+            layers: of any numbers of outputs.
             dtype: of the result, which is computed in float64.
         """
-        used = coordinates[:, :, : self.num_train]
-        return self.products.materialise(self.train_rows, start_weight, decay, used, dtype)
+        return self.products.materialise(self.train_rows, layers, dtype)
 
 
 def aligned_zeros(rows: int, columns: int) -> Tensor:
