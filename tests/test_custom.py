@@ -1,5 +1,6 @@
 """model=custom: a class of the user's is checked before it is trained, and nothing runs its code unasked."""
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -282,3 +283,22 @@ def test_values_from_python_reach_the_class_as_they_are(module: Callable[..., No
     run = cxr_runner.run(tiny, model="custom", model__target="python:Net", model__arguments=arguments)
     network = cxr_runner.load(run, trust=True).module.network
     assert (network.convolution.out_channels, network.word, network.many) == (5, "it's, {odd} \\'", [1, "two"])
+
+
+@pytest.mark.parametrize(
+    ("error", "complaint"),
+    [
+        ("ValueError('seven')", "model.target=later:Net: raises ValueError: seven ("),
+        ("RuntimeError('median does not have a deterministic implementation')", "deterministic=false allows it"),
+    ],
+)
+def test_what_a_class_raises_later_fails_the_run_in_one_line(
+    module: Callable[..., None], cxr_run: Callable[..., Answer], elsewhere: Path, error: str, complaint: str
+) -> None:
+    late = f"if self.training and len(images) == 8:\n                raise {error}\n            features"
+    module("later", NET.replace("features", late, 1))
+    answer = cxr_run("model=custom", "model.target=later:Net", "batch_size=16", *TINY)  # of 56: the last batch has 8
+    assert (answer.code, len(answer.err.splitlines())) == (1, 1), answer.err
+    assert complaint in answer.err
+    (status,) = elsewhere.glob("outputs/runs/*/seed=0/status.json")
+    assert json.loads(status.read_text("utf-8"))["state"] == "failed"
