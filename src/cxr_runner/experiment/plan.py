@@ -13,7 +13,13 @@ from cxr_runner.base.errors import UserError, user_path
 from cxr_runner.base.numbers import list_few
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.identity import run_id
-from cxr_runner.config.schema import AnyModelConfig, LinearConfig, LinearReLUConfig, RunConfig
+from cxr_runner.config.schema import (
+    AnyModelConfig,
+    LinearConfig,
+    LinearReLUConfig,
+    LogisticConfig,
+    RunConfig,
+)
 from cxr_runner.config.validation import is_frozen
 from cxr_runner.data.dataset import Dataset
 from cxr_runner.experiment.shared_data import SharedData
@@ -157,13 +163,14 @@ def _sees(run: PlannedRun) -> object:
     if run.choice.engine != "gram":
         return run.files.path
     config = run.config
+    solved = isinstance(config.model, LogisticConfig)  # from all images at once, where others take batches
     frozen = config.model if is_frozen(config.model) else None  # whose features are seen, and not the images
-    return config.data, config.device, config.batch_size, config.deterministic, frozen, run.weights
+    return config.data, config.device, config.batch_size, config.deterministic, solved, frozen, run.weights
 
 
 def _num_outputs(model: AnyModelConfig) -> int:
     """Return the number of outputs of the first layer of what the Gram engine can train of a model."""
-    if is_frozen(model):
+    if isinstance(model, LogisticConfig) or is_frozen(model):
         return 1
     assert isinstance(model, LinearConfig | LinearReLUConfig)
     return model.hidden if model.layers > 1 else 1

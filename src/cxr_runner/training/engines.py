@@ -9,14 +9,16 @@ from torch import nn
 
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.machine import memory_bytes
-from cxr_runner.config.schema import CustomConfig, RunConfig, SGDConfig
+from cxr_runner.config.schema import CustomConfig, LogisticConfig, RunConfig, SGDConfig
 from cxr_runner.config.validation import gram_obstacle, is_frozen
 from cxr_runner.models.classifier import LinearHead, trained_part
 from cxr_runner.models.linear import Linear
 from cxr_runner.models.linear_relu import LinearReLU
+from cxr_runner.models.logistic import Logistic
 from cxr_runner.training.augment import Augment
 from cxr_runner.training.backend import Backend
 from cxr_runner.training.devices import num_processes
+from cxr_runner.training.gram.convex import ConvexBackend
 from cxr_runner.training.gram.graph_steps import GraphBackend
 from cxr_runner.training.gram.mixed import build_gram_backend
 from cxr_runner.training.gram.space import GramSpace
@@ -55,8 +57,11 @@ def choose_engine(config: RunConfig, dataset: "Dataset", device: torch.device) -
     """
     if isinstance(config.model, CustomConfig) and num_processes() > 1:
         raise UserError.for_key("model", "custom", "trains in one process; torchrun is for the models of this package")
+    if isinstance(config.model, LogisticConfig):
+        return _only_gram("model", "logistic", "solved to the optimum", len(dataset.images), device)
     if is_frozen(config.model):
-        return _choose_for_frozen(len(dataset.images), device)
+        reason = "exact, on features that are computed once"
+        return _only_gram("model.freeze", "backbone", reason, len(dataset.images), device)
     if config.engine == "gram" and device.type == "mps":
         raise UserError.for_key("engine", "gram", "device=mps has no float64; add device=cpu")
     if config.engine != "auto":
@@ -74,13 +79,12 @@ def choose_engine(config: RunConfig, dataset: "Dataset", device: torch.device) -
     return Choice("gram", f"exact, and faster with {num_pixels:,} pixels against {num_stored:,} images")
 
 
-def _choose_for_frozen(num_stored: int, device: torch.device) -> Choice:
-    obstacle = (
-        "mps has no float64; add device=cpu" if device.type == "mps" else _lack_of_memory(8 * num_stored**2, device)
-    )
-    if obstacle:
-        raise UserError.for_key("model.freeze", "backbone", f"trains in Gram space, not possible here: {obstacle}")
-    return Choice("gram", "exact, on features that are computed once")
+def _only_gram(key: str, value: str, reason: str, num_stored: int, device: torch.device) -> Choice:
+    """Return the engine of what trains in Gram space or not at all."""
+    lack = "device=mps has no float64; add device=cpu" if device.type == "mps" else None
+    if lack := lack or _lack_of_memory(8 * num_stored**2, device):
+        raise UserError.for_key(key, value, lack)
+    return Choice("gram", reason)
 
 
 def _lack_of_memory(num_bytes: int, device: torch.device) -> str | None:
@@ -123,6 +127,9 @@ def build_backend(
         feed = PixelFeed(dataset.images, device)
         at_once = images_at_once(config, device)
         return PixelBackend(model, feed, config.optimizer, pos_weight, config.precision, augment, at_once)
+    logistic = [model for model in models if isinstance(model, Logistic)]
+    if logistic:
+        return ConvexBackend(space, logistic, pos_weights)
     parts = [trained_part(model) for model in models]
     linear = [part for part in parts if isinstance(part, Linear | LinearReLU | LinearHead)]
     optimizers = [config.optimizer for config in configs if isinstance(config.optimizer, SGDConfig)]
