@@ -12,6 +12,7 @@ import cxr_runner
 from conftest import Answer
 from cxr_runner.base.errors import UserError
 from cxr_runner.config.schema import ResNet18Config, TorchvisionConfig
+from cxr_runner.config.stored import read_model_config
 from cxr_runner.models.build import build_model, initial_weights_digest
 from cxr_runner.models.torchvision import TorchvisionClassifier
 
@@ -165,3 +166,8 @@ def test_a_resnet18_starts_from_its_own_weights_and_from_torchvision_s(tmp_path:
     same = build_model(ResNet18Config("resnet18", str(tmp_path / "seed=0"), None), 64, seed=0)
     assert torch.equal(same.backbone.fc.weight, own.backbone.fc.weight)
     assert torch.equal(same.backbone.conv1.weight, own.backbone.conv1.weight)
+
+
+def test_a_run_from_before_models_could_be_frozen_is_still_known() -> None:
+    assert read_model_config({"model": {"name": "resnet18", "weights": None}}) == ResNet18Config("resnet18", None, None)
+    assert read_model_config({"model": {"name": "resnet18", "weights": None, "stranger": 1}}) is None
