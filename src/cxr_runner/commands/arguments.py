@@ -19,13 +19,15 @@ class _Parser(argparse.ArgumentParser):
 
 
 def read_report_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    """Read those of ``cxr-report``: ``root``, ``out``, ``study``, ``hide_names``, ``no_images``, what to look at."""
+    """Read those of ``cxr-report``: ``root``, and a value for each of its flags."""
     description = (
         "Compares the finished runs below a folder, on a page: which is best, how sure that is, what is wrong."
     )
     parser = _Parser(prog="cxr-report", description=description)
-    parser.add_argument("root", nargs="?", default="outputs", type=Path, help="where the runs are (default: outputs)")
-    parser.add_argument("--out", type=Path, help="where the report goes (default: ROOT/report)")
+    root = "where the runs are, or an archive of them (default: outputs)"
+    parser.add_argument("root", nargs="?", default="outputs", type=Path, help=root)
+    out = "where the report goes (default: ROOT/report; of an archive: report)"
+    parser.add_argument("--out", type=Path, help=out)
     study = "study whose rows, claims and published values the runs are compared with: a name, or a file"
     parser.add_argument("--study", metavar="STUDY", help=f"{study} (default: copetti, where its models have runs)")
     parser.add_argument(
@@ -43,7 +45,26 @@ def read_report_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     hide = "name no image and no patient in what is written and printed; runs and their files stay as they are"
     parser.add_argument("--hide-names", action="store_true", help=hide)
     parser.add_argument("--no-images", action="store_true", help="show no sample images, the only pixels in a report")
-    return parser.parse_args(arguments)
+    verify = "fail where the report differs from the files in this folder, and say which"
+    parser.add_argument("--verify", type=Path, metavar="DIR", help=verify)
+    archive = "write no report, but the runs to this file, NAME.tar.xz, from which the same report is made: without "
+    archive += "weights, images and the paths of this machine, with the names of images"
+    parser.add_argument("--archive", type=Path, metavar="FILE", help=archive)
+    restate = "with --archive: say this of the images: root, path, file, title, citation or licence; several times"
+    parser.add_argument("--restate", metavar="KEY=VALUE", action="append", default=[], help=restate)
+    given = parser.parse_args(arguments)
+    _check_archive_flags(parser, given)
+    return given
+
+
+def _check_archive_flags(parser: _Parser, given: argparse.Namespace) -> None:
+    """Refuse flags that mean nothing with ``--archive``, or without it."""
+    refused = ("out", "verify", "study", "baseline", "select", "compare", "hide_names", "no_images")
+    for flag in refused if given.archive else ():
+        if getattr(given, flag):
+            parser.error(f"--archive keeps all that a report is made from: not with --{flag.replace('_', '-')}")
+    if given.restate and not given.archive:
+        parser.error("--restate says what an archive says: it goes with --archive FILE")
 
 
 def read_study_arguments(arguments: Sequence[str]) -> argparse.Namespace:

@@ -1,0 +1,174 @@
+"""Writes archives: a tree of outputs in one compact file, from which a report is made without training."""
+
+import lzma
+import shutil
+import tarfile
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from cxr_runner.artifacts.altered import read_status, recorded_checksums
+from cxr_runner.artifacts.archive.logit_tables import TestedImages, split_predictions, write_table_of_runs
+from cxr_runner.artifacts.archive.restating import SETTINGS, restate_config, restate_description
+from cxr_runner.artifacts.rundir import Run, RunDir, differs, find_run_dirs, read_run
+from cxr_runner.base.checked_json import write_checked_json
+from cxr_runner.base.checksums import checksum, checksum_of_file
+from cxr_runner.base.errors import UserError
+from cxr_runner.base.files import MOST_CSV, read_content, replacing, write_json, write_yaml
+from cxr_runner.base.progress import Reporter
+from cxr_runner.base.scratch import scratch_folder
+
+ENDING = ".tar.xz"
+ARCHIVE_FORMAT = 1  # raised when an older reader would read a newer archive wrongly
+CONTENTS, PREDICTIONS = "archive.json", "predictions"
+BESIDE_RUNS = (
+    *("studies/*.json", "audits/*/audit.json", "evaluations/*/evaluation.json", "evaluations/*/predictions.csv"),
+    *("members.json", "operating_point.json"),
+)
+"""What lies beside runs and is taken as it is: when claims were stated, audits, evaluations on foreign images."""
+
+
+@dataclass
+class _Packed:
+    """What has been put into an archive so far.
+
+    Attributes:
+        folder: holds the files.
+        tables: logits by the path of a run, for all runs on the same images.
+        left_out: how many runs were not taken, by the reason.
+    """
+
+    folder: Path
+    tables: dict[TestedImages, dict[str, list[str]]] = field(default_factory=dict)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def pack(root: Path, path: Path, restated: Mapping[str, str], reporter: Reporter) -> None:
+    """Write an archive of the runs below a folder; equal runs give equal bytes.
+
+    Runs that are done or diverged are taken: configuration, status, data, history, metrics, and what they say of the
+    images of val and test. Weights, figures and images are not; the checksums of weights stay in ``status.json``.
+
+    Args:
+        root: outputs tree, or a folder of several.
+        path: file to write, replaced where it exists.
+        restated: settings of the data that are written otherwise, see :func:`.restating.read_restated`.
+        reporter: shown the progress.
+
+    Raises:
+        UserError: there is no such folder, no finished run in it, no run has what is restated, or the file is none
+            that can be written.
+    """
+    if not path.name.endswith(ENDING):
+        raise UserError.for_key("--archive", path, f"is the file to write, NAME{ENDING}")
+    paths = [run for run in find_run_dirs(root) if len(run.relative_to(root).parts) > 1]
+    if not paths:
+        raise UserError.for_key("ROOT", root, "is no folder of outputs with runs in it")
+    with scratch_folder("cxr-archive-") as folder:
+        packed = _Packed(folder)
+        with reporter.steps("packing runs", len(paths)) as advance:
+            for run in paths:
+                _pack_run(run, run.relative_to(root), restated, packed)
+                advance()
+        _check(packed, root, restated)
+        _pack_rest(root, packed, restated)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write(folder, path)
+        except OSError as error:
+            raise UserError.for_key("--archive", path, f"cannot be written ({error.strerror})") from None
+        num_runs = len(paths) - packed.left_out.total()
+    without = "".join(f"; without {number} {reason}" for reason, number in sorted(packed.left_out.items()))
+    reporter.line(f"archive: {path}, {num_runs} runs, {path.stat().st_size / 1e6:.1f} MB{without}")
+
+
+def _pack_run(path: Path, name: Path, restated: Mapping[str, str], packed: _Packed) -> None:
+    """Put a run into the archive, or count why it is not."""
+    run, files = read_run(path), RunDir(path)
+    if run.state != "done" and not run.diverged:
+        packed.left_out[run.state] += 1
+        return
+    contents = {file.name: read_content(file, MOST_CSV) for file in (files.history, files.predictions, files.metrics)}
+    if any(differs(file, content, run.checksums) for file, content in contents.items()):
+        packed.left_out["altered"] += 1
+        return
+    predictions = contents.pop(files.predictions.name)
+    try:
+        images, logits = (None, []) if predictions is None else split_predictions(predictions)
+    except ValueError:
+        packed.left_out["damaged"] += 1
+        return
+    if images is not None:
+        packed.tables.setdefault(images, {})[name.as_posix()] = logits
+    target = RunDir(packed.folder / name)
+    target.path.mkdir(parents=True)
+    for file, content in contents.items():
+        if content is not None:
+            (target.path / file).write_bytes(content)
+    write_yaml(target.config, restate_config(run.config, restated))
+    write_json(target.data, restate_description(run.data, restated))
+    write_checked_json(target.status, _restate_status(run, target))
+
+
+def _restate_status(run: Run, target: RunDir) -> dict[str, Any]:
+    """Return a status with the checksums of what the archive says otherwise, and those of the run beside them.
+
+    Predictions have none of their own in an archive: their tables have.
+    """
+    status, _ = read_status(RunDir(run.path).status)
+    recorded = recorded_checksums(status)
+    content = {key: value for key, value in status.items() if key not in ("host", "traceback")}
+    if recorded:
+        changed = {file.name: checksum_of_file(file) for file in (target.config, target.data)}
+        changed = {name: value for name, value in changed.items() if recorded.get(name) != value}
+        kept = {name: value for name, value in recorded.items() if name != target.predictions.name}
+        content["checksums"] = kept | changed
+        content["checksums_of_run"] = status.get("checksums_of_run", recorded)
+    return content
+
+
+def _check(packed: _Packed, root: Path, restated: Mapping[str, str]) -> None:
+    configs = [read_run(path).config for path in find_run_dirs(packed.folder)]
+    if not configs:
+        reasons = ", ".join(f"{number} {reason}" for reason, number in packed.left_out.items())
+        raise UserError.for_key("ROOT", root, f"holds no finished run ({reasons})")
+    for key in restated.keys() & set(SETTINGS):
+        if not any(key in config.get("data", {}) for config in configs):
+            raise UserError(f"--restate {key}={restated[key]}: none of these runs has data.{key}")
+
+
+def _pack_rest(root: Path, packed: _Packed, restated: Mapping[str, str]) -> None:
+    """Write the tables of predictions, what lies beside the runs, and the table of contents."""
+    tables = {}
+    (packed.folder / PREDICTIONS).mkdir()
+    for number, (images, columns) in enumerate(packed.tables.items(), 1):
+        name, content = f"{PREDICTIONS}/{number}.csv", write_table_of_runs(images, columns)
+        (packed.folder / name).write_bytes(content)
+        tables[name] = {"columns": len(images.header), "position": images.position, "checksum": checksum(content)}
+    for pattern in BESIDE_RUNS:
+        for path in sorted(root.rglob(pattern)):
+            if path.is_file():
+                target = packed.folder / path.relative_to(root)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
+    left_out = dict(packed.left_out)
+    contents = {"format": ARCHIVE_FORMAT, "restated": dict(restated), "left_out": left_out, "tables": tables}
+    write_checked_json(packed.folder / CONTENTS, contents)
+
+
+def _write(folder: Path, path: Path) -> None:
+    """Write the files below a folder; like files together, which makes the archive small."""
+    names = [PurePosixPath(file.relative_to(folder).as_posix()) for file in folder.rglob("*") if file.is_file()]
+    names.sort(key=lambda name: (str(name) != CONTENTS, name.name, str(name)))
+    with (
+        replacing(path) as temporary,
+        lzma.open(temporary, "wb", preset=9 | lzma.PRESET_EXTREME) as compressed,
+        tarfile.open(fileobj=compressed, mode="w|", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for name in names:
+            member = tarfile.TarInfo(str(name))  # without times and owners: equal runs give equal bytes
+            member.size = (folder / name).stat().st_size
+            with (folder / name).open("rb") as file:
+                archive.addfile(member, file)
