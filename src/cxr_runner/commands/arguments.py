@@ -110,7 +110,8 @@ def read_data_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = _Parser(
         prog="cxr-data",
         usage="cxr-data {audit,describe,prepare,pin} [KEY=VALUE ...]\n"
-        "       cxr-data cache [--clear [--unused-for TIME]]",
+        "       cxr-data cache [--clear [--unused-for TIME]]\n"
+        "       cxr-data recipe NAME SOURCE TARGET",
         description="Look at a data set before anything is trained on it. Keys are those of cxr-run, e.g. "
         "cxr-data audit data=folder data.root=~/xrays data.image_size=224; cxr-run --help lists them.",
         epilog="audit writes index.html and audit.json to OUTPUTS/audits/TITLE-FINGERPRINT/; cxr-report adds its "
@@ -120,8 +121,13 @@ def read_data_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     tasks += (
         "prepare: decode all images and build the Gram matrix ahead of a sweep; pin: take the SHA-256 of the study's "
     )
-    tasks += "files as those that they must have (in a checkout); cache: list decoded images, Gram matrices and starts"
-    parser.add_argument("task", choices=("audit", "describe", "prepare", "pin", "cache"), help=tasks)
+    tasks += (
+        "files as those that they must have (in a checkout); cache: list decoded images, Gram matrices and starts; "
+    )
+    tasks += (
+        "recipe: make the images used here from the public originals in SOURCE, e.g. recipe kermany chest_xray XRAYS"
+    )
+    parser.add_argument("task", choices=("audit", "describe", "prepare", "pin", "cache", "recipe"), help=tasks)
     parser.add_argument("--clear", action="store_true", help="cache: remove what no other process uses")
     unused = "cache --clear: keep what was used in the last hours, days or weeks, e.g. 12h, 30d, 4w"
     parser.add_argument("--unused-for", metavar="TIME", help=unused)
