@@ -17,7 +17,14 @@ from conftest import Answer, call_inside
 from cxr_runner import cli
 from cxr_runner.artifacts.altered import checksums_of
 from cxr_runner.artifacts.archive import opening
-from cxr_runner.artifacts.archive.logit_tables import join_predictions, split_predictions
+from cxr_runner.artifacts.archive.logit_tables import (
+    join_predictions,
+    read_images,
+    read_matrix,
+    split_predictions,
+    write_images,
+    write_matrix,
+)
 from cxr_runner.artifacts.archive.opening import opened_archive
 from cxr_runner.artifacts.rundir import RunDir, find_run_dirs, read_run
 from cxr_runner.base.checked_json import write_checked_json
@@ -213,9 +220,9 @@ def test_what_is_inside_of_an_archive_has_to_be_what_was_written(tmp_path: Path,
     write_folds(tmp_path / "tree")
     assert cxr_report(tmp_path / "tree", "--archive", tmp_path / "a.tar.xz").code == 0
     files, forged = members(tmp_path / "a.tar.xz"), tmp_path / "b.tar.xz"
-    table = "predictions/1.csv"
+    table = "predictions/1.float32"
     cases = {
-        "has changed since": {**files, table: files[table].replace(b"0.", b"1.", 1)},
+        "has changed since": {**files, table: b"\0" + files[table][1:]},
         "or one that was changed": {
             **files,
             "archive.json": files["archive.json"].replace(b'"format": 1', b'"format": 2'),
@@ -239,14 +246,12 @@ def test_no_file_is_written_or_read_outside(tmp_path: Path, cxr_report: Command,
     write_folds(tmp_path / "tree")
     assert cxr_report(tmp_path / "tree", "--archive", tmp_path / "a.tar.xz").code == 0
     files, forged = members(tmp_path / "a.tar.xz"), tmp_path / "b.tar.xz"
-    tables = json.loads(files["archive.json"])["tables"]
-    renamed = {name: tables["predictions/1.csv"]}
-    run = files["predictions/1.csv"].splitlines()[0].split(b",")[-1].decode()
-    table = files["predictions/1.csv"].replace(run.encode(), name.encode(), 1)
+    table, *others = json.loads(files["archive.json"])["tables"]
+    checksums = dict(zip([name, "predictions/1.float32"], table["checksums"].values(), strict=True))
     for content in (
         {**files, name: b""},
-        with_contents(files, tmp_path, tables=renamed),
-        with_contents({**files, "predictions/1.csv": table}, tmp_path),
+        with_contents(files, tmp_path, tables=[table | {"checksums": checksums}, *others]),
+        with_contents(files, tmp_path, tables=[table | {"runs": [name, *table["runs"][1:]]}, *others]),
     ):
         with pytest.raises(UserError, match="is no archive"), opened_archive(forge(forged, content)):
             pass
@@ -293,11 +298,26 @@ def test_a_report_that_differs_from_the_published_one_fails_and_names_the_file(t
 
 
 def test_predictions_are_divided_and_joined() -> None:
-    content = b'split,name,label,logit,probability,view\nval,"a,b",1,-0.25,0.4,AP\ntest,c,0,1e-08,0.5,\n'
+    content = b'split,name,label,logit,probability,view\nval,"a,b",1,-0.25,0.4,AP\ntest,c,0,1e-08,0.5,\ntest,d,0,,,\n'
     images, logits = split_predictions(content)
-    assert logits == ["-0.25", "1e-08"]
     assert images.header == ("split", "name", "label", "view")
-    assert join_predictions(images, logits) == b'split,name,label,logit,view\nval,"a,b",1,-0.25,AP\ntest,c,0,1e-08,\n'
+    assert (logits.dtype, logits[:2].tolist()) == (np.float32, [-0.25, float(np.float32(1e-8))])
+    joined = b'split,name,label,logit,view\nval,"a,b",1,-0.25,AP\ntest,c,0,1e-08,\ntest,d,0,,\n'
+    assert join_predictions(images, logits) == joined
+    assert read_images(write_images(images), 3) == images
+    wide, other = split_predictions(joined.replace(b"-0.25", b"-0.123456789"))
+    assert (wide, other.dtype, other[0]) == (images, np.float64, -0.123456789)
     for damaged in (b"", b"split,name,label\n", b'split,logit\nval,"1\n', b"split,logit\nval\n", b"\xff,logit\n"):
         with pytest.raises(ValueError, match=r"."):
             split_predictions(damaged)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_matrix_of_logits_comes_back_bit_by_bit(dtype: str) -> None:
+    numbers = np.random.default_rng(0).standard_normal((3, 7)).astype(dtype)
+    numbers[1, 2] = np.nan
+    content = write_matrix(list(numbers))
+    assert read_matrix(content, dtype, 3).tobytes() == numbers.tobytes()
+    for wrong in ((content[:-1], dtype, 3), (content, dtype, 4), (content, "int32", 3)):
+        with pytest.raises(ValueError, match=r"."):
+            read_matrix(*wrong)

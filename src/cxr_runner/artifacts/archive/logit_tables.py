@@ -1,15 +1,20 @@
-"""Predictions of many runs as few tables: an image a row, a run a column.
+"""Predictions of many runs in little space: what their images are once, and a matrix of logits, runs x images.
 
-Runs on one split have the same images: names, patients and labels are stored once. Logits keep their text, and with it
-every bit. Probabilities are left out, which are ``1 / (1 + exp(-logit))``.
+Probabilities are left out, which are ``1 / (1 + exp(-logit))``. The bytes of the matrix are sorted by their place in a
+number (all first bytes, then all second ones): signs and exponents repeat, the last digits do not, and apart from them
+the first compress well. The matrix of an archive of 340 runs takes 1.1 MB so, and 1.4 MB as text.
 """
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Sequence
 from io import StringIO
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 LOGIT, DERIVED = "logit", "probability"
+Logits = NDArray[np.float32] | NDArray[np.float64]
 
 
 class TestedImages(NamedTuple):
@@ -26,8 +31,12 @@ class TestedImages(NamedTuple):
     rows: tuple[tuple[str, ...], ...]
 
 
-def split_predictions(content: bytes) -> tuple[TestedImages, list[str]]:
+def split_predictions(content: bytes) -> tuple[TestedImages, Logits]:
     """Divide a ``predictions.csv`` into its images and the logits.
+
+    Returns:
+        The images, and logits [images]: float32 where these are written the same as what is read, as those of a run
+        are; float64 otherwise.
 
     Raises:
         ValueError: it is no table with a column of logits.
@@ -38,40 +47,65 @@ def split_predictions(content: bytes) -> tuple[TestedImages, list[str]]:
     kept = [index for index, name in enumerate(header) if name not in (LOGIT, DERIVED)]
     position = header.index(LOGIT)
     images = tuple(tuple(row[index] for index in kept) for row in rows)
-    return TestedImages(tuple(header[index] for index in kept), position, images), [row[position] for row in rows]
+    logits: Logits = np.array([row[position] or "nan" for row in rows], np.float64)
+    narrow = logits.astype(np.float32)
+    if write_logits(narrow) == write_logits(logits):
+        logits = narrow
+    return TestedImages(tuple(header[index] for index in kept), position, images), logits
 
 
-def join_predictions(images: TestedImages, logits: list[str]) -> bytes:
+def join_predictions(images: TestedImages, logits: Logits) -> bytes:
     """Return what :func:`split_predictions` divides, without probabilities."""
     at = images.position
-    lines = [images.header, *images.rows]
-    return _write((*line[:at], cell, *line[at:]) for line, cell in zip(lines, [LOGIT, *logits], strict=True))
+    lines, cells = [images.header, *images.rows], [LOGIT, *write_logits(logits)]
+    return _write((*line[:at], cell, *line[at:]) for line, cell in zip(lines, cells, strict=True))
 
 
-def write_table_of_runs(images: TestedImages, columns: Mapping[str, list[str]]) -> bytes:
-    """Return a table with the images, and the logits of every run under its path."""
-    lines = [images.header, *images.rows]
-    cells = zip(*([path, *logits] for path, logits in columns.items()), strict=True)
-    return _write((*line, *of_runs) for line, of_runs in zip(lines, cells, strict=True))
+def write_logits(logits: Logits) -> list[str]:
+    """Return logits as the shortest texts that read back to the same numbers; '' for one that is none."""
+    return ["" if text == "nan" else text for text in map(str, logits)]
 
 
-def read_table_of_runs(content: bytes, num_columns: int, position: int) -> tuple[TestedImages, dict[str, list[str]]]:
-    """Read what :func:`write_table_of_runs` returned.
+def write_images(images: TestedImages) -> bytes:
+    """Return the images as a table."""
+    return _write([images.header, *images.rows])
+
+
+def read_images(content: bytes, position: int) -> TestedImages:
+    """Read what :func:`write_images` returned; ValueError where it is no such table."""
+    header, *rows = _read(content)
+    if not 0 <= position <= len(header):
+        raise ValueError("a table of images has other columns than the archive says")
+    return TestedImages(tuple(header), position, tuple(map(tuple, rows)))
+
+
+def write_matrix(logits: Sequence[Logits]) -> bytes:
+    """Return the logits of runs, [images] each and of one type, with the bytes sorted by their place."""
+    matrix = np.stack(logits)
+    little = matrix.astype(matrix.dtype.newbyteorder("<"))
+    return little.reshape(-1).view(np.uint8).reshape(-1, matrix.itemsize).T.tobytes()
+
+
+def read_matrix(content: bytes, dtype: str, num_runs: int) -> Logits:
+    """Read what :func:`write_matrix` returned.
 
     Args:
-        content: the table.
-        num_columns: number of columns before those of runs.
-        position: number of columns before the logit in the tables of single runs.
+        content: the bytes.
+        dtype: ``float32`` or ``float64``.
+        num_runs: number of runs.
+
+    Returns:
+        Logits [runs, images].
 
     Raises:
-        ValueError: it is no such table.
+        ValueError: there are not as many bytes.
     """
-    header, *rows = _read(content)
-    if not 0 <= position <= num_columns < len(header):
-        raise ValueError("a table of predictions has other columns than the archive says")
-    images = TestedImages(tuple(header[:num_columns]), position, tuple(tuple(row[:num_columns]) for row in rows))
-    by_run = zip(header[num_columns:], zip(*(row[num_columns:] for row in rows), strict=True), strict=True)
-    return images, {path: list(logits) for path, logits in by_run}
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"logits are float32 or float64, not {dtype}")
+    little = np.dtype(dtype).newbyteorder("<")
+    numbers = np.frombuffer(content, np.uint8).reshape(little.itemsize, -1).T.copy().view(little)
+    matrix: Logits = numbers.astype(np.dtype(dtype)).reshape(num_runs, -1)
+    return matrix
 
 
 def _read(content: bytes) -> list[list[str]]:
@@ -85,7 +119,7 @@ def _read(content: bytes) -> list[list[str]]:
     return lines
 
 
-def _write(lines: Iterator[tuple[str, ...]]) -> bytes:
+def _write(lines: Iterable[tuple[str, ...]]) -> bytes:
     text = StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(lines)
     return text.getvalue().encode()

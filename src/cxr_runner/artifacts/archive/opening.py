@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
-from cxr_runner.artifacts.archive.logit_tables import join_predictions, read_table_of_runs
+from cxr_runner.artifacts.archive.logit_tables import join_predictions, read_images, read_matrix
 from cxr_runner.artifacts.archive.packing import ARCHIVE_FORMAT, CONTENTS
 from cxr_runner.artifacts.rundir import RunDir
 from cxr_runner.base.checked_json import read_checked_json
@@ -91,24 +91,30 @@ def _spread_predictions(tree: Path) -> None:
     if contents.get("format") != ARCHIVE_FORMAT:
         raise ValueError(f"format {contents.get('format')}, this version reads {ARCHIVE_FORMAT}")
     size = 0
-    for name, about in contents["tables"].items():
-        size = _spread_table(tree, name, about, size)
+    for about in contents["tables"]:
+        size = _spread_table(tree, about, size)
 
 
-def _spread_table(tree: Path, name: str, about: Mapping[str, Any], size: int) -> int:
+def _spread_table(tree: Path, about: Mapping[str, Any], size: int) -> int:
     """Spread one table; return how many bytes have been written with these."""
-    path = regular(_below(tree, name), MOST_TABLE)
-    content = path.read_bytes()
-    path.unlink()
-    if checksum(content) != about["checksum"]:
-        raise ValueError(f"{name} has changed since it was written")
-    images, columns = read_table_of_runs(content, about["columns"], about["position"])
-    for run, logits in columns.items():
+    of_images, of_logits = (_take(tree, name, expected) for name, expected in about["checksums"].items())
+    images, runs = read_images(of_images, about["position"]), about["runs"]
+    for run, logits in zip(runs, read_matrix(of_logits, about["dtype"], len(runs)), strict=True):
         target = RunDir(_below(tree, run))
         if not target.status.is_file():
-            raise ValueError(f"{name} has predictions of {run}, which is not in it")
+            raise ValueError(f"it has predictions of {run}, which is not in it")
         predictions = join_predictions(images, logits)
         if (size := size + len(predictions)) > MOST_BYTES:
             raise ValueError(f"it holds more than {MOST_BYTES:,} bytes")
         target.predictions.write_bytes(predictions)
     return size
+
+
+def _take(tree: Path, name: str, expected: str) -> bytes:
+    """Return the content of a file of the tree, and remove it; ValueError where it is not as it was written."""
+    path = regular(_below(tree, name), MOST_TABLE)
+    content = path.read_bytes()
+    path.unlink()
+    if checksum(content) != expected:
+        raise ValueError(f"{name} has changed since it was written")
+    return content

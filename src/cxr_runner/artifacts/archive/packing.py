@@ -10,7 +10,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cxr_runner.artifacts.altered import read_status, recorded_checksums
-from cxr_runner.artifacts.archive.logit_tables import TestedImages, split_predictions, write_table_of_runs
+from cxr_runner.artifacts.archive.logit_tables import (
+    Logits,
+    TestedImages,
+    split_predictions,
+    write_images,
+    write_matrix,
+)
 from cxr_runner.artifacts.archive.restating import SETTINGS, restate_config, restate_description
 from cxr_runner.artifacts.rundir import Run, RunDir, differs, find_run_dirs, read_run
 from cxr_runner.base.checked_json import write_checked_json
@@ -36,12 +42,12 @@ class _Packed:
 
     Attributes:
         folder: holds the files.
-        tables: logits by the path of a run, for all runs on the same images.
+        tables: logits [images] by the path of a run, for all runs on the same images whose logits are of one type.
         left_out: how many runs were not taken, by the reason.
     """
 
     folder: Path
-    tables: dict[TestedImages, dict[str, list[str]]] = field(default_factory=dict)
+    tables: dict[tuple[TestedImages, str], dict[str, Logits]] = field(default_factory=dict)
     left_out: Counter[str] = field(default_factory=Counter)
 
 
@@ -96,12 +102,13 @@ def _pack_run(path: Path, name: Path, restated: Mapping[str, str], packed: _Pack
         return
     predictions = contents.pop(files.predictions.name)
     try:
-        images, logits = (None, []) if predictions is None else split_predictions(predictions)
+        parts = None if predictions is None else split_predictions(predictions)
     except ValueError:
         packed.left_out["damaged"] += 1
         return
-    if images is not None:
-        packed.tables.setdefault(images, {})[name.as_posix()] = logits
+    if parts is not None:
+        images, logits = parts
+        packed.tables.setdefault((images, logits.dtype.name), {})[name.as_posix()] = logits
     target = RunDir(packed.folder / name)
     target.path.mkdir(parents=True)
     for file, content in contents.items():
@@ -141,12 +148,8 @@ def _check(packed: _Packed, root: Path, restated: Mapping[str, str]) -> None:
 
 def _pack_rest(root: Path, packed: _Packed, restated: Mapping[str, str]) -> None:
     """Write the tables of predictions, what lies beside the runs, and the table of contents."""
-    tables = {}
     (packed.folder / PREDICTIONS).mkdir()
-    for number, (images, columns) in enumerate(packed.tables.items(), 1):
-        name, content = f"{PREDICTIONS}/{number}.csv", write_table_of_runs(images, columns)
-        (packed.folder / name).write_bytes(content)
-        tables[name] = {"columns": len(images.header), "position": images.position, "checksum": checksum(content)}
+    tables = [_pack_table(packed.folder, number, *table) for number, table in enumerate(packed.tables.items(), 1)]
     for pattern in BESIDE_RUNS:
         for path in sorted(root.rglob(pattern)):
             if path.is_file():
@@ -156,6 +159,16 @@ def _pack_rest(root: Path, packed: _Packed, restated: Mapping[str, str]) -> None
     left_out = dict(packed.left_out)
     contents = {"format": ARCHIVE_FORMAT, "restated": dict(restated), "left_out": left_out, "tables": tables}
     write_checked_json(packed.folder / CONTENTS, contents)
+
+
+def _pack_table(folder: Path, number: int, key: tuple[TestedImages, str], runs: Mapping[str, Logits]) -> dict[str, Any]:
+    """Write a table of images and the matrix of the logits of runs on them; return what is to be said of them."""
+    images, dtype = key
+    contents = {"csv": write_images(images), dtype: write_matrix(list(runs.values()))}
+    for ending, content in contents.items():
+        (folder / PREDICTIONS / f"{number}.{ending}").write_bytes(content)
+    checksums = {f"{PREDICTIONS}/{number}.{ending}": checksum(content) for ending, content in contents.items()}
+    return {"checksums": checksums, "position": images.position, "dtype": dtype, "runs": list(runs)}
 
 
 def _write(folder: Path, path: Path) -> None:
