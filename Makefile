@@ -23,11 +23,11 @@ ROOT_bacterial_viral := XRAYS/PNEUMONIA
 CITATION := Kermany, Zhang, Goldbaum, "Labeled Optical Coherence Tomography (OCT) and Chest X-Ray Images for \
 	Classification", Mendeley Data, doi:10.17632/rscbjbr9sj.2
 REPORT_bacterial_viral := --study bacterial_viral
-PUBLISHED := comparison configurations fig20 fig23
+PUBLISHED := comparison configurations fig20 fig23 $(patsubst %,evaluation_%,1 2 3 4 5 6)
 OUTPUTS ?= outputs
 
 .DEFAULT_GOAL := help
-.PHONY: help install run study results archive claims notebooks bench gpu test test-long test-slurm check format clean
+.PHONY: help install run study results archive publish claims notebooks bench gpu test test-long test-slurm check format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,21 +60,23 @@ results: $(ARCHIVES:%=result-%) ## make the reports in docs/results anew, withou
 result-%: $(READY)
 	$(BIN)/cxr-report docs/results/$*.tar.xz $(REPORT_$*) --out outputs/results/$* --verify docs/results/$*
 
-archive: $(READY) ## put the runs below OUTPUTS into docs/results/NAME.tar.xz, and its tables and checksums beside it
+archive: $(READY) ## add the runs below OUTPUTS to docs/results/NAME.tar.xz, and publish its tables and checksums
 	$(BIN)/cxr-report '$(OUTPUTS)' --archive docs/results/$(NAME).tar.xz \
 		--restate root='$(or $(ROOT_$(NAME)),XRAYS)' \
 		--restate title='$(or $(TITLE_$(NAME)),$(TITLE)$(if $(findstring 640,$(NAME)),$(UPSAMPLED)))' \
-		--restate citation='$(CITATION)' --restate licence='CC BY 4.0'
-	$(MAKE) publish NAME=$(NAME)
+		--restate citation='$(CITATION)' --restate licence='CC BY 4.0' $(if $(filter $(NAME),$(ARCHIVES)),--add)
+	$(MAKE) publish-$(NAME)
 
-publish: $(READY)
-	rm -rf outputs/results/$(NAME) docs/results/$(NAME)
-	$(BIN)/cxr-report docs/results/$(NAME).tar.xz $(REPORT_$(NAME)) --out outputs/results/$(NAME)
-	mkdir -p docs/results/$(NAME)/tables
-	cd outputs/results/$(NAME) && for table in $(PUBLISHED:%=tables/%.md); do \
-		test ! -f $$table || cp $$table $(CURDIR)/docs/results/$(NAME)/tables; done
-	cd outputs/results/$(NAME) && find . -type f ! -name .lock ! -name manifest.json | LC_ALL=C sort | \
-		xargs sha256sum > $(CURDIR)/docs/results/$(NAME)/SHA256SUMS
+publish: $(ARCHIVES:%=publish-%) ## where a change of the report is meant: publish what all archives give now
+
+publish-%: $(READY)
+	rm -rf outputs/results/$* docs/results/$*
+	$(BIN)/cxr-report docs/results/$*.tar.xz $(REPORT_$*) --out outputs/results/$*
+	mkdir -p docs/results/$*/tables
+	cd outputs/results/$* && for table in $(PUBLISHED:%=tables/%.md); do \
+		test ! -f $$table || cp $$table $(CURDIR)/docs/results/$*/tables; done
+	cd outputs/results/$* && find . -type f ! -name .lock ! -name manifest.json | LC_ALL=C sort | \
+		xargs sha256sum > $(CURDIR)/docs/results/$*/SHA256SUMS
 
 claims: result-study-640 ## write docs/claims.md anew from docs/results/study-640.tar.xz
 	cp outputs/results/study-640/claims.md docs/claims.md

@@ -154,6 +154,28 @@ def test_equal_runs_give_equal_bytes_and_an_archive_can_be_packed_again(tmp_path
     assert len({archive.read_bytes() for archive in archives}) == 1
 
 
+def test_runs_are_added_to_an_archive_each_once(elsewhere: Path, cxr_report: Command) -> None:
+    write_folds(elsewhere / "first", num_folds=2)
+    write_folds(elsewhere / "second", num_folds=2)
+    write_run(elsewhere / "second", "another", data=HOSPITAL)
+    for tree in ("first", "second"):
+        state_claims(load_study(), elsewhere / tree)
+    assert cxr_report("first", "--archive", "a.tar.xz", "--restate", "title=Ward 8").code == 0
+    answer = cxr_report("second", "--archive", "a.tar.xz", "--add")
+    assert "a.tar.xz, 5 runs, 0.0 MB; without 4 that it has already" in answer.out
+    with opened_archive(elsewhere / "a.tar.xz") as tree:
+        paths = [path.relative_to(tree).parts for path in find_run_dirs(tree)]
+        assert [parts for parts in paths if parts[0] == "second"] == [
+            ("second", "runs", "another-0123456789", "seed=0")
+        ]
+        assert len(paths) == 5
+        assert sorted(path.relative_to(tree).parts[0] for path in tree.rglob("studies/*.json")) == ["second", "studies"]
+        runs = [read_run(path) for path in find_run_dirs(tree)]
+        assert {run.data["title"] for run in runs} == {"Ward 8", "Ward 7"}
+    assert cxr_report("second", "--archive", "b.tar.xz", "--add").code == 2
+    assert cxr_report("second", "--add").code == 2
+
+
 def test_runs_that_do_not_count_are_not_taken_and_that_is_said(tmp_path: Path, cxr_report: Command) -> None:
     runs = write_folds(tmp_path / "tree")
     runs[0].predictions.write_text(runs[0].predictions.read_text().replace("0", "1", 1))
@@ -178,7 +200,7 @@ def test_runs_that_do_not_count_are_not_taken_and_that_is_said(tmp_path: Path, c
         (["--archive", "a.tar.xz", "--restate", "seed=3"], "with one of root, path, file, title, citation, licence"),
         (["--archive", "a.tar.xz", "--restate", "title"], "is KEY=VALUE"),
         (["--archive", "a.tar.xz", "--restate", "file=x.csv"], "none of these runs has data.file"),
-        (["--restate", "title=x"], "it goes with --archive FILE"),
+        (["--restate", "title=x"], "--restate goes with --archive FILE"),
         (["--archive", "nowhere/../tree/runs/x/a.tar.xz"], "cannot be written"),
         (["--verify", "nowhere"], "--verify=nowhere: no such folder"),
     ],

@@ -90,7 +90,7 @@ def report() -> NoReturn:
         from cxr_runner.report.report_options import ReportOptions
 
         if given.archive:
-            archive(given.root, given.archive, given.restate)
+            archive(given.root, given.archive, given.restate, add=given.add)
             sys.exit(DONE)
         withheld = Withheld(names=given.hide_names, images=given.no_images)
         pair = tuple(given.compare) if given.compare else None

@@ -52,6 +52,7 @@ def read_report_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--archive", type=Path, metavar="FILE", help=archive)
     restate = "with --archive: say this of the images: root, path, file, title, citation or licence; several times"
     parser.add_argument("--restate", metavar="KEY=VALUE", action="append", default=[], help=restate)
+    parser.add_argument("--add", action="store_true", help="with --archive: keep the runs that FILE has already")
     given = parser.parse_args(arguments)
     _check_archive_flags(parser, given)
     return given
@@ -63,8 +64,9 @@ def _check_archive_flags(parser: _Parser, given: argparse.Namespace) -> None:
     for flag in refused if given.archive else ():
         if getattr(given, flag):
             parser.error(f"--archive keeps all that a report is made from: not with --{flag.replace('_', '-')}")
-    if given.restate and not given.archive:
-        parser.error("--restate says what an archive says: it goes with --archive FILE")
+    for flag in ("restate", "add") if not given.archive else ():
+        if getattr(given, flag):
+            parser.error(f"--{flag} goes with --archive FILE")
 
 
 def read_study_arguments(arguments: Sequence[str]) -> argparse.Namespace:

@@ -1,7 +1,7 @@
 """What ``cxr-report`` does: finished runs below a folder, or in an archive, become a report, or an archive."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,13 +46,14 @@ def write(
         print(verify_report(out, verified))
 
 
-def archive(root: Path, path: Path, restated: Sequence[str]) -> None:
+def archive(root: Path, path: Path, restated: Sequence[str], *, add: bool = False) -> None:
     """Write the runs below a folder, or in an archive, to an archive.
 
     Args:
         root: holds run directories, at any depth; or an archive of such a folder.
         path: the archive to write.
         restated: what it says otherwise of the images, each ``KEY=VALUE``.
+        add: whether the archive keeps the runs that it has.
 
     Raises:
         UserError: a mistake in them.
@@ -60,10 +61,13 @@ def archive(root: Path, path: Path, restated: Sequence[str]) -> None:
     from cxr_runner.artifacts.archive.packing import pack
     from cxr_runner.artifacts.archive.restating import read_restated
 
-    with _tree(root) as tree:
+    asked = read_restated(restated)
+    with _tree(root) as tree, _tree(path) if add else nullcontext(path) as earlier:
         if not tree.is_dir():
             raise UserError.for_key("ROOT", root, "no such folder; give one that holds runs of cxr-run")
-        pack(tree, path, read_restated(restated), make_reporter("auto"))
+        if add and earlier == path:
+            raise UserError.for_key("--archive", path, "no such archive to add to")
+        pack(tree, path, asked, make_reporter("auto"), earlier if add else None)
 
 
 @contextmanager

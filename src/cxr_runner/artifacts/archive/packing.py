@@ -4,7 +4,7 @@ import lzma
 import shutil
 import tarfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -23,6 +23,7 @@ from cxr_runner.base.checked_json import write_checked_json
 from cxr_runner.base.checksums import checksum, checksum_of_file
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.files import MOST_CSV, read_content, replacing, write_json, write_yaml
+from cxr_runner.base.numbers import plural
 from cxr_runner.base.progress import Reporter
 from cxr_runner.base.scratch import scratch_folder
 
@@ -44,14 +45,16 @@ class _Packed:
         folder: holds the files.
         tables: logits [images] by the path of a run, for all runs on the same images whose logits are of one type.
         left_out: how many runs were not taken, by the reason.
+        taken: names of the directories of those that were: NAME-ID and seed=K.
     """
 
     folder: Path
     tables: dict[tuple[TestedImages, str], dict[str, Logits]] = field(default_factory=dict)
     left_out: Counter[str] = field(default_factory=Counter)
+    taken: set[tuple[str, str]] = field(default_factory=set)
 
 
-def pack(root: Path, path: Path, restated: Mapping[str, str], reporter: Reporter) -> None:
+def pack(root: Path, path: Path, restated: Mapping[str, str], reporter: Reporter, earlier: Path | None = None) -> None:
     """Write an archive of the runs below a folder; equal runs give equal bytes.
 
     Runs that are done or diverged are taken: configuration, status, data, history, metrics, and what they say of the
@@ -60,8 +63,10 @@ def pack(root: Path, path: Path, restated: Mapping[str, str], reporter: Reporter
     Args:
         root: outputs tree, or a folder of several.
         path: file to write, replaced where it exists.
-        restated: settings of the data that are written otherwise, see :func:`.restating.read_restated`.
+        restated: what is said otherwise of the images, see :func:`.restating.read_restated`.
         reporter: shown the progress.
+        earlier: folder of an opened archive whose runs are taken first, as they are; those of ``root`` then lie in a
+            folder of its name, but for those that are there already.
 
     Raises:
         UserError: there is no such folder, no finished run in it, no run has what is restated, or the file is none
@@ -74,38 +79,62 @@ def pack(root: Path, path: Path, restated: Mapping[str, str], reporter: Reporter
         raise UserError.for_key("ROOT", root, "is no folder of outputs with runs in it")
     with scratch_folder("cxr-archive-") as folder:
         packed = _Packed(folder)
-        with reporter.steps("packing runs", len(paths)) as advance:
-            for run in paths:
-                _pack_run(run, run.relative_to(root), restated, packed)
-                advance()
+        place = Path() if earlier is None else Path(root.resolve().name)
+        if earlier is not None:
+            _pack_tree(earlier, find_run_dirs(earlier), Path(), {}, packed, reporter)
+        _pack_tree(root, paths, place, restated, packed, reporter)
         _check(packed, root, restated)
-        _pack_rest(root, packed, restated)
+        _write_tables(packed, restated)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _write(folder, path)
         except OSError as error:
             raise UserError.for_key("--archive", path, f"cannot be written ({error.strerror})") from None
-        num_runs = len(paths) - packed.left_out.total()
     without = "".join(f"; without {number} {reason}" for reason, number in sorted(packed.left_out.items()))
-    reporter.line(f"archive: {path}, {num_runs} runs, {path.stat().st_size / 1e6:.1f} MB{without}")
+    size = path.stat().st_size / 1e6
+    reporter.line(f"archive: {path}, {plural(len(packed.taken), 'run')}, {size:.1f} MB{without}")
 
 
-def _pack_run(path: Path, name: Path, restated: Mapping[str, str], packed: _Packed) -> None:
-    """Put a run into the archive, or count why it is not."""
+def _pack_tree(
+    root: Path,
+    paths: Sequence[Path],
+    place: Path,
+    restated: Mapping[str, str],
+    packed: _Packed,
+    reporter: Reporter,
+) -> None:
+    """Put the runs of a tree into a folder of the archive, and what lies beside them."""
+    with reporter.steps("packing runs", len(paths)) as advance:
+        for path in paths:
+            if (run := (path.parent.name, path.name)) in packed.taken:
+                packed.left_out["that it has already"] += 1
+            elif _pack_run(path, place / path.relative_to(root), restated, packed):
+                packed.taken.add(run)
+            advance()
+    for pattern in BESIDE_RUNS:
+        for path in sorted(root.rglob(pattern)):
+            target = packed.folder / place / path.relative_to(root)
+            if path.is_file() and not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
+
+
+def _pack_run(path: Path, name: Path, restated: Mapping[str, str], packed: _Packed) -> bool:
+    """Put a run into the archive, or count why it is not; return whether it is."""
     run, files = read_run(path), RunDir(path)
     if run.state != "done" and not run.diverged:
         packed.left_out[run.state] += 1
-        return
+        return False
     contents = {file.name: read_content(file, MOST_CSV) for file in (files.history, files.predictions, files.metrics)}
     if any(differs(file, content, run.checksums) for file, content in contents.items()):
         packed.left_out["altered"] += 1
-        return
+        return False
     predictions = contents.pop(files.predictions.name)
     try:
         parts = None if predictions is None else split_predictions(predictions)
     except ValueError:
         packed.left_out["damaged"] += 1
-        return
+        return False
     if parts is not None:
         images, logits = parts
         packed.tables.setdefault((images, logits.dtype.name), {})[name.as_posix()] = logits
@@ -117,6 +146,7 @@ def _pack_run(path: Path, name: Path, restated: Mapping[str, str], packed: _Pack
     write_yaml(target.config, restate_config(run.config, restated))
     write_json(target.data, restate_description(run.data, restated))
     write_checked_json(target.status, _restate_status(run, target))
+    return True
 
 
 def _restate_status(run: Run, target: RunDir) -> dict[str, Any]:
@@ -146,16 +176,10 @@ def _check(packed: _Packed, root: Path, restated: Mapping[str, str]) -> None:
             raise UserError(f"--restate {key}={restated[key]}: none of these runs has data.{key}")
 
 
-def _pack_rest(root: Path, packed: _Packed, restated: Mapping[str, str]) -> None:
-    """Write the tables of predictions, what lies beside the runs, and the table of contents."""
+def _write_tables(packed: _Packed, restated: Mapping[str, str]) -> None:
+    """Write the tables of predictions, and the table of contents."""
     (packed.folder / PREDICTIONS).mkdir()
     tables = [_pack_table(packed.folder, number, *table) for number, table in enumerate(packed.tables.items(), 1)]
-    for pattern in BESIDE_RUNS:
-        for path in sorted(root.rglob(pattern)):
-            if path.is_file():
-                target = packed.folder / path.relative_to(root)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, target)
     left_out = dict(packed.left_out)
     contents = {"format": ARCHIVE_FORMAT, "restated": dict(restated), "left_out": left_out, "tables": tables}
     write_checked_json(packed.folder / CONTENTS, contents)
