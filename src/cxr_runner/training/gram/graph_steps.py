@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cxr_runner.training.backend import EpochPlan, Key
 from cxr_runner.training.devices import recorded
+from cxr_runner.training.gram.fetching import Request
 from cxr_runner.training.gram.head import cross_entropy
 from cxr_runner.training.gram.steps import GramBackend, member_index
 
@@ -79,7 +80,7 @@ class GraphBackend(GramBackend):
             if self._epoch is None:
                 self._epoch = _Epoch.like(plan, len(self.rest), self.space.device)
             epoch = self._epoch
-            assert (len(epoch.lrs), epoch.batch_size) == (len(plan.lrs), plan.batch_size), "a stack has one shape"
+            assert (len(epoch.lrs), epoch.batch_size) == (len(plan.lrs), plan.batch_size), "a stack has one batch size"
             index = torch.tensor(members, device=self.space.device)
             epoch.positions[index] = self.space.positions(plan.rows).to(self.space.device)
             epoch.targets[index] = plan.targets.to(self.space.device, torch.float64)
@@ -89,6 +90,10 @@ class GraphBackend(GramBackend):
                     self._launch(epoch, number, group)
             epoch.step = 0
             yield plan
+
+    def look_ahead(self, members: Sequence[int], batch_size: int) -> list[Request]:
+        """Ask for nothing: all steps have been taken when the epoch began."""
+        return []
 
     def step(
         self, members: Sequence[int], rows: Tensor, targets: Tensor, lrs: Sequence[float], keys: Sequence[Key]
