@@ -10,6 +10,7 @@ from cxr_runner.base.progress import make_reporter
 from cxr_runner.commands.verifying import verify_report
 from cxr_runner.report.collected import Withheld
 from cxr_runner.report.report_options import ReportOptions
+from cxr_runner.report.trackers.sending import send_runs
 from cxr_runner.report.write import write_report
 from cxr_runner.study import load_study
 
@@ -68,6 +69,16 @@ def archive(root: Path, path: Path, restated: Sequence[str], *, add: bool = Fals
         if add and earlier == path:
             raise UserError.for_key("--archive", path, "no such archive to add to")
         pack(tree, path, asked, make_reporter("auto"), earlier if add else None)
+
+
+def send(
+    root: Path, tracker: str, destination: str | None, study: str | None, select: Sequence[str], *, hide_names: bool
+) -> None:
+    """Send finished runs to a tracker and print how many there were; as :func:`send_runs` otherwise."""
+    named = load_study() if study is None else load_study(study)
+    reporter = make_reporter("auto")
+    for line in send_runs(root, tracker, destination, named, reporter, select=select, hide_names=hide_names):
+        print(line)
 
 
 @contextmanager

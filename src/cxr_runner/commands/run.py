@@ -1,7 +1,7 @@
 """What ``cxr-run`` does: the jobs of one command, in whichever process or on whichever machine a launcher runs them."""
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.output import OutputClosedError, interrupting_output
@@ -23,41 +23,64 @@ class Task:
         self.failures = failures
         self.idle = True  # whether nothing was trained: whatever was asked for was a mistake
 
-    def __call__(self, *configs: "DictConfig") -> list[float] | float:
-        """Train one job, or all jobs of a sweep at once.
+    def __call__(self, config: "DictConfig") -> float:
+        """Train one job; return what :meth:`call_together` does."""
+        (value,) = self.call_together([config])
+        return value
+
+    def call_together(self, configs: "Iterable[DictConfig]") -> list[float]:
+        """Train several jobs at once.
 
         Returns:
-            The validation accuracy, a mean over the seeds of a job; nan where it failed: a job that fails must not
+            The validation accuracy of each, a mean over its seeds; nan where it failed: a job that fails must not
             stop the sweep that it is part of, whatever the reason.
         """
         raise_if_interrupted()  # while the configuration was composed
         try:
             # In another process too, whose libraries would pass over the signal.
             with interrupting_on_sigterm(), interrupting_output():
-                jobs = [self._read(config) for config in configs]  # before torch: a mistake is answered at once
+                jobs = list(self._read(configs))  # before torch: a mistake is answered at once
                 runs = [run for job in jobs for run in job]
                 outcomes: Iterator[float] = iter(())
                 if runs:
                     from cxr_runner.experiment.sweep import run_sweep
 
                     swept = run_sweep(runs, self.failures.add)
-                    self.idle = all(isinstance(outcome.error, UserError) for outcome in swept)
+                    self.idle &= all(isinstance(outcome.error, UserError) for outcome in swept)
                     outcomes = iter([outcome.accuracy for outcome in swept])
                     _compare(runs, swept)
-                values = [_mean([next(outcomes) for _ in job]) for job in jobs]
+                return [_mean([next(outcomes) for _ in job]) for job in jobs]
         except OutputClosedError:  # an interruption like any other
             raise KeyboardInterrupt from None
-        return values if len(values) > 1 else values[0]
 
-    def _read(self, config: "DictConfig") -> "list[RunConfig]":
-        """Return the runs of a job, for every split and seed; none where there is a mistake in its configuration."""
-        from cxr_runner.config.validation import from_hydra, split_runs
+    def _read(self, configs: "Iterable[DictConfig]") -> "Iterator[list[RunConfig]]":
+        """Yield the runs of each job, for every split and seed; none where there is a mistake in its configuration."""
+        from cxr_runner.config.sweeps import name_set_aside, shares_settings
+        from cxr_runner.config.unused import set_unused_aside
+        from cxr_runner.config.validation import from_values, split_runs
 
-        try:
-            return split_runs(from_hydra(config))
-        except UserError as error:
-            self.failures.add(error)
-            return []
+        jobs = list(self._plain(configs))
+        readable = [job for job in jobs if job is not None]
+        shared = shares_settings(readable)
+        for line in name_set_aside(readable) if shared else ():
+            print(line, flush=True)
+        for job in jobs:
+            try:
+                yield [] if job is None else split_runs(from_values(set_unused_aside(job) if shared else job))
+            except UserError as error:
+                self.failures.add(error)
+                yield []
+
+    def _plain(self, configs: "Iterable[DictConfig]") -> "Iterator[dict[Any, Any] | None]":
+        """Yield the nested configuration of each job, looked up while Hydra's state is that of the job."""
+        from cxr_runner.config.validation import plain_values
+
+        for config in configs:
+            try:
+                yield plain_values(config)
+            except UserError as error:
+                self.failures.add(error)
+                yield None
 
 
 def _compare(runs: "Sequence[RunConfig]", swept: "Sequence[Outcome]") -> None:

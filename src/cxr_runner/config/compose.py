@@ -8,13 +8,16 @@ from cxr_runner.config.loading import make_loader
 from cxr_runner.config.messages import explain_composition
 from cxr_runner.config.schema import RunConfig
 from cxr_runner.config.text import disguise_arguments, write_arguments
-from cxr_runner.config.validation import KEYS, from_hydra, split_runs
+from cxr_runner.config.unused import set_unused_aside
+from cxr_runner.config.validation import KEYS, from_values, plain_values, split_runs
 
 
 def compose(
     overrides: Sequence[str] | Mapping[str, object] = (),
     settings: Mapping[str, object] | None = None,
     config_dir: str | None = None,
+    *,
+    set_aside: bool = False,
 ) -> list[RunConfig]:
     """Return the runs that arguments of ``cxr-run`` stand for, one for every split and seed.
 
@@ -23,6 +26,7 @@ def compose(
             taken verbatim, numbers, truth values, None and lists need no writing out.
         settings: further values by their keys, as the mapping.
         config_dir: folder of further configuration files, as ``--config-dir`` of ``cxr-run``.
+        set_aside: whether settings that the model has no use for, being meant for others too, are set aside.
 
     Raises:
         UserError: a mistake in them.
@@ -38,7 +42,8 @@ def compose(
         config = make_loader(config_dir=config_dir).compose(arguments)
     except Exception as error:  # Hydra and OmegaConf raise many classes
         raise explain_composition(error, [*typed, *_as_typed(values)], KEYS) from None
-    return split_runs(from_hydra(config))
+    values = plain_values(config)
+    return split_runs(from_values(set_unused_aside(values) if set_aside else values))
 
 
 def _as_typed(values: Mapping[str, Any], prefix: str = "") -> list[str]:

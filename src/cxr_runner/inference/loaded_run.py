@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from cxr_runner.artifacts.rundir import CHANGED, Run, RunDir, read_run
 from cxr_runner.base.errors import UserError
-from cxr_runner.config.schema import AnyModelConfig, LinearConfig, LinearReLUConfig, ResNet18Config
+from cxr_runner.config.schema import AnyModelConfig, LinearConfig, LinearReLUConfig, LogisticConfig, ResNet18Config
 from cxr_runner.config.stored import read_model_config
 from cxr_runner.data.extras import DicomOptions
 from cxr_runner.inference.compact import weights_of_coefficients
@@ -56,8 +56,7 @@ class LoadedRun:
     @property
     def weights(self) -> str:
         """Checksum of its weights; '' of a run from before there were any."""
-        files, checksums = RunDir(self.run.path), self.run.checksums
-        return checksums.get(files.model.name) or checksums.get(files.gram.name, "")
+        return self.run.weights
 
     def predictions(self) -> pd.DataFrame:
         """Read its answers to the images of val and test.
@@ -127,7 +126,8 @@ def read_loaded_run(path: Path) -> LoadedRun:
 
 def _load_weights(network: Classifier, config: AnyModelConfig, run: Run, files: RunDir) -> None:
     try:
-        if isinstance(config, LinearConfig | LinearReLUConfig) and not files.model.exists() and files.gram.exists():
+        spanned = isinstance(config, LinearConfig | LinearReLUConfig | LogisticConfig)
+        if spanned and not files.model.exists() and files.gram.exists():
             network.load_state_dict(weights_of_coefficients(run, config))
         else:
             network.load_state_dict(load_file(files.model))

@@ -15,6 +15,7 @@ from cxr_runner.artifacts.rundir import Run, RunDir, find_run_dirs
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.markdown import printable
 from cxr_runner.base.progress import Reporter
+from cxr_runner.config.used import is_used
 from cxr_runner.data.sources import About
 from cxr_runner.report.collect.agreement import ReadRun, RunReader, find_disagreement
 from cxr_runner.report.collect.repeated_runs import SourceImages, name_configurations, read_split, sort_by_images
@@ -44,10 +45,14 @@ def read_runs(
     Raises:
         UserError: there is no such folder, no run in it, or none with these settings.
     """
+    return sort_runs(find_and_read(root, reporter, select), root.resolve(), study)
+
+
+def find_and_read(root: Path, reporter: Reporter, select: Sequence[str] = ()) -> list[ReadRun]:
+    """Find and read the runs below a folder, whether they are finished or not; as :func:`read_runs` otherwise."""
     if not root.is_dir():
         raise UserError.for_key("ROOT", root, "no such folder; give one that holds runs of cxr-run")
-    resolved = root.resolve()
-    paths = find_run_dirs(resolved)
+    paths = find_run_dirs(root.resolve())
     if not paths:
         raise UserError.for_key("ROOT", root, "holds no runs yet; cxr-run makes them, e.g. cxr-run model=linear")
     runs, reader = [], RunReader()
@@ -55,7 +60,7 @@ def read_runs(
         for path in paths:
             runs.append(reader.read(path))
             advance()
-    return sort_runs(select_runs(runs, select), resolved, study)
+    return select_runs(runs, select)
 
 
 def sort_runs(runs: Iterable[ReadRun], root: Path, study: Study) -> tuple[list[SizedRuns], pd.DataFrame]:
@@ -136,7 +141,8 @@ def _read_row(run: Run, study: Study) -> tuple[dict[str, Any], str]:
     for column in COLUMNS:
         value = _lookup(getattr(run, column.file), column.key)
         row[column.name] = _typed(value, column.kind)
-        needed = column.required or (column.damaging and value is not None)
+        expected = column.required and (column.file != "config" or is_used(column.key, run.config))
+        needed = expected or (column.damaging and value is not None)
         if needed and row[column.name] is None:
             file = "config.yaml" if column.file == "config" else f"{column.file}.json"
             problem = problem or f"{file}: {column.key} is missing or not {_KINDS[column.kind]}"
