@@ -39,7 +39,7 @@ class Task:
         try:
             # In another process too, whose libraries would pass over the signal.
             with interrupting_on_sigterm(), interrupting_output():
-                jobs = list(self._read(configs))  # before torch: a mistake is answered at once
+                jobs = list(self._read(list(configs)))  # before torch: a mistake is answered at once
                 runs = [run for job in jobs for run in job]
                 outcomes: Iterator[float] = iter(())
                 if runs:
