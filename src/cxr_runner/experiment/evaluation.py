@@ -74,7 +74,7 @@ def leave_results(members: Sequence[Member], origin: dict[str, Any]) -> None:
         if run.choice.engine == "gram":
             write_final_state(run.files, member.trainer)
         write_text(run.files.readme, readme_text(described, run.config.data.image_size, run.dataset.class_names))
-        member.status.done()
+        member.end()
 
 
 def evaluate(members: Sequence[Member]) -> list[MemberResults]:

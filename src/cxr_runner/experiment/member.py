@@ -34,6 +34,7 @@ class Member:
         state: where it stood after its last whole epoch, as long as no checkpoint holds that.
         went_on_from: the shorter run that it went on from, ready for JSON; None where it began at its beginning.
         failure: why it ended before it was finished; None if it did not.
+        pruned: who ended it early, with results, and why; None if nobody did.
     """
 
     run: PlannedRun
@@ -45,6 +46,7 @@ class Member:
     state: dict[str, Any] | None = None
     went_on_from: dict[str, Any] | None = None
     failure: RunFailedError | None = None
+    pruned: tuple[str, str] | None = None
 
     @property
     def files(self) -> RunDir:
@@ -54,6 +56,14 @@ class Member:
     def fail(self, error: RunFailedError) -> None:
         """End it, and write down why."""
         self.failure = self.status.failed(error)
+
+    def end(self) -> None:
+        """Write down that its results are there; one that was pruned keeps its checkpoint, to go on from."""
+        if self.pruned:
+            self.save()
+            self.status.pruned(*self.pruned)
+        else:
+            self.status.done()
 
     def remember(self) -> None:
         """Note where the run stands, for :meth:`save`, which may be called in the middle of the next epoch."""

@@ -27,6 +27,7 @@ from cxr_runner.experiment.member import (
 )
 from cxr_runner.experiment.plan import PlannedRun
 from cxr_runner.experiment.results import describe_origin
+from cxr_runner.experiment.watch import Watch
 from cxr_runner.models.build import build_model, describe_model
 from cxr_runner.training.devices import describe_device, lacks_bf16, set_determinism
 from cxr_runner.training.diagnosis import diagnose_all
@@ -38,7 +39,9 @@ from cxr_runner.training.loop import Trainer, TrainSettings, train_epoch
 _CHECKPOINT_SHARE = 0.05  # of the time may go into checkpoints
 
 
-def train_stack(runs: Sequence[PlannedRun], space: GramSpace | None, reporter: Reporter) -> dict[Path, RunFailedError]:
+def train_stack(
+    runs: Sequence[PlannedRun], space: GramSpace | None, reporter: Reporter, watch: Watch | None = None
+) -> dict[Path, RunFailedError]:
     """Train runs together that share data, device, engine, shape of the model, batch size and number of epochs.
 
     A finished run is not trained again (unless ``force``), a cut-off one goes on from its last checkpoint, and one that
@@ -48,6 +51,7 @@ def train_stack(runs: Sequence[PlannedRun], space: GramSpace | None, reporter: R
         runs: what was planned; several only for the Gram engine.
         space: the images in Gram space, for that engine.
         reporter: shown what goes on.
+        watch: asked after every epoch of a run whether it goes on.
 
     Returns:
         The errors of those that failed, by their directories, which say why.
@@ -72,15 +76,15 @@ def train_stack(runs: Sequence[PlannedRun], space: GramSpace | None, reporter: R
             members = _build_members(unfinished, statuses, space, reporter)
             import_torchmetrics_in_background()
             with saving_when_interrupted(members):
-                fit(members, reporter)
+                fit(members, reporter, watch)
                 trained = [member for member in members if member.failure is None]
                 if trained:
                     leave_results(trained, {"stack_size": len(members)} | origin)
     return {member.files.path: member.failure for member in members if member.failure is not None}
 
 
-def fit(members: Sequence[Member], reporter: Reporter) -> None:
-    """Train all epochs, leaving history and checkpoint now and then; members that fail say so."""
+def fit(members: Sequence[Member], reporter: Reporter, watch: Watch | None = None) -> None:
+    """Train all epochs, leaving history and checkpoint now and then; members that fail, or are pruned, say so."""
     for member in members:
         member.resume(reporter)
         if member.failure is None and not member.trainer.history:
@@ -106,6 +110,10 @@ def fit(members: Sequence[Member], reporter: Reporter) -> None:
                 saved, cost = time.perf_counter(), time.perf_counter() - start
             shown.epoch([member.trainer.history[-1] for member in active])
             active = [member for member in active if not member.trainer.finished]
+            if watch is not None:
+                for member in active:
+                    member.pruned = watch.judge(member.run, member.trainer)
+                active = [member for member in active if member.pruned is None]
     for member in members:
         write_history(member.files, [asdict(epoch) for epoch in member.trainer.history])
         member.trainer.finish()

@@ -27,6 +27,7 @@ _HIDDEN = "HIDDEN"
 _REASONS = {  # of runs left out whose own words may name images
     "failed": "its status.json says why, which may name images",
     "interrupted": "interrupted",
+    "pruned": "ended early by a search",
     "running": "not finished",
 }
 

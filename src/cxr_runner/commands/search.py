@@ -1,0 +1,244 @@
+"""``cxr-run`` as a search sees it: what a trial's replicates are, what became of each, and what the best is worth."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cxr_runner.artifacts.metrics import METRICS, metric
+from cxr_runner.base.errors import DivergedError, UserError, user_path
+from cxr_runner.commands.failures import Failures
+from cxr_runner.experiment.search.search_rounds import Replicate, ReplicateResult
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from cxr_runner.config.schema import RunConfig
+    from cxr_runner.config.search_space import Parameter
+    from cxr_runner.experiment.plan import PlannedRun
+    from cxr_runner.experiment.sweep import Outcome
+    from cxr_runner.training.loop import Trainer
+
+PER_ROUND = 4  # replicates: the fewest whose signed-rank test can fall below 0.1
+Report = Callable[[int, int, float], bool]
+Sweep = Callable[..., "Sequence[Outcome]"]
+_SPLIT = "val"
+_REPLICATES = ("seed", "seeds", "data.split.seed", "data.split.repeats", "data.split.folds", "data.split.fold")
+_NEUTRAL = ("outputs", "force", "plots", "progress", "save", "seeds")  # change no number of a trial's runs
+Place = tuple[int, object, int]  # seed of the split, fold, seed
+
+
+def read_objective(text: str | None) -> str:
+    """Return the key of the metric of ``hydra.sweeper.metric``, e.g. ``auroc`` of ``val_auroc``.
+
+    Raises:
+        UserError: there is no such metric, or it is of test.
+    """
+    split, _, key = (text or f"{_SPLIT}_auroc").partition("_")
+    valid = f"valid are {', '.join(f'{_SPLIT}_{one.key}' for one in METRICS)}"
+    if split == _SPLIT and key in {one.key for one in METRICS}:
+        return key
+    why = "a search looks at val alone, or test would be no test any more; " if split == "test" else ""
+    raise UserError.for_key("hydra.sweeper.metric", text, f"{why}{valid}")
+
+
+@dataclass
+class SearchedRuns:
+    """What trains the runs of trials, in whichever process a launcher calls it.
+
+    Attributes:
+        failures: told what goes wrong; a run that diverges is a result of a search, and no failure.
+        sweep: trains runs, see :func:`cxr_runner.experiment.sweep.run_sweep`.
+        key: the metric, without its split.
+        name: name of the search.
+        report: writes down how a trial stands after an epoch, and says whether it is to end: given its number, the
+            epochs trained for it and the metric; None ends none.
+        places: replicates of every trial in their order, known once :meth:`rounds` was called.
+        outputs: outputs tree of its runs, known once :meth:`describe` was called.
+        idle: whether nothing was trained.
+    """
+
+    failures: Failures
+    sweep: Sweep
+    key: str
+    name: str = ""
+    report: Report | None = None
+    places: tuple[Place, ...] = ()
+    outputs: Path = Path("outputs")
+    idle: bool = True
+
+    @property
+    def higher_is_better(self) -> bool:
+        """The direction of the metric."""
+        return metric(self.key).better == "higher"
+
+    @property
+    def metric(self) -> str:
+        """The metric with its split."""
+        return f"{_SPLIT}_{self.key}"
+
+    def check_space(self, space: "Sequence[Parameter]") -> None:
+        """Refuse to search what tells replicates apart, which are averaged.
+
+        Raises:
+            UserError: such a key is searched.
+        """
+        for one in space:
+            if one.key in _REPLICATES:
+                how = "seeds=8 or data.split.folds=5 says how many"
+                raise UserError.for_key(one.key, one.text, f"tells the runs of a trial apart; {how}")
+
+    def describe(self, config: "DictConfig") -> dict[str, Any]:
+        """Return a configuration, checked, as it tells searches apart.
+
+        Raises:
+            UserError: there is a mistake in it.
+        """
+        from cxr_runner.config.identity import to_dict
+        from cxr_runner.config.validation import from_hydra
+
+        run = from_hydra(config)
+        self.outputs, content = user_path("outputs", run.outputs), to_dict(run)
+        return {key: value for key, value in content.items() if key not in _NEUTRAL}
+
+    def rounds(self, config: "DictConfig") -> list[list[Replicate]]:
+        """Return the replicates of a trial: one seed of every fold first, then the next seed.
+
+        What trains in Gram space trains four replicates a round; the others, which can be ended by epoch, begin with
+        one.
+
+        Raises:
+            UserError: there is a mistake in the configuration.
+        """
+        from cxr_runner.config.validation import from_hydra, gram_obstacle, split_runs
+
+        run = from_hydra(config)
+        runs = sorted(split_runs(run), key=lambda one: one.seed)  # stable: splits and folds in their order
+        self.places = tuple(map(_place, runs))
+        replicates = [_replicate(one, run) for one in runs]
+        alone = run.engine == "pixel" or gram_obstacle(run) is not None
+        starts = [0, *((1,) if alone else ()), *range(PER_ROUND, len(replicates), PER_ROUND)]
+        bounds = [*dict.fromkeys(start for start in starts if start < len(replicates)), len(replicates)]
+        return [replicates[start:end] for start, end in pairwise(bounds)]
+
+    def conclude(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Return the record of a search with what its best trial is worth."""
+        from cxr_runner.commands.search_conclusion import conclude
+
+        return conclude(record, self.outputs, self.key)
+
+    def __call__(self, *configs: "DictConfig") -> "list[ReplicateResult] | ReplicateResult":
+        """Train the jobs of a round; what becomes of one run stops no other."""
+        from cxr_runner.base.output import OutputClosedError, interrupting_output
+        from cxr_runner.base.signals import interrupting_on_sigterm, raise_if_interrupted
+
+        raise_if_interrupted()
+        try:
+            with interrupting_on_sigterm(), interrupting_output():
+                read = [self._read(config) for config in configs]
+                measured = self._train([one for one in read if isinstance(one, tuple)])
+        except OutputClosedError:
+            raise KeyboardInterrupt from None
+        results = [one if isinstance(one, ReplicateResult) else measured[one[1]] for one in read]
+        return results if len(results) > 1 else results[0]
+
+    def _read(self, config: "DictConfig") -> "tuple[int, RunConfig] | ReplicateResult":
+        """Return the number of the trial and its run; what is wrong with it instead."""
+        from cxr_runner.config.search_space import take_out
+        from cxr_runner.config.validation import from_hydra, split_runs
+
+        number = int(take_out(config, "trial"))
+        try:
+            (run,) = split_runs(from_hydra(config))
+        except UserError as error:
+            return ReplicateResult(math.nan, "failed", str(error))
+        progress = "none" if run.progress == "auto" else run.progress
+        return number, replace(run, progress=progress, plots="never" if run.plots == "auto" else run.plots)
+
+    def _train(self, read: "Sequence[tuple[int, RunConfig]]") -> "dict[RunConfig, ReplicateResult]":
+        if not read:
+            return {}
+        self.idle = False
+        runs = [run for _, run in read]
+        numbers = {run: number for number, run in reversed(read)}
+        outcomes = self.sweep(runs, self._note, EpochWatch(self, numbers))
+        return {run: self._measured(outcome) for run, outcome in zip(runs, outcomes, strict=True)}
+
+    def _note(self, error: Exception) -> None:
+        if not isinstance(error, DivergedError):
+            self.failures.add(error)
+
+    def _measured(self, outcome: "Outcome") -> ReplicateResult:
+        """Return what became of a run, as its directory says."""
+        from cxr_runner.artifacts.rundir import read_run
+
+        if outcome.path is None or outcome.error is not None:
+            reason = str(outcome.error)
+            where = "" if outcome.path is None else _below(outcome.path)
+            return ReplicateResult(math.nan, "failed", reason.removesuffix(f" ({outcome.path})"), where)
+        run = read_run(outcome.path)
+        value = run.metrics[_SPLIT].get(self.key, math.nan)
+        return ReplicateResult(
+            value=float(value),
+            state="pruned" if run.state == "pruned" else "done",
+            reason=run.problem,
+            run=_below(outcome.path),
+            epochs=int(run.metrics.get("epochs_trained", 0)),
+            collapsed=bool(run.metrics.get("collapsed")),
+        )
+
+
+class EpochWatch:
+    """Asks the search after every epoch of a run that trains alone whether its trial goes on."""
+
+    def __init__(self, searched: SearchedRuns, numbers: "dict[RunConfig, int]") -> None:
+        """Keep the numbers of the trials, by their runs."""
+        self.searched, self.numbers = searched, numbers
+
+    def judge(self, run: "PlannedRun", trainer: "Trainer") -> tuple[str, str] | None:
+        """Return who ends a run, and why; None lets it go on."""
+        from cxr_runner.training.formulas import compute_metric
+
+        searched, config = self.searched, run.config
+        if searched.report is None or run.choice.engine != "pixel":
+            return None
+        epoch, size = len(trainer.history), trainer.settings.batch_size
+        value = compute_metric(searched.key, trainer.val_logits, trainer.val.labels, size)
+        before = searched.places.index(_place(config)) * config.epochs
+        number = self.numbers[config]
+        if not searched.report(number, before + epoch, value):
+            return None
+        why = f"{searched.metric} {value:.4f}, behind the median of the trials before it"
+        return searched.name, f"pruned after epoch {epoch} of {config.epochs} by the search {searched.name}: {why}"
+
+    def has_ended(self, run: "PlannedRun") -> bool:
+        """Return whether this search has ended the run before."""
+        from cxr_runner.base.checked_json import read_checked_json
+
+        status, _ = read_checked_json(run.files.status)
+        ended = status.get("state") == "pruned" and status.get("pruned_by") == self.searched.name
+        return ended and not run.config.force
+
+
+def _place(run: "RunConfig") -> Place:
+    return run.data.split.seed, run.data.split.fold, run.seed
+
+
+def _replicate(one: "RunConfig", whole: "RunConfig") -> Replicate:
+    """Return what makes a trial's configuration one of its runs."""
+    label, overrides = [], []
+    if whole.data.split.repeats > 1:
+        label.append(f"split={one.data.split.seed}")
+        overrides += [f"data.split.seed={one.data.split.seed}", "data.split.repeats=1"]
+    if whole.data.split.folds is not None:
+        label.append(f"fold={one.data.split.fold}")
+        overrides.append(f"data.split.fold={one.data.split.fold}")
+    overrides += ["seeds=1", f"seed={one.seed}"]
+    return Replicate(" ".join([*label, f"seed={one.seed}"]), tuple(overrides))
+
+
+def _below(path: Path) -> str:
+    """Return the path of a run below its outputs: runs/NAME-ID/seed=K."""
+    return "/".join(path.parts[-3:])
