@@ -229,6 +229,12 @@ def test_only_the_reader_of_dicom_files_needs_pydicom_and_only_when_there_are_so
     assert [use for use in uses if not use[1].lazy] == []
 
 
+def test_only_searches_need_optuna_and_only_when_there_is_one() -> None:
+    uses = {(name, found) for name, some in IMPORTS.items() for found in some if found.belongs_to({"optuna"})}
+    assert {name.rpartition(".")[0] for name, _ in uses} == {"experiment.search"}
+    assert [use for use in uses if not use[1].lazy] == []
+
+
 def test_sources_know_nothing_of_stores_and_training() -> None:
     known = {name for module in MODULES if module.startswith("data.sources.") for name in reachable(module)}
     beyond = {name for name in known if not name.startswith("data.sources")}

@@ -1,6 +1,8 @@
 """Searches by hydra/sweeper=optuna: what is proposed, trained, pruned and kept, and how they go on."""
 
+import html
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,13 +17,15 @@ import yaml
 from conftest import Answer, call_inside
 from cxr_runner import cli
 from cxr_runner.artifacts.rundir import find_runs, read_run
-from cxr_runner.artifacts.search_file import read_searches
+from cxr_runner.artifacts.search_file import SearchPoint, read_searches
+from cxr_runner.base.checked_json import write_checked_json
+from cxr_runner.plots import search_plot
 
 pytest.importorskip("optuna")
 
 TINY = ("data.num_images=80", "data.image_size=16", "epochs=1")
 SEARCH = ("-m", "hydra/sweeper=optuna", "optimizer.lr=tag(log,interval(1e-5,1e-1))", "model.hidden=choice(2,3)")
-FOUR = (*SEARCH, *TINY, "seeds=5", "hydra.sweeper.n_trials=4", "hydra.sweeper.n_jobs=3")
+THREE = (*SEARCH, *TINY, "seeds=5", "hydra.sweeper.n_trials=3", "hydra.sweeper.n_jobs=2")
 Command = Callable[..., Answer]
 
 
@@ -33,9 +37,9 @@ def _one_search(outputs: Path) -> tuple[Path, dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The outputs of a search of four trials, not to be written to, and what it said."""
+    """The outputs of a search of three trials, not to be written to, and what it said."""
     folder = tmp_path_factory.mktemp("searched")
-    command = [Path(sys.executable).with_name("cxr-run"), *FOUR]
+    command = [Path(sys.executable).with_name("cxr-run"), *THREE]
     said = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
     assert said.stderr == ""
     return folder / "outputs", said.stdout
@@ -44,7 +48,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 def test_the_value_of_a_trial_is_the_mean_over_its_seeds_of_val(searched: tuple[Path, str]) -> None:
     outputs, _ = searched
     _, record = _one_search(outputs)
-    assert [trial["number"] for trial in record["trials"]] == list(range(4))
+    assert [trial["number"] for trial in record["trials"]] == list(range(3))
     for trial in record["trials"]:
         runs = [read_run(outputs / path) for path in trial["runs"].values()]
         assert {run.config["optimizer"]["lr"] for run in runs} == {trial["params"]["optimizer.lr"]}
@@ -78,29 +82,27 @@ def test_the_end_says_what_luck_and_test_are(searched: tuple[Path, str]) -> None
 def test_trials_of_a_batch_train_as_one_stack(searched: tuple[Path, str]) -> None:
     sizes = pd.Series([run.metrics["stack_size"] for run in find_runs(searched[0])])
     _, record = _one_search(searched[0])
-    alike = pd.Series([trial["params"]["model.hidden"] for trial in record["trials"][:3]]).value_counts()
+    alike = pd.Series([trial["params"]["model.hidden"] for trial in record["trials"][:2]]).value_counts()
     assert sizes.max() == 4 * alike.max(), "four seeds of each trial of the first batch of one shape"
 
 
 def test_the_same_command_trains_nothing_more_and_a_larger_one_goes_on(
     searched: tuple[Path, str], cxr_run: Command, elsewhere: Path
 ) -> None:
-    import shutil
-
     shutil.copytree(searched[0], elsewhere / "outputs")
     before = {path: path.stat().st_mtime_ns for path in elsewhere.glob("outputs/runs/*/*/metrics.json")}
     folder, record = _one_search(elsewhere / "outputs")
     (folder / "search.json").unlink()
-    again = cxr_run(*FOUR)
+    again = cxr_run(*THREE)
     assert (again.code, again.err) == (0, "")
     assert "trial" not in again.out.partition("best of")[0]
     assert _one_search(elsewhere / "outputs")[1] == record
-    more = cxr_run(*FOUR, "hydra.sweeper.n_trials=5")
+    more = cxr_run(*THREE, "hydra.sweeper.n_trials=4")
     assert more.code == 0
-    assert "trial 4:" in more.out
-    assert "trial 3:" not in more.out
+    assert "trial 3:" in more.out
+    assert "trial 2:" not in more.out
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    assert _one_search(elsewhere / "outputs")[1]["trials"][:4] == record["trials"]
+    assert _one_search(elsewhere / "outputs")[1]["trials"][:3] == record["trials"]
 
 
 @pytest.mark.parametrize("when", [("metrics.json", 2), pytest.param(("search.json", 1), marks=pytest.mark.long)])
@@ -109,11 +111,11 @@ def test_a_killed_search_goes_on_and_comes_to_the_same(
 ) -> None:
     import killable
 
-    process = killable.start(*FOUR, cache=cache, log=elsewhere / "log", kill_before=when)
+    process = killable.start(*THREE, cache=cache, log=elsewhere / "log", kill_before=when)
     assert killable.finish(process) < 0
     with (next(elsewhere.glob("outputs/searches/*")) / "journal.log").open("a") as journal:
         journal.write('{"op_code":')  # killed in the middle of a line
-    assert killable.finish(killable.start(*FOUR, cache=cache, log=elsewhere / "log")) == 0
+    assert killable.finish(killable.start(*THREE, cache=cache, log=elsewhere / "log")) == 0
     wanted, found = (_one_search(outputs)[1]["trials"] for outputs in (searched[0], elsewhere / "outputs"))
     assert found == wanted
 
@@ -228,7 +230,7 @@ def test_a_run_on_pixels_is_ended_by_epoch_and_can_go_on(
     cxr_run: Command, elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # The first five are good, the sixth learns so slowly that it is behind their median after an epoch.
-    search = ("-m", "hydra/sweeper=optuna", "hydra/sweeper/sampler=grid", "hydra.sweeper.n_jobs=5", *PIXEL, "seeds=3")
+    search = ("-m", "hydra/sweeper=optuna", "hydra/sweeper/sampler=grid", "hydra.sweeper.n_jobs=5", *PIXEL, "seeds=2")
     rates = "optimizer.lr=0.05,0.06,0.07,0.08,0.09,1e-9"
     answer = cxr_run(*search, rates, "hydra.sweeper.n_trials=6", "hydra.sweeper.sampler.seed=1")
     assert (answer.code, answer.err) == (0, "")
@@ -281,7 +283,7 @@ def test_folds_are_replicates_and_the_choice_is_made_anew_in_each(cxr_run: Comma
     assert "chosen anew in each of 3 folds by its own val" in answer.out
 
 
-@pytest.mark.parametrize("preset", ["lr", "adam"])
+@pytest.mark.parametrize("preset", ["adam", pytest.param("lr", marks=pytest.mark.long)])
 def test_presets_say_what_is_searched(preset: str, cxr_run: Command, elsewhere: Path) -> None:
     small = ("data.num_images=80", "data.image_size=16", "epochs=1", "seeds=2", "hydra.sweeper.n_trials=1")
     answer = cxr_run("-m", f"search={preset}", *small)
@@ -333,3 +335,52 @@ def test_any_hydra_application_can_be_searched(elsewhere: Path) -> None:
             assert trial["value"] == pytest.approx((x - 1) ** 2 + (kind != "a"))
     assert {trial["state"] for trial in record["trials"]} == {"failed", "measured"}
     assert record["best_value"] == min(one["value"] for one in record["trials"] if one["value"] is not None)
+
+
+def test_the_report_shows_searches_and_withholds_what_errors_say(
+    searched: tuple[Path, str],
+    elsewhere: Path,
+    quick_pictures: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shutil.copytree(searched[0], elsewhere / "outputs")
+    folder, record = _one_search(elsewhere / "outputs")
+    other = next(one for one in record["trials"] if one["number"] != record["best"])
+    other |= {"state": "failed", "value": None, "reason": "p017_secret.png cannot be read"}
+    write_checked_json(folder / "search.json", record)
+    assert call_inside(cli.report, ["cxr-report", "outputs"], monkeypatch, capsys).code == 0
+    page, text = (Path("outputs/report", name).read_text("utf-8") for name in ("index.html", "report.md"))
+    said = f"{record['verdict'][0][0].upper()}{record['verdict'][0][1:]}."
+    assert all("secret" in one and html.unescape(one).count(said) for one in (page, text.replace("\\", "")))
+    assert {path.stem for path in Path("outputs/report/figures").glob("search_1_*.png")} == {
+        *("search_1_history", "search_1_parameters"),
+        *(["search_1_importance"] if record["importance"] else []),
+    }
+    table = pd.read_csv("outputs/report/tables/search_1.csv")
+    assert table["val_auroc"][0] == record["best_value"]
+    assert table["state"].tolist() == sorted(table["state"], key=["measured", "pruned", "failed"].index)
+    hidden = ["cxr-report", "outputs", "--hide-names", "--out", "hidden"]
+    assert call_inside(cli.report, hidden, monkeypatch, capsys).code == 0
+    assert not any("secret" in path.read_text("utf-8", "replace") for path in Path("hidden").rglob("*.*"))
+
+
+def test_figures_of_searches_are_drawn() -> None:
+    points = [
+        SearchPoint(0, 0.9, "measured", {"lr": 0.1, "kind": "a"}),
+        SearchPoint(1, 0.8, "pruned", {"lr": 0.01, "kind": None}),
+        SearchPoint(2, None, "failed", {"lr": 1.0}),
+        SearchPoint(3, 0.95, "measured", {"lr": 0.2, "kind": "a"}),
+    ]
+    history = search_plot.plot_search_history(points, "val_auroc", True).axes[0]
+    (best,) = (line for line in history.lines if line.get_label() == "best so far")
+    assert best.get_ydata().tolist() == [0.9, 0.95]
+    lowest = search_plot.plot_search_history(points, "val_brier", False).axes[0]
+    assert next(line for line in lowest.lines if line.get_label() == "best so far").get_ydata().tolist() == [0.9, 0.9]
+    first, second = search_plot.plot_parameters(points, ["lr", "kind"], ["lr"], "val_auroc").axes
+    assert (first.get_xscale(), second.get_xscale()) == ("log", "linear")
+    assert [text.get_text() for text in second.get_xticklabels()] == ["a", "None"]
+    assert [bar.get_width() for bar in search_plot.plot_importance({"a": 0.25, "b": 0.75}).axes[0].patches] == [
+        0.25,
+        0.75,
+    ]

@@ -57,10 +57,10 @@ def conclude(record: dict[str, Any], outputs: Path, key: str) -> dict[str, Any]:
     test = {name: [one.mean, _known(one.low), _known(one.high)] for name, one in estimates.items()}
     nested = _nested(candidates, record, key)
     found = {"luck": None if luck is None else luck._asdict(), "expected": expected, "test": test, "nested": nested}
-    verdict = [*record["verdict"], *_say(record, luck, len(candidates), key), *_say_test(test, best, nested, key)]
+    verdict = [*record["verdict"], *_say(record, luck, candidates, key), *_say_test(test, best, nested, key)]
     if record["runs_trained"] < record["runs_planned"]:
-        share = f"{record['runs_trained']:,} of {plural(record['runs_planned'], 'run')}"
-        verdict.append(f"pruning: {share} were begun, the others spared")
+        spared = record["runs_planned"] - record["runs_trained"]
+        verdict.append(f"pruning spared {spared:,} of {plural(record['runs_planned'], 'run')}")
     return record | found | {"verdict": verdict}
 
 
@@ -140,7 +140,7 @@ def _known(end: float) -> float | None:
     return float(end) if math.isfinite(end) else None
 
 
-def _say(record: Mapping[str, Any], luck: Luck | None, candidates: int, key: str) -> list[str]:
+def _say(record: Mapping[str, Any], luck: Luck | None, candidates: Sequence[Candidate], key: str) -> list[str]:
     words, value = metric(key).words, record["best_value"]
     if luck is None:
         return [
@@ -148,9 +148,12 @@ def _say(record: Mapping[str, Any], luck: Luck | None, candidates: int, key: str
         ]
     gain = max(luck.gain, 0.0)
     expected = value - gain if record["higher_is_better"] else value + gain
-    halves = ["seeds or folds"] * (luck.replicates > 1) + ["patients of val"] * luck.halved_images
+    replicates = "folds" if any(map(_fold, candidates[0].runs.values())) else "seeds"
+    halves = [replicates] * (luck.replicates > 1) + ["patients of val"] * luck.halved_images
     how = f"chosen on half of the {' and '.join(halves)} and judged on the other, {SPLITS} times"
-    said = f"up to {format_number(gain, '.4f')} of its val {words} is luck of being the best of {candidates} ({how})"
+    said = (
+        f"up to {format_number(gain, '.4f')} of its val {words} is luck of being the best of {len(candidates)} ({how})"
+    )
     unseen = "" if luck.replicates > 1 else "; luck of the seed is not in it, more seeds would show it"
     return [f"{said}: expect {format_number(expected, '.4f')} on such images{unseen}"]
 

@@ -233,6 +233,7 @@ class Collected:
         left_out: one row for every run that is in no table: ``path``, ``state``, ``reason``.
         audits: contents of the audits below the same folder.
         evaluations: contents of the evaluations on foreign images below it.
+        searches: contents of the searches below it.
     """
 
     study: "Study"
@@ -240,6 +241,7 @@ class Collected:
     left_out: pd.DataFrame
     audits: tuple[Mapping[str, Any], ...] = ()
     evaluations: tuple[Mapping[str, Any], ...] = ()
+    searches: tuple[Mapping[str, Any], ...] = ()
 
 
 def describe_images(data: Mapping[str, Any], config: Mapping[str, Any]) -> str:

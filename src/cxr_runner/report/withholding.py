@@ -48,7 +48,8 @@ def withhold(
         replace(one, runs=runs, thumbnails={} if withheld.images else one.thumbnails)
         for one, runs in zip(compared, data_sets, strict=True)
     ]
-    return replace(collected, data_sets=data_sets, left_out=left_out, audits=()), comparisons
+    searches = tuple(map(_nameless_search, collected.searches)) if withheld.names else collected.searches
+    return replace(collected, data_sets=data_sets, left_out=left_out, audits=(), searches=searches), comparisons
 
 
 def _without(runs: DataSetRuns, withheld: Withheld) -> DataSetRuns:
@@ -133,6 +134,15 @@ def _nameless_inventory(inventory: object) -> dict[str, Any] | None:
 def _left_out(table: pd.DataFrame) -> pd.DataFrame:
     rows = [_nameless_reason(*row) for row in table[["path", "state", "reason"]].itertuples(index=False)]
     return pd.DataFrame(rows, columns=table.columns)
+
+
+def _nameless_search(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a search without what an error of a failed trial says."""
+    trials = [
+        {**trial, "reason": _REASONS["failed"] if trial["state"] == "failed" else trial["reason"]}
+        for trial in content["trials"]
+    ]
+    return {**content, "trials": trials}
 
 
 def _nameless_reason(path: str, state: str, reason: str) -> tuple[str, str, str]:
