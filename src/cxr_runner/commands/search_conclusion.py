@@ -52,14 +52,13 @@ def conclude(record: dict[str, Any], outputs: Path, key: str) -> dict[str, Any]:
     best = record["trials"][record["best"]]
     candidates = _candidates(record, outputs)
     luck = _luck(candidates, key, higher)
-    expected = None if luck is None else record["best_value"] - (luck.gain if higher else -luck.gain)
+    expected = None if luck is None else record["best_value"] + max(luck.gain, 0.0) * (-1 if higher else 1)
     estimates = estimate_configuration([outputs / run for run in best["runs"].values()], outputs)
     test = {name: [one.mean, _known(one.low), _known(one.high)] for name, one in estimates.items()}
     nested = _nested(candidates, record, key)
     found = {"luck": None if luck is None else luck._asdict(), "expected": expected, "test": test, "nested": nested}
-    verdict = [*record["verdict"], *_say(record, luck, candidates, key), *_say_test(test, best, nested, key)]
-    if record["runs_trained"] < record["runs_planned"]:
-        spared = record["runs_planned"] - record["runs_trained"]
+    verdict = [*record["verdict"], _say(expected, luck, candidates, key), *_say_test(test, best, nested, key)]
+    if spared := sum(one["planned"] - one["trained"] for one in record["trials"] if one["state"] == "pruned"):
         verdict.append(f"pruning spared {spared:,} of {plural(record['runs_planned'], 'run')}")
     return record | found | {"verdict": verdict}
 
@@ -140,22 +139,16 @@ def _known(end: float) -> float | None:
     return float(end) if math.isfinite(end) else None
 
 
-def _say(record: Mapping[str, Any], luck: Luck | None, candidates: Sequence[Candidate], key: str) -> list[str]:
-    words, value = metric(key).words, record["best_value"]
-    if luck is None:
-        return [
-            "the luck in this choice is not known: it takes two trials, and several seeds, folds or images to halve"
-        ]
-    gain = max(luck.gain, 0.0)
-    expected = value - gain if record["higher_is_better"] else value + gain
+def _say(expected: float | None, luck: Luck | None, candidates: Sequence[Candidate], key: str) -> str:
+    if luck is None or expected is None:
+        return "the luck in this choice is not known: that takes two trials, and several seeds or folds to halve"
     replicates = "folds" if any(map(_fold, candidates[0].runs.values())) else "seeds"
     halves = [replicates] * (luck.replicates > 1) + ["patients of val"] * luck.halved_images
     how = f"chosen on half of the {' and '.join(halves)} and judged on the other, {SPLITS} times"
-    said = (
-        f"up to {format_number(gain, '.4f')} of its val {words} is luck of being the best of {len(candidates)} ({how})"
-    )
+    of = f"being the best of {len(candidates)} ({how})"
+    said = f"up to {format_number(max(luck.gain, 0.0), '.4f')} of its val {metric(key).words} is luck of {of}"
     unseen = "" if luck.replicates > 1 else "; luck of the seed is not in it, more seeds would show it"
-    return [f"{said}: expect {format_number(expected, '.4f')} on such images{unseen}"]
+    return f"{said}: expect {format_number(expected, '.4f')} on such images{unseen}"
 
 
 def _say_test(
