@@ -49,6 +49,35 @@ def test_a_longer_run_goes_on_bit_for_bit(train, overrides) -> None:
     assert find_runs(_longest("parts")[0].path)[0].metrics["went_on_from"]["epochs"] == 3
 
 
+def test_one_command_trains_a_beginning_once_and_leaves_what_it_is_alone(train, cxr_run) -> None:
+    asked = (*TINY, *MOVING, "model=linear,linear_relu", "epochs=2,4,3", "early_stopping.patience=1")
+    assert cxr_run("-m", *asked, "outputs=together").code == 0
+    for model in ("linear", "linear_relu"):
+        for epochs in (2, 3, 4):
+            train("alone", epochs, *MOVING, "early_stopping.patience=1", f"model={model}", "force=true")
+    found, alone = (
+        {run.path.relative_to(run.path.parents[2]): run for run in find_runs(Path(name))}
+        for name in ("together", "alone")
+    )
+    assert found.keys() == alone.keys()
+    assert len(found) == 12
+    for name, run in found.items():
+        for file in ("predictions.csv", "model.safetensors", "gram.safetensors"):
+            assert (run.path / file).read_bytes() == (alone[name].path / file).read_bytes(), (name, file)
+        assert _without_seconds(RunDir(run.path)) == _without_seconds(RunDir(alone[name].path))
+        longest = run.config["epochs"] == 4
+        assert ("went_on_from" in run.metrics) != longest
+    assert {run.metrics["stack_size"] for run in found.values()} == {12}
+
+
+def test_a_beginning_of_a_run_that_fails_before_its_end_is_trained_by_itself(cxr_run, elsewhere: Path) -> None:
+    answer = cxr_run("-m", *TINY, "optimizer.lr=1e200", "epochs=2,4")
+    assert answer.code == 1
+    states = [path.read_text() for path in Path("outputs").rglob("status.json")]
+    assert len(states) == 2
+    assert all('"failed"' in state and "not finite in epoch 1" in state for state in states)
+
+
 @pytest.mark.parametrize(
     "overrides",
     [

@@ -15,10 +15,11 @@ from cxr_runner.config.schema import EarlyStoppingConfig, LinearConfig, LinearRe
 from cxr_runner.data.dataset import Dataset
 from cxr_runner.data.sources import About
 from cxr_runner.models.build import build_model
-from cxr_runner.training.gram import exact
+from cxr_runner.training.gram import exact, fetching
 from cxr_runner.training.gram import layer as gram_layer
 from cxr_runner.training.gram import matrix as gram_module
 from cxr_runner.training.gram.matrix import gram_matrix, open_gram_matrix
+from cxr_runner.training.gram.mixed import MixedBackend, build_gram_backend
 from cxr_runner.training.gram.products import StoreProducts
 from cxr_runner.training.gram.space import GramSpace
 from cxr_runner.training.gram.steps import GramBackend
@@ -70,9 +71,7 @@ def _gram_trainer(space, model, optimizer, **changes):
 
 
 def _first_weight(trainer):
-    backend, members = trainer.backend, [trainer.member]
-    coordinates = backend.first.coordinates[members, :, : backend.first.num_outputs].mT
-    return backend.space.materialise(backend.start_weights[members], backend.first.decay[members], coordinates)[0]
+    return trainer.backend.space.materialise(trainer.backend.first_layers([trainer.member]))[0]
 
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS.keys())
@@ -101,7 +100,8 @@ def test_gram_space_is_plain_sgd_to_ten_digits(images, space, model, momentum, n
 def test_how_far_it_looks_ahead_makes_no_difference_but_for_rounding(space, monkeypatch, images_ahead, momentum):
     optimizer = SGDConfig("sgd", 0.05, momentum, False, momentum / 10, None)
     far = _run(_gram_trainer(space, MODELS["linear_relu"], optimizer))
-    monkeypatch.setattr(gram_layer, "_ROWS_AT_ONCE", images_ahead)
+    for module in (gram_layer, fetching):
+        monkeypatch.setattr(module, "ROWS_AT_ONCE", images_ahead)
     near = _run(_gram_trainer(space, MODELS["linear_relu"], optimizer))
     for one, other in zip(far.history, near.history, strict=True):
         assert one.train_loss == pytest.approx(other.train_loss, rel=1e-12)
@@ -209,6 +209,53 @@ def test_a_member_of_a_stack_is_what_it_is_alone_bit_for_bit(space, model, optim
             assert _weights(trainer).keys() == _weights(alone).keys()
             for name, value in _weights(alone).items():
                 assert torch.equal(_weights(trainer)[name], value), name
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("optimizers", [[SGD[0.05], SGD[0.02]], [MOMENTUM, SGD[0.05], DECAY]], ids=["plain", "mixed"])
+def test_members_of_several_shapes_are_what_they_are_alone_bit_for_bit(space, optimizers):
+    """They are fetched rows of the Gram matrix for together, where their seeds are the same."""
+    members = [
+        (model, optimizers[number % len(optimizers)], {"seed": seed, "pos_weight": pos_weight, "epochs": epochs})
+        for number, model in enumerate(MODELS.values())
+        for seed, pos_weight, epochs in ((2, None, 3), (2, 0.37, 2), (4, None, 2))
+    ]
+    together = _step_together(_mixed_stack(space, *members))
+    assert isinstance(together[0].backend, MixedBackend)
+    for (model, optimizer, changes), trainer in zip(members, together, strict=True):
+        (alone,) = _step_together(_gram_stack(space, model, (optimizer, changes)))
+        assert _figures(trainer) == _figures(alone)
+        assert trainer.state_dict()["backend"].keys() == alone.state_dict()["backend"].keys()
+        for name, value in _weights(alone).items():
+            assert torch.equal(_weights(trainer)[name], value), name
+    (whole,) = [trainer.backend.weights(range(len(members))) for trainer in together[:1]]
+    for trainer, weights in zip(together, whole, strict=True):
+        assert all(torch.equal(value, weights[name]) for name, value in _weights(trainer).items())
+
+
+def test_rows_are_fetched_once_for_all_that_see_the_same_images(space, monkeypatch):
+    models = list(MODELS.values())[:3]
+    seeds = (2, 4)
+    trainers = _mixed_stack(space, *((model, SGD[0.05], {"seed": seed}) for model in models for seed in seeds))
+    fetched, fetch = [], fetching.Fetching._fetch
+    monkeypatch.setattr(space.fetching, "buffers", space.fetching.buffers[:1])  # one worker
+
+    def counted(self, group, buffer):
+        fetched.append(len(group))
+        fetch(self, group, buffer)
+
+    monkeypatch.setattr(fetching.Fetching, "_fetch", counted)
+    train_epoch(trainers)
+    assert set(fetched) == {len(models)}
+
+
+def _mixed_stack(space, *members):
+    """Make the trainers of one stack, of (model, optimizer, changes of the settings) each."""
+    settings = [_settings(lr=optimizer.lr, **changes) for _, optimizer, changes in members]
+    models = [build_model(model, SIDE, each.seed) for (model, _, _), each in zip(members, settings, strict=True)]
+    optimizers, weights = [optimizer for _, optimizer, _ in members], [each.pos_weight for each in settings]
+    backend = build_gram_backend(GramBackend, space, models, optimizers, weights)
+    return [Trainer(backend, *_subsets(), each, member) for member, each in enumerate(settings)]
 
 
 def _figures(trainer):

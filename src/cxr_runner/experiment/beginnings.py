@@ -1,11 +1,11 @@
-"""Finished runs that are the beginning of a longer one, which goes on from where they ended.
+"""Runs that are the beginning of a longer one, which goes on from where they ended, or passes there on its way.
 
 A run of 20 epochs is, epoch for epoch, one of 10 that goes on, wherever the learning rate does not depend on how many
 there will be. Runs in Gram space keep what that takes.
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from cxr_runner.artifacts.rundir import RunDir
@@ -27,17 +27,67 @@ def go_on_from_shorter_run(member: Member, reporter: Reporter) -> None:
             return
 
 
+def beginnings_of_others(members: Sequence[Member]) -> dict[Member, Member]:
+    """Return which members of a stack need not be trained, since a longer one will be where they end: which one."""
+    longest: dict[str, Member] = {}
+    beginnings: dict[Member, Member] = {}
+    for member in sorted(members, key=lambda member: -member.run.config.epochs):
+        if member.failure is not None or not _can_be_cut(member.run):
+            continue
+        longer = longest.setdefault(f"{_id_with(member.run, epochs=0)} {member.run.config.seed}", member)
+        if longer is not member and not member.trainer.history and not longer.trainer.finished:
+            if len(longer.trainer.history) <= member.run.config.epochs:
+                beginnings[member] = longer
+    return beginnings
+
+
+def take_over(waiting: dict[Member, Member]) -> tuple[list[Member], list[Member]]:
+    """Let members that wait for a longer one take what it has reached, where that is their end.
+
+    Args:
+        waiting: by member, the longer one; those that need not wait any more are taken out.
+
+    Returns:
+        The members that have ended, and those that must be trained after all, since the longer one failed.
+    """
+    taken_over, alone = [], []
+    for member, longer in list(waiting.items()):
+        reached = len(longer.trainer.history)
+        if longer.failure is not None:
+            alone.append(member)
+        elif longer.trainer.finished or reached == member.run.config.epochs:
+            member.trainer.load_state_dict(longer.trainer.state_dict())
+            member.went_on_from = {"run": longer.files.path.parent.name, "epochs": reached}
+            taken_over.append(member)
+        else:
+            continue
+        del waiting[member]
+    return taken_over, alone
+
+
+def _can_be_cut(run: PlannedRun) -> bool:
+    """Whether a run of fewer epochs is the beginning of one like this."""
+    config = run.config
+    if run.choice.engine != "gram" or config.schedule.name != "constant":
+        return False
+    # Where the best epoch's weights are put back, a run ends with those of another epoch than its last.
+    return not config.early_stopping.restore_best and config.epochs > config.schedule.warmup_epochs
+
+
+def _id_with(run: PlannedRun, epochs: int) -> str:
+    """Return the id of a run that differs in nothing but its number of epochs."""
+    values = to_dict(run.config) | {"epochs": epochs}
+    return run_id_of_dict(values, run.dataset.fingerprint, run.device.type, "gram", "")
+
+
 def _shorter_runs(run: PlannedRun) -> Iterator[RunDir]:
     """Give the directories of runs that differ in nothing but fewer epochs, the longest first."""
     config = run.config
-    if run.choice.engine != "gram" or config.force or config.schedule.name != "constant":
-        return
-    if config.early_stopping.restore_best:  # the others then ended with the weights of another epoch than their last
+    if config.force or not _can_be_cut(run):
         return
     finished = {path.name.rpartition("-")[2]: path for path in run.files.path.parents[1].iterdir()}
-    values = to_dict(config)
     for epochs in range(config.epochs - 1, config.schedule.warmup_epochs, -1):
-        shorter = run_id_of_dict(values | {"epochs": epochs}, run.dataset.fingerprint, run.device.type, "gram", "")
+        shorter = _id_with(run, epochs)
         if shorter in finished:
             yield RunDir(finished[shorter] / run.files.path.name)
 

@@ -1,12 +1,13 @@
 """Members after training: their logits and weights, whether the weights give the logits, and a diagnosis."""
 
+import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cxr_runner.artifacts.readme import readme_text
 from cxr_runner.base.errors import DivergedError
@@ -20,6 +21,8 @@ from cxr_runner.training.diagnosis import diagnose_all, largest_disagreements
 from cxr_runner.training.gram.final_state import write_final_state
 from cxr_runner.training.loop import Subset
 
+_BYTES_AT_ONCE = 10**9
+_BYTES_A_WEIGHT = 16  # of a finished model: float32 in the module, in what is written, and room for gradients
 _TOLERANCE = 1e-3  # of the saved model's logits against the engine's, relative; float32 rounding stays far below
 
 
@@ -60,6 +63,18 @@ def leave_results(members: Sequence[Member], origin: dict[str, Any]) -> None:
         members: after their last epoch, of one stack.
         origin: what holds for all of them, ready for JSON: versions, machine, size of the stack.
     """
+    for some in _few_at_once(members):
+        _leave_results(some, origin)
+
+
+def _few_at_once(members: Sequence[Member]) -> Iterator[Sequence[Member]]:
+    """Cut members where their finished models would take too much memory."""
+    weights = max(parameter.numel() for member in members for parameter in member.model.parameters())
+    size = max(1, _BYTES_AT_ONCE // (_BYTES_A_WEIGHT * weights))
+    yield from (members[start : start + size] for start in range(0, len(members), size))
+
+
+def _leave_results(members: Sequence[Member], origin: dict[str, Any]) -> None:
     for member, evaluation in zip(members, evaluate(members), strict=True):
         if problem := evaluation.problem():
             member.fail(DivergedError(problem))
@@ -78,14 +93,13 @@ def leave_results(members: Sequence[Member], origin: dict[str, Any]) -> None:
 
 
 def evaluate(members: Sequence[Member]) -> list[MemberResults]:
-    """Evaluate members together; their models take their final weights."""
+    """Evaluate members together."""
     first, backend = members[0].run, members[0].trainer.backend
-    numbers, models = [member.trainer.member for member in members], [member.model for member in members]
+    numbers = [member.trainer.member for member in members]
     rows = {split: subset(first.dataset, split).rows for split in EVALUATED}
     logits = {split: backend.logits(numbers, rows[split], first.config.batch_size).float() for split in EVALUATED}
     weights = backend.weights(numbers)
-    for model, values in zip(models, weights, strict=True):
-        model.load_state_dict(values)
+    models = [with_weights(member.model, values) for member, values in zip(members, weights, strict=True)]
     disagreements: list[float | None] = [None] * len(members)
     if backend.name == "gram":
         both, joined = torch.cat(list(rows.values())), torch.cat(list(logits.values()), dim=1)
@@ -102,6 +116,14 @@ def evaluate(members: Sequence[Member]) -> list[MemberResults]:
         )
         for number in range(len(members))
     ]
+
+
+def with_weights(model: nn.Module, weights: dict[str, Tensor]) -> nn.Module:
+    """Return a model of the same layers with these weights, none of them copied; the model itself stays as it is."""
+    shared = {id(value): value for value in (*model.parameters(), *model.buffers())}
+    other = copy.deepcopy(model, shared)
+    other.load_state_dict(weights, assign=True)
+    return other
 
 
 def subset(dataset: Dataset, split: str) -> Subset:

@@ -27,12 +27,13 @@ class Member:
     Attributes:
         run: what was planned.
         status: its ``status.json``.
-        model: with its initial weights, after training with its final ones.
+        model: with its initial weights, which members that begin alike share; the pixel engine trains it.
         pos_weight: weight of the positive class in its loss; None for 1.
         diagnosis: dead units and gradient norms before training.
         trainer: trains it, once the stack has a backend.
         state: where it stood after its last whole epoch, as long as no checkpoint holds that.
-        went_on_from: the shorter run that it went on from, ready for JSON; None where it began at its beginning.
+        went_on_from: the shorter run that it went on from, or the longer one that it is the beginning of, ready for
+            JSON; None where it was trained by itself.
         failure: why it ended before it was finished; None if it did not.
         pruned: who ended it early, with results, and why; None if nobody did.
     """
@@ -56,6 +57,11 @@ class Member:
     def fail(self, error: RunFailedError) -> None:
         """End it, and write down why."""
         self.failure = self.status.failed(error)
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is no epoch left to train, or somebody has ended it early."""
+        return self.trainer.finished or self.pruned is not None
 
     def end(self) -> None:
         """Write down that its results are there; one that was pruned keeps its checkpoint, to go on from."""

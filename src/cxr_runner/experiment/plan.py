@@ -13,7 +13,7 @@ from cxr_runner.base.errors import UserError, user_path
 from cxr_runner.base.numbers import list_few
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.identity import run_id
-from cxr_runner.config.schema import AnyModelConfig, LinearConfig, LinearReLUConfig, RunConfig, SGDConfig
+from cxr_runner.config.schema import AnyModelConfig, LinearConfig, LinearReLUConfig, RunConfig
 from cxr_runner.data.dataset import Dataset
 from cxr_runner.experiment.shared_data import SharedData
 from cxr_runner.models.build import build_model, initial_weights_digest
@@ -22,9 +22,8 @@ from cxr_runner.training.devices import choose_device
 from cxr_runner.training.engines import Choice, choose_engine
 
 OnFailure = Callable[[Exception], None]
-_STACK_BYTES = 2 * 10**9
+_STACK_BYTES = 2 * 10**9  # of first layers at the start; what comes after training is made for a few members at a time
 _MOST_MEMBERS = 128  # each holds a lock file open; the usual limits are 1,024 open files, and 256 on macOS
-_BYTES_A_WEIGHT = 20  # of the first layer: float32 at the start, in the module and at the end, float64 in between
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,13 +95,28 @@ def form_stacks(runs: Sequence[PlannedRun]) -> list[list[PlannedRun]]:
     """Put together what can be trained together, in the order in which it was asked for."""
     alike: dict[object, list[PlannedRun]] = {}
     for run in runs:
-        alike.setdefault(_shape(run), []).append(run)
-    return [
-        stack[start : start + size]
-        for stack in alike.values()
-        for size in [_members_at_once(stack[0])]
-        for start in range(0, len(stack), size)
-    ]
+        alike.setdefault(_sees(run), []).append(run)
+    return [stack for together in alike.values() for stack in _cut(together)]
+
+
+def _cut(together: Sequence[PlannedRun]) -> Iterator[list[PlannedRun]]:
+    """Cut what could be one stack where it would be too large; runs of one seed see the same images and stay together.
+
+    Members of one seed and one first layer begin with the same weights, which are there once.
+    """
+    stacks: list[set[PlannedRun]] = [set()]
+    starts: dict[object, int] = {}  # bytes of the first weights of the last stack
+    for run in sorted(together, key=lambda run: run.config.seed):
+        start = (run.config.seed, run.config.model)
+        num_bytes = 4 * _num_outputs(run.config.model) * run.config.data.image_size**2 if len(together) > 1 else 0
+        total = sum((starts | {start: num_bytes}).values())
+        if stacks[-1] and (total > _STACK_BYTES or len(stacks[-1]) == _MOST_MEMBERS):
+            stacks.append(set())
+            starts = {}
+        stacks[-1].add(run)
+        starts[start] = num_bytes
+    for stack in stacks:
+        yield [run for run in together if run in stack]
 
 
 def name_stack(stack: Sequence[PlannedRun]) -> str:
@@ -126,22 +140,12 @@ def first_weights(runs: Sequence[PlannedRun]) -> Iterator[Tensor]:
             yield first_weight(build_model(config.model, config.data.image_size, config.seed))
 
 
-def _shape(run: PlannedRun) -> object:
-    """Return what the members of a stack have in common; the pixel engine trains every run alone."""
-    config, optimizer = run.config, run.config.optimizer
+def _sees(run: PlannedRun) -> object:
+    """Return what the members of a stack have in common: what they see; the pixel engine trains every run alone."""
     if run.choice.engine != "gram":
         return run.files.path
-    assert isinstance(optimizer, SGDConfig)
-    shared = (config.data, config.model, config.device, config.batch_size, config.epochs, config.deterministic)
-    return (*shared, optimizer.nesterov)
-
-
-def _members_at_once(run: PlannedRun) -> int:
-    """Return how many members a stack may have: in Gram space each holds its first layer in several copies."""
-    if run.choice.engine != "gram":
-        return 1
-    num_weights = _num_outputs(run.config.model) * run.config.data.image_size**2
-    return min(_MOST_MEMBERS, max(1, _STACK_BYTES // (_BYTES_A_WEIGHT * num_weights)))
+    config = run.config
+    return config.data, config.device, config.batch_size, config.deterministic
 
 
 def _num_outputs(model: AnyModelConfig) -> int:

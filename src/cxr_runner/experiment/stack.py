@@ -1,7 +1,7 @@
 """One stack of runs, end to end: runs of one shape on the same data, trained together, each left in its directory."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +14,7 @@ from cxr_runner.base.files import clear_temporaries, write_json
 from cxr_runner.base.progress import Reporter
 from cxr_runner.base.signals import raise_if_interrupted
 from cxr_runner.config.identity import to_dict
-from cxr_runner.experiment.beginnings import go_on_from_shorter_run
+from cxr_runner.experiment.beginnings import beginnings_of_others, go_on_from_shorter_run, take_over
 from cxr_runner.experiment.evaluation import leave_results, subset
 from cxr_runner.experiment.member import (
     Member,
@@ -76,24 +76,30 @@ def train_stack(
             members = _build_members(unfinished, statuses, space, reporter)
             import_torchmetrics_in_background()
             with saving_when_interrupted(members):
-                fit(members, reporter, watch)
-                trained = [member for member in members if member.failure is None]
-                if trained:
-                    leave_results(trained, {"stack_size": len(members)} | origin)
+                for finished in fit(members, reporter, watch):
+                    leave_results(finished, {"stack_size": len(members)} | origin)
     return {member.files.path: member.failure for member in members if member.failure is not None}
 
 
-def fit(members: Sequence[Member], reporter: Reporter, watch: Watch | None = None) -> None:
-    """Train all epochs, leaving history and checkpoint now and then; members that fail, or are pruned, say so."""
+def fit(members: Sequence[Member], reporter: Reporter, watch: Watch | None = None) -> Iterator[list[Member]]:
+    """Train all epochs, leaving history and checkpoint now and then; members that fail say so.
+
+    Yields:
+        Members after their last epoch, or after that in which ``watch`` has ended them, ready to be evaluated, as soon
+        as they are.
+    """
     for member in members:
         member.resume(reporter)
         if member.failure is None and not member.trainer.history:
             go_on_from_shorter_run(member, reporter)
-    active = [member for member in members if member.failure is None and not member.trainer.finished]
-    trainer = members[0].trainer
-    first_epoch = 1 + min((len(member.trainer.history) for member in active), default=trainer.settings.epochs)
+    waiting = beginnings_of_others(members)
+    active = [member for member in members if member.failure is None and member not in waiting]
+    yield from _finish([member for member in active if member.trainer.finished])
+    active = [member for member in active if not member.trainer.finished]
+    trainer, num_epochs = members[0].trainer, max(member.run.config.epochs for member in members)
+    first_epoch = 1 + min((len(member.trainer.history) for member in active), default=num_epochs)
     saved, cost = time.perf_counter(), 0.0
-    with reporter.training(trainer.settings.epochs, trainer.num_batches, first_epoch, len(active)) as shown:
+    with reporter.training(num_epochs, trainer.num_batches, first_epoch, len(active)) as shown:
         while active:
             raise_if_interrupted()
             train_epoch([member.trainer for member in active], shown.batch)
@@ -101,7 +107,8 @@ def fit(members: Sequence[Member], reporter: Reporter, watch: Watch | None = Non
                 if member.trainer.failure is not None:
                     member.fail(member.trainer.failure)
             active = [member for member in active if member.failure is None]
-            for member in active:
+            taken_over, alone = take_over(waiting)
+            for member in [*active, *taken_over]:
                 member.remember()
             start = time.perf_counter()
             if cost <= _CHECKPOINT_SHARE * (start - saved):
@@ -109,14 +116,20 @@ def fit(members: Sequence[Member], reporter: Reporter, watch: Watch | None = Non
                     member.save()
                 saved, cost = time.perf_counter(), time.perf_counter() - start
             shown.epoch([member.trainer.history[-1] for member in active])
-            active = [member for member in active if not member.trainer.finished]
             if watch is not None:
-                for member in active:
+                for member in (member for member in active if not member.trainer.finished):
                     member.pruned = watch.judge(member.run, member.trainer)
-                active = [member for member in active if member.pruned is None]
+            yield from _finish([*(member for member in active if member.ended), *taken_over])
+            active = [*(member for member in active if not member.ended), *alone]
+
+
+def _finish(members: Sequence[Member]) -> Iterator[list[Member]]:
+    """Yield members after their last epoch, if there are any, with the weights that they are to end with."""
     for member in members:
         write_history(member.files, [asdict(epoch) for epoch in member.trainer.history])
         member.trainer.finish()
+    if members:
+        yield list(members)
 
 
 def resolve_pos_weight(pos_weight: float | str | None, labels: Tensor) -> float | None:
@@ -131,27 +144,32 @@ def _build_members(
 ) -> list[Member]:
     first = runs[0]
     train, val = subset(first.dataset, "train"), subset(first.dataset, "val")
-    members = []
+    members, models = [], dict[object, nn.Module]()
     for run, status in zip(runs, statuses, strict=True):
-        model = build_model(run.config.model, run.config.data.image_size, run.config.seed)
-        members.append(Member(run, status, model, resolve_pos_weight(run.config.loss.pos_weight, train.labels)))
-    _announce(runs, members[0].model, reporter)
+        start = (run.config.model, run.config.seed)  # members that begin alike share their initial weights
+        if start not in models:
+            models[start] = build_model(run.config.model, run.config.data.image_size, run.config.seed)
+        members.append(Member(run, status, models[start], resolve_pos_weight(run.config.loss.pos_weight, train.labels)))
+    _announce(members, reporter)
     for run in runs:
         write_json(run.files.data, run.dataset.describe())
-    models, pos_weights = [member.model for member in members], [member.pos_weight for member in members]
-    diagnoses = diagnose_all(models, pos_weights, train, first.config, first.dataset, first.device)
+    begun, pos_weights = [member.model for member in members], [member.pos_weight for member in members]
+    diagnoses = diagnose_all(begun, pos_weights, train, first.config, first.dataset, first.device)
     configs = [run.config for run in runs]
-    backend = build_backend(configs, first.dataset, models, pos_weights, first.device, space)
+    backend = build_backend(configs, first.dataset, begun, pos_weights, first.device, space)
     for number, member in enumerate(members):
         member.diagnosis = diagnoses[number]
         member.trainer = Trainer(backend, train, val, _settings(member), number)
     return members
 
 
-def _announce(runs: Sequence[PlannedRun], model: nn.Module, reporter: Reporter) -> None:
+def _announce(members: Sequence[Member], reporter: Reporter) -> None:
+    runs = [member.run for member in members]
     config, choice = runs[0].config, runs[0].choice
+    models = {describe_model(member.run.config.model, member.model): None for member in members}
     together = f"; {len(runs)} runs together" if len(runs) > 1 else ""
-    reporter.line(f"model: {describe_model(config.model, model)}{together}")
+    for number, model in enumerate(models, start=1):
+        reporter.line(f"model: {model}{together if number == len(models) else ''}")
     device = f"device: {describe_device(runs[0].device)}, {config.precision}"
     reporter.line(f"{device}; engine: {choice.engine} ({choice.reason})")
     if config.precision == "bf16" and lacks_bf16(runs[0].device):

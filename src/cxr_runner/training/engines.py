@@ -17,6 +17,7 @@ from cxr_runner.training.augment import Augment
 from cxr_runner.training.backend import Backend
 from cxr_runner.training.devices import num_processes
 from cxr_runner.training.gram.graph_steps import GraphBackend
+from cxr_runner.training.gram.mixed import build_gram_backend
 from cxr_runner.training.gram.space import GramSpace
 from cxr_runner.training.gram.steps import GramBackend
 from cxr_runner.training.pixel import PixelBackend, PixelFeed, images_at_once
@@ -112,4 +113,4 @@ def build_backend(
     optimizers = [config.optimizer for config in configs if isinstance(config.optimizer, SGDConfig)]
     assert len(linear) == len(optimizers) == len(configs), "gram_obstacle() lets no others through"
     backend = GraphBackend if device.type == "cuda" else GramBackend
-    return backend(space, linear, optimizers, pos_weights)
+    return build_gram_backend(backend, space, linear, optimizers, pos_weights)

@@ -203,9 +203,9 @@ def train_epoch(trainers: Sequence[Trainer], on_batch: OnBatch = lambda num_memb
     with first.backend.epoch(members, _plan_epoch(trainers)) as plan:
         losses, accuracies = _take_steps(trainers, plan, on_batch)
         val_logits = first.backend.logits(members, first.val.rows, first.settings.batch_size)
-    seconds = (time.perf_counter() - start) / len(trainers)  # a share for each
-    for trainer, loss, accuracy, logits in zip(trainers, losses, accuracies, val_logits, strict=True):
-        trainer.end_epoch(loss, accuracy, logits, seconds)
+        seconds = (time.perf_counter() - start) / len(trainers)  # a share for each
+        for trainer, loss, accuracy, logits in zip(trainers, losses, accuracies, val_logits, strict=True):
+            trainer.end_epoch(loss, accuracy, logits, seconds)
 
 
 def _plan_epoch(trainers: Sequence[Trainer]) -> EpochPlan:

@@ -10,20 +10,20 @@ beginning and of the slopes since, each times a number. Steps move these numbers
 formed when the window ends.
 """
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from cxr_runner.training.gram.fetching import ROWS_AT_ONCE, Request
 from cxr_runner.training.gram.rates import Rates
 
 if TYPE_CHECKING:  # a layer is handed its space
     from cxr_runner.training.gram.space import GramSpace
 
-_ROWS_AT_ONCE = 64  # of the Gram matrix, 2 MB for 4,000 images: they stay in the cache until they are multiplied
 _TILE = 12  # the kernels of MKL take so many columns of float64 at once; 10 take longer than 12
 
 
@@ -37,7 +37,7 @@ class _Window:
         batch_size: of each batch but perhaps the last.
         products: ``K A^T + c X W0^T`` of the window's beginning, float64 [m, images, width].
         speeds: the same of the velocities; None where nobody has one.
-        inner: inner products of the images, float64 [m, images, images].
+        inner: by member, inner products of the images, float64 [images, images]; empty where there is one batch only.
         slopes: gradients of the layer's outputs so far, float64 [m, images, width]; see ``coefficients``.
         scaled: buffer for slopes times their coefficients.
         coefficients: of A, its velocity and the slopes of each batch in A, float64 [m, 2 + batches]; empty, as the two
@@ -51,7 +51,7 @@ class _Window:
     batch_size: int
     products: Tensor
     speeds: Tensor | None
-    inner: Tensor
+    inner: list[Tensor]
     slopes: Tensor
     scaled: Tensor
     coefficients: Tensor
@@ -106,17 +106,14 @@ class SpanLayer:
         trained = {"coordinates": self.coordinates, "decay": self.decay}
         self.velocities = {} if self.plain else {name: torch.zeros_like(value) for name, value in trained.items()}
         self.window: _Window | None = None
-        num_workers = torch.get_num_threads() if space.device.type == "cpu" else 1
-        self.buffers = [starts.new_empty(_ROWS_AT_ONCE, space.num_coordinates) for _ in range(num_workers)]
-        self.workers = ThreadPoolExecutor(num_workers, initializer=torch.set_num_threads, initargs=(1,))
 
     @staticmethod
     def images_ahead(batch_size: int) -> int:
         """Return how many images a window holds: whole batches, one at least."""
-        return max(1, _ROWS_AT_ONCE // batch_size) * batch_size
+        return max(1, ROWS_AT_ONCE // batch_size) * batch_size
 
-    def open_window(self, members: Sequence[int], positions: Tensor, batch_size: int) -> None:
-        """Look ahead at some batches.
+    def open_window(self, members: Sequence[int], positions: Tensor, batch_size: int) -> list[Request]:
+        """Look ahead at some batches; the window is open once the requests have been served.
 
         Args:
             members: m of them.
@@ -130,13 +127,13 @@ class SpanLayer:
         new, moving = self.coordinates.new_zeros, bool(self.rates.momentum.any())
         num_coefficients = 0 if self.plain else 2 + num_batches
         # Of one size throughout, so that all members lie at multiples of 64 bytes, where products have the same bits.
-        window = _Window(
+        window = self.window = _Window(
             members=members,
             positions=positions.to(self.space.device),
             batch_size=batch_size,
             products=new(num_members, side, self.width),
             speeds=new(num_members, side, self.width) if moving else None,
-            inner=new(num_members, side, side) if num_batches > 1 else new(0),
+            inner=[new(0)] * num_members,
             slopes=new(0) if self.plain else new(num_members, side, self.width),
             scaled=new(num_members, side, self.width),
             coefficients=new(num_members, num_coefficients),
@@ -144,32 +141,23 @@ class SpanLayer:
         )
         if not self.plain:
             window.coefficients[:, 0] = window.speed_coefficients[:, 1] = 1.0
-        alike: dict[bytes, list[int]] = {}  # those that will see the same images, runs that share a seed
-        for slot, row in enumerate(positions.cpu().numpy()):
-            alike.setdefault(row.tobytes(), []).append(slot)
-        # Fetching for several at once must not leave workers idle.
-        size = -(-num_members // len(self.buffers))
-        groups = [group[at : at + size] for group in alike.values() for at in range(0, len(group), size)]
-        self.share_out(lambda number, buffer: self._look_ahead(window, groups[number], buffer), len(groups))
-        self.window = window
+        return [
+            Request(
+                positions=window.positions[slot],
+                use=partial(self._look_ahead, window, slot),
+                take_inner=partial(window.inner.__setitem__, slot) if num_batches > 1 else None,
+            )
+            for slot in range(num_members)
+        ]
 
-    def _look_ahead(self, window: _Window, group: Sequence[int], buffer: Tensor) -> None:
-        """Form the products of members that will see the same images."""
-        positions = window.positions[group[0]]
-        for start in range(0, len(positions), _ROWS_AT_ONCE):
-            rows = slice(start, start + _ROWS_AT_ONCE)
-            fetched = torch.index_select(self.space.gram, 0, positions[rows], out=buffer[: len(positions[rows])])
-            for slot in group:  # not as one wider product, whose bits might depend on their number
-                member = window.members[slot]
-                starts = self.starts[member].index_select(0, positions[rows])
-                decayed = self.decay[member] * starts
-                self._multiply(fetched, self.coordinates[member], decayed, window.products[slot, rows])
-                if window.speeds is not None:
-                    decayed = self.velocities["decay"][member] * starts
-                    velocity = self.velocities["coordinates"][member]
-                    self._multiply(fetched, velocity, decayed, window.speeds[slot, rows])
-        if window.num_steps > 1:  # then all rows have been fetched at once
-            window.inner[group, : len(positions), : len(positions)] = fetched.index_select(1, positions)
+    def _look_ahead(self, window: _Window, slot: int, rows: slice, fetched: Tensor) -> None:
+        """Form the products of a member with some of the images that it will see."""
+        member = window.members[slot]
+        starts = self.starts[member].index_select(0, window.positions[slot, rows])
+        self._multiply(fetched, self.coordinates[member], self.decay[member] * starts, window.products[slot, rows])
+        if window.speeds is not None:
+            decayed = self.velocities["decay"][member] * starts
+            self._multiply(fetched, self.velocities["coordinates"][member], decayed, window.speeds[slot, rows])
 
     @staticmethod
     def _multiply(gram: Tensor, coordinates: Tensor, starts: Tensor, out: Tensor) -> None:
@@ -190,7 +178,7 @@ class SpanLayer:
         if window.step:
             scaled = window.scaled if self.plain else window.scale_slopes(window.coefficients, rows.start)
             for slot in range(len(window.members)):  # not as one product, whose bits depend on their number
-                outputs[slot].addmm_(window.inner[slot, rows, : rows.start], scaled[slot, : rows.start])
+                outputs[slot].addmm_(window.inner[slot][rows, : rows.start], scaled[slot, : rows.start])
         return outputs[:, :, : self.num_outputs]
 
     def move(self, slopes: Tensor, lrs: Tensor) -> None:
@@ -221,7 +209,7 @@ class SpanLayer:
         if self.plain:
             self.coordinates[index, window.positions] += window.scaled[:, :num_images]
             return
-        self.share_out(lambda slot, _: self._sum_up(window, slot), len(window.members))
+        self.space.fetching.share_out(lambda slot, _: self._sum_up(window, slot), len(window.members))
         self.coordinates[index, window.positions] += window.scale_slopes(window.coefficients, num_images)
         velocity = self.velocities["coordinates"]
         velocity[index, window.positions] += window.scale_slopes(window.speed_coefficients, num_images)
@@ -254,19 +242,5 @@ class SpanLayer:
             starts = self.starts[member].index_select(0, positions)
             self._multiply(rows, self.coordinates[member], self.decay[member] * starts, outputs[slot])
 
-        self.share_out(multiply, len(members))
+        self.space.fetching.share_out(multiply, len(members))
         return outputs[:, :, : self.num_outputs]
-
-    def share_out(self, work: Callable[[int, Tensor], None], number: int) -> None:
-        """Call a function for 0, 1, ... with buffer for rows of the Gram matrix, several at a time where that helps."""
-        num_workers = min(len(self.buffers), number)
-
-        @torch.inference_mode()  # holds for one thread only
-        def do_share(share: int) -> None:
-            for slot in range(share, number, num_workers):
-                work(slot, self.buffers[share])
-
-        if num_workers == 1:
-            do_share(0)
-        else:
-            list(self.workers.map(do_share, range(num_workers)))

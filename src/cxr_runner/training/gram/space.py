@@ -1,5 +1,7 @@
 """Gram space: the images of one split, as the Gram engine sees them, and its way back to weights on pixels."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -7,12 +9,28 @@ from torch import Tensor
 
 from cxr_runner.data.sources import SPLITS
 from cxr_runner.training.gram.exact import WholeNumbers, num_exact_bits, to_whole_numbers
+from cxr_runner.training.gram.fetching import Fetching
 from cxr_runner.training.gram.products import StoreProducts
 
 if TYPE_CHECKING:  # a backend is handed images, it opens none
     from cxr_runner.data.dataset import Dataset
 
 _ROWS_AT_ONCE = 256  # of the Gram matrix: 12 MB for 6,000 images
+
+
+@dataclass(frozen=True)
+class FirstLayer:
+    """A first layer in coordinates of the training images.
+
+    Attributes:
+        start_weight: W0, float32 [outputs, pixels], on the CPU.
+        decay: c.
+        coordinates: A, float64 [outputs, coordinates], on the device.
+    """
+
+    start_weight: Tensor
+    decay: float
+    coordinates: Tensor
 
 
 class GramSpace:
@@ -22,6 +40,7 @@ class GramSpace:
         gram: float64 [images, coordinates], inner products of pixels scaled to [0, 1], on the device. Images stand in
             the order train, val, test; there is a coordinate for every training image, and some more that stay 0.
         device: where training computes.
+        fetching: fetches rows of :attr:`gram`.
     """
 
     def __init__(self, products: StoreProducts, dataset: "Dataset") -> None:
@@ -42,6 +61,7 @@ class GramSpace:
             matrix = products.matrix.index_select(0, self.rows[piece]).index_select(1, self.train_rows)
             torch.div(matrix, 255.0**2, out=gram[piece, : self.num_train])
         self.gram = gram.to(self.device)
+        self.fetching = Fetching(self.gram)
         self._positions = torch.full((len(products.pixels),), -1)
         self._positions[self.rows] = torch.arange(len(self.rows))
 
@@ -76,34 +96,31 @@ class GramSpace:
         """
         return (self.products.start(weight)[self.rows] / 255).to(self.device)
 
-    def materialise(
-        self, start_weight: Tensor, decay: Tensor, coordinates: Tensor, dtype: torch.dtype = torch.float64
-    ) -> Tensor:
-        """Return ``W = c W0 + A X`` for several members in one pass: [members, outputs, pixels], on the CPU.
+    def materialise(self, layers: Sequence[FirstLayer], dtype: torch.dtype = torch.float64) -> list[Tensor]:
+        """Return ``W = c W0 + A X`` of several layers in one pass: [outputs, pixels] each, on the CPU.
 
         Coordinates are rounded to some thirty bits of the largest of their output, so that the product is exact and a
         member gets the same weights whatever the other members are; float32, in which weights are kept, is coarser.
 
         Args:
-            start_weight: W0, float32 [members, outputs, pixels], on the CPU.
-            decay: c, float64 [members], on the device.
-            coordinates: A, float64 [members, outputs, coordinates], on the device.
+            layers: of any numbers of outputs.
             dtype: of the result, which is computed in float64.
         """
-        outputs = coordinates[:, :, : self.num_train].flatten(0, 1)
+        outputs = torch.cat([layer.coordinates[:, : self.num_train] for layer in layers])
         moved = outputs.any(dim=1).nonzero().squeeze(1)  # a member that was dead from the start has not moved
         numbers, steps = to_whole_numbers(outputs[moved], num_exact_bits(self.num_train))
         factor, scale = WholeNumbers(numbers), steps / 255
-        moved, decay = moved.cpu(), decay.cpu()[:, None, None]
-        weight = torch.empty(start_weight.shape, dtype=dtype)
+        moved, sizes = moved.cpu(), [len(layer.start_weight) for layer in layers]
+        weights = [torch.empty(layer.start_weight.shape, dtype=dtype) for layer in layers]
 
         def fill(chunk: slice, pixels: Tensor) -> None:
-            piece = start_weight[:, :, chunk].double() * decay  # of all pixels it would be twice the weights
-            piece.flatten(0, 1).index_add_(0, moved, factor.times(pixels).mul_(scale).cpu())
-            weight[:, :, chunk] = piece
+            product = torch.zeros(len(outputs), pixels.shape[1], dtype=torch.float64)
+            product[moved] = factor.times(pixels).mul_(scale).cpu()
+            for layer, weight, change in zip(layers, weights, torch.split(product, sizes), strict=True):
+                weight[:, chunk] = change.add_(layer.start_weight[:, chunk].double().mul_(layer.decay))
 
         self.products.share_out(fill, self.train_rows)
-        return weight
+        return weights
 
 
 def aligned_zeros(rows: int, columns: int) -> Tensor:

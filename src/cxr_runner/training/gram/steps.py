@@ -16,10 +16,11 @@ from cxr_runner.models.linear import Linear, first_weight
 from cxr_runner.models.linear_relu import LinearReLU
 from cxr_runner.training.backend import EpochPlan, Key
 from cxr_runner.training.devices import on_one_thread
+from cxr_runner.training.gram.fetching import Request
 from cxr_runner.training.gram.head import Head, cross_entropy
 from cxr_runner.training.gram.layer import SpanLayer
 from cxr_runner.training.gram.rates import Rates
-from cxr_runner.training.gram.space import GramSpace
+from cxr_runner.training.gram.space import FirstLayer, GramSpace
 
 Parameters = dict[str, Tensor]
 
@@ -54,8 +55,10 @@ class GramBackend:
             weight_decay=self._filled_up(self._per_member([optimizer.weight_decay for optimizer in optimizers])),
             nesterov=optimizers[0].nesterov,
         )
-        self.start_weights = torch.stack([first_weight(model) for model in models])
-        starts = torch.stack([space.start(weight) for weight in self.start_weights])
+        self.start_weights = [first_weight(model) for model in models]  # not copied: members may share them
+        distinct = {weight.data_ptr(): weight for weight in self.start_weights}
+        start_of = {place: space.start(weight) for place, weight in distinct.items()}
+        starts = torch.stack([start_of[weight.data_ptr()] for weight in self.start_weights])
         self.first = SpanLayer(space, self._filled_up(starts), self.rates)
         self.head = Head.of(stacks[0])
         states = [stack.state_dict() for stack in stacks]
@@ -88,8 +91,7 @@ class GramBackend:
 
         Nothing here is random, so the keys are not needed.
         """
-        if self.first.window is None:
-            self._look_ahead(members, rows.shape[1])
+        self.space.fetching.serve(self.look_ahead(members, rows.shape[1]))
         self.done += rows.shape[1]
         targets = targets.to(self.space.device, torch.float64)
         if len(self.moving) == len(members):
@@ -102,13 +104,20 @@ class GramBackend:
             losses[self.moving], logits[self.moving] = self._step(moving, targets[self.moving], moving_lrs)
         return losses, logits
 
-    def _look_ahead(self, members: Sequence[int], batch_size: int) -> None:
-        """Open a window on the coming batches of the members that can still change."""
+    def look_ahead(self, members: Sequence[int], batch_size: int) -> list[Request]:
+        """Open a window on the coming batches of the members that can still change, where none is open.
+
+        Returns:
+            What is to be fetched before the next step.
+        """
+        if self.first.window is not None:
+            return []
         self.moving = [slot for slot, member in enumerate(members) if not self._is_dead(member)]
-        if self.moving:
-            ahead = slice(self.done, self.done + SpanLayer.images_ahead(batch_size))
-            moving = [members[slot] for slot in self.moving]
-            self.first.open_window(moving, self.order[self.moving, ahead], batch_size)
+        if not self.moving:
+            return []
+        ahead = slice(self.done, self.done + SpanLayer.images_ahead(batch_size))
+        moving = [members[slot] for slot in self.moving]
+        return self.first.open_window(moving, self.order[self.moving, ahead], batch_size)
 
     def _is_dead(self, member: int) -> bool:
         """Whether a member is what it is for good: its last ReLU has been 0 for every training image in turn.
@@ -141,24 +150,32 @@ class GramBackend:
         outputs = self.first.outputs_of(members, self.space.positions(rows))
         return self.head.forward(outputs, self.head.unflatten(self.rest[member_index(members)]))[0].cpu()
 
-    @torch.no_grad()
     def weights(self, members: Sequence[int]) -> list[Parameters]:
         """Materialise models in one pass over the training images. Returns float32 weights under their plain names."""
-        index = member_index(members)
-        coordinates = self._unpadded(self.first.coordinates)[index].mT
-        first = self.space.materialise(self.start_weights[index], self.first.decay[index], coordinates, torch.float32)
-        rest = self.head.unflatten(self.rest[index].cpu().float())
+        return self.with_first(members, self.space.materialise(self.first_layers(members), torch.float32))
+
+    @torch.no_grad()
+    def first_layers(self, members: Sequence[int]) -> list[FirstLayer]:
+        """Return where the first layers of members stand."""
+        decays, coordinates = self.first.decay.tolist(), self._unpadded(self.first.coordinates)
+        return [FirstLayer(self.start_weights[one], decays[one], coordinates[one].mT) for one in members]
+
+    @torch.no_grad()
+    def with_first(self, members: Sequence[int], first: Sequence[Tensor]) -> list[Parameters]:
+        """Put materialised first layers and all other weights together: float32, under their plain names."""
+        rest = self.head.unflatten(self.rest[member_index(members)].cpu().float())
         rest["1.bias"] = rest.pop("bias")
         return [
-            {"layer_stack.1.weight": first[member]}
-            | {f"layer_stack.{name}": value[member].clone() for name, value in rest.items()}
-            for member in range(len(members))
+            {"layer_stack.1.weight": weight}
+            | {f"layer_stack.{name}": value[slot].clone() for name, value in rest.items()}
+            for slot, weight in enumerate(first)
         ]
 
     def snapshot(self, member: int) -> Parameters:
         """Return a copy of what is trained of a member, on the CPU."""
         trained = {"coordinates": self._unpadded(self.first.coordinates), "decay": self.first.decay, "rest": self.rest}
-        return {name: value[member].cpu().clone() for name, value in trained.items()}
+        with on_one_thread():  # so small, that several would only wait for each other
+            return {name: value[member].cpu().clone() for name, value in trained.items()}
 
     def restore(self, member: int, snapshot: Parameters) -> None:
         """Take a member back to a snapshot."""

@@ -1,0 +1,166 @@
+"""Members of several shapes as one stack: each shape is a backend, and what all of them look at is fetched once."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cxr_runner.config.schema import SGDConfig
+from cxr_runner.models.linear import Linear
+from cxr_runner.models.linear_relu import LinearReLU
+from cxr_runner.training.backend import EpochPlan, Key
+from cxr_runner.training.gram.space import GramSpace
+from cxr_runner.training.gram.steps import GramBackend, Parameters
+
+
+@dataclass(frozen=True)
+class _Share:
+    """Which of some members a backend trains.
+
+    Attributes:
+        backend: the backend.
+        slots: which of them, ascending.
+        members: their numbers there.
+    """
+
+    backend: GramBackend
+    slots: list[int]
+    members: list[int]
+
+
+class MixedBackend:
+    """Trains members of several shapes, each by the backend of its shape."""
+
+    name = "gram"
+
+    def __init__(self, space: GramSpace, backends: Sequence[GramBackend], places: dict[int, tuple[int, int]]) -> None:
+        """Put backends together.
+
+        Args:
+            space: the images of all of them.
+            backends: one for each shape.
+            places: for each member the number of its backend, and its number there.
+        """
+        self.space, self.backends, self.places = space, backends, places
+        self._last: tuple[list[int], list[_Share]] | None = None
+
+    @contextmanager
+    def epoch(self, members: Sequence[int], plan: EpochPlan) -> Iterator[EpochPlan]:
+        """Begin an epoch of every shape; see :class:`~cxr_runner.training.backend.Backend`."""
+        with ExitStack() as epochs:
+            for share in self._shares(members):
+                lrs = [[rates[slot] for slot in share.slots] for rates in plan.lrs]
+                own = replace(plan, rows=plan.rows[share.slots], targets=plan.targets[share.slots], lrs=lrs)
+                epochs.enter_context(share.backend.epoch(share.members, own))
+            yield plan
+
+    def step(
+        self, members: Sequence[int], rows: Tensor, targets: Tensor, lrs: Sequence[float], keys: Sequence[Key]
+    ) -> tuple[Tensor, Tensor]:
+        """Train members on a batch each; see :class:`~cxr_runner.training.backend.Backend`."""
+        shares = self._shares(members)
+        requests = [one for share in shares for one in share.backend.look_ahead(share.members, rows.shape[1])]
+        self.space.fetching.serve(requests)
+        losses = torch.empty(len(members), dtype=torch.float64, device=self.space.device)
+        logits = torch.empty(targets.shape, dtype=torch.float64, device=self.space.device)
+        for share in shares:
+            slots = share.slots
+            own_lrs, own_keys = [lrs[slot] for slot in slots], [keys[slot] for slot in slots]
+            losses[slots], logits[slots] = share.backend.step(
+                share.members, rows[slots], targets[slots], own_lrs, own_keys
+            )
+        return losses, logits
+
+    def logits(self, members: Sequence[int], rows: Tensor, batch_size: int) -> Tensor:
+        """Return logits of images, float64 [m, rows], on the CPU; see :class:`GramBackend`."""
+        logits = torch.empty(len(members), len(rows), dtype=torch.float64)
+        for share in self._shares(members):
+            logits[share.slots] = share.backend.logits(share.members, rows, batch_size)
+        return logits
+
+    def weights(self, members: Sequence[int]) -> list[Parameters]:
+        """Materialise models in one pass over the training images; see :class:`GramBackend`."""
+        shares = self._shares(members)
+        layers = [layer for share in shares for layer in share.backend.first_layers(share.members)]
+        first = iter(self.space.materialise(layers, torch.float32))
+        weights: dict[int, Parameters] = {}
+        for share in shares:
+            own = share.backend.with_first(share.members, [next(first) for _ in share.members])
+            weights.update(zip(share.slots, own, strict=True))
+        return [weights[slot] for slot in range(len(members))]
+
+    def snapshot(self, member: int) -> Parameters:
+        """Return a copy of what is trained of a member, on the CPU."""
+        number, own = self.places[member]
+        return self.backends[number].snapshot(own)
+
+    def restore(self, member: int, snapshot: Parameters) -> None:
+        """Take a member back to a snapshot."""
+        number, own = self.places[member]
+        self.backends[number].restore(own, snapshot)
+
+    def state_dict(self, member: int) -> dict[str, Any]:
+        """Return everything that a member needs to go on bit for bit, whatever the other members are."""
+        number, own = self.places[member]
+        return self.backends[number].state_dict(own)
+
+    def load_state_dict(self, member: int, state: dict[str, Any]) -> None:
+        """Go on with a member from where :meth:`state_dict` was taken."""
+        number, own = self.places[member]
+        self.backends[number].load_state_dict(own, state)
+
+    def _shares(self, members: Sequence[int]) -> list[_Share]:
+        if self._last is not None and self._last[0] == members:  # every step of an epoch asks for the same
+            return self._last[1]
+        shares = [_Share(backend, [], []) for backend in self.backends]
+        for slot, member in enumerate(members):
+            number, own = self.places[member]
+            shares[number].slots.append(slot)
+            shares[number].members.append(own)
+        shares = [share for share in shares if share.slots]
+        self._last = list(members), shares
+        return shares
+
+
+def build_gram_backend(
+    kind: type[GramBackend],
+    space: GramSpace,
+    models: Sequence[Linear | LinearReLU],
+    optimizers: Sequence[SGDConfig],
+    pos_weights: Sequence[float | None],
+) -> GramBackend | MixedBackend:
+    """Build the backend of members, which may have several shapes.
+
+    Args:
+        kind: the backend of one shape.
+        space: the images.
+        models: the members with their initial weights.
+        optimizers: optimizer of each member.
+        pos_weights: weight of the positive class in the loss of each member; None for 1.
+    """
+    alike: dict[object, list[int]] = {}
+    for member, (model, optimizer) in enumerate(zip(models, optimizers, strict=True)):
+        alike.setdefault(_shape(model, optimizer), []).append(member)
+    backends = [
+        kind(
+            space,
+            [models[member] for member in group],
+            [optimizers[member] for member in group],
+            [pos_weights[member] for member in group],
+        )
+        for group in alike.values()
+    ]
+    if len(backends) == 1:
+        return backends[0]
+    groups = enumerate(alike.values())
+    places = {member: (number, own) for number, group in groups for own, member in enumerate(group)}
+    return MixedBackend(space, backends, places)
+
+
+def _shape(model: Linear | LinearReLU, optimizer: SGDConfig) -> object:
+    """Return what the members of a :class:`GramBackend` have in common; plain steps are quicker among themselves."""
+    plain = not (optimizer.momentum or optimizer.weight_decay)
+    return type(model), tuple(value.shape for value in model.state_dict().values()), optimizer.nesterov, plain
