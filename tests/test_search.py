@@ -295,6 +295,38 @@ def test_presets_say_what_is_searched(preset: str, cxr_run: Command, elsewhere: 
     assert run.config["optimizer"]["name"] == ("adam" if preset == "adam" else "sgd")
 
 
+def test_a_function_of_ones_own_may_add_to_the_space(
+    cxr_run: Command, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (elsewhere / "my_space.py").write_text(MY_SPACE)
+    monkeypatch.syspath_prepend(elsewhere)
+    mine = ("hydra.sweeper.custom_search_space=my_space.extend", "hydra.sweeper.n_trials=3", "progress=none")
+    answer = cxr_run("-m", "hydra/sweeper=optuna", *mine, "optimizer.lr=0.1,0.01,0.001", *TINY)
+    assert (answer.code, answer.out, answer.err) == (0, "", "")
+    _, record = _one_search(elsewhere / "outputs")
+    for trial in record["trials"]:
+        low = trial["params"]["optimizer.lr"] < 0.05
+        assert ("model.hidden" in trial["params"]) == low
+        run = read_run(elsewhere / "outputs" / trial["runs"]["seed=0"])
+        assert run.config["model"]["hidden"] == (trial["params"]["model.hidden"] if low else 10)
+
+
+MY_SPACE = """
+def extend(config, trial):
+    if trial.params["optimizer.lr"] < 0.05:
+        trial.suggest_int("model.hidden", 2, 4)
+"""
+
+
+@pytest.mark.long
+def test_other_launchers_come_to_the_same(searched: tuple[Path, str], cxr_run: Command, elsewhere: Path) -> None:
+    wanted = _one_search(searched[0])[1]["trials"]
+    for launcher in ("joblib", "basic"):
+        answer = cxr_run(*THREE, f"hydra/launcher={launcher}", f"outputs={launcher}")
+        assert (answer.code, answer.err) == (0, "")
+        assert _one_search(elsewhere / launcher)[1]["trials"] == wanted
+
+
 APPLICATION = """
 from dataclasses import dataclass
 

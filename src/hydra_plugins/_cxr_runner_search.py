@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from cxr_runner.base.errors import RunFailedError, UserError, user_path
 from cxr_runner.base.locks import locked_folder
-from cxr_runner.base.progress import LineReporter
+from cxr_runner.base.progress import LineReporter, Reporter
 from cxr_runner.config.search_space import Parameter, probes, read_distributions, read_space, write_value
 from cxr_runner.experiment.search.search_end import leave_record, search_record
 from cxr_runner.experiment.search.search_journal import build_sampler, grid_of, open_study
@@ -42,7 +42,7 @@ def perform_search(sweeper: "OptunaSweeper", arguments: Sequence[str]) -> float:
     described = _check_space(space, fixed, sweeper, extended=bool(given["custom_search_space"]))
     settings, identity = _read_settings(given, space, described, sweeper)
     extend = _load_extension(given["custom_search_space"])
-    reporter = LineReporter()
+    reporter = Reporter() if sweeper.searched is not None and sweeper.searched.quiet else LineReporter()
     try:
         with locked_folder(settings.folder, reporter):
             study = open_study(settings, identity)
@@ -51,14 +51,14 @@ def perform_search(sweeper: "OptunaSweeper", arguments: Sequence[str]) -> float:
             while batch := rounds.next_batch():
                 rounds.run_batch(batch)
                 leave_record(settings, search_record(study, settings))
-            return _end(sweeper, study, settings)
+            return _end(sweeper, study, settings, reporter)
     except OSError as error:
         if error.filename is None:
             raise
         raise UserError.for_key(f"{_KEY}.folder", settings.folder, f"cannot be written to ({error.strerror})") from None
 
 
-def _end(sweeper: "OptunaSweeper", study: "Study", settings: SearchSettings) -> float:
+def _end(sweeper: "OptunaSweeper", study: "Study", settings: SearchSettings, reporter: Reporter) -> float:
     record = search_record(study, settings)
     if record["best"] is None:
         reasons = [str(one["reason"]) for one in record["trials"] if one["reason"]]
@@ -68,8 +68,8 @@ def _end(sweeper: "OptunaSweeper", study: "Study", settings: SearchSettings) -> 
         record = sweeper.searched.conclude(record)
     leave_record(settings, record)
     for line in record["verdict"]:
-        print(line, flush=True)
-    print(f"search: {settings.folder}", flush=True)
+        reporter.line(line)
+    reporter.line(f"search: {settings.folder}")
     return float(record["best_value"])
 
 

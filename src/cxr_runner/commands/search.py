@@ -57,6 +57,7 @@ class SearchedRuns:
             epochs trained for it and the metric; None ends none.
         places: replicates of every trial in their order, known once :meth:`rounds` was called.
         outputs: outputs tree of its runs, known once :meth:`describe` was called.
+        quiet: whether no lines are wanted, likewise.
         idle: whether nothing was trained.
     """
 
@@ -67,6 +68,7 @@ class SearchedRuns:
     report: Report | None = None
     places: tuple[Place, ...] = ()
     outputs: Path = Path("outputs")
+    quiet: bool = False
     idle: bool = True
 
     @property
@@ -100,7 +102,7 @@ class SearchedRuns:
         from cxr_runner.config.validation import from_hydra
 
         run = from_hydra(config)
-        self.outputs, content = user_path("outputs", run.outputs), to_dict(run)
+        self.outputs, self.quiet, content = user_path("outputs", run.outputs), run.progress == "none", to_dict(run)
         return {key: value for key, value in content.items() if key not in _NEUTRAL}
 
     def rounds(self, config: "DictConfig") -> list[list[Replicate]]:

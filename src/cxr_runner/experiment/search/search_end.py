@@ -66,7 +66,8 @@ def _row(trial: "FrozenTrial") -> dict[str, Any]:
     known = trial.user_attrs
     trained, planned = known.get("trained", (0, 0))
     values = known.get("values") or {}
-    value = trial.value if trial.value is not None else _mean(list(values.values()))
+    failed = trial.state.name == "FAIL"  # what its other runs came to says nothing of it
+    value = trial.value if failed or trial.value is not None else _mean(list(values.values()))
     return {
         "number": trial.number,
         "params": trial.params,
