@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from PIL import Image
 
 from conftest import Answer, call_inside
 from cxr_runner import cli
@@ -221,6 +222,25 @@ def test_a_trial_that_diverges_is_a_result(cxr_run: Command, elsewhere: Path) ->
     alone = cxr_run(*search[:3], "optimizer.lr=1e200,1e201", *TINY, "hydra.sweeper.n_trials=2", "outputs=third")
     assert alone.code == 1
     assert "no trial of the search was measured: the loss is not finite" in alone.err
+
+
+def test_where_no_run_can_begin_nothing_is_told_and_the_same_command_tries_again(
+    cxr_run: Command, elsewhere: Path
+) -> None:
+    command = ("-m", "search=lr", "data=folder", "data.root=images", "data.image_size=16", "epochs=1", "seeds=1")
+    answer = cxr_run(*command, "hydra.sweeper.n_trials=2")
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert "images: no such folder" in answer.err
+    rng = np.random.default_rng(0)
+    for name in ("NORMAL", "PNEUMONIA"):
+        (elsewhere / "images" / name).mkdir(parents=True)
+        for number in range(20):
+            pixels = rng.integers(256, size=(16, 16), dtype=np.uint8)
+            Image.fromarray(pixels).save(elsewhere / "images" / name / f"{number}.png")
+    again = cxr_run(*command, "hydra.sweeper.n_trials=2")
+    assert (again.code, again.err) == (0, "")
+    _, record = _one_search(elsewhere / "outputs")
+    assert [trial["state"] for trial in record["trials"]] == ["measured", "measured"]
 
 
 PIXEL = ("engine=pixel", "data.num_images=80", "data.image_size=16", "epochs=3", "plots=never")

@@ -177,6 +177,8 @@ class SearchedRuns:
         from cxr_runner.artifacts.rundir import read_run
 
         if outcome.path is None or outcome.error is not None:
+            if isinstance(outcome.error, UserError):
+                return ReplicateResult(math.nan, "refused", str(outcome.error))
             reason = str(outcome.error)
             where = "" if outcome.path is None else _below(outcome.path)
             return ReplicateResult(math.nan, "failed", reason.removesuffix(f" ({outcome.path})"), where)

@@ -163,9 +163,9 @@ def worse_in_pairs(values: Values, reference: Values, higher_is_better: bool) ->
         Wilcoxon, "Individual comparisons by ranking methods", Biometrics Bulletin 1 (1945), 80-83; as a rule for ending
         trials it is that of Optuna's WilcoxonPruner.
     """
-    from scipy.stats import wilcoxon
-
     lost = reference - values if higher_is_better else values - reference
     if not len(lost) or lost.mean() <= 0:
         return 1.0
+    from scipy.stats import wilcoxon  # here, because scipy takes a second to import
+
     return float(wilcoxon(lost, alternative="greater", zero_method="zsplit").pvalue)

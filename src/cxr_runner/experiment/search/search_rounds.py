@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cxr_runner.base.errors import RunFailedError
+from cxr_runner.base.errors import RunFailedError, UserError
 from cxr_runner.base.numbers import format_number, plural
 from cxr_runner.base.progress import Reporter
 from cxr_runner.experiment.search.search_journal import propose_trial
@@ -31,7 +31,8 @@ class ReplicateResult:
 
     Attributes:
         value: the metric; nan where there is none.
-        state: ``done``, ``failed`` or ``pruned``.
+        state: ``done``, ``failed`` or ``pruned``; ``refused`` where it could not begin, for want of its images for
+            example, which says nothing of the trial.
         reason: why it failed or ended early.
         run: path of its directory below the outputs; '' where the application has none.
         epochs: epochs that were trained for it.
@@ -147,6 +148,7 @@ class Rounds:
         """Measure a batch of trials and write down what came out.
 
         Raises:
+            UserError: a run could not begin, for want of its images for example.
             RunFailedError: more of them failed than ``max_failure_rate`` allows.
         """
         batch = [self.plan(trial) for trial in trials]
@@ -159,6 +161,8 @@ class Rounds:
             ]
             if jobs:
                 measured = self.launch([(*one.overrides, *replicate.overrides) for one, replicate in jobs])
+                if refused := next((result for result in measured if result.state == "refused"), None):
+                    raise UserError(refused.reason)  # nothing is told: the same command tries these trials again
                 for (one, replicate), result in zip(jobs, measured, strict=True):
                     one.take(replicate, result)
                 self._prune(batch, number)
