@@ -209,9 +209,9 @@ def test_the_entry_points_import_nothing_heavy_before_there_is_work() -> None:
     assert {room(name.removeprefix("cxr_runner.")) for name in eager if name.startswith("cxr_runner.")} == {"base"}
 
 
-def test_only_sources_import_the_libraries_of_the_hub_and_only_when_they_are_used() -> None:
+def test_only_sources_and_cards_import_the_libraries_of_the_hub_and_only_when_they_are_used() -> None:
     uses = {(name, imported) for name, found in IMPORTS.items() for imported in found if imported.belongs_to(HUB)}
-    assert {name.rpartition(".")[0] for name, _ in uses} == {"data.sources", "data.sources.table"}
+    assert {name.rpartition(".")[0] for name, _ in uses} == {"data.sources", "data.sources.table", "inference.card"}
     assert [use for use in uses if not use[1].lazy] == []
 
 
@@ -232,6 +232,13 @@ def test_only_the_reader_of_dicom_files_needs_pydicom_and_only_when_there_are_so
 def test_only_searches_need_optuna_and_only_when_there_is_one() -> None:
     uses = {(name, found) for name, some in IMPORTS.items() for found in some if found.belongs_to({"optuna"})}
     assert {name.rpartition(".")[0] for name, _ in uses} == {"experiment.search"}
+    assert [use for use in uses if not use[1].lazy] == []
+
+
+def test_only_the_trackers_need_their_libraries_and_only_when_runs_are_sent_to_them() -> None:
+    libraries = {"mlflow", "sqlalchemy", "tensorboard"}
+    uses = {(name, imported) for name, found in IMPORTS.items() for imported in found if imported.belongs_to(libraries)}
+    assert {name for name, _ in uses} == {"report.trackers.mlflow_runs", "report.trackers.tensorboard_runs"}
     assert [use for use in uses if not use[1].lazy] == []
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cxr_runner.report.render.inventory_line import inventory_line
+from cxr_runner.artifacts.inventory_line import inventory_line
 from cxr_runner.report.write import write_report
 from run_trees import HOSPITAL, PHANTOM, write_run
 from study_trees import STUDIED, write_study

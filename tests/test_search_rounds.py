@@ -12,7 +12,7 @@ from cxr_runner.base.progress import Reporter
 from cxr_runner.config.search_space import Parameter, probes, read_distributions, read_space
 from cxr_runner.experiment.search.search_end import search_record
 from cxr_runner.experiment.search.search_journal import open_study
-from cxr_runner.experiment.search.search_rounds import Replicate, ReplicateResult, Rounds, TrialUnderWay
+from cxr_runner.experiment.search.search_rounds import ReplicateResult, RoundJob, Rounds, TrialUnderWay
 from cxr_runner.experiment.search.search_settings import SearchSettings
 
 optuna = pytest.importorskip("optuna")
@@ -42,13 +42,13 @@ class Searching:
         self.rounds = Rounds(self.study, settings, self.launch, self.plan, Reporter())
 
     def plan(self, trial: "optuna.Trial") -> TrialUnderWay:
-        replicates = [Replicate(f"seed={seed}", (f"seed={seed}",)) for seed in range(self.seeds)]
+        replicates = [RoundJob((f"seed={seed}",), (f"seed={seed}",)) for seed in range(self.seeds)]
         rounds = [replicates[start : start + 4] for start in range(0, self.seeds, 4)]
         return TrialUnderWay(trial, (f"x={trial.params['x']}",), rounds)
 
-    def launch(self, jobs: Sequence[Sequence[str]]) -> list[ReplicateResult]:
+    def launch(self, jobs: Sequence[Sequence[str]]) -> list[list[ReplicateResult]]:
         self.launched.append(len(jobs))
-        return [self.train(float(job[0][2:]), int(job[1][5:])) for job in jobs]
+        return [[self.train(float(job[0][2:]), int(job[1][5:]))] for job in jobs]
 
     def run(self) -> list[dict[str, object]]:
         while batch := self.rounds.next_batch():

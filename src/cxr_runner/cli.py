@@ -85,10 +85,13 @@ def report() -> NoReturn:
         from cxr_runner.commands.arguments import read_report_arguments
 
         given = read_report_arguments(sys.argv[1:])
-        from cxr_runner.commands.report import write
+        from cxr_runner.commands.report import send, write
         from cxr_runner.report.collected import Withheld
         from cxr_runner.report.report_options import ReportOptions
 
+        if given.to:
+            send(given.root, given.to, given.tracking_uri, given.study, given.select, hide_names=given.hide_names)
+            sys.exit(DONE)
         withheld = Withheld(names=given.hide_names, images=given.no_images)
         pair = tuple(given.compare) if given.compare else None
         options = ReportOptions(given.baseline, given.metric, tuple(given.select), pair)

@@ -18,7 +18,7 @@ from cxr_runner.base.progress import LineReporter, Reporter
 from cxr_runner.config.search_space import Parameter, probes, read_distributions, read_space, write_value
 from cxr_runner.experiment.search.search_end import leave_record, search_record
 from cxr_runner.experiment.search.search_journal import build_sampler, grid_of, open_study
-from cxr_runner.experiment.search.search_rounds import Replicate, ReplicateResult, Rounds, TrialUnderWay
+from cxr_runner.experiment.search.search_rounds import ReplicateResult, RoundJob, Rounds, TrialUnderWay
 from cxr_runner.experiment.search.search_settings import SearchSettings, identify
 
 if TYPE_CHECKING:
@@ -232,15 +232,15 @@ class _Search:
             self.extend(self.sweeper.config, trial)
         overrides = (*self.fixed, *(f"{key}={write_value(value)}" for key, value in trial.params.items()))
         if self.sweeper.searched is None:
-            return TrialUnderWay(trial, overrides, [[Replicate("value")]])
+            return TrialUnderWay(trial, overrides, [[RoundJob(("value",))]])
         try:
             rounds = self.sweeper.searched.rounds(self.sweeper.compose(overrides))
         except UserError as error:
             return TrialUnderWay(trial, overrides, [], ending="failed", reason=str(error))
         return TrialUnderWay(trial, (*overrides, f"+trial={trial.number}"), rounds)
 
-    def launch(self, jobs: Sequence[Sequence[str]]) -> list[ReplicateResult]:
-        """Have Hydra's launcher run jobs; say what became of each."""
+    def launch(self, jobs: Sequence[Sequence[str]]) -> list[Sequence[ReplicateResult]]:
+        """Have Hydra's launcher run jobs; say what became of each replicate of each."""
         returned = self.sweeper.launcher.launch([list(job) for job in jobs], initial_job_idx=self.launched)
         self.launched += len(jobs)
         return [_measured(one) for one in returned]
@@ -267,13 +267,13 @@ class EpochReport:
         return trial.should_prune()
 
 
-def _measured(returned: JobReturn) -> ReplicateResult:
+def _measured(returned: JobReturn) -> Sequence[ReplicateResult]:
     try:
         value = returned.return_value
     except Exception as error:  # whatever the application raised
-        return ReplicateResult(math.nan, "failed", f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")
-    if isinstance(value, ReplicateResult):
+        return [ReplicateResult(math.nan, "failed", f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")]
+    if isinstance(value, list):
         return value
     with suppress(TypeError, ValueError):
-        return ReplicateResult(float(value))
-    return ReplicateResult(math.nan, "failed", f"a job must return a number, and returned {type(value).__name__}")
+        return [ReplicateResult(float(value))]
+    return [ReplicateResult(math.nan, "failed", f"a job must return a number, and returned {type(value).__name__}")]

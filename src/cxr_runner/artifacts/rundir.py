@@ -168,6 +168,12 @@ class Run:
     checksums: Mapping[str, str] = field(default_factory=dict)
     started: str = ""
 
+    @property
+    def weights(self) -> str:
+        """Checksum of its weights; '' of a run from before there were any."""
+        files = RunDir(self.path)
+        return self.checksums.get(files.model.name) or self.checksums.get(files.gram.name, "")
+
     def history(self) -> "pd.DataFrame":
         """Read the history, one row an epoch."""
         import pandas as pd

@@ -13,6 +13,7 @@ from cxr_runner.audit.scoring import Score, score
 from cxr_runner.base.progress import Reporter
 from cxr_runner.data.dataset import Dataset
 from cxr_runner.data.quality.baseline import fit_baseline, usable
+from cxr_runner.data.quality.outskirts import outskirts
 from cxr_runner.data.quality.thumbnails import SMALL
 from cxr_runner.data.splits import split_by_patient, split_randomly
 from cxr_runner.stats.intervals import resample
@@ -139,15 +140,12 @@ def build_features(measured: Measurements, sizes: pd.DataFrame) -> Features:
     width, height = sizes["width"].to_numpy(float), sizes["height"].to_numpy(float)
     small = measured.thumbnails.small.astype(np.float32) / 255
     tiny = small.reshape(num_images, 8, SMALL // 8, 8, SMALL // 8).mean(axis=(2, 4))
-    outside = np.ones((SMALL, SMALL), dtype=bool)
-    edge = (SMALL - BLANKED) // 2
-    outside[edge:-edge, edge:-edge] = False
     return {
         "majority": np.zeros((num_images, 1)),
         "size": np.log(np.column_stack([width, height, width / height])),
         "intensity": intensity_statistics(measured.histograms),
         "ring": measured.rings / 255,
-        "frame": small[:, outside],
+        "frame": small[:, outskirts(SMALL)["frame"]],
         "pixels8": tiny.reshape(num_images, -1),
         "pixels32": small.reshape(num_images, -1),
     }

@@ -1,6 +1,7 @@
 """JSON objects that end with a checksum of themselves: any change of the file is noticed by whoever reads it."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,3 +38,14 @@ def read_checked_json(path: Path) -> tuple[dict[str, Any], bool | None]:
         return parsed, False
     before, _, behind = content.rpartition(recorded.encode())
     return parsed, checksum(before + _BLANK.encode() + behind) == recorded
+
+
+def json_ready(content: Any) -> Any:
+    """Return content as JSON has it: None for a number that is none, lists for tuples."""
+    if isinstance(content, Mapping):
+        return {key: json_ready(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [json_ready(value) for value in content]
+    if isinstance(content, float):  # as those of NumPy are
+        return float(content) if math.isfinite(content) else None
+    return content

@@ -43,7 +43,17 @@ def read_report_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     hide = "name no image and no patient in what is written and printed; runs and their files stay as they are"
     parser.add_argument("--hide-names", action="store_true", help=hide)
     parser.add_argument("--no-images", action="store_true", help="show no sample images, the only pixels in a report")
-    return parser.parse_args(arguments)
+    to = "write no report, but send the runs to a tracker (needs the extra of its name)"
+    parser.add_argument("--to", choices=("mlflow", "tensorboard"), help=to)
+    uri = "--to: a folder, or the address of an MLflow store (default: ROOT/mlruns, ROOT/tensorboard)"
+    parser.add_argument("--tracking-uri", metavar="URI", help=uri)
+    given = parser.parse_args(arguments)
+    of_report = {"--out": given.out, "--baseline": given.baseline, "--compare": given.compare}
+    if given.to and (useless := [flag for flag, value in of_report.items() if value is not None]):
+        parser.error(f"--to writes no report, so that {useless[0]} says nothing")
+    if given.tracking_uri is not None and not given.to:
+        parser.error("--tracking-uri needs --to mlflow or --to tensorboard")
+    return given
 
 
 def read_study_arguments(arguments: Sequence[str]) -> argparse.Namespace:
@@ -117,7 +127,9 @@ def read_model_arguments(arguments: Sequence[str]) -> argparse.Namespace:
         usage="cxr-model predict RUN ... {-- IMAGE ... | data=... [KEY=VALUE ...]} [--out FILE]\n"
         "       cxr-model evaluate RUN ... data=... [KEY=VALUE ...] [--map FOREIGN=OWN] [--name NAME]\n"
         "       cxr-model calibrate RUN ... [--threshold RULE] [--calibration RULE]\n"
-        "       cxr-model export RUN ... --format {pt2,onnx,hub} [--out PATH]",
+        "       cxr-model export RUN ... --format {pt2,onnx,hub} [--out PATH]\n"
+        "       cxr-model explain RUN ... [-- IMAGE ...] [--hide-names]\n"
+        "       cxr-model card RUN ...",
         description="Use a finished run as a model. RUN is the directory of a seed, OUTPUTS/runs/NAME-ID/seed=0, or "
         "that of a configuration, for all its seeds; several runs, such as those of all folds, are one ensemble, by "
         "the mean of their logits. Keys are those of the data of cxr-run. Not for clinical use.",
@@ -126,8 +138,11 @@ def read_model_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     tasks = "predict: what the model says of images, as a table; evaluate: on labelled images of another place, "
     tasks += "against its own test images, in evaluations/NAME/, which cxr-report shows; calibrate: threshold and "
     tasks += "calibration, chosen on val, in operating_point.json, which the other tasks use; export: the model for "
-    tasks += "other programs, or as a folder that is handed on"
-    parser.add_argument("task", choices=("predict", "evaluate", "calibrate", "export"), help=tasks)
+    tasks += "other programs, or as a folder that is handed on; explain: weights as pictures, what adds up to the "
+    tasks += "logits of images (by default of test images, the most wrong), and the training images behind them, in "
+    tasks += "explanations/; card: a model card with what the runs know, and blanks for what TRIPOD+AI and CLAIM 2024 "
+    tasks += "ask beyond that, in card/"
+    parser.add_argument("task", choices=("predict", "evaluate", "calibrate", "export", "explain", "card"), help=tasks)
     parser.add_argument("words", nargs="*", metavar="RUN|KEY=VALUE", help="runs, and settings of the data")
     out = "predict: the table (predictions.csv); export: file or folder (model.pt2, model.onnx, model)"
     parser.add_argument("--out", type=Path, metavar="PATH", help=out)
@@ -140,6 +155,8 @@ def read_model_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--threshold", metavar="RULE", help=rules)
     fits = "calibrate: how probabilities are fitted: none (default), temperature, sigmoid (Platt)"
     parser.add_argument("--calibration", metavar="RULE", help=fits)
+    hide = "explain: name no image in what is written and printed; the images themselves are shown"
+    parser.add_argument("--hide-names", action="store_true", default=None, help=hide)
     parser.add_argument("--device", default="auto", help="where to compute: auto, cpu, cuda, cuda:N, mps")
     parser.add_argument(
         "--config-dir", "-cd", metavar="DIR", help="folder of further configuration files, as of cxr-run"

@@ -62,12 +62,12 @@ def _program(model: "LoadedModel", path: Path, kind: str) -> list[str]:
 
 
 def _hub(model: "LoadedModel", path: Path, reporter: Reporter) -> list[str]:
+    from cxr_runner.inference.card.model_card import model_card
     from cxr_runner.inference.familiarity import NOT_COMPARED
     from cxr_runner.inference.hub_folder import write_hub
-    from cxr_runner.inference.model_card import model_card
 
     training = model.parts.training_images(reporter)
     with replacing_folder(path) as temporary:
-        write_hub(model, temporary, training, model_card(model))
+        write_hub(model, temporary, training, model_card(model, handed_on=True)[0])
     missing = [f"{NOT_COMPARED.replace('was', 'will be')} ({training})"] if isinstance(training, str) else []
     return [*missing, f"exported: {path}; cxr_runner.load and cxr-model take it as they take a run"]

@@ -1,4 +1,4 @@
-"""What ``cxr-model`` does with finished runs: predict, evaluate on images of another place, calibrate, export."""
+"""What ``cxr-model`` does with finished runs: predict, evaluate elsewhere, calibrate, export, explain, card."""
 
 import re
 from argparse import Namespace
@@ -86,11 +86,25 @@ def _export(order: ModelOrder, given: Namespace) -> None:
     perform_export(order, given.format, given.out)
 
 
+def _explain(order: ModelOrder, given: Namespace) -> None:
+    from cxr_runner.commands.explain_task import perform_explain
+
+    perform_explain(order, hidden=bool(given.hide_names))
+
+
+def _card(order: ModelOrder, given: Namespace) -> None:
+    from cxr_runner.commands.card_task import perform_card
+
+    perform_card(order)
+
+
 _TASKS: dict[str, Callable[[ModelOrder, Namespace], None]] = {
     "predict": _predict,
     "evaluate": _evaluate,
     "calibrate": _calibrate,
     "export": _export,
+    "explain": _explain,
+    "card": _card,
 }
 _FLAGS = {  # and the tasks that understand them
     "out": ("predict", "export"),
@@ -99,6 +113,7 @@ _FLAGS = {  # and the tasks that understand them
     "name": ("evaluate",),
     "threshold": ("calibrate",),
     "calibration": ("calibrate",),
+    "hide_names": ("explain",),
 }
 
 
@@ -106,4 +121,4 @@ def _check_flags(given: Namespace) -> None:
     """Refuse flags of other tasks."""
     for flag, tasks in _FLAGS.items():
         if getattr(given, flag) is not None and given.task not in tasks:
-            raise UserError(f"{given.task}: --{flag} is a flag of cxr-model {' and '.join(tasks)}")
+            raise UserError(f"{given.task}: --{flag.replace('_', '-')} is a flag of cxr-model {' and '.join(tasks)}")

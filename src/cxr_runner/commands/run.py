@@ -1,6 +1,6 @@
 """What ``cxr-run`` does: the jobs of one command, in whichever process or on whichever machine a launcher runs them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from cxr_runner.base.errors import UserError
@@ -26,11 +26,16 @@ class Task:
         self.failures = failures
         self.idle = True  # whether nothing was trained: whatever was asked for was a mistake
 
-    def __call__(self, *configs: "DictConfig") -> list[float] | float:
-        """Train one job, or all jobs of a sweep at once.
+    def __call__(self, config: "DictConfig") -> float:
+        """Train one job; return what :meth:`call_together` does."""
+        (value,) = self.call_together([config])
+        return value
+
+    def call_together(self, configs: "Iterable[DictConfig]") -> list[float]:
+        """Train several jobs at once.
 
         Returns:
-            The validation accuracy, a mean over the seeds of a job; nan where it failed: a job that fails must not
+            The validation accuracy of each, a mean over its seeds; nan where it failed: a job that fails must not
             stop the sweep that it is part of, whatever the reason.
         """
         raise_if_interrupted()  # while the configuration was composed
@@ -42,13 +47,12 @@ class Task:
                 outcomes: Iterator[float] = iter(())
                 if runs:
                     swept = _train(runs, self.failures.add)
-                    self.idle = all(isinstance(outcome.error, UserError) for outcome in swept)
+                    self.idle &= all(isinstance(outcome.error, UserError) for outcome in swept)
                     outcomes = iter([outcome.accuracy for outcome in swept])
                     _compare(runs, swept)
-                values = [_mean([next(outcomes) for _ in job]) for job in jobs]
+                return [_mean([next(outcomes) for _ in job]) for job in jobs]
         except OutputClosedError:  # an interruption like any other
             raise KeyboardInterrupt from None
-        return values if len(values) > 1 else values[0]
 
     def search(self, metric: str | None) -> "SearchedRuns":
         """Return what trains the runs of a search; the sweeper on Optuna asks for it.

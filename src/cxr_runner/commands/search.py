@@ -1,7 +1,7 @@
 """``cxr-run`` as a search sees it: what a trial's replicates are, what became of each, and what the best is worth."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cxr_runner.artifacts.metrics import METRICS, metric
 from cxr_runner.base.errors import DivergedError, UserError, user_path
 from cxr_runner.commands.failures import Failures
-from cxr_runner.experiment.search.search_rounds import Replicate, ReplicateResult
+from cxr_runner.experiment.search.search_rounds import ReplicateResult, RoundJob
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -105,8 +105,8 @@ class SearchedRuns:
         self.outputs, self.quiet, content = user_path("outputs", run.outputs), run.progress == "none", to_dict(run)
         return {key: value for key, value in content.items() if key not in _NEUTRAL}
 
-    def rounds(self, config: "DictConfig") -> list[list[Replicate]]:
-        """Return the replicates of a trial: one seed of every fold first, then the next seed.
+    def rounds(self, config: "DictConfig") -> list[list[RoundJob]]:
+        """Return the replicates of a trial by rounds: one seed of every fold first, then the next seed.
 
         What trains in Gram space trains four replicates a round; the others, which can be ended by epoch, begin with
         one.
@@ -119,11 +119,10 @@ class SearchedRuns:
         run = from_hydra(config)
         runs = sorted(split_runs(run), key=lambda one: one.seed)  # stable: splits and folds in their order
         self.places = tuple(map(_place, runs))
-        replicates = [_replicate(one, run) for one in runs]
         alone = run.engine == "pixel" or gram_obstacle(run) is not None
-        starts = [0, *((1,) if alone else ()), *range(PER_ROUND, len(replicates), PER_ROUND)]
-        bounds = [*dict.fromkeys(start for start in starts if start < len(replicates)), len(replicates)]
-        return [replicates[start:end] for start, end in pairwise(bounds)]
+        starts = [0, *((1,) if alone else ()), *range(PER_ROUND, len(runs), PER_ROUND)]
+        bounds = [*dict.fromkeys(start for start in starts if start < len(runs)), len(runs)]
+        return [_round(runs[start:end], run) for start, end in pairwise(bounds)]
 
     def conclude(self, record: dict[str, Any]) -> dict[str, Any]:
         """Return the record of a search with what its best trial is worth."""
@@ -131,8 +130,17 @@ class SearchedRuns:
 
         return conclude(record, self.outputs, self.key)
 
-    def __call__(self, *configs: "DictConfig") -> "list[ReplicateResult] | ReplicateResult":
-        """Train the jobs of a round; what becomes of one run stops no other."""
+    def __call__(self, config: "DictConfig") -> list[ReplicateResult]:
+        """Train one job of a round."""
+        (results,) = self.call_together([config])
+        return results
+
+    def call_together(self, configs: "Iterable[DictConfig]") -> list[list[ReplicateResult]]:
+        """Train the jobs of a round at once; what becomes of one run stops no other.
+
+        Returns:
+            What became of each run of each job; of one whose configuration is refused, that alone.
+        """
         from cxr_runner.base.output import OutputClosedError, interrupting_output
         from cxr_runner.base.signals import interrupting_on_sigterm, raise_if_interrupted
 
@@ -140,24 +148,23 @@ class SearchedRuns:
         try:
             with interrupting_on_sigterm(), interrupting_output():
                 read = [self._read(config) for config in configs]
-                measured = self._train([one for one in read if isinstance(one, tuple)])
+                known = [one for one in read if isinstance(one, tuple)]
+                measured = self._train([(number, run) for number, runs in known for run in runs])
         except OutputClosedError:
             raise KeyboardInterrupt from None
-        results = [one if isinstance(one, ReplicateResult) else measured[one[1]] for one in read]
-        return results if len(results) > 1 else results[0]
+        return [[measured[run] for run in one[1]] if isinstance(one, tuple) else [one] for one in read]
 
-    def _read(self, config: "DictConfig") -> "tuple[int, RunConfig] | ReplicateResult":
-        """Return the number of the trial and its run; what is wrong with it instead."""
+    def _read(self, config: "DictConfig") -> "tuple[int, list[RunConfig]] | ReplicateResult":
+        """Return the number of the trial and its runs; what is wrong with its configuration instead."""
         from cxr_runner.config.search_space import take_out
         from cxr_runner.config.validation import from_hydra, split_runs
 
         number = int(take_out(config, "trial"))
         try:
-            (run,) = split_runs(from_hydra(config))
+            runs = split_runs(from_hydra(config))
         except UserError as error:
             return ReplicateResult(math.nan, "failed", str(error))
-        progress = "none" if run.progress == "auto" else run.progress
-        return number, replace(run, progress=progress, plots="never" if run.plots == "auto" else run.plots)
+        return number, [_quiet(run) for run in runs]
 
     def _train(self, read: "Sequence[tuple[int, RunConfig]]") -> "dict[RunConfig, ReplicateResult]":
         if not read:
@@ -230,17 +237,37 @@ def _place(run: "RunConfig") -> Place:
     return run.data.split.seed, run.data.split.fold, run.seed
 
 
-def _replicate(one: "RunConfig", whole: "RunConfig") -> Replicate:
-    """Return what makes a trial's configuration one of its runs."""
-    label, overrides = [], []
-    if whole.data.split.repeats > 1:
-        label.append(f"split={one.data.split.seed}")
-        overrides += [f"data.split.seed={one.data.split.seed}", "data.split.repeats=1"]
-    if whole.data.split.folds is not None:
-        label.append(f"fold={one.data.split.fold}")
-        overrides.append(f"data.split.fold={one.data.split.fold}")
-    overrides += ["seeds=1", f"seed={one.seed}"]
-    return Replicate(" ".join([*label, f"seed={one.seed}"]), tuple(overrides))
+def _round(runs: "Sequence[RunConfig]", whole: "RunConfig") -> list[RoundJob]:
+    """Return runs of a trial as few jobs: several seeds of one split, or several folds with one seed."""
+    folds = whole.data.split.folds is not None
+    jobs: dict[tuple[int, int | None], list[RunConfig]] = {}
+    for one in runs:
+        jobs.setdefault((one.data.split.seed, one.seed if folds else None), []).append(one)
+    return [_job(some, whole) for some in jobs.values()]
+
+
+def _job(runs: "Sequence[RunConfig]", whole: "RunConfig") -> RoundJob:
+    first, split = runs[0], whole.data.split
+    overrides = [f"data.split.seed={first.data.split.seed}", "data.split.repeats=1"] if split.repeats > 1 else []
+    if split.folds is not None:
+        overrides += [f"data.split.fold=[{','.join(str(one.data.split.fold) for one in runs)}]", "seeds=1"]
+    else:
+        overrides.append(f"seeds={len(runs)}")
+    return RoundJob(tuple(_label(one, whole) for one in runs), (*overrides, f"seed={first.seed}"))
+
+
+def _label(one: "RunConfig", whole: "RunConfig") -> str:
+    """Return what a run of a trial is called among its others."""
+    split = whole.data.split
+    parts = [f"split={one.data.split.seed}"] if split.repeats > 1 else []
+    parts += [f"fold={one.data.split.fold}"] if split.folds is not None else []
+    return " ".join([*parts, f"seed={one.seed}"])
+
+
+def _quiet(run: "RunConfig") -> "RunConfig":
+    """Return a run that shows and draws nothing unless that was asked for: there are many of them."""
+    progress = "none" if run.progress == "auto" else run.progress
+    return replace(run, progress=progress, plots="never" if run.plots == "auto" else run.plots)
 
 
 def _below(path: Path) -> str:

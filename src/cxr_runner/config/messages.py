@@ -114,6 +114,8 @@ def _explain_line(error: Exception, arguments: Sequence[str], keys: Collection[s
         return _unreadable(error.override, arguments, keys)
     if isinstance(error, OSError):  # all that is written before a job begins is the folder of a sweep
         return UserError.for_key("outputs", error.filename, f"cannot be written to ({error.strerror})")
+    if isinstance(error, KeyError) and str(error.args[0]) in (copied := _given("hydra.job.env_copy", arguments)):
+        return UserError.for_key("hydra.job.env_copy", copied, f"no environment variable {error.args[0]}")
     if isinstance(error, GrammarParseError) and "${" in (outputs := _given("outputs", arguments)):
         return UserError.for_key("outputs", outputs, "this launcher of Hydra cannot take ${ in it, others can")
     return None

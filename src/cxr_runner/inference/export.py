@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,14 +18,16 @@ from PIL import Image
 from cxr_runner.artifacts.hub_file import METADATA
 from cxr_runner.base.errors import UserError
 from cxr_runner.inference.exported_module import INPUT, OUTPUTS, make_exported
-from cxr_runner.inference.loaded_model import LoadedModel
+
+if TYPE_CHECKING:  # it is handed a model, it loads none
+    from cxr_runner.inference.loaded_model import LoadedModel
 
 INSTALL_ONNX = "pip install 'cxr-runner[onnx]'"
 NUM_CHECKED = 64  # images
 TOLERANCE = 1e-5  # of logits, relative to 1 + the largest
 
 
-def describe_export(model: LoadedModel) -> dict[str, Any]:
+def describe_export(model: "LoadedModel") -> dict[str, Any]:
     """Return what whoever uses an exported model has to know, ready for JSON."""
     point, preparation = model.point, model.parts.preparation
     deep = f"; black to white takes {preparation.bits} bits in images with more than 8" if preparation.bits else ""
@@ -65,7 +67,7 @@ def check_onnx() -> None:
         raise UserError.for_key("--format", "onnx", f"needs {', '.join(missing)}: {INSTALL_ONNX}")
 
 
-def write_pt2(model: LoadedModel, path: Path) -> float:
+def write_pt2(model: "LoadedModel", path: Path) -> float:
     """Write a program of ``torch.export``; return the largest difference of its logits on 64 images.
 
     ``torch.export.load(path).module()`` runs it without this package; its extra file ``cxr_runner.json`` says the rest.
@@ -82,7 +84,7 @@ def write_pt2(model: LoadedModel, path: Path) -> float:
     return _difference(model, answer)
 
 
-def write_onnx(model: LoadedModel, path: Path) -> float:
+def write_onnx(model: "LoadedModel", path: Path) -> float:
     """Write an ONNX model in one file; return the largest difference of its logits, by onnxruntime on 64 images.
 
     Raises:
@@ -108,14 +110,14 @@ def write_onnx(model: LoadedModel, path: Path) -> float:
     return _difference(model, answer)
 
 
-def _traced(model: LoadedModel) -> torch.export.ExportedProgram:
+def _traced(model: "LoadedModel") -> torch.export.ExportedProgram:
     example = torch.zeros(2, 1, model.image_size, model.image_size)
     shapes = {INPUT: {0: torch.export.Dim("batch", min=1)}}
     with torch.no_grad(), _quiet():
         return torch.export.export(make_exported(model), (example,), dynamic_shapes=shapes)
 
 
-def _difference(model: LoadedModel, answer: Any) -> float:
+def _difference(model: "LoadedModel", answer: Any) -> float:
     """Compare exported logits with the model's, of one image and of many at once.
 
     Raises:

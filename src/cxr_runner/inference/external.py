@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cxr_runner.artifacts.evaluation_file import EVALUATION_FORMAT
+from cxr_runner.base.checked_json import json_ready
 from cxr_runner.base.errors import UserError
 from cxr_runner.data.image_set import Images
 from cxr_runner.data.sources import data_heading
@@ -85,7 +86,7 @@ def evaluate_external(
         "tests": tests,
         "curves": curves_of(*sides),
     }
-    return ExternalEvaluation(predictions, _without_nan(content))
+    return ExternalEvaluation(predictions, json_ready(content))
 
 
 def _predict(model: LoadedModel, images: Images, training: TrainingImages | str, *, exchanged: bool) -> pd.DataFrame:
@@ -129,14 +130,3 @@ def _describe_model(model: LoadedModel) -> dict[str, Any]:
         "image_size": model.image_size,
         **{f"point_{name}": value for name, value in vars(model.point).items()},
     }
-
-
-def _without_nan(content: Any) -> Any:
-    """Return content as JSON has it: None for what is not a number, lists for tuples."""
-    if isinstance(content, dict):
-        return {key: _without_nan(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_without_nan(value) for value in content]
-    if isinstance(content, float | np.floating):
-        return float(content) if np.isfinite(content) else None
-    return content

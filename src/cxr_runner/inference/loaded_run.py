@@ -56,8 +56,7 @@ class LoadedRun:
     @property
     def weights(self) -> str:
         """Checksum of its weights; '' of a run from before there were any."""
-        files, checksums = RunDir(self.run.path), self.run.checksums
-        return checksums.get(files.model.name) or checksums.get(files.gram.name, "")
+        return self.run.weights
 
     def predictions(self) -> pd.DataFrame:
         """Read its answers to the images of val and test.

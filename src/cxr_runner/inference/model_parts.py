@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.schema import AnyModelConfig
@@ -11,6 +11,9 @@ from cxr_runner.inference.image_input import Preparation
 from cxr_runner.inference.scored_images import ScoredImages
 from cxr_runner.inference.training_images import TrainingImages
 from cxr_runner.models.classifier import Classifier
+
+if TYPE_CHECKING:  # parts are handed runs, they read none
+    from cxr_runner.inference.loaded_run import LoadedRun
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +48,7 @@ class ModelParts:
             ``synthetic``, ``fingerprints``.
         held_out: gives the images of val or test, with the mean logit of the members that have not seen them.
         training_images: gives the images of the training, or the reason why they are not to be had.
+        runs: the runs of the networks, in their order; none of a folder that was handed on.
     """
 
     members: tuple[MemberNetwork, ...]
@@ -54,3 +58,4 @@ class ModelParts:
     trained_on: Mapping[str, Any]
     held_out: Callable[[str], ScoredImages]
     training_images: Callable[[Reporter], TrainingImages | str]
+    runs: "tuple[LoadedRun, ...]" = ()

@@ -10,15 +10,13 @@ import pandas as pd
 from cxr_runner.artifacts.operating_file import model_folder
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.progress import Reporter
-from cxr_runner.config.data_schema import AnyDataConfig
-from cxr_runner.config.stored import read_data_config
-from cxr_runner.data.dataset import open_images, split_images
 from cxr_runner.data.image_set import Images
 from cxr_runner.inference.image_input import Preparation
 from cxr_runner.inference.loaded_run import LoadedRun
 from cxr_runner.inference.model_parts import MemberNetwork, ModelParts
+from cxr_runner.inference.run_data import open_run_data
 from cxr_runner.inference.scored_images import ScoredImages, score_images
-from cxr_runner.inference.training_images import TrainingImages, are_of, look_at
+from cxr_runner.inference.training_images import TrainingImages, look_at
 
 _TOLD = ("title", "citation", "licence", "synthetic")  # of data.json
 
@@ -45,6 +43,7 @@ def parts_of_runs(runs: Sequence[LoadedRun]) -> ModelParts:
         trained_on=trained_on,
         held_out=partial(held_out, runs),
         training_images=partial(find_training_images, runs),
+        runs=tuple(runs),
     )
 
 
@@ -80,23 +79,14 @@ def find_training_images(runs: Sequence[LoadedRun], reporter: Reporter) -> Train
     Returns:
         What they look like; where they are not to be had here, or have changed, the reason.
     """
-    parts: list[tuple[Images, set[int]]] = []  # several only where runs read the same images in several ways
-    fingerprints: dict[AnyDataConfig, str] = {}
-    try:
-        for run in runs:
-            config = read_data_config(run.run.config)
-            if config not in fingerprints:  # seeds share a split
-                if not parts or not are_of(config, parts[-1][0]):
-                    parts.append((open_images(config, reporter), set()))
-                images, rows = parts[-1]
-                dataset = split_images(images, config, Reporter())
-                rows |= {row for split in ("train", "val") for row in dataset.rows(split).tolist()}
-                fingerprints[config] = dataset.fingerprint
-            if fingerprints[config] != run.run.metrics.get("data_fingerprint"):
-                return "they have changed since the training"
-    except UserError as error:
-        return str(error)
-    return look_at([(images, np.array(sorted(rows))) for images, rows in parts], reporter)
+    opened = open_run_data(runs, reporter)
+    if isinstance(opened, str):
+        return opened
+    parts: dict[int, tuple[Images, set[int]]] = {}  # several only where runs read the same images in several ways
+    for one in opened:
+        _, rows = parts.setdefault(id(one.images), (one.images, set()))
+        rows |= {row for split in ("train", "val") for row in one.dataset.rows(split).tolist()}
+    return look_at([(images, np.array(sorted(rows))) for images, rows in parts.values()], reporter)
 
 
 def _check_fit(runs: Sequence[LoadedRun]) -> None:

@@ -1,7 +1,7 @@
 """What the training images of a model look like: to tell whether an image was among them, or is unlike all of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from cxr_runner.base.checksums import checksum
 from cxr_runner.base.progress import Reporter
-from cxr_runner.config.data_schema import AnyDataConfig
 from cxr_runner.data.image_set import Images
 from cxr_runner.data.quality.near_duplicates import THRESHOLD, nearest_distances
 from cxr_runner.data.quality.polarity import CONTRARY, common_picture, likeness
@@ -82,11 +81,6 @@ def mean_grey(looks: Thumbnails) -> tuple[NDArray[np.float64], NDArray[np.float6
     rim = np.ones((side, side), bool)
     rim[side // 16 : -side // 16, side // 16 : -side // 16] = False
     return small[:, inside].mean(axis=1), small[:, rim].mean(axis=1)
-
-
-def are_of(config: AnyDataConfig, images: Images) -> bool:
-    """Return whether a configuration reads these images, in whatever splits."""
-    return replace(config, split=images.config.split) == images.config
 
 
 def look_at(parts: Sequence[tuple[Images, NDArray[np.int64]]], reporter: Reporter) -> TrainingImages:

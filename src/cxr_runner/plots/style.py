@@ -57,6 +57,11 @@ def write_title(figure: Figure, title: str, width: int = 88) -> None:
     figure.suptitle(_wrap(title, width), fontsize=12, parse_math=False)
 
 
+def fold_words(text: str, width: int) -> str:
+    """Break a text into lines of so many characters, also within words: names of files have no spaces."""
+    return "\n".join(textwrap.fill(line, width) for line in text.splitlines())
+
+
 def _wrap(text: str, width: int) -> str:
     """Break a text into at most three lines; what cannot be printed is left out."""
     printable = "".join(character if character.isprintable() else " " for character in text)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from cxr_runner.artifacts.explanation_file import StoredExplanation
 from cxr_runner.artifacts.samples import Sample
 from cxr_runner.report.collected import Collected, DataSetRuns, Predictions, Withheld
 from cxr_runner.report.collected_runs import CollectedRun, SizedRuns
@@ -23,7 +24,7 @@ _NAMELESS = (  # of data.json; the warnings are sentences without names
 )
 _LISTS = ("duplicates_dropped", "unreadable_skipped")  # of which only the lengths are told
 _CHOICES = ("name", "strategy", "duplicates", "on_bad_image")  # settings of the data whose texts are ours
-_HIDDEN = "HIDDEN"
+HIDDEN = "HIDDEN"  # in place of a setting that may hold a name
 _REASONS = {  # of runs left out whose own words may name images
     "failed": "its status.json says why, which may name images",
     "interrupted": "interrupted",
@@ -43,13 +44,24 @@ def withhold(
         withheld: what no file of the report may hold.
     """
     data_sets = tuple(_without(runs, withheld) for runs in collected.data_sets)
-    left_out = _left_out(collected.left_out) if withheld.names else collected.left_out
+    left_out = nameless_reasons(collected.left_out) if withheld.names else collected.left_out
     comparisons = [
-        replace(one, runs=runs, thumbnails={} if withheld.images else one.thumbnails)
+        replace(
+            one,
+            runs=runs,
+            thumbnails={} if withheld.images else one.thumbnails,
+            explanations={label: _without_images(found, withheld) for label, found in one.explanations.items()},
+        )
         for one, runs in zip(compared, data_sets, strict=True)
     ]
     searches = tuple(map(_nameless_search, collected.searches)) if withheld.names else collected.searches
     return replace(collected, data_sets=data_sets, left_out=left_out, audits=(), searches=searches), comparisons
+
+
+def _without_images(explanation: StoredExplanation, withheld: Withheld) -> StoredExplanation:
+    """Return an explanation without images where they, or the names that are drawn beside them, are to be withheld."""
+    named = withheld.names and not explanation.content["names_hidden"]
+    return explanation.without_images() if withheld.images or named else explanation
 
 
 def _without(runs: DataSetRuns, withheld: Withheld) -> DataSetRuns:
@@ -85,14 +97,14 @@ def _nameless_predictions(predictions: Predictions) -> Predictions:
 def _nameless_run(run: CollectedRun) -> CollectedRun:
     return replace(
         run,
-        config={**run.config, "data": _nameless_config(run.config.get("data"))},
+        config={**run.config, "data": nameless_settings(run.config.get("data"))},
         data=_nameless_data(run.data),
         history_problem="history.csv is not one that can be drawn" if run.history_problem else "",
         predictions=None,
     )
 
 
-def _nameless_config(config: object) -> dict[str, Any]:
+def nameless_settings(config: object) -> dict[str, Any]:
     """Return the settings of images without the texts that somebody wrote: a pattern or a condition may name images."""
     settings = config if isinstance(config, Mapping) else {}
     return {key: _setting(key, value, data_defaults(settings.get("name")).get(key)) for key, value in settings.items()}
@@ -103,7 +115,7 @@ def _setting(key: str, value: object, usual: object) -> object:
         inner = usual if isinstance(usual, Mapping) else {}
         return {name: _setting(name, one, inner.get(name)) for name, one in value.items()}
     safe = value is None or isinstance(value, bool | int | float) or key in _CHOICES or value == usual
-    return value if safe else _HIDDEN
+    return value if safe else HIDDEN
 
 
 def _nameless_data(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,7 +143,8 @@ def _nameless_inventory(inventory: object) -> dict[str, Any] | None:
     return {"classes": kept, "bits": inventory.get("bits"), "passed_over": [{"files": total}]}
 
 
-def _left_out(table: pd.DataFrame) -> pd.DataFrame:
+def nameless_reasons(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of runs left out, with reasons that name no images."""
     rows = [_nameless_reason(*row) for row in table[["path", "state", "reason"]].itertuples(index=False)]
     return pd.DataFrame(rows, columns=table.columns)
 

@@ -3,9 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
+from cxr_runner.artifacts.explanation_file import find_explanations
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.locks import hold_lock
 from cxr_runner.base.progress import Reporter
+from cxr_runner.report.collect.explained_models import with_explanations
 from cxr_runner.report.collect.thumbnail_files import read_thumbnails
 from cxr_runner.report.collect.tree import collect
 from cxr_runner.report.collected import NOTHING_WITHHELD, Collected, Withheld
@@ -44,7 +46,8 @@ def write_report(
     reporter = reporter or Reporter()
     collected = _with_times(collect(root, study or load_study(), reporter, options.select), root)
     with drawing_workers() as submit:
-        compared = [_with_thumbnails(one) for one in compare(collected, options)]
+        explanations = list(find_explanations(root))
+        compared = [with_explanations(_with_thumbnails(one), explanations) for one in compare(collected, options)]
         if withheld != NOTHING_WITHHELD:
             collected, compared = withhold(collected, compared, withheld)
         try:

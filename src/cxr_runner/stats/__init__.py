@@ -29,6 +29,7 @@ from cxr_runner.stats.intervals import (
     wilson,
 )
 from cxr_runner.stats.operating_curves import CurveBand, pr_points, roc_points
+from cxr_runner.stats.pictures import differs_from_zero, morans_i, picture_agreement, reduced
 from cxr_runner.stats.power import Needed, Share, what_would_decide
 from cxr_runner.stats.recalibration import CalibrationFit, CalibrationRule, LogitMap, calibration_fit, fit_calibration
 from cxr_runner.stats.replicates import Estimate, Sources, mean_over_runs
@@ -92,6 +93,7 @@ __all__ = [
     "decision_curve",
     "delong",
     "delong_of_parts",
+    "differs_from_zero",
     "effective_images",
     "equivalence",
     "f1",
@@ -104,11 +106,14 @@ __all__ = [
     "mcnemar_exact",
     "mean_over_runs",
     "mean_over_seeds",
+    "morans_i",
     "operating_point",
     "percentile_interval",
     "permutation_test",
+    "picture_agreement",
     "pr_points",
     "predict_run",
+    "reduced",
     "reliability",
     "resample",
     "roc_points",

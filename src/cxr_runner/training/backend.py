@@ -29,7 +29,7 @@ class EpochPlan:
 
 
 class Backend(Protocol):
-    """What the loop asks of the arithmetic of a stack of members: models of one shape on the same data."""
+    """What the loop asks of the arithmetic of a stack of members: models on the same data, in batches of one size."""
 
     name: str
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from optuna import Study, Trial
 
 Jobs = Sequence[Sequence[str]]
-Launch = Callable[[Jobs], Sequence["ReplicateResult"]]
+Launch = Callable[[Jobs], Sequence[Sequence["ReplicateResult"]]]
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,15 @@ class ReplicateResult:
 
 
 @dataclass(frozen=True)
-class Replicate:
-    """One of the runs that a trial is the mean of.
+class RoundJob:
+    """Some of the runs that a trial is the mean of, as one job of Hydra's.
 
     Attributes:
-        label: what it is called, e.g. ``seed=3``; the same in all trials.
-        overrides: what makes a trial's configuration this one.
+        labels: what each is called, e.g. ``seed=3``; the same in all trials.
+        overrides: what makes a trial's configuration these.
     """
 
-    label: str
+    labels: tuple[str, ...]
     overrides: tuple[str, ...] = ()
 
 
@@ -67,7 +67,7 @@ class TrialUnderWay:
     Attributes:
         trial: Optuna's.
         overrides: its configuration, as one would write it.
-        rounds: replicates, by rounds.
+        rounds: jobs, by rounds.
         measured: what became of them, by their labels.
         ending: why it ended before its last round: ``failed`` or ``pruned``; '' while it goes on.
         reason: the same, in a phrase.
@@ -75,7 +75,7 @@ class TrialUnderWay:
 
     trial: "Trial"
     overrides: tuple[str, ...]
-    rounds: Sequence[Sequence[Replicate]]
+    rounds: Sequence[Sequence[RoundJob]]
     measured: dict[str, ReplicateResult] = field(default_factory=dict)
     ending: str = ""
     reason: str = ""
@@ -90,9 +90,20 @@ class TrialUnderWay:
         """The mean so far."""
         return float(np.mean(list(self.values.values()))) if self.values else math.nan
 
-    def take(self, replicate: Replicate, measured: ReplicateResult) -> None:
+    @property
+    def planned(self) -> int:
+        """Number of replicates of all rounds."""
+        return sum(len(job.labels) for jobs in self.rounds for job in jobs)
+
+    def take(self, job: RoundJob, results: Sequence[ReplicateResult]) -> None:
+        """Note what became of a job's replicates, or of the job where it has one result alone."""
+        every = [*results] * len(job.labels) if len(results) == 1 else results
+        for label, result in zip(job.labels, every, strict=True):
+            self._take(label, result)
+
+    def _take(self, label: str, measured: ReplicateResult) -> None:
         """Note what became of a replicate; one that failed, or was ended, ends the trial."""
-        self.measured[replicate.label] = measured
+        self.measured[label] = measured
         if measured.state != "done" or not math.isfinite(measured.value):
             ending = "pruned" if measured.state == "pruned" else "failed"
             if self.ending != "failed":
@@ -153,18 +164,13 @@ class Rounds:
         """
         batch = [self.plan(trial) for trial in trials]
         for number in range(max((len(one.rounds) for one in batch), default=0)):
-            jobs = [
-                (one, replicate)
-                for one in batch
-                if not one.ending and number < len(one.rounds)
-                for replicate in one.rounds[number]
-            ]
-            if jobs:
-                measured = self.launch([(*one.overrides, *replicate.overrides) for one, replicate in jobs])
-                if refused := next((result for result in measured if result.state == "refused"), None):
-                    raise UserError(refused.reason)  # nothing is told: the same command tries these trials again
-                for (one, replicate), result in zip(jobs, measured, strict=True):
-                    one.take(replicate, result)
+            going_on = [one for one in batch if not one.ending and number < len(one.rounds)]
+            if jobs := [(one, job) for one in going_on for job in one.rounds[number]]:
+                measured = self.launch([(*one.overrides, *job.overrides) for one, job in jobs])
+                if refused := [one for results in measured for one in results if one.state == "refused"]:
+                    raise UserError(refused[0].reason)  # nothing is told: the same command tries these trials again
+                for (one, job), results in zip(jobs, measured, strict=True):
+                    one.take(job, results)
                 self._prune(batch, number)
         for one in batch:
             self._tell(one)
@@ -193,7 +199,7 @@ class Rounds:
             own, others = np.array(pairs, np.float64).T
             if (p := worse_in_pairs(own, others, higher)) < level:
                 behind = f"{format_number(abs(others.mean() - own.mean()), '.4f')} behind trial {best}"
-                done = f"after {len(pairs)} of {plural(sum(map(len, one.rounds)), 'run')}"
+                done = f"after {len(pairs)} of {plural(one.planned, 'run')}"
                 one.ending, one.reason = "pruned", f"pruned {done}: {behind}, p {p:.2g} by Wilcoxon's test"
 
     def _references(self, alive: Sequence[TrialUnderWay]) -> dict[int, dict[str, float]]:
@@ -212,7 +218,7 @@ class Rounds:
         self.study.sampler = RandomSampler()  # after its last point, that of a grid would stop a loop that is not there
         trial.set_user_attr("values", one.values)
         trial.set_user_attr("runs", {label: result.run for label, result in measured.items() if result.run})
-        trial.set_user_attr("trained", [len(measured), sum(map(len, one.rounds))])
+        trial.set_user_attr("trained", [len(measured), one.planned])
         trial.set_user_attr("epochs", sum(result.epochs for result in measured.values()))
         trial.set_user_attr("collapsed", sum(result.collapsed for result in measured.values()))
         if one.reason:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxr_runner.artifacts.rundir import RunDir
+from cxr_runner.artifacts.rundir import Run, RunDir
 from cxr_runner.base.files import MOST_CSV, regular
 from cxr_runner.base.markdown import printable
 from cxr_runner.base.progress import Reporter
@@ -42,6 +42,14 @@ def _with_history(run: CollectedRun) -> CollectedRun:
     except (OSError, ValueError) as error:
         problem = f"history.csv: {getattr(error, 'strerror', None) or error}"
         return replace(run, history_problem=printable(problem))
+
+
+def read_history(run: Run) -> pd.DataFrame | None:
+    """Return the history of a run; None where it has none that can be drawn."""
+    try:
+        return parse_history(regular(RunDir(run.path).history, MOST_CSV))
+    except (OSError, ValueError):
+        return None
 
 
 def parse_history(source: Path | BytesIO) -> pd.DataFrame:

@@ -44,10 +44,14 @@ def read_runs(
     Raises:
         UserError: there is no such folder, no run in it, or none with these settings.
     """
+    return sort_runs(find_and_read(root, reporter, select), root.resolve(), study)
+
+
+def find_and_read(root: Path, reporter: Reporter, select: Sequence[str] = ()) -> list[ReadRun]:
+    """Find and read the runs below a folder, whether they are finished or not; as :func:`read_runs` otherwise."""
     if not root.is_dir():
         raise UserError.for_key("ROOT", root, "no such folder; give one that holds runs of cxr-run")
-    resolved = root.resolve()
-    paths = find_run_dirs(resolved)
+    paths = find_run_dirs(root.resolve())
     if not paths:
         raise UserError.for_key("ROOT", root, "holds no runs yet; cxr-run makes them, e.g. cxr-run model=linear")
     runs, reader = [], RunReader()
@@ -55,7 +59,7 @@ def read_runs(
         for path in paths:
             runs.append(reader.read(path))
             advance()
-    return sort_runs(select_runs(runs, select), resolved, study)
+    return select_runs(runs, select)
 
 
 def sort_runs(runs: Iterable[ReadRun], root: Path, study: Study) -> tuple[list[SizedRuns], pd.DataFrame]:

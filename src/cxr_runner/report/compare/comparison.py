@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from cxr_runner.artifacts.explanation_file import StoredExplanation
 from cxr_runner.report.collected import Collected, DataSetRuns, ImageThumbnail
 from cxr_runner.report.compare.claims.observations import observe
 from cxr_runner.report.compare.claims.verdicts import Verdict, decide_claims
@@ -33,6 +34,8 @@ class DataSetComparison:
         setups: how each row of the study was trained.
         subgroups: test metrics by subgroup; None where no run kept a column of subgroups.
         thumbnails: of test images by their rows in the predictions, of those that are shown and still at hand.
+        explanations: what ``cxr-model explain`` has left of the reference and of the best on validation, by what these
+            are called, with pictures as JPEG.
     """
 
     runs: DataSetRuns
@@ -44,6 +47,7 @@ class DataSetComparison:
     setups: Mapping[str, Mapping[TrainingSetup, int]]
     subgroups: SubgroupMetrics | None = None
     thumbnails: Mapping[int, ImageThumbnail] = field(default_factory=dict)
+    explanations: Mapping[str, StoredExplanation] = field(default_factory=dict)
 
 
 def compare(collected: Collected, options: ReportOptions = WHOLE_REPORT) -> list[DataSetComparison]:

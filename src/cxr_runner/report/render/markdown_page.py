@@ -82,6 +82,7 @@ def _section(section: "Section", page: "Page") -> list[str]:
         blocks += _comparison(comparison, section, page)
     for picture in section.figures:
         blocks += _titled_picture(picture, section, page)
+    blocks += _explanations(section)
     blocks += _subgroups(section, page)
     if section.study:
         blocks += _study(section.study, section, page)
@@ -160,6 +161,14 @@ def _subgroups(section: "Section", page: "Page") -> list[str]:
     for picture in shown.pictures:
         blocks += _titled_picture(picture, section, page)
     return blocks if shown.sentences or shown.tables else []
+
+
+def _explanations(section: "Section") -> list[str]:
+    """Return what was explained, in words; its pictures are on the page of HTML."""
+    blocks = ["### Why the models say what they say"] if section.explanations else []
+    for one in section.explanations:
+        blocks += [f"#### {markdown_text(one.heading)}", *_list(one.sentences)]
+    return blocks
 
 
 def _titled_picture(picture: Picture, section: "Section", page: "Page") -> list[str]:

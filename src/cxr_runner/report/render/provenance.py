@@ -6,13 +6,13 @@ from typing import Any
 
 import pandas as pd
 
+from cxr_runner.artifacts.inventory_line import inventory_line
 from cxr_runner.base.markdown import printable
 from cxr_runner.base.numbers import plural
 from cxr_runner.report.class_counts import class_counts
 from cxr_runner.report.collected import DataSetRuns
 from cxr_runner.report.collected_runs import SizedRuns
 from cxr_runner.report.render.commands import Commands
-from cxr_runner.report.render.inventory_line import inventory_of_runs
 
 _VERSIONS = ("python", "cxr-runner", "torch", "torchvision", "numpy")
 _NOT_RECORDED = "not recorded"
@@ -96,3 +96,9 @@ def _versions(versions: object) -> str:
 
 def _distinct(texts: Any) -> str:
     return "; ".join(dict.fromkeys(text for text in sorted(texts) if text))
+
+
+def inventory_of_runs(runs: DataSetRuns) -> str:
+    """Return what the first of the runs that say so found in the source; older ones do not."""
+    lines = (inventory_line(run.data.get("inventory")) for run in runs.runs.values())
+    return next(filter(None, lines), "")

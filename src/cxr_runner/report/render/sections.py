@@ -12,9 +12,9 @@ from cxr_runner.report.render.comparison_section import ComparisonSection, compa
 from cxr_runner.report.render.configuration_figures import configuration_pictures
 from cxr_runner.report.render.errata_section import ErrataSection
 from cxr_runner.report.render.evaluation_section import EvaluationSection
-from cxr_runner.report.render.inventory_line import inventory_of_runs
+from cxr_runner.report.render.explanation_section import ExplanationSection, explanation_sections
 from cxr_runner.report.render.picture import Picture
-from cxr_runner.report.render.provenance import gather_facts
+from cxr_runner.report.render.provenance import gather_facts, inventory_of_runs
 from cxr_runner.report.render.run_links import Link
 from cxr_runner.report.render.search_section import SearchSection
 from cxr_runner.report.render.study_section import StudySection, study_section
@@ -35,6 +35,7 @@ class Section:
         comparisons: configurations compared, at one size after the other.
         figures: curves and what else is drawn of all configurations.
         subgroups: the metrics by subgroup.
+        explanations: why the reference and the best on validation say what they say.
         study: what there is to say of the study; None where none of its models has been asked for.
         facts: where the images and runs come from: terms and what is to be said of them, a command a line.
         not_drawn: why a history cannot be drawn, by the path of its run.
@@ -47,6 +48,7 @@ class Section:
     comparisons: list[ComparisonSection]
     figures: list[Picture]
     subgroups: SubgroupSection
+    explanations: list[ExplanationSection]
     study: StudySection | None
     facts: dict[str, str]
     not_drawn: dict[str, str]
@@ -115,6 +117,7 @@ def make_section(compared: DataSetComparison, suffix: str) -> Section:
             for picture in configuration_pictures(runs, compared.comparisons, whole=study is None or not study.figures)
         ],
         subgroups=subgroup_section(compared.subgroups, runs.heading, suffix),
+        explanations=explanation_sections(compared.explanations),
         study=study,
         facts=gather_facts(runs, commands),
         not_drawn={run.path: run.history_problem for run in runs.runs.values() if run.history is None},

@@ -80,7 +80,7 @@ class GraphBackend(GramBackend):
             if self._epoch is None:
                 self._epoch = _Epoch.like(plan, len(self.rest), self.space.device)
             epoch = self._epoch
-            assert (len(epoch.lrs), epoch.batch_size) == (len(plan.lrs), plan.batch_size), "a stack has one shape"
+            assert (len(epoch.lrs), epoch.batch_size) == (len(plan.lrs), plan.batch_size), "a stack has one batch size"
             index = torch.tensor(members, device=self.space.device)
             epoch.positions[index] = self.space.positions(plan.rows).to(self.space.device)
             epoch.targets[index] = plan.targets.to(self.space.device, torch.float64)

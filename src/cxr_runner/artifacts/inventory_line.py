@@ -6,7 +6,6 @@ from typing import Any
 
 from cxr_runner.base.markdown import printable
 from cxr_runner.base.numbers import list_few, plural
-from cxr_runner.report.collected import DataSetRuns
 
 
 @dataclass(frozen=True)
@@ -22,12 +21,6 @@ class _Images:
     @property
     def kinds(self) -> tuple[dict[str, int], ...]:
         return (self.formats, self.bits)
-
-
-def inventory_of_runs(runs: DataSetRuns) -> str:
-    """Return what the first of the runs that say so found in the source; older ones do not."""
-    lines = (inventory_line(run.data.get("inventory")) for run in runs.runs.values())
-    return next(filter(None, lines), "")
 
 
 def inventory_line(inventory: object) -> str:
