@@ -26,6 +26,7 @@ pytestmark = pytest.mark.placement
 
 SMALL = ("data.num_images=60", "data.image_size=24", "epochs=2", "batch_size=16", "progress=none")
 BEST = ("early_stopping.patience=1", "early_stopping.restore_best=true")
+USUAL = ("epochs=10", "batch_size=32")  # of a model that has a use for neither
 CASES = {
     "linear, Gram": ("model=linear", "engine=gram"),
     "linear, one layer, Gram": ("model=linear", "model.layers=1", "engine=gram", "loss.pos_weight=0.37"),
@@ -43,6 +44,7 @@ CASES = {
         *BEST,
     ),
     "linear, Adam, best by F1": ("model=linear", "optimizer=adam", "early_stopping.metric=val_f1", *BEST),
+    "logistic": ("model=logistic", "loss.pos_weight=balanced", *USUAL),
     "CNN": ("model=cnn", "model.hidden=4"),
     "CNN, Adam": ("model=cnn", "model.hidden=4", "optimizer=adam", "loss.pos_weight=balanced", *BEST),
     "CNN, bf16, augmented": ("model=cnn", "model.hidden=4", "precision=bf16", "augment.flip=0.5", "augment.degrees=5"),
@@ -51,6 +53,7 @@ CASES = {
 RESUMED = {
     "Gram, decay": ("model=linear_relu", "engine=gram", "optimizer.weight_decay=0.01"),
     "Gram, momentum": ("model=linear", "engine=gram", "optimizer.momentum=0.9"),
+    "logistic": ("model=logistic", *USUAL),
     "pixels, Adam": ("model=cnn", "model.hidden=4", "optimizer=adam", *BEST),
 }
 FAR = 0.1  # between logits: batch norm on a few images turns rounding into 0.02

@@ -42,7 +42,7 @@ class Task:
         try:
             # In another process too, whose libraries would pass over the signal.
             with interrupting_on_sigterm(), interrupting_output():
-                jobs = [self._read(config) for config in configs]  # before torch: a mistake is answered at once
+                jobs = list(self._read(list(configs)))  # before torch: a mistake is answered at once
                 runs = [run for job in jobs for run in job]
                 outcomes: Iterator[float] = iter(())
                 if runs:
@@ -67,15 +67,20 @@ class Task:
 
         return SearchedRuns(self.failures, _train, read_objective(metric))
 
-    def _read(self, config: "DictConfig") -> "list[RunConfig]":
-        """Return the runs of a job, for every split and seed; none where there is a mistake in its configuration."""
+    def _read(self, configs: "Sequence[DictConfig]") -> "Iterator[list[RunConfig]]":
+        """Yield the runs of each job, for every split and seed; none where there is a mistake in its configuration."""
+        from cxr_runner.config.sweeps import name_set_aside, shares_settings
         from cxr_runner.config.validation import from_hydra, split_runs
 
-        try:
-            return split_runs(from_hydra(config))
-        except UserError as error:
-            self.failures.add(error)
-            return []
+        shared = shares_settings(configs)
+        for line in name_set_aside(configs) if shared else ():
+            print(line, flush=True)
+        for config in configs:
+            try:
+                yield split_runs(from_hydra(config, set_aside=shared))
+            except UserError as error:
+                self.failures.add(error)
+                yield []
 
 
 def _train(runs: "Sequence[RunConfig]", on_failure: "OnFailure", watch: "Watch | None" = None) -> "Sequence[Outcome]":

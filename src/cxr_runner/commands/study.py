@@ -186,7 +186,9 @@ def _run_rows(group: RowGroup, arguments: Sequence[str], trial: Sequence[str] = 
     Raises:
         UserError: a mistake in what was asked for, which has been said.
     """
-    configs = [run for row in group.rows for run in compose([*arguments, *group.overrides(row), *trial])]
+    configs = [
+        run for row in group.rows for run in compose([*arguments, *group.overrides(row), *trial], set_aside=True)
+    ]
     failures = Failures("cxr-study")
     run_sweep(configs, failures.add)
     problems = failures.collect()

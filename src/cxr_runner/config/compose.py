@@ -15,6 +15,8 @@ def compose(
     overrides: Sequence[str] | Mapping[str, object] = (),
     settings: Mapping[str, object] | None = None,
     config_dir: str | None = None,
+    *,
+    set_aside: bool = False,
 ) -> list[RunConfig]:
     """Return the runs that arguments of ``cxr-run`` stand for, one for every split and seed.
 
@@ -23,6 +25,7 @@ def compose(
             taken verbatim, numbers, truth values, None and lists need no writing out.
         settings: further values by their keys, as the mapping.
         config_dir: folder of further configuration files, as ``--config-dir`` of ``cxr-run``.
+        set_aside: whether settings that the model has no use for, being meant for others too, are set aside.
 
     Raises:
         UserError: a mistake in them.
@@ -38,7 +41,7 @@ def compose(
         config = make_loader(config_dir=config_dir).compose(arguments)
     except Exception as error:  # Hydra and OmegaConf raise many classes
         raise explain_composition(error, [*typed, *_as_typed(values)], KEYS) from None
-    return split_runs(from_hydra(config))
+    return split_runs(from_hydra(config, set_aside=set_aside))
 
 
 def _as_typed(values: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -40,6 +40,7 @@ class DataConfig(Strict):
     duplicates: Literal["drop", "keep", "drop_conflicts"]
     on_bad_image: Literal["error", "skip"]
     patient_pattern: Annotated[str, StringConstraints(min_length=1)] | None
+    train_share: Annotated[float, Field(gt=0, le=1)]
     split: SplitConfig
 
 

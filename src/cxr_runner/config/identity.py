@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from cxr_runner.base.checksums import digest
+from cxr_runner.config.used import without_unused
 
 if TYPE_CHECKING:  # named here, and made elsewhere
     from cxr_runner.config.schema import RunConfig
@@ -38,8 +39,11 @@ the schema loses stays here, because the report computes ids anew from what fini
 
 
 def to_dict(config: "RunConfig") -> dict[str, Any]:
-    """Return the configuration as nested plain dictionaries, in the order of the schema."""
-    return asdict(config)
+    """Return the configuration as nested plain dictionaries, in the order of the schema.
+
+    What the model has no use for is not in it, so that neither an id nor a reader depends on it.
+    """
+    return without_unused(asdict(config))
 
 
 def run_id(config: "RunConfig", data_fingerprint: str, device_type: str, engine: str, weights: str) -> str:

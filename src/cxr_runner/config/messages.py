@@ -16,6 +16,7 @@ _VALID = {
     "data.split.folds": "valid are null and whole numbers from 2",
     "data.split.keep_test": "valid are null, true and false",
     "device": "valid are auto, cpu, cuda, cuda:N and mps",
+    "model.l2": "valid are path and numbers above 0",
     "loss.pos_weight": "valid are null, balanced and numbers above 0",
     "name": "valid are letters, digits and . _ + -, at most 100, beginning with a letter or digit",
 }

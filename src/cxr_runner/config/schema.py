@@ -37,6 +37,15 @@ class LinearReLUConfig(Strict):
 
 
 @dataclass(frozen=True)
+class LogisticConfig(Strict):
+    """Logistic regression on the pixels with an L2 penalty, solved to its optimum."""
+
+    name: Literal["logistic"]
+    l2: Positive | Literal["path"]
+    path_metric: Literal["val_loss", "val_accuracy", "val_f1", "val_auroc"]
+
+
+@dataclass(frozen=True)
 class CNNConfig(Strict):
     """Fig. 8 of the study."""
 
@@ -53,7 +62,7 @@ class ResNet18Config(Strict):
     weights: str | None
 
 
-AnyModelConfig = LinearConfig | LinearReLUConfig | CNNConfig | ResNet18Config
+AnyModelConfig = LinearConfig | LinearReLUConfig | LogisticConfig | CNNConfig | ResNet18Config
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ def flatten_settings(config: Mapping[str, Any], prefix: str = "") -> Iterator[tu
         if dotted in _NOT_COMPARED:
             continue
         if dotted == "data":
+            if isinstance(value, Mapping) and value.get("train_share", 1) != 1:
+                yield "data.train_share", value["train_share"]
             known = split_settings(value)
             yield from ((f"data.split.{name}", known[name]) for name in _SPLIT if name in known)
         elif isinstance(value, Mapping):

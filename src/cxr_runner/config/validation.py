@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from math import prod
 from typing import Any, Literal
 
@@ -19,10 +19,12 @@ from cxr_runner.config.schema import (
     CNNConfig,
     LinearConfig,
     LinearReLUConfig,
+    LogisticConfig,
     ResNet18Config,
     RunConfig,
     SGDConfig,
 )
+from cxr_runner.config.unused import refuse_unused, set_unused_aside
 
 
 def _collect_keys(schema: dict[str, Any], definitions: dict[str, Any], prefix: str = "") -> set[str]:
@@ -41,8 +43,12 @@ _SCHEMA = _RUN_CONFIG.json_schema()
 KEYS = frozenset(_collect_keys(_SCHEMA, _SCHEMA["$defs"]))
 
 
-def from_hydra(config: DictConfig) -> RunConfig:
+def from_hydra(config: DictConfig, *, set_aside: bool = False) -> RunConfig:
     """Turn a composed configuration into the plain, checked objects that the rest of the program sees.
+
+    Args:
+        config: as composed.
+        set_aside: whether settings that the model has no use for are set aside; else they are refused.
 
     Raises:
         UserError: a key is unknown or missing, a value has the wrong type or is out of range, or two values
@@ -55,7 +61,7 @@ def from_hydra(config: DictConfig) -> RunConfig:
     except OmegaConfBaseException as error:
         raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}") from None
     assert isinstance(values, dict)
-    return from_values(values)
+    return from_values(set_unused_aside(values) if set_aside else values)
 
 
 def from_values(values: dict[Any, Any]) -> RunConfig:
@@ -120,6 +126,8 @@ def gram_obstacle(run: RunConfig) -> str | None:
     The first layer must see the pixels themselves, and its weights must stay in the span of the training images:
     elementwise scaling (Adam), clipping and changed images leave it.
     """
+    if isinstance(run.model, LogisticConfig):
+        return "device=mps has no float64" if run.device == "mps" else None
     if not isinstance(run.model, LinearConfig | LinearReLUConfig):
         return f"model={run.model.name} does not begin with a linear layer on the pixels"
     if not isinstance(run.optimizer, SGDConfig):
@@ -135,8 +143,11 @@ def gram_obstacle(run: RunConfig) -> str | None:
 
 def _check_contradictions(run: RunConfig) -> None:
     """Refuse values that are valid one by one but not together."""
+    refuse_unused(asdict(run))
     if run.engine == "gram" and (obstacle := gram_obstacle(run)):
         raise UserError.for_key("engine", "gram", f"not possible here: {obstacle}; auto and pixel are")
+    if run.engine == "pixel" and isinstance(run.model, LogisticConfig):
+        raise UserError.for_key("engine", "pixel", "model=logistic is solved in Gram space; valid are auto and gram")
     if isinstance(run.optimizer, SGDConfig) and run.optimizer.nesterov and run.optimizer.momentum == 0:
         raise UserError.for_key("optimizer.nesterov", True, "needs optimizer.momentum above 0")
     if isinstance(run.model, CNNConfig) and run.model.kernel_size % 2 == 0:

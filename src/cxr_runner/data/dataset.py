@@ -20,6 +20,7 @@ from cxr_runner.data.sources import SPLITS, About
 from cxr_runner.data.sources.catalogue import open_source
 from cxr_runner.data.split_assignment import assign_splits
 from cxr_runner.data.store import Store, open_store
+from cxr_runner.data.train_share import take_share
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class Dataset:
         fingerprints: of its parts: ``source`` over labels and pixels of the images in their source's size, whatever
             their names and order, ``split`` over names and splits, ``size`` the side of the stored squares.
         split_facts: how the splits were made: ``strategy``, ``seed``, ``folds``, ``fold``, ``val_share``, ``rotates``
-            and ``given_test``, see :class:`~cxr_runner.data.split_assignment.Assignment`.
+            and ``given_test``, see :class:`~cxr_runner.data.split_assignment.Assignment`; of a share of the training
+            images what :class:`~cxr_runner.data.train_share.TrainShare` adds.
         known_patients: what is known of the patients.
         inventory: what was read and what was passed over, see :mod:`~cxr_runner.data.inventory`.
         checks: what is proven to be wrong or doubtful.
@@ -63,6 +65,11 @@ class Dataset:
     inventory: dict[str, Any] = field(default_factory=dict)
     checks: Checks = NOTHING_CHECKED
     notes: tuple[str, ...] = ()
+
+    @property
+    def whole_fingerprint(self) -> str:
+        """The fingerprint with all training images, which tells the split from others whatever is trained on."""
+        return str(self.split_facts.get("whole", self.fingerprint))
 
     def rows(self, split: str) -> NDArray[np.int64]:
         """Return the rows of ``images`` that belong to a split, in order."""
@@ -172,17 +179,24 @@ def split_images(images: Images, config: AnyDataConfig, reporter: Reporter) -> D
     Raises:
         UserError: the splits are not as the configuration asks for.
     """
-    assert replace(config, split=images.config.split) == images.config, "other images than these are asked for"
+    asked = replace(images.config, split=config.split, train_share=config.train_share)
+    assert config == asked, "other images than these are asked for"
     store, about, patients = images.store, images.about, images.patients
     assignment = assign_splits(images.table, patients, config, store.class_names)
     table = images.table.assign(split=assignment.splits)
+    share = take_share(table, patients, config, store.class_names)
+    facts, notes = assignment.describe(config.split), (*images.notes, *assignment.notes, patients.said())
+    if share is not None:
+        facts, notes = facts | share.describe(_fingerprint(table, store)), (*notes, share.note)
+        table = table[share.kept]
     fingerprint = _fingerprint(table, store)
     given = assignment.given_test and not about.synthetic
-    checks = check_images(images.checks, assignment.splits, reporter, given=given, fingerprint=fingerprint)
+    splits = assignment.splits if share is None else np.where(share.kept, assignment.splits, "")
+    checks = check_images(images.checks, splits, reporter, given=given, fingerprint=fingerprint)
     dataset = Dataset(
         images=store.images,
         table=table[["name", "label", "split", "patient", "check"]],
-        subgroups=images.subgroups,
+        subgroups=images.subgroups.loc[table.index],
         class_names=store.class_names,
         about=about,
         duplicates=images.duplicates,
@@ -190,12 +204,12 @@ def split_images(images: Images, config: AnyDataConfig, reporter: Reporter) -> D
         store=store.derived,
         fingerprint=fingerprint,
         fingerprints=_fingerprints(images, table),
-        split_facts=assignment.describe(config.split),
+        split_facts=facts,
         known_patients=patients,
         inventory=take_inventory(table, store.class_names, images.passed_over, store.bits)
         | {"filtered": images.filtered},
         checks=checks,
-        notes=tuple(filter(None, [*images.notes, *assignment.notes, patients.said()])),
+        notes=tuple(filter(None, notes)),
     )
     keep_description(store.path, config, dataset.describe())
     return dataset

@@ -23,7 +23,7 @@ class Images:
     """Images that can be split in several ways; every data set made of them shares the memory that they lie in.
 
     Attributes:
-        config: configuration of the data; its ``split`` is not looked at.
+        config: configuration of the data; its ``split`` and ``train_share`` are not looked at.
         about: title, citation, licence.
         store: the decoded images, with those that are left out.
         table: the images that remain, as ``store`` has them: ``patient`` is filled in as ``patients`` has it, ``split``

@@ -27,7 +27,7 @@ def leave_samples(outputs: Path, dataset: Dataset, config: AnyDataConfig) -> Non
         UserError: the source of the images is not valid.
         OSError: the outputs tree cannot be written to.
     """
-    path = samples_path(outputs, dataset.fingerprint)
+    path = samples_path(outputs, dataset.whole_fingerprint)
     if read_samples(path):
         return
     source = open_source(config)

@@ -11,6 +11,7 @@ from typing import Any
 from cxr_runner.artifacts.rundir import RunDir
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.identity import run_id_of_dict, to_dict
+from cxr_runner.config.schema import LogisticConfig
 from cxr_runner.experiment.member import Member
 from cxr_runner.experiment.plan import PlannedRun
 from cxr_runner.training.gram.final_state import code_versions, read_final_state
@@ -68,7 +69,7 @@ def take_over(waiting: dict[Member, Member]) -> tuple[list[Member], list[Member]
 def _can_be_cut(run: PlannedRun) -> bool:
     """Whether a run of fewer epochs is the beginning of one like this."""
     config = run.config
-    if run.choice.engine != "gram" or config.schedule.name != "constant":
+    if run.choice.engine != "gram" or isinstance(config.model, LogisticConfig) or config.schedule.name != "constant":
         return False
     # Where the best epoch's weights are put back, a run ends with those of another epoch than its last.
     return not config.early_stopping.restore_best and config.epochs > config.schedule.warmup_epochs

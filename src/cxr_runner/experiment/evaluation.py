@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from cxr_runner.artifacts.readme import readme_text
 from cxr_runner.base.errors import DivergedError
 from cxr_runner.base.files import write_text
+from cxr_runner.config.schema import LogisticConfig
 from cxr_runner.data.dataset import Dataset
 from cxr_runner.experiment.member import Member
 from cxr_runner.experiment.results import EVALUATED, write_results
@@ -84,7 +85,7 @@ def _leave_results(members: Sequence[Member], origin: dict[str, Any]) -> None:
         run = member.run
         compact = run.config.save == "compact" and run.choice.engine == "gram"
         weights = None if compact else evaluation.weights
-        write_results(run.files, run.dataset, member.trainer, evaluation.logits, weights, facts)
+        write_results(run.files, run.dataset, member.trainer, evaluation.logits, weights, run.config.batch_size, facts)
         described = describe_model(run.config.model, member.model)
         if run.choice.engine == "gram":
             write_final_state(run.files, member.trainer)
@@ -141,4 +142,13 @@ def _facts(member: Member) -> dict[str, Any]:
         "precision": run.config.precision,
         "num_parameters": sum(parameter.numel() for parameter in member.model.parameters()),
         "pos_weight": member.pos_weight,
+        **_penalty(member),
     } | ({"went_on_from": member.went_on_from} if member.went_on_from else {})
+
+
+def _penalty(member: Member) -> dict[str, float]:
+    """Return the penalty of logistic regression, as this program and as scikit-learn write it; nothing of others."""
+    if not isinstance(member.run.config.model, LogisticConfig):
+        return {}
+    l2 = member.trainer.history[member.trainer.best.epoch - 1].lr
+    return {"l2": l2, "scikit_learn_C": 1 / (l2 * len(member.trainer.train.rows))}

@@ -14,6 +14,7 @@ from cxr_runner.base.errors import RunFailedError, UserError
 from cxr_runner.base.files import write_csv
 from cxr_runner.base.locks import hold_lock
 from cxr_runner.base.progress import Reporter
+from cxr_runner.config.schema import LogisticConfig
 from cxr_runner.experiment.plan import PlannedRun
 from cxr_runner.training.checkpoint import read_checkpoint, write_checkpoint
 from cxr_runner.training.devices import is_out_of_memory
@@ -78,7 +79,7 @@ class Member:
     def save(self) -> None:
         """Write history and checkpoint as they were at :meth:`remember`."""
         if self.state is not None:
-            write_history(self.files, self.state["history"])
+            write_history(self.run, self.state["history"])
             write_checkpoint(self.files, self.state)
             self.state = None
 
@@ -161,7 +162,9 @@ def saving_when_interrupted(members: Sequence[Member]) -> Iterator[None]:
         raise
 
 
-def write_history(files: RunDir, history: Sequence[dict[str, Any]]) -> None:
-    """Write the history of a run that has one; an epoch an entry."""
+def write_history(run: PlannedRun, history: Sequence[dict[str, Any]]) -> None:
+    """Write the history of a run that has one; an epoch an entry, of logistic regression a penalty."""
     if history:
-        write_csv(files.history, pd.DataFrame(history))
+        table = pd.DataFrame(history)
+        solved = isinstance(run.config.model, LogisticConfig)
+        write_csv(run.files.history, table.rename(columns={"lr": "l2"}) if solved else table)

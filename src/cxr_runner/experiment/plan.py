@@ -13,7 +13,13 @@ from cxr_runner.base.errors import UserError, user_path
 from cxr_runner.base.numbers import list_few
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.identity import run_id
-from cxr_runner.config.schema import AnyModelConfig, LinearConfig, LinearReLUConfig, RunConfig
+from cxr_runner.config.schema import (
+    AnyModelConfig,
+    LinearConfig,
+    LinearReLUConfig,
+    LogisticConfig,
+    RunConfig,
+)
 from cxr_runner.data.dataset import Dataset
 from cxr_runner.experiment.shared_data import SharedData
 from cxr_runner.models.build import build_model, initial_weights_digest
@@ -145,11 +151,14 @@ def _sees(run: PlannedRun) -> object:
     if run.choice.engine != "gram":
         return run.files.path
     config = run.config
-    return config.data, config.device, config.batch_size, config.deterministic
+    solved = isinstance(config.model, LogisticConfig)  # from all images at once, where others take batches
+    return config.data, config.device, config.batch_size, config.deterministic, solved
 
 
 def _num_outputs(model: AnyModelConfig) -> int:
     """Return the number of outputs of the first layer of a model that the Gram engine can train."""
+    if isinstance(model, LogisticConfig):
+        return 1
     assert isinstance(model, LinearConfig | LinearReLUConfig)
     return model.hidden if model.layers > 1 else 1
 

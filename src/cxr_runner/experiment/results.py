@@ -28,6 +28,7 @@ def write_results(
     trainer: Trainer,
     logits: dict[str, Tensor],
     weights: dict[str, Tensor] | None,
+    batch_size: int,
     facts: dict[str, Any],
 ) -> None:
     """Write the files of a finished run, ``metrics.json`` last; its history is there already.
@@ -38,11 +39,11 @@ def write_results(
         trainer: after its last epoch.
         logits: for each of :data:`EVALUATED`, float32 [images].
         weights: float32, under the plain names of the module; None where the run keeps them in another form.
+        batch_size: batch size of the evaluation.
         facts: what else ``metrics.json`` is to say, ready for JSON; ``diagnosis`` is one of them.
     """
     metrics: dict[str, Any] = {
-        split: compute_metrics(logits[split], torch.tensor(dataset.labels(split)), trainer.settings.batch_size)
-        for split in EVALUATED
+        split: compute_metrics(logits[split], torch.tensor(dataset.labels(split)), batch_size) for split in EVALUATED
     }
     metrics |= {
         "collapsed": (collapsed := is_collapsed(torch.cat(list(logits.values())))),

@@ -85,5 +85,5 @@ class SharedData:
 
 
 def _of_any_split(config: AnyDataConfig) -> AnyDataConfig:
-    """Return what two configurations have in common that differ in their splits only."""
-    return replace(config, split=SplitConfig(None, 0, 1, None, "all", 0.5, None))
+    """Return what two configurations have in common that differ in their splits and shares only."""
+    return replace(config, train_share=1.0, split=SplitConfig(None, 0, 1, None, "all", 0.5, None))

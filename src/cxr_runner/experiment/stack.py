@@ -14,6 +14,7 @@ from cxr_runner.base.files import clear_temporaries, write_json
 from cxr_runner.base.progress import Reporter
 from cxr_runner.base.signals import raise_if_interrupted
 from cxr_runner.config.identity import to_dict
+from cxr_runner.config.schema import LogisticConfig
 from cxr_runner.experiment.beginnings import beginnings_of_others, go_on_from_shorter_run, take_over
 from cxr_runner.experiment.evaluation import leave_results, subset
 from cxr_runner.experiment.member import (
@@ -29,10 +30,12 @@ from cxr_runner.experiment.plan import PlannedRun
 from cxr_runner.experiment.results import describe_origin
 from cxr_runner.experiment.watch import Watch
 from cxr_runner.models.build import build_model, describe_model
+from cxr_runner.training.backend import Backend
 from cxr_runner.training.devices import describe_device, lacks_bf16, set_determinism
 from cxr_runner.training.diagnosis import diagnose_all
 from cxr_runner.training.engines import build_backend
 from cxr_runner.training.formulas import import_torchmetrics_in_background
+from cxr_runner.training.gram.convex import ConvexBackend, convex_settings
 from cxr_runner.training.gram.space import GramSpace
 from cxr_runner.training.loop import Trainer, TrainSettings, train_epoch
 
@@ -96,7 +99,7 @@ def fit(members: Sequence[Member], reporter: Reporter, watch: Watch | None = Non
     active = [member for member in members if member.failure is None and member not in waiting]
     yield from _finish([member for member in active if member.trainer.finished])
     active = [member for member in active if not member.trainer.finished]
-    trainer, num_epochs = members[0].trainer, max(member.run.config.epochs for member in members)
+    trainer, num_epochs = members[0].trainer, max(member.trainer.settings.epochs for member in members)
     first_epoch = 1 + min((len(member.trainer.history) for member in active), default=num_epochs)
     saved, cost = time.perf_counter(), 0.0
     with reporter.training(num_epochs, trainer.num_batches, first_epoch, len(active)) as shown:
@@ -126,7 +129,7 @@ def fit(members: Sequence[Member], reporter: Reporter, watch: Watch | None = Non
 def _finish(members: Sequence[Member]) -> Iterator[list[Member]]:
     """Yield members after their last epoch, if there are any, with the weights that they are to end with."""
     for member in members:
-        write_history(member.files, [asdict(epoch) for epoch in member.trainer.history])
+        write_history(member.run, [asdict(epoch) for epoch in member.trainer.history])
         member.trainer.finish()
     if members:
         yield list(members)
@@ -159,7 +162,7 @@ def _build_members(
     backend = build_backend(configs, first.dataset, begun, pos_weights, first.device, space)
     for number, member in enumerate(members):
         member.diagnosis = diagnoses[number]
-        member.trainer = Trainer(backend, train, val, _settings(member), number)
+        member.trainer = Trainer(backend, train, val, _settings(member, backend, len(train.rows)), number)
     return members
 
 
@@ -172,12 +175,17 @@ def _announce(members: Sequence[Member], reporter: Reporter) -> None:
         reporter.line(f"model: {model}{together if number == len(models) else ''}")
     device = f"device: {describe_device(runs[0].device)}, {config.precision}"
     reporter.line(f"{device}; engine: {choice.engine} ({choice.reason})")
+    if isinstance(config.model, LogisticConfig) and config.model.l2 == "path":
+        reporter.line(f"an epoch is a penalty, from the largest to the smallest; {config.model.path_metric} chooses")
     if config.precision == "bf16" and lacks_bf16(runs[0].device):
         reporter.line("precision=bf16 is slower than float32 on this CPU, which has no instructions for it")
 
 
-def _settings(member: Member) -> TrainSettings:
+def _settings(member: Member, backend: Backend, num_train: int) -> TrainSettings:
     config = member.run.config
+    if isinstance(config.model, LogisticConfig):
+        assert isinstance(backend, ConvexBackend)
+        return convex_settings(config.model, backend.variance, num_train, member.pos_weight)
     return TrainSettings(
         epochs=config.epochs,
         batch_size=config.batch_size,

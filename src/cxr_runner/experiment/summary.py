@@ -36,6 +36,8 @@ def print_results(
         f"test confusion: {test['tp']:,} true and {test['fp']:,} false positives, "
         f"{test['tn']:,} true and {test['fn']:,} false negatives, {test['n']:,} images"
     )
+    if penalty := _penalty(metrics):
+        reporter.line(penalty)
     if answer := _one_answer(metrics):
         reporter.line(f"warning: every test image is called {answer}; more epochs may help")
     if metrics["collapsed"]:
@@ -47,6 +49,18 @@ def print_results(
     if about.synthetic:
         reporter.line(f"{SYNTHETIC}: these figures say nothing about real X-rays")
     reporter.line(f"run directory: {run_path}")
+
+
+def _penalty(metrics: Mapping[str, Any]) -> str:
+    """Return the penalty of logistic regression and where on its path it lies; '' of other models."""
+    if "l2" not in metrics:
+        return ""
+    number, total = metrics["best_epoch"], metrics["epochs_trained"]
+    penalty = f"l2 {metrics['l2']:.3g} (scikit-learn's C {metrics['scikit_learn_C']:.3g})"
+    if total == 1:
+        return penalty
+    end = ", its end: one beyond it may be better, model.l2=NUMBER" * (number in (1, total))
+    return f"{penalty}, penalty {number} of {total} of the path{end}"
 
 
 def print_results_of_many(

@@ -6,7 +6,7 @@ from torch import Tensor
 from cxr_runner.artifacts.rundir import Run, RunDir
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.progress import Reporter
-from cxr_runner.config.schema import LinearConfig, LinearReLUConfig, SGDConfig
+from cxr_runner.config.schema import AnyModelConfig, SGDConfig
 from cxr_runner.config.stored import read_data_config
 from cxr_runner.data.dataset import open_images, open_intact, split_images
 from cxr_runner.models.build import build_model
@@ -18,7 +18,7 @@ from cxr_runner.training.gram.space import GramSpace
 from cxr_runner.training.gram.steps import GramBackend
 
 
-def weights_of_coefficients(run: Run, config: LinearConfig | LinearReLUConfig) -> dict[str, Tensor]:
+def weights_of_coefficients(run: Run, config: AnyModelConfig) -> dict[str, Tensor]:
     """Return the weights that the run would have written with ``save=full``, under the plain names of the module.
 
     Args:

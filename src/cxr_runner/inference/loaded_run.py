@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from cxr_runner.artifacts.rundir import CHANGED, Run, RunDir, read_run
 from cxr_runner.base.errors import UserError
-from cxr_runner.config.schema import AnyModelConfig, LinearConfig, LinearReLUConfig, ResNet18Config
+from cxr_runner.config.schema import AnyModelConfig, LinearConfig, LinearReLUConfig, LogisticConfig, ResNet18Config
 from cxr_runner.config.stored import read_model_config
 from cxr_runner.data.extras import DicomOptions
 from cxr_runner.inference.compact import weights_of_coefficients
@@ -126,7 +126,8 @@ def read_loaded_run(path: Path) -> LoadedRun:
 
 def _load_weights(network: Classifier, config: AnyModelConfig, run: Run, files: RunDir) -> None:
     try:
-        if isinstance(config, LinearConfig | LinearReLUConfig) and not files.model.exists() and files.gram.exists():
+        spanned = isinstance(config, LinearConfig | LinearReLUConfig | LogisticConfig)
+        if spanned and not files.model.exists() and files.gram.exists():
             network.load_state_dict(weights_of_coefficients(run, config))
         else:
             network.load_state_dict(load_file(files.model))

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib import colormaps, style
 from matplotlib.figure import Figure
 
-from cxr_runner.plots.style import _wrap, write_title
+from cxr_runner.plots.style import wrap_title, write_title
 
 
 @style.context("default")
@@ -39,7 +39,7 @@ def plot_confusion(
         axes.text(column, row - 0.06, f"{count:,}", ha="center", va="center", fontsize=20, color=color)
         below = f"{percent}\npublished {published[names[row][column]]:,}" if published else percent
         axes.text(column, row + 0.11, below, ha="center", va="top", fontsize=11, color=color, linespacing=1.5)
-    ticks = [_wrap(name, 16) for name in class_names]
+    ticks = [wrap_title(name, 16) for name in class_names]
     axes.set_xticks([0, 1], ticks, parse_math=False)
     axes.set_yticks([0, 1], ticks, parse_math=False, rotation=90, va="center")
     axes.set_xlabel("predicted")
@@ -73,8 +73,8 @@ def plot_confusions(
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
         for (row, column), share in np.ndenumerate(shares):
             axes.text(column, row, f"{share:.1%}", ha="center", va="center", fontsize=11, color=_ink(share))
-        axes.set_title(_wrap(label, 30), fontsize=9, parse_math=False)
-        ticks = [_wrap(name, 14) for name in class_names]
+        axes.set_title(wrap_title(label, 30), fontsize=9, parse_math=False)
+        ticks = [wrap_title(name, 14) for name in class_names]
         axes.set_xticks([0, 1], ticks, parse_math=False, fontsize=8)
         axes.set_yticks([0, 1], ticks, parse_math=False, fontsize=8, rotation=90, va="center")
         axes.tick_params(length=0)

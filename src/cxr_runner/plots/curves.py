@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import MaxNLocator
 
-from cxr_runner.plots.style import _wrap, write_title
+from cxr_runner.plots.style import wrap_title, write_title
 
 # Okabe and Ito's colours, safe for the colour-blind, without their yellow, which vanishes on white.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -42,7 +42,7 @@ def plot_curves(history: pd.DataFrame, title: str) -> Figure:
             axes.plot(history["epoch"], column, color=color, linestyle=dashes, marker=marker, markersize=4, label=split)
         _finish([axes], quantity, history["epoch"].max())
         axes.set_ylabel(quantity)
-        axes.set_xlabel("epoch")
+        axes.set_xlabel("penalty of the path, from large to small" if "l2" in history else "epoch")
         axes.legend()
     return figure
 
@@ -71,7 +71,9 @@ def plot_comparison(
     if len(drawn) < len(histories):
         title += f" (the first {len(drawn)} of {len(histories)} configurations)"
     looks = looks or {name: (number % len(COLORS), number >= len(COLORS)) for number, name in enumerate(drawn)}
-    labels = [_wrap(_with_seeds(name, len(seeds), len(collapsed.get(name, ()))), 56) for name, seeds in drawn.items()]
+    labels = [
+        wrap_title(_with_seeds(name, len(seeds), len(collapsed.get(name, ()))), 56) for name, seeds in drawn.items()
+    ]
     columns = 1 if max(map(len, labels)) > 40 else 2 if max(map(len, labels)) > 26 else 3
     num_lines = sum(label.count("\n") + 1 for label in labels) / columns
     figure = Figure(figsize=(9, 6.4 + 0.2 * num_lines), layout="constrained")

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cxr_runner.plots.curves import COLORS, DASHES
-from cxr_runner.plots.style import COLUMN_WIDTH, _wrap, write_title
+from cxr_runner.plots.style import COLUMN_WIDTH, wrap_title, write_title
 from cxr_runner.stats import CurveBand
 
 _ROOM = 3.5  # times as far as the corner from where sensitivity and specificity are alike, a curve is nearly flat
@@ -65,7 +65,7 @@ def _draw_bands(axes: Axes, bands: Mapping[str, CurveBand]) -> None:
     for number, (label, band) in enumerate(bands.items()):
         color, dashes = COLORS[number % len(COLORS)], DASHES[number // len(COLORS) % len(DASHES)]
         axes.fill_between(band.grid, band.low, band.high, color=color, alpha=0.13, linewidth=0)
-        axes.plot(band.grid, band.mean, color=color, linestyle=dashes, linewidth=1.5, label=_wrap(label, 40))
+        axes.plot(band.grid, band.mean, color=color, linestyle=dashes, linewidth=1.5, label=wrap_title(label, 40))
 
 
 def corner(bands: Iterable[CurveBand], *, falling: bool = False) -> float:

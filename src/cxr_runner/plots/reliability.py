@@ -7,7 +7,7 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cxr_runner.plots.style import _wrap, write_title
+from cxr_runner.plots.style import wrap_title, write_title
 from cxr_runner.stats import Reliability
 
 _LOOKS = (("#0072B2", "solid"), ("#D55E00", "dotted"))
@@ -35,7 +35,7 @@ def plot_reliability(configurations: Mapping[str, Mapping[str, Reliability]], ti
         _draw_panel(axes, ways)
         first, *others = ways.items()
         errors = "; ".join([f"{first[1].ece:.3f}", *(f"{name} {one.ece:.3f}" for name, one in others)])
-        axes.set_title(f"{_wrap(label, _WIDEST)}\npooled ECE {errors}", fontsize=9, parse_math=False)
+        axes.set_title(f"{wrap_title(label, _WIDEST)}\npooled ECE {errors}", fontsize=9, parse_math=False)
     handles, names = max((axes.get_legend_handles_labels() for axes in panels.flat), key=lambda pair: len(pair[1]))
     if len(names) > 1:
         figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize=9, frameon=False)

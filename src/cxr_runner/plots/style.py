@@ -54,7 +54,7 @@ def boxes_for_missing_glyphs() -> Iterator[None]:
 
 def write_title(figure: Figure, title: str, width: int = 88) -> None:
     """Write any text above a figure, as it is, on at most three lines of so many characters."""
-    figure.suptitle(_wrap(title, width), fontsize=12, parse_math=False)
+    figure.suptitle(wrap_title(title, width), fontsize=12, parse_math=False)
 
 
 def fold_words(text: str, width: int) -> str:
@@ -62,7 +62,7 @@ def fold_words(text: str, width: int) -> str:
     return "\n".join(textwrap.fill(line, width) for line in text.splitlines())
 
 
-def _wrap(text: str, width: int) -> str:
+def wrap_title(text: str, width: int) -> str:
     """Break a text into at most three lines; what cannot be printed is left out."""
     printable = "".join(character if character.isprintable() else " " for character in text)
     return textwrap.fill(printable, width, max_lines=3, placeholder=" …")

@@ -27,7 +27,7 @@ class SplitLogits:
 
     Attributes:
         split: the split.
-        num_train: number of training images.
+        num_train: number of training images of the split: two splits have the fewer in common, the fewer these are.
         seeds: seeds of the runs.
         collapsed: bool [seeds], which of them collapsed.
         val_labels: int [images of val], 0 or 1.

@@ -47,7 +47,7 @@ class RunSplit:
         seed: seed of the split.
         folds: number of folds; None for a split that is none of several.
         fold: which of them, from 0; None where there are none.
-        fingerprint: fingerprint of the images, labels and splits.
+        fingerprint: fingerprint of the images, labels and splits, all training images among them.
     """
 
     seed: int

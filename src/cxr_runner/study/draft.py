@@ -87,13 +87,13 @@ def _own(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what of a run's training is not the default, model and optimizer always."""
     given = flatten_config(config)
     model, optimizer = given.get("model.name"), given.get("optimizer.name")
-    usual = flatten_config(usual_training(str(model), str(optimizer)))
+    usual = flatten_config(usual_training(str(model), str(optimizer or "sgd")))
     differing = {
         key: given[key]
         for key, value in usual.items()
         if key in given and key not in NO_PART and not same_setting(given[key], value)
     }
-    return {"model": model, "optimizer": optimizer} | differing
+    return {"model": model} | ({"optimizer": optimizer} if optimizer else {}) | differing
 
 
 def _named(rows: Sequence[tuple[str, dict[str, Any]]]) -> list[tuple[str, dict[str, Any]]]:

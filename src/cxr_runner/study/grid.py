@@ -13,7 +13,7 @@ from cxr_runner.study.study_rows import Row
 Split = tuple[int, str | int]  # seed of the split, and fold; 'all' without folds
 Shape = tuple[object, ...]
 WHOLE: Split = (0, "all")
-_LINEAR = ("linear", "linear_relu")
+_LINEAR = ("linear", "linear_relu", "logistic")
 
 
 class Wanted(NamedTuple):
@@ -165,7 +165,7 @@ def _but_for_split(data: Mapping[str, Any]) -> dict[str, Any]:
     if split["folds"] is None:
         split["keep_test"] = bool(split.get("keep_test"))  # without folds, null means false, which it was before
     known = {key: value for key, value in data.items() if value is not None}  # a key may have come later
-    return {**known, "image_size": None, "split": split}
+    return {"train_share": 1.0, **known, "image_size": None, "split": split}
 
 
 def forecast(group: RowGroup, done: set[Wanted], paces: Mapping[Shape, Pace]) -> float:
@@ -183,10 +183,10 @@ def forecast(group: RowGroup, done: set[Wanted], paces: Mapping[Shape, Pace]) ->
 
 
 def shape(row: Row, image_size: int) -> Shape:
-    """Return what the pace of a row depends on; the linear families are as fast as each other."""
+    """Return what the pace of a row depends on; the linear families that SGD trains are as fast as each other."""
     if row.family not in _LINEAR:
         return row.family, row.hidden, row.kernel_size, image_size
-    return "linear", row.optimizer, image_size
+    return "logistic" if row.family == "logistic" else "linear", row.optimizer, image_size
 
 
 def samples(group: RowGroup, done: set[Wanted]) -> list[Row]:

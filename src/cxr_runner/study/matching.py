@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from cxr_runner.config.used import is_used
 from cxr_runner.study.published import Study
 from cxr_runner.study.study_rows import flatten_config, same_setting
 
@@ -24,7 +25,8 @@ def match_row(config: Mapping[str, Any], study: Study) -> str | None:
     given = flatten_config(config)
     for row in study.rows:
         others = {**study.conditions, **row.shared}
-        if all(key in given and same_setting(given[key], value) for key, value in row.own.items()) and all(
+        own = {key: value for key, value in row.own.items() if is_used(key, config)}
+        if all(key in given and same_setting(given[key], value) for key, value in own.items()) and all(
             same_setting(given.get(key, value), value) for key, value in others.items() if key not in row.own
         ):
             return row.id

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cxr_runner.base.numbers import list_few
 from cxr_runner.config.identity import NEVER
+from cxr_runner.config.used import may_set
 from cxr_runner.config.usual_settings import override, read_defaults, usual_training
 from cxr_runner.config.yaml_lines import LinedYaml, Step
 from cxr_runner.study.study_rows import Published, Row, flatten_config, same_setting
@@ -95,7 +96,8 @@ def _shared(own: Mapping[str, Any], document: "StudyDocument", path: Sequence[St
         called = f"no setting of model={own['model.name']} and optimizer={own['optimizer.name']}"
         raise file.error([*path, "settings", name], f"{name} is {called}; valid are {list_few(valid)}", value=False)
     conditions = {_dotted(key): value for key, value in document.conditions.items()}
-    return {key: conditions.get(key, value) for key, value in usual.items() if key not in own}
+    set_for_it = {key: value for key, value in conditions.items() if may_set(key, str(own["model.name"]))}
+    return {key: set_for_it.get(key, value) for key, value in usual.items() if key not in own}
 
 
 def _arguments(part: _Part, own: Mapping[str, Any], shared: Mapping[str, Any]) -> tuple[str, ...]:

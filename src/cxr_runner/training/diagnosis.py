@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from cxr_runner.config.schema import LinearConfig, LinearReLUConfig, RunConfig
+from cxr_runner.config.schema import LinearConfig, LinearReLUConfig, LogisticConfig, RunConfig
 from cxr_runner.models.build import rectified_layers
 from cxr_runner.training.devices import moved
 from cxr_runner.training.loop import Subset
@@ -178,6 +178,6 @@ def diagnosed_at_once(config: RunConfig, device: torch.device) -> int:
     Few, because nothing catches it where the memory of a GPU does not suffice; but all of a linear model's, whose
     activations take next to no memory and whose weights are read once for every piece.
     """
-    if isinstance(config.model, LinearConfig | LinearReLUConfig):
+    if isinstance(config.model, LinearConfig | LinearReLUConfig | LogisticConfig):
         return NUM_SAMPLE
     return min(_DIAGNOSED_AT_ONCE, config.batch_size, images_at_once(config, device))

@@ -9,13 +9,15 @@ from torch import nn
 
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.machine import memory_bytes
-from cxr_runner.config.schema import RunConfig, SGDConfig
+from cxr_runner.config.schema import LogisticConfig, RunConfig, SGDConfig
 from cxr_runner.config.validation import gram_obstacle
 from cxr_runner.models.linear import Linear
 from cxr_runner.models.linear_relu import LinearReLU
+from cxr_runner.models.logistic import Logistic
 from cxr_runner.training.augment import Augment
 from cxr_runner.training.backend import Backend
 from cxr_runner.training.devices import num_processes
+from cxr_runner.training.gram.convex import ConvexBackend
 from cxr_runner.training.gram.graph_steps import GraphBackend
 from cxr_runner.training.gram.mixed import build_gram_backend
 from cxr_runner.training.gram.space import GramSpace
@@ -52,6 +54,8 @@ def choose_engine(config: RunConfig, dataset: "Dataset", device: torch.device) -
     Raises:
         UserError: the engine asked for cannot compute there.
     """
+    if isinstance(config.model, LogisticConfig):
+        return _solver_choice(len(dataset.images), device)
     if config.engine == "gram" and device.type == "mps":
         raise UserError.for_key("engine", "gram", "device=mps has no float64; add device=cpu")
     if config.engine != "auto":
@@ -67,6 +71,14 @@ def choose_engine(config: RunConfig, dataset: "Dataset", device: torch.device) -
     if obstacle is not None:
         return Choice("pixel", obstacle)
     return Choice("gram", f"exact, and faster with {num_pixels:,} pixels against {num_stored:,} images")
+
+
+def _solver_choice(num_stored: int, device: torch.device) -> Choice:
+    """Return the only engine that solves logistic regression."""
+    lack = "device=mps has no float64; add device=cpu" if device.type == "mps" else None
+    if lack := lack or _lack_of_memory(8 * num_stored**2, device):
+        raise UserError.for_key("model", "logistic", lack)
+    return Choice("gram", "solved to the optimum")
 
 
 def _lack_of_memory(num_bytes: int, device: torch.device) -> str | None:
@@ -109,6 +121,9 @@ def build_backend(
         feed = PixelFeed(dataset.images, device)
         at_once = images_at_once(config, device)
         return PixelBackend(model, feed, config.optimizer, pos_weight, config.precision, augment, at_once)
+    logistic = [model for model in models if isinstance(model, Logistic)]
+    if logistic:
+        return ConvexBackend(space, logistic, pos_weights)
     linear = [model for model in models if isinstance(model, Linear | LinearReLU)]
     optimizers = [config.optimizer for config in configs if isinstance(config.optimizer, SGDConfig)]
     assert len(linear) == len(optimizers) == len(configs), "gram_obstacle() lets no others through"

@@ -154,7 +154,7 @@ def check_images(
 
     Args:
         images: checks of the images.
-        assigned: str [images], split of each image.
+        assigned: str [images], split of each image; '' for one that is left out.
         reporter: shows the progress.
         given: whether the data bring the test set.
         fingerprint: fingerprint of images, labels and splits.

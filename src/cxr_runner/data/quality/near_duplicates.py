@@ -109,7 +109,7 @@ def count_near(blocks: Iterable[NearBlock], splits: NDArray[np.str_]) -> NearPai
 
     Args:
         blocks: the pairs.
-        splits: str [images], split of each image.
+        splits: str [images], split of each image; '' for one that no run sees.
     """
     compared = _compared(len(splits))
     of_image = splits[compared]
@@ -120,7 +120,8 @@ def count_near(blocks: Iterable[NearBlock], splits: NDArray[np.str_]) -> NearPai
         if nearest is None or nearest_here[2] < nearest[2]:
             nearest = nearest_here
         num_pairs += len(pairs)
-        num_crossing += int((of_image[pairs[:, 0]] != of_image[pairs[:, 1]]).sum())
+        both = of_image[pairs]
+        num_crossing += int(((both[:, 0] != both[:, 1]) & (both != "").all(axis=1)).sum())
         for here, there in (pairs.T, pairs.T[::-1]):
             in_train[here[of_image[there] == "train"]] = True
         kept = np.argsort(distances, kind="stable")[:_MOST_PAIRS]

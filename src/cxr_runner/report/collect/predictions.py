@@ -120,10 +120,9 @@ class _Images:
 
 def _stack(split: RunSplit, members: Sequence[tuple[CollectedRun, _Answers]]) -> SplitLogits:
     runs, answers = zip(*sorted(members, key=lambda member: member[0].seed), strict=True)
-    counts = class_counts(runs[0].data).get("train", {})
     return SplitLogits(
         split=split,
-        num_train=sum(counts.values()),
+        num_train=_num_whole_train(runs[0].data),
         seeds=tuple(run.seed for run in runs),
         collapsed=np.array([bool(run.metrics["collapsed"]) for run in runs]),
         val_labels=answers[0].val_labels,
@@ -131,6 +130,13 @@ def _stack(split: RunSplit, members: Sequence[tuple[CollectedRun, _Answers]]) ->
         test_rows=answers[0].test_rows,
         test=np.stack([one.test for one in answers]),
     )
+
+
+def _num_whole_train(data: Mapping[str, Any]) -> int:
+    """Return how many images a run's split has to train on, though it may have been trained on a share of them."""
+    split = data.get("split")
+    whole = split.get("whole_train") if isinstance(split, Mapping) else None
+    return whole if isinstance(whole, int) else sum(class_counts(data).get("train", {}).values())
 
 
 def _read(run: CollectedRun) -> tuple[pd.DataFrame, NDArray[np.float64]]:

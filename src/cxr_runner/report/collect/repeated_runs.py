@@ -33,7 +33,7 @@ def read_split(run: Run) -> RunSplit:
         seed=_whole(said.get("seed")) or 0,
         folds=_whole(said.get("folds")),
         fold=_whole(said.get("fold")) if _whole(said.get("folds")) else None,
-        fingerprint=str(run.data.get("fingerprint")),
+        fingerprint=str(said.get("whole") or run.data.get("fingerprint")),
     )
 
 
@@ -68,6 +68,8 @@ def _shared_id(run: Run, images: SourceImages) -> str:
         return run.id
     said = _said(run)
     protocol = {key: said.get(key) for key in _PROTOCOL}
+    if "train_share" in said:  # of all training images it never stood there
+        protocol["train_share"] = said["train_share"]
     identity = json.dumps([*images, protocol], sort_keys=True, default=str)
     device = str(run.metrics["device"]).partition(" ")[0].partition(":")[0]
     weights = str(run.config["model"].get("weights") or "")

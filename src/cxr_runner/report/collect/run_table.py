@@ -15,6 +15,7 @@ from cxr_runner.artifacts.rundir import Run, RunDir, find_run_dirs
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.markdown import printable
 from cxr_runner.base.progress import Reporter
+from cxr_runner.config.used import is_used
 from cxr_runner.data.sources import About
 from cxr_runner.report.collect.agreement import ReadRun, RunReader, find_disagreement
 from cxr_runner.report.collect.repeated_runs import SourceImages, name_configurations, read_split, sort_by_images
@@ -140,7 +141,8 @@ def _read_row(run: Run, study: Study) -> tuple[dict[str, Any], str]:
     for column in COLUMNS:
         value = _lookup(getattr(run, column.file), column.key)
         row[column.name] = _typed(value, column.kind)
-        needed = column.required or (column.damaging and value is not None)
+        expected = column.required and (column.file != "config" or is_used(column.key, run.config))
+        needed = expected or (column.damaging and value is not None)
         if needed and row[column.name] is None:
             file = "config.yaml" if column.file == "config" else f"{column.file}.json"
             problem = problem or f"{file}: {column.key} is missing or not {_KINDS[column.kind]}"

@@ -9,7 +9,13 @@ from cxr_runner.config.usual_settings import flatten_settings, overrides, usual_
 from cxr_runner.report.collected_runs import CollectedRun
 from cxr_runner.study.published import Study
 
-_MODELS = {"linear": "linear", "linear_relu": "linear + ReLU", "cnn": "CNN", "resnet18": "ResNet-18"}
+_MODELS = {
+    "linear": "linear",
+    "linear_relu": "linear + ReLU",
+    "logistic": "logistic",
+    "cnn": "CNN",
+    "resnet18": "ResNet-18",
+}
 _OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
 _HIDDEN = ("engine", "deterministic", "precision")  # said where nothing else tells two configurations apart
 _MOST_PARTS = 5
@@ -66,7 +72,7 @@ def _differing(asked: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _label(run: CollectedRun, keys: Sequence[str]) -> str:
     settings = dict(flatten_settings(run.config))
-    usual = usual_settings(str(settings["model"]), str(settings["optimizer"]), "")
+    usual = usual_settings(str(settings["model"]), str(settings.get("optimizer")), "")
     told = [key for key in keys if key in settings and key not in ("model", *_HIDDEN)]
     if not told:
         told = [key for key in keys if key in _HIDDEN]
@@ -89,6 +95,8 @@ def _words(key: str, value: Any, settings: Mapping[str, Any], usual: Mapping[str
         return f"{value}x{value} filters"
     if key == "data.split.strategy":
         return {"patient": "split by patient", "random": "split at random"}.get(str(value), "usual split")
+    if key == "data.train_share":
+        return f"{value:.4g} of train"
     if key == "data.split.folds":
         return "one split" if value is None else f"{value} folds"
     units = {"epochs": "epochs", "model.layers": "layers", "precision": ""}

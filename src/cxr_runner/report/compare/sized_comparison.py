@@ -11,6 +11,7 @@ from cxr_runner.base.errors import UserError
 from cxr_runner.base.numbers import list_few
 from cxr_runner.report.collected import DataSetRuns
 from cxr_runner.report.collected_runs import SizedRuns
+from cxr_runner.report.compare.learning_curves import LearningCurve, learning_curves
 from cxr_runner.report.compare.mistakes import Mistakes, find_mistakes
 from cxr_runner.report.compare.reference import meant_by
 from cxr_runner.report.compare.side_by_side import SideBySide, put_side_by_side
@@ -44,6 +45,7 @@ class Comparison:
         thresholds: as :func:`threshold_table` returns it.
         mistakes: the images that runs get wrong; None where no predictions are of use.
         pair: two of them side by side; None where there are not two.
+        learning: those that were trained on several shares of the training images.
     """
 
     image_size: int
@@ -61,6 +63,7 @@ class Comparison:
     thresholds: pd.DataFrame = field(default_factory=pd.DataFrame)
     mistakes: Mistakes | None = None
     pair: SideBySide | None = None
+    learning: tuple[LearningCurve, ...] = ()
 
     @property
     def reference(self) -> Standing:
@@ -171,6 +174,7 @@ def _compare_sized(sized: SizedRuns, runs: DataSetRuns, resampling: Resampling, 
         thresholds=threshold_table(runs.predictions, known),
         mistakes=mistakes,
         pair=put_side_by_side(*pair, resampling, mistakes) if pair else None,
+        learning=learning_curves(begun.standings, resampling, options.metric),
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cxr_runner.artifacts.metrics import metric
 from cxr_runner.base.numbers import format_interval, format_number
 from cxr_runner.base.tables import Table
+from cxr_runner.report.collected import DataSetRuns
 from cxr_runner.report.compare.sized_comparison import Comparison
 from cxr_runner.report.compare.standings import Standing
 from cxr_runner.report.render.comparison_cells import (
@@ -26,6 +27,7 @@ from cxr_runner.report.render.detail_tables import (
     thresholds_table,
     weights_table,
 )
+from cxr_runner.report.render.learning_section import learning_picture, learning_sentences, learning_table
 from cxr_runner.report.render.mistakes_section import MistakesSection, mistakes_section
 from cxr_runner.report.render.picture import Picture
 from cxr_runner.report.render.side_by_side_section import side_by_side_table
@@ -123,7 +125,7 @@ def comparison_section(compared: Comparison, whole: "DataSetComparison", suffix:
     return ComparisonSection(
         title=f"{compared.image_size} pixels to a side" if several else "",
         verdict=verdict(compared),
-        sentences=[*find_sentences(compared), *resampling_sentences(runs)],
+        sentences=[*find_sentences(compared), *learning_sentences(compared), *resampling_sentences(runs)],
         headings=[
             "configuration",
             metric(main).words,
@@ -138,13 +140,20 @@ def comparison_section(compared: Comparison, whole: "DataSetComparison", suffix:
         forest=forest_picture(compared, runs.heading, whole.baselines).suffixed(suffix),
         tables=[table.suffixed(suffix) for table in _tables(compared)],
         pair=side_by_side_table(compared.pair).suffixed(suffix) if compared.pair else None,
-        pictures=[picture.suffixed(suffix) for picture in comparison_pictures(compared, runs)],
+        pictures=[picture.suffixed(suffix) for picture in _pictures(compared, runs)],
         mistakes=mistakes.suffixed(suffix) if mistakes else None,
     )
 
 
+def _pictures(compared: Comparison, runs: DataSetRuns) -> list[Picture]:
+    learning = [learning_picture(compared, runs.heading)] if compared.learning else []
+    return [*learning, *comparison_pictures(compared, runs)]
+
+
 def _tables(compared: Comparison) -> list[Table]:
     labels, shorts, tables = compared.labels, compared.shorts, [comparison_table(compared), sources_table(compared)]
+    if compared.learning:
+        tables.append(learning_table(compared))
     if compared.pairs is not None:
         tables.append(pairs_table(compared.pairs, shorts, compared.unit))
     if compared.weights is not None:

@@ -59,7 +59,7 @@ class StoreProducts:
             weights: float32 [outputs, pixels] each, on the CPU.
         """
         missing: dict[str, Tensor] = {}
-        for weight in weights:
+        for weight in filter(torch.any, weights):
             key = _digest(weight)
             if key not in self._starts and not self._load_start(key, len(weight)):
                 missing[key] = weight
@@ -78,6 +78,8 @@ class StoreProducts:
         Args:
             weight: float32 [outputs, pixels], on the CPU.
         """
+        if not weight.any():  # logistic regression begins there
+            return torch.zeros(len(self.pixels), len(weight), dtype=torch.float64)
         key = _digest(weight)
         if key not in self._starts:
             self.prepare_starts([weight])
