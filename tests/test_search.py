@@ -20,6 +20,9 @@ from cxr_runner import cli
 from cxr_runner.artifacts.rundir import find_runs, read_run
 from cxr_runner.artifacts.search_file import SearchPoint, read_searches
 from cxr_runner.base.checked_json import write_checked_json
+from cxr_runner.config.compose import compose
+from cxr_runner.config.identity import to_dict
+from cxr_runner.config.usual_settings import asked_for
 from cxr_runner.plots import search_plot
 
 pytest.importorskip("optuna")
@@ -141,6 +144,14 @@ def test_the_journal_of_another_search_is_refused_in_one_line(cxr_run: Command, 
     assert (answer.code, answer.err.count("\n")) == (2, 1)
     assert "mine/journal.log: is damaged" in answer.err
     assert len(find_runs(elsewhere / "outputs")) == len(runs)
+
+
+def test_a_key_that_is_added_later_makes_no_other_search_at_its_default() -> None:
+    config = to_dict(compose(["model=cnn", "data.image_size=16", "data.split.folds=2", "seed=3"])[0])
+    wanted = asked_for(config)
+    changed = {"data.image_size": 16, "data.split.folds": 2, "data.split.fold": 0}
+    assert wanted == {"model": "cnn", "optimizer": "sgd", "data": "phantom", "seed": 3} | changed
+    assert asked_for({**config, "outputs": "other", "force": True}) == wanted
 
 
 BAD = [

@@ -135,8 +135,7 @@ def _read_settings(
     metric = searched.metric if searched else "value"
     higher = _read_direction(given["direction"], searched)
     identity = identify(f"{metric} {higher}", space, sampler, {**described, "more": given["custom_search_space"]})
-    named = described.get("name") or (described.get("model") or {}).get("name") if searched else None
-    name = given["study_name"] or f"{named or sweeper.config.hydra.job.name}-{identity}"
+    name = given["study_name"] or f"{searched.label if searched else sweeper.config.hydra.job.name}-{identity}"
     if not str(name) or str(name) in (".", "..") or "/" in str(name):
         raise UserError.for_key(f"{_KEY}.study_name", name, "must be the name of a folder")
     n_trials = given["n_trials"]

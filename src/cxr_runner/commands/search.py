@@ -26,7 +26,6 @@ Report = Callable[[int, int, float], bool]
 Sweep = Callable[..., "Sequence[Outcome]"]
 _SPLIT = "val"
 _REPLICATES = ("seed", "seeds", "data.split.seed", "data.split.repeats", "data.split.folds", "data.split.fold")
-_NEUTRAL = ("outputs", "force", "plots", "progress", "save", "seeds")  # change no number of a trial's runs
 Place = tuple[int, object, int]  # seed of the split, fold, seed
 
 
@@ -58,6 +57,7 @@ class SearchedRuns:
         places: replicates of every trial in their order, known once :meth:`rounds` was called.
         outputs: outputs tree of its runs, known once :meth:`describe` was called.
         quiet: whether no lines are wanted, likewise.
+        label: name of the runs, or the model, likewise.
         idle: whether nothing was trained.
     """
 
@@ -69,6 +69,7 @@ class SearchedRuns:
     places: tuple[Place, ...] = ()
     outputs: Path = Path("outputs")
     quiet: bool = False
+    label: str = ""
     idle: bool = True
 
     @property
@@ -99,11 +100,13 @@ class SearchedRuns:
             UserError: there is a mistake in it.
         """
         from cxr_runner.config.identity import to_dict
+        from cxr_runner.config.usual_settings import asked_for
         from cxr_runner.config.validation import from_hydra
 
         run = from_hydra(config)
-        self.outputs, self.quiet, content = user_path("outputs", run.outputs), run.progress == "none", to_dict(run)
-        return {key: value for key, value in content.items() if key not in _NEUTRAL}
+        self.outputs, self.quiet = user_path("outputs", run.outputs), run.progress == "none"
+        self.label = run.name or run.model.name
+        return asked_for(to_dict(run))
 
     def rounds(self, config: "DictConfig") -> list[list[RoundJob]]:
         """Return the replicates of a trial by rounds: one seed of every fold first, then the next seed.
