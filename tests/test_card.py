@@ -164,6 +164,20 @@ def test_no_card_names_an_image_or_a_patient_and_that_of_a_folder_to_hand_on_is_
     assert "**24** initialization: ______" in again.partition("### CLAIM")[2]  # such a folder does not say
 
 
+def test_the_card_of_a_solved_model_tells_of_its_penalty_and_of_no_learning_rate(
+    cxr_model: Command, tmp_path: Path
+) -> None:
+    tiny = {"data.num_images": 80, "data.image_size": 32, "plots": "never", "device": "cpu", "progress": "none"}
+    run = cxr_runner.run({**tiny, "model": "logistic", "outputs": tmp_path / "outputs"})
+    card, _ = card_of(cxr_model("card", run))
+    penalty = json.loads((run / "metrics.json").read_text())["l2"]
+    assert f"L2 penalty {penalty:.4g}, solved to its optimum" in card
+    assert "The penalty that is best on val by val_loss." in card
+    assert "First weights: Zero" in card
+    assert "synthetic phantom data: it says nothing about X-rays" in card
+    assert "schedule" not in card
+
+
 def test_a_card_takes_runs_alone_and_an_unfinished_one_is_refused(runs: list[Path], cxr_model: Command) -> None:
     for arguments, said in ((("data=phantom",), "card: takes runs and no images"), (("--", "x"), "card: takes runs")):
         answer = cxr_model("card", runs[0], *arguments)

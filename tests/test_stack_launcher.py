@@ -201,3 +201,10 @@ def test_a_variable_to_be_copied_that_does_not_exist_is_named(cxr_run: Callable[
     answer = cxr_run("-m", "seed=0,1", "hydra.job.env_copy=[NO_SUCH_NAME]")
     assert (answer.code, answer.out) == (2, "")
     assert answer.err == "cxr-run: hydra.job.env_copy=[NO_SUCH_NAME]: no environment variable NO_SUCH_NAME\n"
+
+
+def test_what_a_job_refers_to_is_its_own(cxr_run, elsewhere) -> None:
+    asked = ("-m", "data.num_images=40", "data.image_size=16", "epochs=1", "plots=never", "progress=none")
+    answer = cxr_run(*asked, "seed=${hydra:job.num}", "optimizer.lr=0.01,0.02")
+    assert answer.code == 0, answer.err
+    assert sorted(path.name for path in elsewhere.glob("outputs/runs/*/seed=*")) == ["seed=0", "seed=1"]

@@ -1,7 +1,7 @@
 """What ``cxr-run`` does: the jobs of one command, in whichever process or on whichever machine a launcher runs them."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.output import OutputClosedError, interrupting_output
@@ -42,7 +42,7 @@ class Task:
         try:
             # In another process too, whose libraries would pass over the signal.
             with interrupting_on_sigterm(), interrupting_output():
-                jobs = list(self._read(list(configs)))  # before torch: a mistake is answered at once
+                jobs = list(self._read(configs))  # before torch: a mistake is answered at once
                 runs = [run for job in jobs for run in job]
                 outcomes: Iterator[float] = iter(())
                 if runs:
@@ -67,20 +67,34 @@ class Task:
 
         return SearchedRuns(self.failures, _train, read_objective(metric))
 
-    def _read(self, configs: "Sequence[DictConfig]") -> "Iterator[list[RunConfig]]":
+    def _read(self, configs: "Iterable[DictConfig]") -> "Iterator[list[RunConfig]]":
         """Yield the runs of each job, for every split and seed; none where there is a mistake in its configuration."""
         from cxr_runner.config.sweeps import name_set_aside, shares_settings
-        from cxr_runner.config.validation import from_hydra, split_runs
+        from cxr_runner.config.unused import set_unused_aside
+        from cxr_runner.config.validation import from_values, split_runs
 
-        shared = shares_settings(configs)
-        for line in name_set_aside(configs) if shared else ():
+        jobs = list(self._plain(configs))
+        readable = [job for job in jobs if job is not None]
+        shared = shares_settings(readable)
+        for line in name_set_aside(readable) if shared else ():
             print(line, flush=True)
-        for config in configs:
+        for job in jobs:
             try:
-                yield split_runs(from_hydra(config, set_aside=shared))
+                yield [] if job is None else split_runs(from_values(set_unused_aside(job) if shared else job))
             except UserError as error:
                 self.failures.add(error)
                 yield []
+
+    def _plain(self, configs: "Iterable[DictConfig]") -> "Iterator[dict[Any, Any] | None]":
+        """Yield the nested configuration of each job, looked up while Hydra's state is that of the job."""
+        from cxr_runner.config.validation import plain_values
+
+        for config in configs:
+            try:
+                yield plain_values(config)
+            except UserError as error:
+                self.failures.add(error)
+                yield None
 
 
 def _train(runs: "Sequence[RunConfig]", on_failure: "OnFailure", watch: "Watch | None" = None) -> "Sequence[Outcome]":

@@ -8,7 +8,8 @@ from cxr_runner.config.loading import make_loader
 from cxr_runner.config.messages import explain_composition
 from cxr_runner.config.schema import RunConfig
 from cxr_runner.config.text import disguise_arguments, write_arguments
-from cxr_runner.config.validation import KEYS, from_hydra, split_runs
+from cxr_runner.config.unused import set_unused_aside
+from cxr_runner.config.validation import KEYS, from_values, plain_values, split_runs
 
 
 def compose(
@@ -41,7 +42,8 @@ def compose(
         config = make_loader(config_dir=config_dir).compose(arguments)
     except Exception as error:  # Hydra and OmegaConf raise many classes
         raise explain_composition(error, [*typed, *_as_typed(values)], KEYS) from None
-    return split_runs(from_hydra(config, set_aside=set_aside))
+    values = plain_values(config)
+    return split_runs(from_values(set_unused_aside(values) if set_aside else values))
 
 
 def _as_typed(values: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -24,7 +24,7 @@ from cxr_runner.config.schema import (
     RunConfig,
     SGDConfig,
 )
-from cxr_runner.config.unused import refuse_unused, set_unused_aside
+from cxr_runner.config.unused import refuse_unused
 
 
 def _collect_keys(schema: dict[str, Any], definitions: dict[str, Any], prefix: str = "") -> set[str]:
@@ -43,16 +43,24 @@ _SCHEMA = _RUN_CONFIG.json_schema()
 KEYS = frozenset(_collect_keys(_SCHEMA, _SCHEMA["$defs"]))
 
 
-def from_hydra(config: DictConfig, *, set_aside: bool = False) -> RunConfig:
+def from_hydra(config: DictConfig) -> RunConfig:
     """Turn a composed configuration into the plain, checked objects that the rest of the program sees.
 
     Args:
         config: as composed.
-        set_aside: whether settings that the model has no use for are set aside; else they are refused.
 
     Raises:
         UserError: a key is unknown or missing, a value has the wrong type or is out of range, or two values
             contradict each other; the message names the first such key.
+    """
+    return from_values(plain_values(config))
+
+
+def plain_values(config: DictConfig) -> dict[Any, Any]:
+    """Return a composed configuration as nested plain values, unchecked; what refers to other values is looked up.
+
+    Raises:
+        UserError: a value is missing, or refers to what is not there.
     """
     try:
         for key in OmegaConf.missing_keys(config):
@@ -61,7 +69,7 @@ def from_hydra(config: DictConfig, *, set_aside: bool = False) -> RunConfig:
     except OmegaConfBaseException as error:
         raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}") from None
     assert isinstance(values, dict)
-    return from_values(set_unused_aside(values) if set_aside else values)
+    return values
 
 
 def from_values(values: dict[Any, Any]) -> RunConfig:
