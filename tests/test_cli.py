@@ -304,13 +304,13 @@ finally:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        ("run --help", 0, "model: cnn, linear, linear_relu, logistic, resnet18"),
+        ("run --help", 0, "model: cnn, custom, linear, linear_relu, logistic, resnet18, torchvision"),
         ("run --cfg job model=cnn", 0, "lr: 0.01"),
         ("run model=cnn --cfg job epochs=3", 0, "lr: 0.01"),
         ("run model=cnn --help", 0, "kernel_size: 3"),
         ("run data.title=胸片 epochs=0", 2, "cxr-run: data.title=胸片: not a key of the chosen data"),
         ("run -sc install=bash", 0, "complete -o nospace -o default -F hydra_bash_completion cxr-run"),
-        ("run -sc query=bash", 0, "model=cnn model=linear model=linear_relu model=logistic model=resnet18"),
+        ("run -sc query=bash", 0, "model=cnn model=custom model=linear model=linear_relu model=logistic"),
         ("run epochs=0", 2, "cxr-run: epochs=0: must be at least 1"),
         ("run model=zebra", 2, "cxr-run: model=zebra: no such choice"),
         ("report --help", 0, "usage: cxr-report"),

@@ -263,7 +263,7 @@ def test_whatever_the_value_the_answer_is_a_run_or_one_line(
     ],
 )
 def test_the_learning_rate_is_the_study_s_unless_given(overrides: list[str], lr: float) -> None:
-    assert configure(*overrides).optimizer.lr == lr
+    assert configure(*overrides, *required(*overrides)).optimizer.lr == lr
 
 
 def test_every_job_of_a_sweep_has_the_learning_rate_of_its_model(
@@ -331,13 +331,15 @@ def another(value: Any) -> Any:
             return not value
         case str():
             return value + "x"
+        case dict():
+            return {**value, "x": 1}
         case _:
             return value + 1
 
 
 @pytest.mark.parametrize("choice", [f"model={model}" for model in MODELS] + ["optimizer=adam", "data=chest_xray"])
 def test_the_id_changes_with_every_key_that_can_change_the_numbers_and_no_other(choice: str) -> None:
-    run = configure(choice)
+    run = configure(choice, *required(choice))
     keys = leaves(run)
     others = {key: identify(changed(run, key, another(value))) for key, value in keys.items()}
     differing = {key for key, other in others.items() if other != identify(run)}
@@ -357,7 +359,7 @@ def test_the_id_stays_the_same_when_a_learning_rate_is_spelled_out() -> None:
 
 
 def test_every_key_of_the_schema_belongs_to_some_variant() -> None:
-    variants = [configure(f"model={model}") for model in MODELS]
+    variants = [configure(f"model={model}", *required(f"model={model}")) for model in MODELS]
     variants += [configure(f"optimizer={optimizer}") for optimizer in OPTIMIZERS]
     variants += [configure(f"data={data}", *required(f"data={data}")) for data in DATA]
     reached = {key for run in variants for key in leaves(run)}

@@ -115,7 +115,7 @@ def test_resnet18_starts_from_a_file_of_rgb_weights(tmp_path):
                ResNet18().backbone.state_dict().items()}  # fmt: skip
     weights["conv1.weight"] = torch.rand(64, 3, 7, 7)
     save_file(weights, tmp_path / "weights.safetensors")
-    model = build_model(ResNet18Config("resnet18", str(tmp_path / "weights.safetensors")), 64, 0)
+    model = build_model(ResNet18Config("resnet18", str(tmp_path / "weights.safetensors"), None), 64, 0)
     assert torch.allclose(model.backbone.conv1.weight, weights["conv1.weight"].sum(1, keepdim=True))
     assert torch.equal(model.backbone.layer1[0].conv1.weight, weights["layer1.0.conv1.weight"])
     assert not torch.equal(model.backbone.fc.weight, weights["fc.weight"])
@@ -134,15 +134,16 @@ def test_useless_weights_are_refused_in_one_line(tmp_path, name, content, compla
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=complaint) as caught:
-        build_model(ResNet18Config("resnet18", str(tmp_path / name)), 64, 0)
+        build_model(ResNet18Config("resnet18", str(tmp_path / name), None), 64, 0)
     assert str(caught.value).startswith("model.weights=")
     assert "\n" not in str(caught.value)
 
 
 def test_weights_of_another_model_are_refused(tmp_path):
-    save_file({"conv1.weight": torch.rand(64, 1, 7, 7), "stranger": torch.rand(2)}, tmp_path / "w.safetensors")
+    weights = {name: value.clone() for name, value in ResNet18().backbone.state_dict().items()}
+    save_file(weights | {"stranger": torch.rand(2)}, tmp_path / "w.safetensors")
     with pytest.raises(UserError, match="unknown weight stranger"):
-        build_model(ResNet18Config("resnet18", str(tmp_path / "w.safetensors")), 64, 0)
+        build_model(ResNet18Config("resnet18", str(tmp_path / "w.safetensors"), None), 64, 0)
 
 
 @pytest.mark.parametrize(("inputs", "num_pieces"), [(3 * 4096, 3), (61 * 97, 61), (10, 1)])

@@ -146,5 +146,6 @@ def test_weights_that_are_no_file_are_the_users_mistake(
     replace_by(kind, path := tmp_path / f"weights.{ending}")
     answer = cxr_run("model=resnet18", f"model.weights={path}", "data.num_images=40", "data.image_size=64", "epochs=1")
     assert answer.code == 2
-    assert answer.err.startswith(f"cxr-run: model.weights={path}: cannot be read as weights")
+    said = "is no run, which has a model.safetensors" if kind == "folder" else "cannot be read as weights"
+    assert answer.err.startswith(f"cxr-run: model.weights={path}: {said}")
     assert answer.err.count("\n") == 1

@@ -49,7 +49,9 @@ CASES = {
     "CNN, Adam": ("model=cnn", "model.hidden=4", "optimizer=adam", "loss.pos_weight=balanced", *BEST),
     "CNN, bf16, augmented": ("model=cnn", "model.hidden=4", "precision=bf16", "augment.flip=0.5", "augment.degrees=5"),
     "ResNet-18": ("model=resnet18", "data.image_size=64", "epochs=1"),
+    "torchvision, dropout": ("model=torchvision", "model.arch=squeezenet1_1", "data.image_size=32", "epochs=1"),
 }
+LONG = ("ResNet-18", "torchvision, dropout")
 RESUMED = {
     "Gram, decay": ("model=linear_relu", "engine=gram", "optimizer.weight_decay=0.01"),
     "Gram, momentum": ("model=linear", "engine=gram", "optimizer.momentum=0.9"),
@@ -96,7 +98,7 @@ def _agree(there: pd.DataFrame, here: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize(
-    "case", [pytest.param(case, marks=pytest.mark.long) if case == "ResNet-18" else case for case in CASES]
+    "case", [pytest.param(case, marks=pytest.mark.long) if case in LONG else case for case in CASES]
 )
 def test_a_run_goes_through_and_leaves_what_it_leaves_on_the_cpu(case: str, tmp_path: Path) -> None:
     with one_gpu(), promises():
@@ -104,6 +106,16 @@ def test_a_run_goes_through_and_leaves_what_it_leaves_on_the_cpu(case: str, tmp_
     metrics = json.loads(next((tmp_path / "cuda").rglob("metrics.json")).read_text())
     assert metrics["device"] == "cuda (stand-in)"
     _agree(there, _train(tmp_path / "cpu", "cpu", *CASES[case]))
+
+
+@pytest.mark.long
+def test_features_of_a_frozen_model_are_computed_there(tmp_path: Path) -> None:
+    small = ("model=torchvision", "model.arch=squeezenet1_1", "data.image_size=32")
+    start = api.run([*SMALL, *small, "epochs=1", "device=cpu", f"outputs={tmp_path / 'start'}"])
+    frozen = (*small, f"model.weights={start}", "model.freeze=backbone", "seeds=2", "optimizer.momentum=0.9")
+    with one_gpu(), promises():
+        there = _train(tmp_path / "cuda", "auto", *frozen)
+    _agree(there, _train(tmp_path / "cpu", "cpu", *frozen))
 
 
 def test_images_that_do_not_fit_well_travel_batch_by_batch(tmp_path: Path) -> None:

@@ -204,3 +204,19 @@ def test_counts_are_recovered_by_the_averaging_that_a_file_states() -> None:
     by_batch = {one.counts.correct for one in recover(reported, Evaluation(390, 234, 32))}
     assert recovered_correct("A", of_paper(90.4, by_batch=True)) == (by_batch.pop() if len(by_batch) == 1 else None)
     assert recovered_correct("A", of_paper(99.1, by_batch=False)) is None
+
+
+@pytest.mark.usefixtures("own_process")
+def test_rows_of_which_none_is_linear_are_forecast_too(elsewhere: Path, cxr_study: Callable[..., Answer]) -> None:
+    rows = (
+        "rows:\n  - {id: net, settings: {model: custom, model.target: 'plainest:Net', model.arguments: {width: 2}}}\n"
+    )
+    head = "schema: 1\ntitle: Nets\ndata: {image_size: 16}\nruns: {seeds: 1}\n"
+    (elsewhere / "nets.yaml").write_text(head + rows, "utf-8")
+    text = "from torch import nn\n\n\ndef Net(width):\n"
+    text += "    return nn.Sequential(nn.Conv2d(1, width, 16), nn.Flatten(), nn.Linear(width, 1), nn.Flatten(0))\n"
+    (elsewhere / "plainest.py").write_text(text, "utf-8")
+    answer = cxr_study("nets.yaml", "--forecast", "data.num_images=40")
+    assert (answer.code, answer.err) == (0, "")
+    assert "forecast" in answer.out
+    assert not (elsewhere / "outputs").exists()

@@ -158,6 +158,8 @@ def read_model_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     hide = "explain: name no image in what is written and printed; the images themselves are shown"
     parser.add_argument("--hide-names", action="store_true", default=None, help=hide)
     parser.add_argument("--device", default="auto", help="where to compute: auto, cpu, cuda, cuda:N, mps")
+    trusted = "run the code of the class that a run of model=custom names; without it such a run is refused"
+    parser.add_argument("--trust", action="store_true", help=trusted)
     parser.add_argument(
         "--config-dir", "-cd", metavar="DIR", help="folder of further configuration files, as of cxr-run"
     )

@@ -34,7 +34,7 @@ def perform_calibrate(order: "ModelOrder", rule: str, calibration: str) -> None:
     known = {name: name for name in CALIBRATIONS}
     if calibration not in known:
         raise UserError.for_key("--calibration", calibration, f"valid are {', '.join(known)}")
-    model = load_model(order.runs, "cpu", DEFAULT_POINT)
+    model = load_model(order.runs, "cpu", DEFAULT_POINT, trust=order.trust)
     point = choose_point(model.parts, rule, known[calibration])
     compared = compare_points(model.parts, point)
     make_model_folder(model)

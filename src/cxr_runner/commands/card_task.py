@@ -26,7 +26,7 @@ def perform_card(order: "ModelOrder") -> None:
     from cxr_runner.inference.loaded_model import load_model
 
     reporter = make_reporter("auto")
-    model = load_model(order.runs, "cpu")
+    model = load_model(order.runs, "cpu", trust=order.trust)
     card, checklists = model_card(model, handed_on=False)
     make_model_folder(model)
     folder = model.parts.folder / "card"

@@ -48,7 +48,7 @@ def perform_evaluate(order: "ModelOrder", given: Sequence[str], name: str | None
     from cxr_runner.inference.loaded_model import load_model
 
     reporter = make_reporter("auto")
-    model = load_model(order.runs, order.device)
+    model = load_model(order.runs, order.device, trust=order.trust)
     images = open_images(compose_data(order, model), reporter)
     chosen = name or slug(images.about.title)
     training = model.parts.training_images(reporter)

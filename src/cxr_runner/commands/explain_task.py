@@ -37,7 +37,7 @@ def perform_explain(order: "ModelOrder", *, hidden: bool) -> None:
     from cxr_runner.inference.run_data import open_run_data
 
     reporter = make_reporter("auto")
-    model = load_model(order.runs, "cpu")
+    model = load_model(order.runs, "cpu", trust=order.trust)
     runs = model.parts.runs
     data = open_run_data(runs, reporter) if runs else "a folder that was handed on comes without them"
     asked = _asked(model, order, data, reporter)

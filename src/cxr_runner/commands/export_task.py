@@ -42,7 +42,7 @@ def perform_export(order: "ModelOrder", kind: str | None, out: Path | None) -> N
     from cxr_runner.inference.loaded_model import load_model
 
     reporter = make_reporter("auto")
-    model = load_model(order.runs, "cpu")
+    model = load_model(order.runs, "cpu", trust=order.trust)
     try:
         lines = _hub(model, path, reporter) if kind == "hub" else _program(model, path, kind)
     except OSError as error:

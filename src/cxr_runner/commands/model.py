@@ -21,6 +21,7 @@ class ModelOrder:
         images: files, folders, tables that name images.
         device: where the model computes.
         config_dir: folder of further configuration files.
+        trust: whether code that a run names may be run.
     """
 
     runs: tuple[str, ...]
@@ -28,6 +29,7 @@ class ModelOrder:
     images: tuple[str, ...]
     device: str
     config_dir: str | None
+    trust: bool
 
 
 def perform_model(given: Namespace) -> None:
@@ -41,7 +43,7 @@ def perform_model(given: Namespace) -> None:
     """
     _check_flags(given)
     runs, overrides = _sort(given.words)
-    order = ModelOrder(runs, overrides, tuple(given.images), given.device, given.config_dir)
+    order = ModelOrder(runs, overrides, tuple(given.images), given.device, given.config_dir, given.trust)
     if not runs:
         raise UserError(f"{given.task}: needs a run, e.g. outputs/runs/linear-0123456789/seed=0")
     _TASKS[given.task](order, given)

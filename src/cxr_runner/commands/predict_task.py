@@ -35,7 +35,7 @@ def perform_predict(order: "ModelOrder", out: Path) -> None:
         valid = "give either -- and files, folders or tables that name images, or data=... of a data set"
         raise UserError(f"predict: {valid}")
     reporter = make_reporter("auto")
-    model = load_model(order.runs, order.device)
+    model = load_model(order.runs, order.device, trust=order.trust)
     chunks = _chunks(model, order, reporter)
     training = model.parts.training_images(reporter)
     table = predict_images(model, chunks, None if isinstance(training, str) else training)

@@ -201,7 +201,8 @@ def _measure(order: Order, groups: Sequence[RowGroup], done: set[Wanted], data: 
     """Train two epochs of every shape that is left and see how long they take.
 
     Rows that share work are measured on the chosen data, whose decoded images and Gram matrix stay in the cache for
-    the sweep. The others take as long for one image as for another and are measured on a few synthetic phantoms.
+    the sweep. The others take as long for one image as for another and are measured on a few synthetic phantoms, but
+    for the first where no rows share work: it says how many images there are.
     """
     on_data = (run for run in find_runs(order.outputs) if not run.problem and is_on(run, data))
     num_images = next((run.data.get("num_images") for run in on_data), None)
@@ -209,8 +210,9 @@ def _measure(order: Order, groups: Sequence[RowGroup], done: set[Wanted], data: 
     print("study: preparing the images and measuring two epochs of each kind of model", flush=True)
     for group in groups:
         rows = samples(group, done)
-        if group.shared and (rows or num_images is None):
-            sample = RowGroup(group.title, tuple(rows or group.rows[:1]), group.seeds, group.image_size, True)
+        if num_images is None or (group.shared and rows):
+            seeds = group.seeds if group.shared else 1
+            sample = RowGroup(group.title, tuple(rows or group.rows[:1]), seeds, group.image_size, True)
             one = [
                 f"data.split.seed={group.splits[0][0]}",
                 f"data.split.fold={group.splits[0][1]}",
@@ -223,7 +225,6 @@ def _measure(order: Order, groups: Sequence[RowGroup], done: set[Wanted], data: 
             sample = RowGroup(group.title, tuple(rows), 1, group.image_size, True)
             phantoms = ["data=phantom", f"data.num_images={_SAMPLE}"]
             others = [argument for argument in order.overrides if not argument.startswith("data")]
-            assert num_images is not None
             with _trial(order, sample, [*phantoms, *others]) as runs:
                 paces |= _paces(sample, runs, num_images / runs[0].data["num_images"])
     return paces

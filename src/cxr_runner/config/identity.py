@@ -15,7 +15,7 @@ from cxr_runner.config.used import without_unused
 if TYPE_CHECKING:  # named here, and made elsewhere
     from cxr_runner.config.schema import RunConfig
 
-LATER: dict[str, object] = {}
+LATER: dict[str, object] = {"model.freeze": None}
 """Keys, dotted, that the schema gained after the first ids were given, each with the value that means what was done
 before. A key of a model, an optimizer or a schedule that is new altogether needs no entry: no old run has it."""
 

@@ -3,10 +3,10 @@
 The defaults are in ``conf/``, nowhere else. Each component takes the part that concerns it, never the whole.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, JsonValue, StringConstraints
 
 from cxr_runner.config.data_schema import AnyDataConfig
 from cxr_runner.config.values import Count, Seed, Share, Strict
@@ -15,6 +15,7 @@ MOST_SEEDS = 10_000  # of one command: runs are planned before the first is trai
 Depth = Annotated[int, Field(ge=1, le=1000)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+Freeze = Literal["backbone"] | None
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,35 @@ class ResNet18Config(Strict):
 
     name: Literal["resnet18"]
     weights: str | None
+    freeze: Freeze
 
 
-AnyModelConfig = LinearConfig | LinearReLUConfig | LogisticConfig | CNNConfig | ResNet18Config
+@dataclass(frozen=True)
+class TorchvisionConfig(Strict):
+    """A classifier of torchvision, with three normalised channels made of one."""
+
+    name: Literal["torchvision"]
+    arch: str
+    weights: str | None
+    freeze: Freeze
+
+
+@dataclass(frozen=True)
+class CustomConfig(Strict):
+    """A class of the user's, which maps images to logits."""
+
+    name: Literal["custom"]
+    target: str
+    arguments: dict[str, JsonValue] = field(hash=False)
+    source: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")] | None
+    head: str | None
+    weights: str | None
+    freeze: Freeze
+
+
+AnyModelConfig = (
+    LinearConfig | LinearReLUConfig | LogisticConfig | CNNConfig | ResNet18Config | TorchvisionConfig | CustomConfig
+)
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,12 @@ from pydantic import Field, TypeAdapter, ValidationError
 from cxr_runner.base.errors import UserError
 from cxr_runner.config.compose import compose
 from cxr_runner.config.data_schema import AnyDataConfig
+from cxr_runner.config.identity import LATER
 from cxr_runner.config.schema import AnyModelConfig
 
 _DATA: TypeAdapter[AnyDataConfig] = TypeAdapter(Annotated[AnyDataConfig, Field(discriminator="name")])
 _MODEL: TypeAdapter[AnyModelConfig] = TypeAdapter(Annotated[AnyModelConfig, Field(discriminator="name")])
+_LATER = {key.removeprefix("model."): value for key, value in LATER.items() if key.startswith("model.")}
 
 
 def read_model_config(stored: Mapping[str, Any]) -> AnyModelConfig | None:
@@ -22,10 +24,13 @@ def read_model_config(stored: Mapping[str, Any]) -> AnyModelConfig | None:
     Args:
         stored: content of the run's ``config.yaml``.
     """
-    try:
-        return _MODEL.validate_json(json.dumps(stored.get("model")))
-    except (ValidationError, TypeError):
+    model = stored.get("model")
+    if not isinstance(model, Mapping):
         return None
+    for later in ({}, _LATER):  # keys that the model may have gained since
+        with suppress(ValidationError, TypeError):
+            return _MODEL.validate_json(json.dumps({**later, **model}))
+    return None
 
 
 def read_data_config(stored: Mapping[str, Any]) -> AnyDataConfig:

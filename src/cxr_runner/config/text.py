@@ -23,6 +23,9 @@ TEXT_KEYS = (
 )
 """Keys whose values are text, dotted; ``*`` stands for any part of a name. Everywhere, ``null`` means none given."""
 
+ARGUMENTS = "model.arguments"
+"""The key below which any may stand, which no file lists: Hydra takes these with ++ only."""
+
 _PATTERN = re.compile("|".join(re.escape(key).replace(r"\*", r"[^.]*") for key in TEXT_KEYS))
 _OVERRIDE = re.compile(r"(?P<key>[+~]{0,2}(?P<name>[^=+~][^=]*))=(?P<value>.*)", re.DOTALL)
 _MARK = "text:"
@@ -47,9 +50,16 @@ def reveal(value: Any) -> str | None:
     return unquote(value.removeprefix(_MARK), errors="surrogatepass")
 
 
+def _is_open(key: str) -> bool:
+    """Whether a key is one of those that no file lists, without Hydra's mark for that."""
+    return f"{key}.".startswith(f"{ARGUMENTS}.")
+
+
 def disguise_argument(argument: str) -> str:
     """Return a KEY=VALUE of the command line with the value disguised, if it is text."""
     override = _OVERRIDE.fullmatch(argument)
+    if override is not None and _is_open(override["key"]):
+        return f"++{argument}"
     if override is None or not is_text_key(override["name"]) or override["value"] == "null":
         return argument
     return f"{override['key']}='{disguise(override['value'])}'"
@@ -77,7 +87,7 @@ def write_arguments(settings: Mapping[str, object], prefix: str = "") -> list[st
         if isinstance(value, Mapping):
             arguments += write_arguments(value, f"{key}.")
         else:
-            arguments.append(f"{key}={_write(key, value)}")
+            arguments.append(f"{'++' if _is_open(key) else ''}{key}={_write(key, value)}")
     return arguments
 
 
@@ -91,4 +101,7 @@ def _write(key: str, value: object) -> str:
     if not isinstance(value, str | PurePath | Integral | Real):
         raise UserError.for_key(key, value, "must be text, a number, true, false, None or a list of these")
     text = repr(float(value)) if isinstance(value, Real) and not isinstance(value, Integral) else str(value)
+    if _is_open(key) and isinstance(value, str | PurePath):  # or 3 would be a number, and a comma a sweep
+        escaped = re.sub(r"(\\*)'", r"\1\1\\'", text)
+        return f"'{escaped}'"
     return f"'{disguise(text)}'" if is_text_key(key.lstrip("+")) else text

@@ -1,5 +1,6 @@
 """The settings of a run: flat, without what two runs may differ in and still be the same, and what they usually are."""
 
+import json
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
@@ -71,6 +72,8 @@ def override(key: str, value: Any) -> str:
     """Return a setting as one would write it for ``cxr-run``."""
     if value is None:
         return f"{key}=null"
+    if isinstance(value, Mapping):
+        value = f"{{{', '.join(f'{name}: {json.dumps(one)}' for name, one in value.items())}}}"
     if isinstance(value, list | tuple):
         value = f"[{','.join(map(str, value))}]"
     return printable(f"{key}={str(value).lower() if isinstance(value, bool) else value}")

@@ -16,13 +16,16 @@ from cxr_runner.config.data_schema import PhantomConfig, SplitConfig
 from cxr_runner.config.messages import explain_values
 from cxr_runner.config.schema import (
     MOST_SEEDS,
+    AnyModelConfig,
     CNNConfig,
+    CustomConfig,
     LinearConfig,
     LinearReLUConfig,
     LogisticConfig,
     ResNet18Config,
     RunConfig,
     SGDConfig,
+    TorchvisionConfig,
 )
 from cxr_runner.config.unused import refuse_unused
 
@@ -128,15 +131,20 @@ def _folds(split: SplitConfig) -> Sequence[Literal["all"] | int]:
     return split.fold if isinstance(split.fold, tuple) else (split.fold,)
 
 
+def is_frozen(model: AnyModelConfig) -> bool:
+    """Whether nothing but the last layer of a model is trained, on what the others make of the images."""
+    return getattr(model, "freeze", None) is not None
+
+
 def gram_obstacle(run: RunConfig) -> str | None:
     """Say why a run cannot be trained in Gram space; None where it can, as far as its configuration tells.
 
-    The first layer must see the pixels themselves, and its weights must stay in the span of the training images:
-    elementwise scaling (Adam), clipping and changed images leave it.
+    The first layer that is trained must see the pixels themselves, or features of them that stay, and its weights must
+    stay in the span of the training images: elementwise scaling (Adam), clipping and changed images leave it.
     """
     if isinstance(run.model, LogisticConfig):
         return "device=mps has no float64" if run.device == "mps" else None
-    if not isinstance(run.model, LinearConfig | LinearReLUConfig):
+    if not (isinstance(run.model, LinearConfig | LinearReLUConfig) or is_frozen(run.model)):
         return f"model={run.model.name} does not begin with a linear layer on the pixels"
     if not isinstance(run.optimizer, SGDConfig):
         return f"optimizer={run.optimizer.name} leaves the span of the training images"
@@ -149,11 +157,29 @@ def gram_obstacle(run: RunConfig) -> str | None:
     return "device=mps has no float64" if run.device == "mps" else None
 
 
+def _check_freeze(run: RunConfig) -> None:
+    """Refuse what does not go with a model whose last layer alone is trained, in Gram space."""
+    model = run.model
+    if not isinstance(model, ResNet18Config | TorchvisionConfig | CustomConfig) or model.freeze is None:
+        return
+    if model.weights is None:
+        raise UserError.for_key("model.freeze", model.freeze, "needs model.weights, which stay as they are")
+    if isinstance(model, CustomConfig) and model.head is None:
+        raise UserError.for_key("model.freeze", model.freeze, "needs model.head, the name of the last layer")
+    if run.engine == "pixel":
+        raise UserError.for_key("engine", run.engine, "model.freeze trains in Gram space: valid are auto and gram")
+    if obstacle := gram_obstacle(run):
+        raise UserError.for_key("model.freeze", model.freeze, f"trains in Gram space, not possible here: {obstacle}")
+    if run.save == "compact":
+        raise UserError.for_key("save", run.save, "model.freeze needs the weights that stay: valid is full")
+
+
 def _check_contradictions(run: RunConfig) -> None:
     """Refuse values that are valid one by one but not together."""
     refuse_unused(asdict(run))
     if run.engine == "gram" and (obstacle := gram_obstacle(run)):
         raise UserError.for_key("engine", "gram", f"not possible here: {obstacle}; auto and pixel are")
+    _check_freeze(run)
     if run.engine == "pixel" and isinstance(run.model, LogisticConfig):
         raise UserError.for_key("engine", "pixel", "model=logistic is solved in Gram space; valid are auto and gram")
     if isinstance(run.optimizer, SGDConfig) and run.optimizer.nesterov and run.optimizer.momentum == 0:

@@ -22,6 +22,7 @@ from cxr_runner.base.files import clear_temporaries, read_json
 from cxr_runner.data.cache import FORMAT_VERSION
 from cxr_runner.data.in_use import hold_alone
 
+_STARTS = ("starts", "features")  # folders of what training starts from
 _NAME = re.compile(r"(?P<store>[0-9a-f]{16}-(?P<size>\d+))(?P<unfinished>\.building|\.[0-9a-f]{8}\.removing)?")
 
 
@@ -38,7 +39,7 @@ class Kept:
         problem: why no run can use it: an older format, or what a killed process left; '' for a store.
         image_bytes: size of the images and what describes them.
         gram_bytes: size of the Gram matrix.
-        start_bytes: size of the starts of first layers.
+        start_bytes: size of the starts of first layers, and of features, from which last layers start.
         num_starts: number of these.
         used: time of its last use, in seconds since 1970, exact to a day.
     """
@@ -106,7 +107,7 @@ def remove(kept: Kept) -> str:
 
 
 def remove_old_starts(kept: Kept, before: float) -> tuple[int, int]:
-    """Remove starts of first layers that were not read since, and temporary files of killed processes, from a store.
+    """Remove starts, features too, that were not read since, and temporary files of killed processes, from a store.
 
     Nothing is asked for: a process that reads a start while it is removed has it, or computes it again.
 
@@ -119,11 +120,11 @@ def remove_old_starts(kept: Kept, before: float) -> tuple[int, int]:
     """
     removed = []
     for derived in kept.path.glob("derived-*"):
-        for folder, lock in ((derived, "gram.lock"), (derived / "starts", ".lock")):
+        for folder, lock in ((derived, "gram.lock"), *((derived / name, ".lock") for name in _STARTS)):
             with suppress(OSError), _free(folder / lock) as free:
                 if free:
                     clear_temporaries(folder)
-        for start in derived.glob("starts/*.npy"):
+        for start in (file for name in _STARTS for file in derived.glob(f"{name}/*.npy")):
             with suppress(OSError):
                 status = start.stat()
                 if max(status.st_atime, status.st_mtime) < before:
@@ -153,7 +154,7 @@ def _look_at(path: Path, name: re.Match[str]) -> Kept:
     sizes = {"gram": 0, "start": 0, "image": 0}
     num_starts = 0
     for file, size in _files(path):
-        is_start = file.parent.name == "starts" and file.suffix == ".npy"
+        is_start = file.parent.name in _STARTS and file.suffix == ".npy"
         sizes["start" if is_start else "gram" if file.name.endswith("gram.npy") else "image"] += size
         num_starts += is_start
     return Kept(

@@ -78,7 +78,7 @@ def _can_be_cut(run: PlannedRun) -> bool:
 def _id_with(run: PlannedRun, epochs: int) -> str:
     """Return the id of a run that differs in nothing but its number of epochs."""
     values = to_dict(run.config) | {"epochs": epochs}
-    return run_id_of_dict(values, run.dataset.fingerprint, run.device.type, "gram", "")
+    return run_id_of_dict(values, run.dataset.fingerprint, run.device.type, "gram", run.weights)
 
 
 def _shorter_runs(run: PlannedRun) -> Iterator[RunDir]:

@@ -17,6 +17,7 @@ from cxr_runner.data.dataset import Dataset
 from cxr_runner.experiment.member import Member
 from cxr_runner.experiment.results import EVALUATED, write_results
 from cxr_runner.models.build import describe_model
+from cxr_runner.models.classifier import trained_part
 from cxr_runner.training.devices import describe_device, num_processes
 from cxr_runner.training.diagnosis import diagnose_all, largest_disagreements
 from cxr_runner.training.gram.final_state import write_final_state
@@ -33,13 +34,15 @@ class MemberResults:
 
     Attributes:
         logits: for each of :data:`EVALUATED`, float32 [images], as the engine computed them.
-        weights: float32, under the plain names of the module.
+        model: with its final weights.
+        weights: of what was trained of it, float32, under its plain names.
         disagreement: the largest difference between these logits and those that the weights give; None for the pixel
             engine, which computes with the weights themselves.
         diagnosis: dead units and gradient norms.
     """
 
     logits: dict[str, Tensor]
+    model: nn.Module
     weights: dict[str, Tensor]
     disagreement: float | None
     diagnosis: dict[str, Any]
@@ -84,12 +87,14 @@ def _leave_results(members: Sequence[Member], origin: dict[str, Any]) -> None:
         facts["diagnosis"] = {"start": member.diagnosis, "end": evaluation.diagnosis}
         run = member.run
         compact = run.config.save == "compact" and run.choice.engine == "gram"
-        weights = None if compact else evaluation.weights
+        weights = None if compact else final_weights(evaluation.model, evaluation.weights)
         write_results(run.files, run.dataset, member.trainer, evaluation.logits, weights, run.config.batch_size, facts)
         described = describe_model(run.config.model, member.model)
         if run.choice.engine == "gram":
             write_final_state(run.files, member.trainer)
-        write_text(run.files.readme, readme_text(described, run.config.data.image_size, run.dataset.class_names))
+        target = getattr(run.config.model, "target", "")
+        text = readme_text(described, run.config.data.image_size, run.dataset.class_names, target)
+        write_text(run.files.readme, text)
         member.end()
 
 
@@ -111,6 +116,7 @@ def evaluate(members: Sequence[Member]) -> list[MemberResults]:
     return [
         MemberResults(
             logits={split: logits[split][number] for split in EVALUATED},
+            model=models[number],
             weights=weights[number],
             disagreement=disagreements[number],
             diagnosis=diagnoses[number],
@@ -120,11 +126,28 @@ def evaluate(members: Sequence[Member]) -> list[MemberResults]:
 
 
 def with_weights(model: nn.Module, weights: dict[str, Tensor]) -> nn.Module:
-    """Return a model of the same layers with these weights, none of them copied; the model itself stays as it is."""
+    """Return a model of the same layers with these weights, none of them copied; the model itself stays as it is.
+
+    Args:
+        model: the model.
+        weights: of what is trained of it, under its plain names.
+    """
     shared = {id(value): value for value in (*model.parameters(), *model.buffers())}
     other = copy.deepcopy(model, shared)
-    other.load_state_dict(weights, assign=True)
+    trained_part(other).load_state_dict(weights, assign=True)
     return other
+
+
+def final_weights(model: nn.Module, trained: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return all weights of a model under its plain names, on the CPU; of a frozen one those that stayed too.
+
+    Args:
+        model: after training.
+        trained: weights of what was trained of it.
+    """
+    if trained_part(model) is model:
+        return trained
+    return {name: value.detach().cpu().clone().contiguous() for name, value in model.state_dict().items()}
 
 
 def subset(dataset: Dataset, split: str) -> Subset:

@@ -14,8 +14,9 @@ from cxr_runner.base.errors import RunFailedError, UserError
 from cxr_runner.base.files import write_csv
 from cxr_runner.base.locks import hold_lock
 from cxr_runner.base.progress import Reporter
-from cxr_runner.config.schema import LogisticConfig
+from cxr_runner.config.schema import CustomConfig, LogisticConfig
 from cxr_runner.experiment.plan import PlannedRun
+from cxr_runner.models.contract import lines_of_others, raised
 from cxr_runner.training.checkpoint import read_checkpoint, write_checkpoint
 from cxr_runner.training.devices import is_out_of_memory
 from cxr_runner.training.loop import Trainer
@@ -135,6 +136,22 @@ def enough_memory(run: PlannedRun) -> Iterator[None]:
         reason = f"the memory of {run.device} does not suffice for batch_size={run.config.batch_size}"
         less = f"a smaller one takes less, so does a smaller data.image_size or model{way_out}"
         raise RunFailedError(f"{reason}; {less}") from error
+
+
+@contextmanager
+def explaining_model(run: PlannedRun) -> Iterator[None]:
+    """Say in one line what code of others has raised in training, and what to do where an operation is refused."""
+    try:
+        yield
+    except (UserError, RunFailedError, OSError):
+        raise
+    except Exception as error:
+        if "does not have a deterministic implementation" in str(error):
+            words = str(error).partition(" does not have")[0]
+            raise RunFailedError(f"{words} may give other bits the next time; deterministic=false allows it") from error
+        if isinstance(run.config.model, CustomConfig) and lines_of_others(error) and not is_out_of_memory(error):
+            raise RunFailedError(f"model.target={run.config.model.target}: {raised(error)} in training") from error
+        raise
 
 
 @contextmanager

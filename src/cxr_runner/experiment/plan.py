@@ -20,9 +20,16 @@ from cxr_runner.config.schema import (
     LogisticConfig,
     RunConfig,
 )
+from cxr_runner.config.validation import is_frozen
 from cxr_runner.data.dataset import Dataset
 from cxr_runner.experiment.shared_data import SharedData
-from cxr_runner.models.build import build_model, initial_weights_digest
+from cxr_runner.models.build import (
+    build_model,
+    complete_config,
+    initial_weights_digest,
+    refuse_batches_of_one,
+    try_model,
+)
 from cxr_runner.models.linear import first_weight
 from cxr_runner.training.devices import choose_device
 from cxr_runner.training.engines import Choice, choose_engine
@@ -42,6 +49,7 @@ class PlannedRun:
         device: where it will compute.
         choice: the engine, and why.
         files: its directory.
+        weights: digest of the file of initial weights; '' where there is none.
     """
 
     config: RunConfig
@@ -49,6 +57,7 @@ class PlannedRun:
     device: torch.device
     choice: Choice
     files: RunDir
+    weights: str
 
 
 class Planner:
@@ -69,8 +78,9 @@ class Planner:
         """Look up what a run needs; return the error where that is not to be had."""
         try:
             device, size = choose_device(config.device), config.data.image_size
+            config = replace(config, model=complete_config(config.model))
             if (config.model, size) not in self.tried_models:
-                build_model(config.model, size, config.seed)
+                try_model(config.model, size)
                 self.tried_models.add((config.model, size))
             outputs = _writable(user_path("outputs", config.outputs))
         except Exception as error:
@@ -84,12 +94,14 @@ class Planner:
             return dataset
         try:
             choice, digest = choose_engine(config, dataset, device), initial_weights_digest(config.model)
+            if choice.engine == "pixel" and len(dataset.rows("train")) % config.batch_size == 1 % config.batch_size:
+                refuse_batches_of_one(config.model, config.data.image_size, config.batch_size)
         except Exception as error:
             self.on_failure(error)
             return error
         identity = run_id(config, dataset.fingerprint, device.type, choice.engine, digest)
         files = run_dir(outputs, config.name or config.model.name, identity, config.seed)
-        return PlannedRun(config, dataset, device, choice, files)
+        return PlannedRun(config, dataset, device, choice, files, digest)
 
     def with_intact_images(self, stack: Sequence[PlannedRun]) -> list[PlannedRun]:
         """Return the same runs with images that were all checked, once in the life of the process."""
@@ -152,12 +164,13 @@ def _sees(run: PlannedRun) -> object:
         return run.files.path
     config = run.config
     solved = isinstance(config.model, LogisticConfig)  # from all images at once, where others take batches
-    return config.data, config.device, config.batch_size, config.deterministic, solved
+    frozen = config.model if is_frozen(config.model) else None  # whose features are seen, and not the images
+    return config.data, config.device, config.batch_size, config.deterministic, solved, frozen, run.weights
 
 
 def _num_outputs(model: AnyModelConfig) -> int:
-    """Return the number of outputs of the first layer of a model that the Gram engine can train."""
-    if isinstance(model, LogisticConfig):
+    """Return the number of outputs of the first layer of what the Gram engine can train of a model."""
+    if isinstance(model, LogisticConfig) or is_frozen(model):
         return 1
     assert isinstance(model, LinearConfig | LinearReLUConfig)
     return model.hidden if model.layers > 1 else 1

@@ -22,6 +22,7 @@ from cxr_runner.experiment.member import (
     enough_memory,
     exclusive_directory,
     explaining_disks,
+    explaining_model,
     failing_together,
     saving_when_interrupted,
     write_history,
@@ -30,6 +31,7 @@ from cxr_runner.experiment.plan import PlannedRun
 from cxr_runner.experiment.results import describe_origin
 from cxr_runner.experiment.watch import Watch
 from cxr_runner.models.build import build_model, describe_model
+from cxr_runner.models.classifier import share_frozen_layers
 from cxr_runner.training.backend import Backend
 from cxr_runner.training.devices import describe_device, lacks_bf16, set_determinism
 from cxr_runner.training.diagnosis import diagnose_all
@@ -78,7 +80,7 @@ def train_stack(
             origin = describe_origin()  # now, because the code on disk may change while the runs go on
             members = _build_members(unfinished, statuses, space, reporter)
             import_torchmetrics_in_background()
-            with saving_when_interrupted(members):
+            with saving_when_interrupted(members), explaining_model(unfinished[0]):
                 for finished in fit(members, reporter, watch):
                     leave_results(finished, {"stack_size": len(members)} | origin)
     return {member.files.path: member.failure for member in members if member.failure is not None}
@@ -153,6 +155,7 @@ def _build_members(
         if start not in models:
             models[start] = build_model(run.config.model, run.config.data.image_size, run.config.seed)
         members.append(Member(run, status, models[start], resolve_pos_weight(run.config.loss.pos_weight, train.labels)))
+    share_frozen_layers(list(models.values()))
     _announce(members, reporter)
     for run in runs:
         write_json(run.files.data, run.dataset.describe())
@@ -173,6 +176,8 @@ def _announce(members: Sequence[Member], reporter: Reporter) -> None:
     together = f"; {len(runs)} runs together" if len(runs) > 1 else ""
     for number, model in enumerate(models, start=1):
         reporter.line(f"model: {model}{together if number == len(models) else ''}")
+    for note in dict.fromkeys(note for member in members for note in getattr(member.model, "notes", ())):
+        reporter.line(note)
     device = f"device: {describe_device(runs[0].device)}, {config.precision}"
     reporter.line(f"{device}; engine: {choice.engine} ({choice.reason})")
     if isinstance(config.model, LogisticConfig) and config.model.l2 == "path":

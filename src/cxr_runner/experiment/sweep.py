@@ -12,14 +12,17 @@ from cxr_runner.artifacts.rundir import CHANGED
 from cxr_runner.base.errors import RunFailedError
 from cxr_runner.base.files import read_json
 from cxr_runner.base.progress import Reporter, make_reporter
-from cxr_runner.config.schema import RunConfig
+from cxr_runner.config.schema import CustomConfig, ResNet18Config, RunConfig, TorchvisionConfig
+from cxr_runner.config.validation import is_frozen
 from cxr_runner.experiment.member import enough_memory
 from cxr_runner.experiment.plan import OnFailure, PlannedRun, Planner, first_weights, form_stacks, name_stack
 from cxr_runner.experiment.run_figures import drawing_figures
 from cxr_runner.experiment.stack import train_stack
 from cxr_runner.experiment.summary import print_results, print_results_of_many
 from cxr_runner.experiment.watch import Watch
+from cxr_runner.models.build import build_model
 from cxr_runner.training.devices import keep_freed_memory
+from cxr_runner.training.gram.features import FeatureProducts, open_features
 from cxr_runner.training.gram.products import StoreProducts
 from cxr_runner.training.gram.space import GramSpace
 
@@ -111,7 +114,8 @@ class _Spaces:
 
     def __init__(self, reporter: Reporter) -> None:
         self.reporter = reporter
-        self.products: StoreProducts | None = None
+        self.products: StoreProducts | FeatureProducts | None = None
+        self.source: object = None  # what they are products of
         self.space: GramSpace | None = None
         self.split: str | None = None
         self.current: GramSpace | None = None
@@ -121,16 +125,32 @@ class _Spaces:
         self.current = None
         if run.choice.engine != "gram":
             return
-        dataset, store = run.dataset, (run.dataset.store, run.device)
-        if self.products is None or (self.products.store, self.products.device) != store:
+        dataset, source = run.dataset, _source(run)
+        if self.source != source:
             self.space = self.products = None  # they go before the next ones are opened
-            self.products = StoreProducts(dataset.images, dataset.store, run.device, self.reporter)
-            alike = [one for one in waiting if one.choice.engine == "gram" and (one.dataset.store, one.device) == store]
-            self.products.prepare_starts(first_weights(alike))
+            self.products = self._open_products(run, waiting)
+            self.source = source
+        assert self.products is not None
         if self.space is None or self.split != dataset.fingerprint:
             self.space = None
             self.space, self.split = GramSpace(self.products, dataset), dataset.fingerprint
         self.current = self.space
+
+    def _open_products(self, run: PlannedRun, waiting: Sequence[PlannedRun]) -> StoreProducts | FeatureProducts:
+        dataset, config = run.dataset, run.config.model
+        if isinstance(config, ResNet18Config | TorchvisionConfig | CustomConfig):  # frozen
+            model = build_model(config, run.config.data.image_size, run.config.seed)
+            features = open_features(model, config, dataset.images, dataset.store, run.device, self.reporter)
+            return FeatureProducts(features, run.device)
+        products = StoreProducts(dataset.images, dataset.store, run.device, self.reporter)
+        alike = [one for one in waiting if one.choice.engine == "gram" and _source(one) == _source(run)]
+        products.prepare_starts(first_weights(alike))
+        return products
+
+
+def _source(run: PlannedRun) -> object:
+    """Return what the products of a run in Gram space are made of: images, or what a frozen model makes of them."""
+    return run.dataset.store, run.device, run.config.model if is_frozen(run.config.model) else None, run.weights
 
 
 def _altered(runs: Sequence[PlannedRun], reporter: Reporter) -> Iterator[tuple[Path, RunFailedError]]:

@@ -18,6 +18,7 @@ from PIL import Image
 from cxr_runner.artifacts.hub_file import METADATA
 from cxr_runner.base.errors import UserError
 from cxr_runner.inference.exported_module import INPUT, OUTPUTS, make_exported
+from cxr_runner.models.custom import CustomModel
 
 if TYPE_CHECKING:  # it is handed a model, it loads none
     from cxr_runner.inference.loaded_model import LoadedModel
@@ -111,10 +112,23 @@ def write_onnx(model: "LoadedModel", path: Path) -> float:
 
 
 def _traced(model: "LoadedModel") -> torch.export.ExportedProgram:
+    """Return a program of a model for any number of images.
+
+    Raises:
+        UserError: its code, a user's own, does more than can be followed.
+    """
     example = torch.zeros(2, 1, model.image_size, model.image_size)
     shapes = {INPUT: {0: torch.export.Dim("batch", min=1)}}
-    with torch.no_grad(), _quiet():
-        return torch.export.export(make_exported(model), (example,), dynamic_shapes=shapes)
+    exported = make_exported(model)
+    try:
+        with torch.no_grad(), _quiet():
+            return torch.export.export(exported, (example,), dynamic_shapes=shapes)
+    except Exception as error:  # torch raises many classes
+        if not any(isinstance(member.network, CustomModel) for member in model.members):
+            raise
+        why = str(error).strip().partition("\n")[0] or type(error).__name__
+        hint = "len(images) in it, for one, fixes their number, where images.shape[0] does not"
+        raise UserError(f"export: torch.export cannot follow the code of the model ({why}); {hint}") from None
 
 
 def _difference(model: "LoadedModel", answer: Any) -> float:

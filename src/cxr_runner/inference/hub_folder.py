@@ -57,7 +57,7 @@ def write_hub(model: LoadedModel, folder: Path, training: TrainingImages | str, 
 
 def _write_member(member: MemberNetwork, folder: Path, number: int) -> dict[str, Any]:
     name = f"network_{number}.safetensors"
-    config = {key: value for key, value in asdict(member.config).items() if key != "weights"}
+    config = {key: None if key == "weights" else value for key, value in asdict(member.config).items()}
     weights = {key: value.detach().cpu().contiguous() for key, value in member.network.state_dict().items()}
     (folder / name).write_bytes(save(weights))
     return {"file": name, "key": member.key, "weights": member.weights, "bf16": member.bf16, "model": config}

@@ -1,6 +1,7 @@
 """A model from a folder that was handed on, as :mod:`cxr_runner.inference.hub_folder` writes it."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,22 @@ from cxr_runner.base.errors import UserError
 from cxr_runner.config.stored import read_model_config
 from cxr_runner.data.extras import DicomOptions
 from cxr_runner.inference.image_input import Preparation
+from cxr_runner.inference.loaded_run import build_network
 from cxr_runner.inference.model_parts import MemberNetwork, ModelParts
 from cxr_runner.inference.scored_images import ScoredImages
 from cxr_runner.inference.training_images import TrainingImages
-from cxr_runner.models.build import build_model
 
 
-def parts_of_hub(folder: Path) -> ModelParts:
+def parts_of_hub(folder: Path, *, trust: bool = False) -> ModelParts:
     """Return the parts of a model that was handed on.
 
+    Args:
+        folder: the folder.
+        trust: whether code that it names may be run.
+
     Raises:
-        UserError: the folder is damaged, was changed, or is of a version that this one cannot read.
+        UserError: the folder is damaged, was changed, is of a version that this one cannot read, or names code that is
+            not trusted or not to be found.
     """
     content, intact = read_checked_json(folder / METADATA)
     if not intact:
@@ -39,7 +45,7 @@ def parts_of_hub(folder: Path) -> ModelParts:
             raise _refused(folder, f"{name} {'has changed since it was written' if path.is_file() else 'is missing'}")
     negative, positive = content["class_names"]
     return ModelParts(
-        members=tuple(_read_member(folder, member, content["image_size"]) for member in content["members"]),
+        members=tuple(_read_member(folder, member, content["image_size"], trust) for member in content["members"]),
         class_names=(negative, positive),
         preparation=Preparation(content["image_size"], content["bits"], DicomOptions(**content["dicom"])),
         folder=folder,
@@ -49,12 +55,11 @@ def parts_of_hub(folder: Path) -> ModelParts:
     )
 
 
-def _read_member(folder: Path, member: dict[str, Any], image_size: int) -> MemberNetwork:
-    stored = {"model": member["model"] | ({"weights": None} if member["model"]["name"] == "resnet18" else {})}
-    config = read_model_config(stored)
+def _read_member(folder: Path, member: dict[str, Any], image_size: int, trust: bool) -> MemberNetwork:
+    config = read_model_config(member)
     if config is None:
         raise _refused(folder, f"this version knows no model {member['model']}")
-    network = build_model(config, image_size, seed=0)
+    network = build_network(config, image_size, trust, partial(_refused, folder))
     try:
         network.load_state_dict(load_file(folder / member["file"]))
     except (OSError, RuntimeError, SafetensorError) as error:

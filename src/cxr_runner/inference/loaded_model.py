@@ -166,7 +166,7 @@ class LoadedModel:
 
 
 def load_model(
-    run: Path | str | Sequence[Path | str], device: str = "cpu", point: ModelPoint | None = None
+    run: Path | str | Sequence[Path | str], device: str = "cpu", point: ModelPoint | None = None, *, trust: bool = False
 ) -> LoadedModel:
     """Load the model of runs; see :func:`cxr_runner.load`.
 
@@ -174,6 +174,7 @@ def load_model(
         run: one or several directories of runs, or a folder that was handed on.
         device: where the model computes.
         point: threshold and calibration; None takes what was chosen for these runs.
+        trust: whether code that a run names may be run.
     """
     several = [run] if isinstance(run, str | Path) else list(run)
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
@@ -184,9 +185,9 @@ def load_model(
     if handed_on and len(several) > 1:
         raise UserError.for_key("run", handed_on[0], "a folder that was handed on is a model of its own, give it alone")
     if handed_on:
-        return LoadedModel(parts_of_hub(handed_on[0].resolve()), device, point)
+        return LoadedModel(parts_of_hub(handed_on[0].resolve(), trust=trust), device, point)
     paths = list(dict.fromkeys(path for one in several for path in find_seeds(one)))
-    return LoadedModel(parts_of_runs([read_loaded_run(path) for path in paths]), device, point)
+    return LoadedModel(parts_of_runs([read_loaded_run(path, trust=trust) for path in paths]), device, point)
 
 
 def _readable(asked: Asked) -> Asked:

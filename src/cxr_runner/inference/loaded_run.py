@@ -1,6 +1,8 @@
 """One finished run, read from its directory and checked: its network, and what its files say of it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,15 @@ from safetensors.torch import load_file
 
 from cxr_runner.artifacts.rundir import CHANGED, Run, RunDir, read_run
 from cxr_runner.base.errors import UserError
-from cxr_runner.config.schema import AnyModelConfig, LinearConfig, LinearReLUConfig, LogisticConfig, ResNet18Config
+from cxr_runner.config.schema import (
+    AnyModelConfig,
+    CustomConfig,
+    LinearConfig,
+    LinearReLUConfig,
+    LogisticConfig,
+    ResNet18Config,
+    TorchvisionConfig,
+)
 from cxr_runner.config.stored import read_model_config
 from cxr_runner.data.extras import DicomOptions
 from cxr_runner.inference.compact import weights_of_coefficients
@@ -92,14 +102,16 @@ def find_seeds(path: Path | str) -> list[Path]:
     return seeds
 
 
-def read_loaded_run(path: Path) -> LoadedRun:
+def read_loaded_run(path: Path, *, trust: bool = False) -> LoadedRun:
     """Load one run.
 
     Args:
         path: run directory.
+        trust: whether code that the run names may be run.
 
     Raises:
-        UserError: it is not finished, was altered, is damaged, or is of a version that this one cannot read.
+        UserError: it is not finished, was altered, is damaged, is of a version that this one cannot read, or names code
+            that is not trusted or not to be found.
     """
     run, files = read_run(path), RunDir(path)
     if run.state != "done" or run.problem:
@@ -110,7 +122,7 @@ def read_loaded_run(path: Path) -> LoadedRun:
     data = run.config.get("data", {})
     if config is None or not isinstance(data, dict) or not isinstance(size := data.get("image_size"), int):
         raise _refused(path, f"its config.yaml is of another version ({_versions(run)})")
-    network = build_model(_without_file(config), size, seed=0)
+    network = build_network(config, size, trust, partial(_refused, path))
     _load_weights(network, config, run, files)
     return LoadedRun(
         run=run,
@@ -142,9 +154,29 @@ def _load_weights(network: Classifier, config: AnyModelConfig, run: Run, files: 
         raise _refused(run.path, why) from None
 
 
-def _without_file(config: AnyModelConfig) -> AnyModelConfig:
-    """Return a configuration that needs no file of initial weights, which may be gone, and which are replaced."""
-    return replace(config, weights=None) if isinstance(config, ResNet18Config) else config
+def build_network(config: AnyModelConfig, size: int, trust: bool, refuse: Callable[[str], UserError]) -> Classifier:
+    """Build the network of a configuration, whose weights are still to come.
+
+    No file of initial weights is read: it may be gone, and they will be replaced.
+
+    Args:
+        config: configuration of the network.
+        size: side of the images, in pixels.
+        trust: whether code that the configuration names may be run.
+        refuse: makes an error of what is wrong.
+
+    Raises:
+        UserError: it names code that is not trusted, or not to be found.
+    """
+    if isinstance(config, CustomConfig) and not trust:
+        said = f"its model is the class {config.target}, and loading it runs the code of that module"
+        raise refuse(f"{said}: trust=True, or --trust, says that it may")
+    if isinstance(config, ResNet18Config | TorchvisionConfig | CustomConfig):
+        config = replace(config, weights=None)
+    try:
+        return build_model(config, size, seed=0)
+    except UserError as error:
+        raise refuse(str(error)) from None
 
 
 def _class_names(data: dict[str, Any]) -> tuple[str, str]:

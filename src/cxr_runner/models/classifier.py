@@ -1,8 +1,13 @@
 """The interface of all models."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Self
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+
+from cxr_runner.base.errors import UserError, user_path
 
 
 class Classifier(nn.Module):
@@ -10,7 +15,22 @@ class Classifier(nn.Module):
 
     ``model=NAME`` chooses the class that the module ``cxr_runner.models.NAME`` calls ``MODEL``. Its configuration is
     the variant of the schema with that name.
+
+    Attributes:
+        inside: what the names of all weights begin with.
+        head: name of the last layer, a ``Linear`` with one output, which is the logit; '' where there is none.
+        frozen: whether nothing but the last layer is trained.
+        draws: whether it may draw random numbers when it is trained, as dropout does.
+        channels_last: whether its layers take images in that memory format, in which convolutions are faster on a CPU.
+        notes: what there is to say of the weights that it starts from.
     """
+
+    inside = ""
+    head = ""
+    frozen = False
+    draws = False
+    channels_last = True
+    notes: Sequence[str] = ()
 
     @classmethod
     def from_config(cls, config: Any, image_size: int) -> Self:
@@ -25,11 +45,106 @@ class Classifier(nn.Module):
         """
         raise NotImplementedError
 
+    @classmethod
+    def complete(cls, config: Any) -> Any:
+        """Return a configuration with what is looked up before a run is planned, and belongs to its identity."""
+        return config
+
+    @classmethod
+    def weights_file(cls, config: Any) -> Path | None:
+        """Return the file of weights that a configuration names, directly or by a run's directory; None for none.
+
+        Raises:
+            UserError: the directory holds no weights.
+        """
+        given = getattr(config, "weights", None)
+        if given is None or not (path := user_path("model.weights", given)).is_dir():
+            return None if given is None else path
+        if (path / "model.safetensors").is_file():
+            return path / "model.safetensors"
+        compact = (path / "gram.safetensors").is_file()
+        why = "is a run with save=compact, without weights" if compact else "is no run, which has a model.safetensors"
+        raise UserError.for_key("model.weights", given, f"{why}; name OUTPUTS/runs/NAME-ID/seed=0, or a file")
+
     @staticmethod
     def describe(config: Any) -> str:
         """Return the shape of a configuration's model, in a few words; '' where the name suffices."""
         return ""
 
+    def check(self, config: Any, image_size: int) -> None:
+        """Try what is not known before: whether the model takes such images and can be trained.
+
+        Args:
+            config: configuration of the model.
+            image_size: side of the square images, in pixels.
+
+        Raises:
+            UserError: it does not, or cannot.
+        """
+
     def layers_before_relu(self) -> list[str]:
         """Return the names of the layers whose outputs go straight into a ReLU: those that can have dead units."""
         return []
+
+    def last_layer(self) -> nn.Linear:
+        """Return the layer that :attr:`head` names."""
+        layer = self.get_submodule(self.head)
+        assert isinstance(layer, nn.Linear)
+        return layer
+
+    def freeze(self) -> None:
+        """Have nothing but the last layer trained."""
+        self.requires_grad_(False)
+        self.last_layer().requires_grad_(True)
+        self.frozen = True
+
+    @torch.no_grad()
+    def features(self, images: Tensor) -> Tensor:
+        """Return what goes into the last layer, float [batch, features].
+
+        Args:
+            images: float [batch, 1, side, side] in [0, 1], on the device of the model, which is in evaluation mode.
+
+        Raises:
+            LookupError: the last layer is not called, or more than once.
+        """
+        seen: list[Tensor] = []
+        hook = self.last_layer().register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))
+        try:
+            self(images)
+        finally:
+            hook.remove()
+        if len(seen) != 1:
+            raise LookupError(f"it computes its last layer {len(seen)} times, and not once")
+        return seen[0]
+
+
+class LinearHead(nn.Module):
+    """The last layer of a frozen model, which it shares: maps features, float [batch, features], to logits."""
+
+    def __init__(self, model: Classifier) -> None:
+        """Take the layer."""
+        super().__init__()
+        self.layer_stack = nn.Sequential(nn.Flatten(), model.last_layer())
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return logits, float [batch]."""
+        logits: Tensor = self.layer_stack(features)
+        return logits.squeeze(1)
+
+
+def trained_part(model: nn.Module) -> nn.Module:
+    """Return what training changes of a model: the last layer of a frozen one, otherwise all of it."""
+    return LinearHead(model) if isinstance(model, Classifier) and model.frozen else model
+
+
+def share_frozen_layers(models: Sequence[nn.Module]) -> None:
+    """Have frozen models of one configuration keep the weights that none of them changes in one place."""
+    first = models[0]
+    if not isinstance(first, Classifier) or not first.frozen:
+        return
+    of_first = {**dict(first.named_parameters()), **dict(first.named_buffers())}
+    for model in models[1:]:
+        for name, value in [*model.named_parameters(), *model.named_buffers()]:
+            if not value.requires_grad and name.rpartition(".")[0] != first.head:
+                value.data = of_first[name].data

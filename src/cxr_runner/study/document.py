@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from cxr_runner.config.values import Count, Strict
 from cxr_runner.study.claims import Claim, Definition, RowId, Rules
@@ -13,6 +13,7 @@ from cxr_runner.study.published import ComparedMetric, Confusion, PresetName
 VERSION = 1
 Setting = str | bool | int | float | None
 Settings = dict[str, Setting]
+RowSettings = dict[str, Setting | dict[str, JsonValue]]  # arguments of a class are several in one
 NotBlank = Annotated[str, Field(min_length=1)]
 
 
@@ -66,7 +67,7 @@ class RowPart(Strict):
     id: RowId
     title: str = ""
     experiment: NotBlank | None = None
-    settings: Settings = field(default_factory=dict)
+    settings: RowSettings = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

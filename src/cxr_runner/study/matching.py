@@ -7,13 +7,16 @@ from cxr_runner.config.used import is_used
 from cxr_runner.study.published import Study
 from cxr_runner.study.study_rows import flatten_config, same_setting
 
+_FILLED_IN = ("model.source",)
+
 
 def match_row(config: Mapping[str, Any], study: Study) -> str | None:
     """Find the row of the study that a run repeats.
 
     Its settings must be the row's, and everything that the study left as it is must be so (no momentum, no schedule,
     no augmentation ...). Data, image size, seed, engine and device do not matter. A setting that the configuration
-    does not have, because its model or optimizer has none, is as in the study.
+    does not have, because its model or optimizer has none, is as in the study; what a run fills in where nothing is
+    given, the digest of a class's file, may be any.
 
     Args:
         config: configuration of a run, nested, as ``config.yaml`` of a run directory holds it.
@@ -24,7 +27,7 @@ def match_row(config: Mapping[str, Any], study: Study) -> str | None:
     """
     given = flatten_config(config)
     for row in study.rows:
-        others = {**study.conditions, **row.shared}
+        others = {key: value for key, value in {**study.conditions, **row.shared}.items() if key not in _FILLED_IN}
         own = {key: value for key, value in row.own.items() if is_used(key, config)}
         if all(key in given and same_setting(given[key], value) for key, value in own.items()) and all(
             same_setting(given.get(key, value), value) for key, value in others.items() if key not in row.own

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from cxr_runner.config.text import ARGUMENTS
+
 FAMILIES = {"linear": "Linear", "linear_relu": "Linear+ReLU", "cnn": "CNN"}
 """How the models of tables and figures are called."""
 
@@ -129,7 +131,9 @@ class Row:
         """The row in words, e.g. ``Linear+ReLU, 2 layers, 10 units, weighted``."""
         if self.words:
             return self.words
-        words = [FAMILIES.get(self.family, self.family)]
+        named = self.setting("model.arch") or self.setting("model.target")  # of networks that are not of this package
+        words = [str(named or FAMILIES.get(self.family, self.family))]
+        words += [f"{name} {value}" for name, value in (self.setting(ARGUMENTS) or {}).items()]
         words += [f"{self.layers} layers"] * (self.setting("model.layers") is not None)
         if self.kernel_size is not None:
             words += [f"{self.hidden} filters {self.kernel_size}x{self.kernel_size}"]
@@ -146,10 +150,10 @@ class Row:
 
 
 def flatten_config(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return a nested configuration by dotted keys."""
+    """Return a nested configuration by dotted keys; what a class of the user's is given is one value."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and f"{prefix}{key}" != ARGUMENTS:
             flat |= flatten_config(value, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = value

@@ -15,6 +15,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from cxr_runner.config.schema import LinearConfig, LinearReLUConfig, LogisticConfig, RunConfig
 from cxr_runner.models.build import rectified_layers
+from cxr_runner.models.classifier import Classifier, trained_part
 from cxr_runner.training.devices import moved
 from cxr_runner.training.loop import Subset
 from cxr_runner.training.pixel import PixelFeed, images_at_once
@@ -47,6 +48,7 @@ def diagnose_all(
     chosen = spread_out(len(train.rows))
     images, labels = sample_images(dataset, train.rows[chosen], device), train.labels[chosen]
     at_once = diagnosed_at_once(config, device)
+    models, images = _parts_that_are_trained(models, images, at_once)
     diagnoses = []
     for model, pos_weight in zip(models, pos_weights, strict=True):
         with moved(model, device):
@@ -109,15 +111,16 @@ def _mean_gradients(
 ) -> dict[str, Tensor]:
     """Return by parameter the gradient of the mean loss, computed a few images at a time."""
     weight = None if pos_weight is None else torch.tensor(pos_weight, device=images.device)
-    parameters = dict(model.named_parameters())
+    parameters = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     total = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
     for start in range(0, len(images), at_once):
         batch = slice(start, start + at_once)
         logits = model(images[batch])
         loss = binary_cross_entropy_with_logits(logits, targets[batch], pos_weight=weight, reduction="sum")
-        gradients = torch.autograd.grad(loss / len(images), list(parameters.values()))
+        gradients = torch.autograd.grad(loss / len(images), list(parameters.values()), allow_unused=True)
         for sum_so_far, gradient in zip(total.values(), gradients, strict=True):
-            sum_so_far += gradient
+            if gradient is not None:
+                sum_so_far += gradient
     return total
 
 
@@ -165,11 +168,32 @@ def largest_disagreements(
     """
     chosen = spread_out(len(rows))
     images = sample_images(dataset, rows[chosen], device)
+    models, images = _parts_that_are_trained(models, images, len(images))
     differences = []
     for model, engine_logits in zip(models, logits[:, chosen], strict=True):
         with moved(model.eval(), device):
             differences.append((model(images).cpu() - engine_logits).abs().amax().item())
     return differences
+
+
+def _parts_that_are_trained(
+    models: Sequence[nn.Module], images: Tensor, at_once: int
+) -> tuple[Sequence[nn.Module], Tensor]:
+    """Return frozen models as their last layers, and images as what goes into these; other models as they are.
+
+    The layers before are the same ones in all of them.
+
+    Args:
+        models: of one shape.
+        images: float32 [images, 1, side, side], on the device.
+        at_once: number of images computed at a time.
+    """
+    first = models[0]
+    if not isinstance(first, Classifier) or not first.frozen:
+        return models, images
+    with moved(first.eval(), images.device):
+        pieces = [first.features(piece) for piece in images.split(at_once)]  # type: ignore[no-untyped-call]
+    return [trained_part(model) for model in models], torch.cat(pieces)
 
 
 def diagnosed_at_once(config: RunConfig, device: torch.device) -> int:

@@ -9,8 +9,9 @@ from torch import nn
 
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.machine import memory_bytes
-from cxr_runner.config.schema import LogisticConfig, RunConfig, SGDConfig
-from cxr_runner.config.validation import gram_obstacle
+from cxr_runner.config.schema import CustomConfig, LogisticConfig, RunConfig, SGDConfig
+from cxr_runner.config.validation import gram_obstacle, is_frozen
+from cxr_runner.models.classifier import LinearHead, trained_part
 from cxr_runner.models.linear import Linear
 from cxr_runner.models.linear_relu import LinearReLU
 from cxr_runner.models.logistic import Logistic
@@ -54,8 +55,13 @@ def choose_engine(config: RunConfig, dataset: "Dataset", device: torch.device) -
     Raises:
         UserError: the engine asked for cannot compute there.
     """
+    if isinstance(config.model, CustomConfig) and num_processes() > 1:
+        raise UserError.for_key("model", "custom", "trains in one process; torchrun is for the models of this package")
     if isinstance(config.model, LogisticConfig):
-        return _solver_choice(len(dataset.images), device)
+        return _only_gram("model", "logistic", "solved to the optimum", len(dataset.images), device)
+    if is_frozen(config.model):
+        reason = "exact, on features that are computed once"
+        return _only_gram("model.freeze", "backbone", reason, len(dataset.images), device)
     if config.engine == "gram" and device.type == "mps":
         raise UserError.for_key("engine", "gram", "device=mps has no float64; add device=cpu")
     if config.engine != "auto":
@@ -73,12 +79,12 @@ def choose_engine(config: RunConfig, dataset: "Dataset", device: torch.device) -
     return Choice("gram", f"exact, and faster with {num_pixels:,} pixels against {num_stored:,} images")
 
 
-def _solver_choice(num_stored: int, device: torch.device) -> Choice:
-    """Return the only engine that solves logistic regression."""
+def _only_gram(key: str, value: str, reason: str, num_stored: int, device: torch.device) -> Choice:
+    """Return the engine of what trains in Gram space or not at all."""
     lack = "device=mps has no float64; add device=cpu" if device.type == "mps" else None
     if lack := lack or _lack_of_memory(8 * num_stored**2, device):
-        raise UserError.for_key("model", "logistic", lack)
-    return Choice("gram", "solved to the optimum")
+        raise UserError.for_key(key, value, lack)
+    return Choice("gram", reason)
 
 
 def _lack_of_memory(num_bytes: int, device: torch.device) -> str | None:
@@ -124,7 +130,8 @@ def build_backend(
     logistic = [model for model in models if isinstance(model, Logistic)]
     if logistic:
         return ConvexBackend(space, logistic, pos_weights)
-    linear = [model for model in models if isinstance(model, Linear | LinearReLU)]
+    parts = [trained_part(model) for model in models]
+    linear = [part for part in parts if isinstance(part, Linear | LinearReLU | LinearHead)]
     optimizers = [config.optimizer for config in configs if isinstance(config.optimizer, SGDConfig)]
     assert len(linear) == len(optimizers) == len(configs), "gram_obstacle() lets no others through"
     backend = GraphBackend if device.type == "cuda" else GramBackend

@@ -2,8 +2,8 @@
 
 import sys
 import warnings
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from cxr_runner.config.schema import AnyOptimizerConfig, CNNConfig, RunConfig
+from cxr_runner.models.classifier import Classifier
 from cxr_runner.training.augment import Augment
 from cxr_runner.training.backend import EpochPlan, Key, derive_seed
 from cxr_runner.training.devices import is_out_of_memory
@@ -83,7 +84,10 @@ class PixelBackend:
         """
         self.feed, self.device, self.augment = feed, feed.device, augment
         # Faster on a CPU, and slower on a GPU, by a fifth for few channels; see docs/performance.md.
-        memory_format = torch.channels_last if self.device.type == "cpu" else torch.contiguous_format
+        known = model if isinstance(model, Classifier) else Classifier()
+        convert = self.device.type == "cpu" and known.channels_last
+        memory_format = torch.channels_last if convert else torch.contiguous_format
+        self.draws = known.draws
         self.model = model.to(self.device).to(memory_format=memory_format)
         self.optimizer = build_optimizer(optimizer, self.model)
         self.grad_clip = optimizer.grad_clip
@@ -107,7 +111,8 @@ class PixelBackend:
         if self.augment is not None:
             images = self.augment(images, derive_seed(*keys[0]))
         targets = targets[0].to(self.device, non_blocking=True)
-        loss, logits = self._gradients(images, targets)
+        with seeded(derive_seed(*keys[0], 1)) if self.draws else nullcontext():
+            loss, logits = self._gradients(images, targets)
         if self.grad_clip is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.grad_clip)
         self.optimizer.step()
@@ -176,6 +181,14 @@ class PixelBackend:
         """Go on from where :meth:`state_dict` was taken."""
         self.restore(member, state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Have a model draw the same random numbers each time; the CPU's global random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 def images_at_once(config: RunConfig, device: torch.device) -> int:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # it is handed a model, it loads none
     from cxr_runner.inference.run_data import RunData
 
 GRAD_CAM, LOCAL_MAP = "Grad-CAM", "local map"
-NO_COEFFICIENTS = "the run was not trained in Gram space, or kept no gram.safetensors"
+NO_COEFFICIENTS = "the run was not trained in Gram space on its pixels, or kept no gram.safetensors"
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,12 @@ _MODELS = {
     "resnet18": "ResNet-18",
 }
 _OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
-_HIDDEN = ("engine", "deterministic", "precision")  # said where nothing else tells two configurations apart
+_HIDDEN = (
+    "engine",
+    "deterministic",
+    "precision",
+    "model.source",
+)  # said where nothing else tells two configurations apart
 _MOST_PARTS = 5
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from cxr_runner.config.schema import SGDConfig
+from cxr_runner.models.classifier import LinearHead
 from cxr_runner.models.linear import Linear
 from cxr_runner.models.linear_relu import LinearReLU
 from cxr_runner.training.backend import EpochPlan, Key
@@ -128,7 +129,7 @@ class MixedBackend:
 def build_gram_backend(
     kind: type[GramBackend],
     space: GramSpace,
-    models: Sequence[Linear | LinearReLU],
+    models: Sequence[Linear | LinearReLU | LinearHead],
     optimizers: Sequence[SGDConfig],
     pos_weights: Sequence[float | None],
 ) -> GramBackend | MixedBackend:
@@ -160,7 +161,7 @@ def build_gram_backend(
     return MixedBackend(space, backends, places)
 
 
-def _shape(model: Linear | LinearReLU, optimizer: SGDConfig) -> object:
+def _shape(model: Linear | LinearReLU | LinearHead, optimizer: SGDConfig) -> object:
     """Return what the members of a :class:`GramBackend` have in common; plain steps are quicker among themselves."""
     plain = not (optimizer.momentum or optimizer.weight_decay)
     return type(model), tuple(value.shape for value in model.state_dict().values()), optimizer.nesterov, plain

@@ -4,10 +4,11 @@ Both are kept beside the store, and every split of its images takes its part of 
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,8 +20,11 @@ from cxr_runner.base.files import replacing
 from cxr_runner.base.locks import locked_folder
 from cxr_runner.base.progress import Reporter
 from cxr_runner.training.devices import on_one_thread
-from cxr_runner.training.gram.exact import WholeNumbers, steps_of_rows
+from cxr_runner.training.gram.exact import WholeNumbers, num_exact_bits, steps_of_rows, to_whole_numbers
 from cxr_runner.training.gram.matrix import open_gram_matrix
+
+if TYPE_CHECKING:  # it is handed layers
+    from cxr_runner.training.gram.space import FirstLayer
 
 _PIXELS_AT_ONCE = 8192  # of all images: 50 MB for 6,000 images, 400 MB as float64
 _PIXELS_OF_A_CORE = 2048  # at once, on a CPU: 12 MB
@@ -37,6 +41,8 @@ class StoreProducts:
         store: the store's folder for what is computed from its images.
         device: where training computes.
     """
+
+    unit = 255.0
 
     def __init__(self, images: NDArray[np.uint8], store: Path, device: torch.device, reporter: Reporter) -> None:
         """Open the Gram matrix of a store, building it first where it is missing.
@@ -84,6 +90,33 @@ class StoreProducts:
         if key not in self._starts:
             self.prepare_starts([weight])
         return self._starts[key]
+
+    def materialise(self, rows: Tensor, layers: Sequence["FirstLayer"], dtype: torch.dtype) -> list[Tensor]:
+        """Return ``W = c W0 + A X`` of several layers in one pass: [outputs, pixels] each, on the CPU.
+
+        Coordinates are rounded to some thirty bits of the largest of their output, so that the product is exact and a
+        layer gets the same weights whatever the others are; float32, in which weights are kept, is coarser.
+
+        Args:
+            rows: int64 [images], those that X stands for.
+            layers: of any numbers of outputs.
+            dtype: of the result, which is computed in float64.
+        """
+        outputs = torch.cat([layer.coordinates[:, : len(rows)] for layer in layers])
+        moved = outputs.any(dim=1).nonzero().squeeze(1)  # a member that was dead from the start has not moved
+        numbers, steps = to_whole_numbers(outputs[moved], num_exact_bits(len(rows)))
+        factor, scale = WholeNumbers(numbers), steps / self.unit
+        moved, sizes = moved.cpu(), [len(layer.start_weight) for layer in layers]
+        weights = [torch.empty(layer.start_weight.shape, dtype=dtype) for layer in layers]
+
+        def fill(chunk: slice, pixels: Tensor) -> None:
+            product = torch.zeros(len(outputs), pixels.shape[1], dtype=torch.float64)
+            product[moved] = factor.times(pixels).mul_(scale).cpu()
+            for layer, weight, change in zip(layers, weights, torch.split(product, sizes), strict=True):
+                weight[:, chunk] = change.add_(layer.start_weight[:, chunk].double().mul_(layer.decay))
+
+        self.share_out(fill, rows)
+        return weights
 
     def share_out(self, work: Callable[[slice, Tensor], None], rows: Tensor) -> None:
         """Call a function for all pixels of some images, a slice of them at a time; on a CPU on all its cores at once.

@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 
 from cxr_runner.data.sources import SPLITS
-from cxr_runner.training.gram.exact import WholeNumbers, num_exact_bits, to_whole_numbers
 from cxr_runner.training.gram.fetching import Fetching
-from cxr_runner.training.gram.products import StoreProducts
 
 if TYPE_CHECKING:  # a backend is handed images, it opens none
     from cxr_runner.data.dataset import Dataset
@@ -33,6 +31,34 @@ class FirstLayer:
     coordinates: Tensor
 
 
+class Products(Protocol):
+    """All images of a store as rows of numbers, pixels or features, known by their products.
+
+    Attributes:
+        matrix: float64 [stored images, stored images], inner products of the rows, on the CPU.
+        device: where training computes.
+        unit: what the rows are divided by before a layer sees them.
+    """
+
+    matrix: Tensor
+    device: torch.device
+    unit: float
+
+    def start(self, weight: Tensor) -> Tensor:
+        """Return rows times weights, float64 [stored images, outputs], of weights, float32 [outputs, numbers]."""
+
+    def materialise(self, rows: Tensor, layers: Sequence[FirstLayer], dtype: torch.dtype) -> list[Tensor]:
+        """Return ``W = c W0 + A X`` of several layers: [outputs, numbers] each, on the CPU.
+
+        A layer gets the same weights whatever the others are.
+
+        Args:
+            rows: int64 [images], those that X stands for, divided by the unit.
+            layers: of any numbers of outputs.
+            dtype: of the result, which is computed in float64.
+        """
+
+
 class GramSpace:
     """The images of a data set, known by their inner products with the training images.
 
@@ -43,7 +69,7 @@ class GramSpace:
         fetching: fetches rows of :attr:`gram`.
     """
 
-    def __init__(self, products: StoreProducts, dataset: "Dataset") -> None:
+    def __init__(self, products: Products, dataset: "Dataset") -> None:
         """Take the part of a data set from the products of its store.
 
         It is copied: the batches of a run fetch its rows thousands of times, each in one piece.
@@ -59,10 +85,10 @@ class GramSpace:
         for start in range(0, len(self.rows), _ROWS_AT_ONCE):
             piece = slice(start, start + _ROWS_AT_ONCE)
             matrix = products.matrix.index_select(0, self.rows[piece]).index_select(1, self.train_rows)
-            torch.div(matrix, 255.0**2, out=gram[piece, : self.num_train])
+            torch.div(matrix, products.unit**2, out=gram[piece, : self.num_train])
         self.gram = gram.to(self.device)
         self.fetching = Fetching(self.gram)
-        self._positions = torch.full((len(products.pixels),), -1)
+        self._positions = torch.full((len(products.matrix),), -1)
         self._positions[self.rows] = torch.arange(len(self.rows))
 
     @property
@@ -94,33 +120,16 @@ class GramSpace:
         Args:
             weight: float32 [outputs, pixels], on the CPU.
         """
-        return (self.products.start(weight)[self.rows] / 255).to(self.device)
+        return (self.products.start(weight)[self.rows] / self.products.unit).to(self.device)
 
     def materialise(self, layers: Sequence[FirstLayer], dtype: torch.dtype = torch.float64) -> list[Tensor]:
         """Return ``W = c W0 + A X`` of several layers in one pass: [outputs, pixels] each, on the CPU.
-
-        Coordinates are rounded to some thirty bits of the largest of their output, so that the product is exact and a
-        member gets the same weights whatever the other members are; float32, in which weights are kept, is coarser.
 
         Args:
             layers: of any numbers of outputs.
             dtype: of the result, which is computed in float64.
         """
-        outputs = torch.cat([layer.coordinates[:, : self.num_train] for layer in layers])
-        moved = outputs.any(dim=1).nonzero().squeeze(1)  # a member that was dead from the start has not moved
-        numbers, steps = to_whole_numbers(outputs[moved], num_exact_bits(self.num_train))
-        factor, scale = WholeNumbers(numbers), steps / 255
-        moved, sizes = moved.cpu(), [len(layer.start_weight) for layer in layers]
-        weights = [torch.empty(layer.start_weight.shape, dtype=dtype) for layer in layers]
-
-        def fill(chunk: slice, pixels: Tensor) -> None:
-            product = torch.zeros(len(outputs), pixels.shape[1], dtype=torch.float64)
-            product[moved] = factor.times(pixels).mul_(scale).cpu()
-            for layer, weight, change in zip(layers, weights, torch.split(product, sizes), strict=True):
-                weight[:, chunk] = change.add_(layer.start_weight[:, chunk].double().mul_(layer.decay))
-
-        self.products.share_out(fill, self.train_rows)
-        return weights
+        return self.products.materialise(self.train_rows, layers, dtype)
 
 
 def aligned_zeros(rows: int, columns: int) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cxr_runner.config.schema import SGDConfig
+from cxr_runner.models.classifier import LinearHead
 from cxr_runner.models.linear import Linear, first_weight
 from cxr_runner.models.linear_relu import LinearReLU
 from cxr_runner.training.backend import EpochPlan, Key
@@ -26,7 +27,7 @@ Parameters = dict[str, Tensor]
 
 
 class GramBackend:
-    """Trains members of one shape, :class:`Linear` or :class:`LinearReLU`, by SGD in the span of their training images.
+    """Trains members of one shape, linear layers and ReLU, by SGD in the span of their training images.
 
     The trained tensors have the members as their first dimension.
     """
@@ -37,7 +38,7 @@ class GramBackend:
     def __init__(
         self,
         space: GramSpace,
-        models: Sequence[Linear | LinearReLU],
+        models: Sequence[Linear | LinearReLU | LinearHead],
         optimizers: Sequence[SGDConfig],
         pos_weights: Sequence[float | None],
     ) -> None:
