@@ -14,9 +14,12 @@ import cxr_runner
 from conftest import Answer
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.compose import compose
+from cxr_runner.config.identity import to_dict
 from cxr_runner.data.dataset import Dataset, open_dataset
 from cxr_runner.data.train_share import choose_share
 from cxr_runner.report.write import write_report
+from cxr_runner.study import load_study
+from cxr_runner.study.matching import match_row
 
 TINY = {"data.num_images": 120, "data.image_size": 32}
 RUN = {**TINY, "progress": "none", "plots": "never"}
@@ -151,6 +154,13 @@ def test_the_report_draws_a_learning_curve(learning_tree: Path, tmp_path: Path) 
     text = (tmp_path / "report" / "report.md").read_text()
     number = f"from {table['num_train'][1]:,.0f} to {table['num_train'][2]:,.0f} training images: "
     assert len(re.findall(re.escape(number), text)) == 1
+
+
+def test_a_run_on_a_share_repeats_no_row_of_a_study() -> None:
+    study = load_study("copetti")
+    for share, row in ((1.0, "20"), (0.5, None)):
+        (config,) = compose(["experiment=table1_20", f"data.train_share={share}"])
+        assert match_row(to_dict(config), study) == row
 
 
 def _whole(runs: pd.DataFrame) -> set[str]:

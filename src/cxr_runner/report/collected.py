@@ -156,8 +156,9 @@ class DataSetRuns:
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """The content of ``data.json`` of the first run."""
-        return self.sizes[0].runs[0].data
+        """The content of ``data.json`` of the first run, of those on all training images if there are any."""
+        every = [run.data for run in self.sizes[0].runs]
+        return next((data for data in every if "train_share" not in str(data.get("split"))), every[0])
 
     @property
     def data_config(self) -> dict[str, Any]:

@@ -66,7 +66,12 @@ def _given_name(run: CollectedRun, study: Study) -> str:
     """Return the name that a run was given, '' where it has that of its model."""
     if run.row is not None and run.name == (row := study.row(run.row)).run_name:
         return f"{row.id}: {row.title}"
-    return "" if run.name == run.config["model"]["name"] else printable(run.name)
+    if run.name == run.config["model"]["name"]:
+        return ""
+    share = dict(flatten_settings(run.config)).get("data.train_share")
+    return (
+        printable(run.name) if share is None else f"{printable(run.name)}, {_words('data.train_share', share, {}, {})}"
+    )
 
 
 def _differing(asked: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -83,7 +88,7 @@ def _label(run: CollectedRun, keys: Sequence[str]) -> str:
         told = [key for key in keys if key in _HIDDEN]
     parts = [said for key in told if (said := _words(key, settings[key], settings, usual))]
     model = str(settings["model"])
-    if "model" in keys or not parts:
+    if "model" in keys or not parts or told == ["data.train_share"]:
         parts.insert(0, _MODELS.get(model, model))
     more = len(parts) - _MOST_PARTS
     shown = [*parts[:_MOST_PARTS], *([f"{more} more"] if more > 0 else [])]

@@ -1,8 +1,9 @@
 """Learning curves: configurations that differ in nothing but the share of the training images."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -100,6 +101,14 @@ def _share(one: Standing) -> float:
 def _but_for_share(one: Standing) -> str:
     """Return all that tells a configuration from others, but for the share."""
     run = one.runs[0]
-    settings = {key: value for key, value in flatten_settings(run.config) if key != _SHARE}
+    settings = {key: value for key, value in flatten_settings(run.config) if not key.startswith("data.")}
     device = str(run.metrics["device"]).split()[0].split(":")[0]
-    return repr([run.name, sorted(settings.items()), run.metrics["engine"], device])
+    return repr([run.name, sorted(settings.items()), *_protocol(run.data), run.metrics["engine"], device])
+
+
+def _protocol(data: Mapping[str, Any]) -> list[Any]:
+    """Return how the images of a run were split, whatever its configuration left open."""
+    split = data.get("split")
+    return (
+        [split.get(key) for key in ("strategy", "folds", "val_share", "given_test")] if isinstance(split, dict) else []
+    )

@@ -40,7 +40,7 @@ def _curves(runs: DataSetRuns, compared: Sequence[Comparison], whole: bool) -> P
     def draw() -> "Figure":
         return plot_histories(groups, runs.heading)
 
-    text = "Loss and accuracy by epoch" + (
-        "." if whole else " of the configurations that are none of the study's models."
-    )
+    solved = any("l2" in history for histories in groups.values() for history in histories.trained)
+    by = "by epoch; of logistic regression by penalty, from large to small" if solved else "by epoch"
+    text = f"Loss and accuracy {by}" + ("." if whole else " of the configurations that are none of the study's models.")
     return Picture("curves", "Curves", text, describe_histories(groups), draw=draw)

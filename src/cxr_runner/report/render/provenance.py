@@ -99,6 +99,10 @@ def _distinct(texts: Any) -> str:
 
 
 def inventory_of_runs(runs: DataSetRuns) -> str:
-    """Return what the first of the runs that say so found in the source; older ones do not."""
-    lines = (inventory_line(run.data.get("inventory")) for run in runs.runs.values())
+    """Return what the first of the runs that say so found in the source; older ones do not.
+
+    Those on a share of the training images come last: what they say is of that share.
+    """
+    ordered = sorted(runs.runs.values(), key=lambda run: "train_share" in str(run.data.get("split")))
+    lines = (inventory_line(run.data.get("inventory")) for run in ordered)
     return next(filter(None, lines), "")
