@@ -68,7 +68,7 @@ def _adding(failures: "Failures", arguments: Sequence[str]) -> Iterator[None]:
     """Add what goes wrong to the failures of ``cxr-run``, in words of the command line."""
     try:
         yield
-    except UserError as error:
+    except (UserError, RunFailedError) as error:
         failures.add(error)
     except Exception as error:  # the task lets none through: the composition, or a launcher that lost a job
         if was_interrupted(error):

@@ -235,6 +235,7 @@ class Collected:
         audits: contents of the audits below the same folder.
         evaluations: contents of the evaluations on foreign images below it.
         archived: whether the runs are those of an archive: nothing of them stays to be linked or added to.
+        searches: contents of the searches below it.
     """
 
     study: "Study"
@@ -243,6 +244,7 @@ class Collected:
     audits: tuple[Mapping[str, Any], ...] = ()
     evaluations: tuple[Mapping[str, Any], ...] = ()
     archived: bool = False
+    searches: tuple[Mapping[str, Any], ...] = ()
 
 
 def describe_images(data: Mapping[str, Any], config: Mapping[str, Any]) -> str:
