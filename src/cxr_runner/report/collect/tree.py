@@ -33,8 +33,14 @@ def collect(root: Path, study: Study, reporter: Reporter, select: Sequence[str] 
     data_sets, left_out = collect_runs(root, study, reporter, select)
     with_histories = add_histories(data_sets, reporter)
     whole = [replace(add_predictions(runs, reporter), samples=tuple(collect_samples(runs))) for runs in with_histories]
-    audits, evaluations = tuple(_collect_audits(root)), tuple(read_evaluations(root))
-    return Collected(study, tuple(whole), left_out, audits, evaluations, tuple(read_searches(root)))
+    return Collected(
+        study,
+        tuple(whole),
+        left_out,
+        audits=tuple(_collect_audits(root)),
+        evaluations=tuple(read_evaluations(root)),
+        searches=tuple(read_searches(root)),
+    )
 
 
 def collect_runs(
