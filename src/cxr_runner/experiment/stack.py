@@ -1,4 +1,4 @@
-"""One stack of runs, end to end: runs of one shape on the same data, trained together, each left in its directory."""
+"""One stack of runs, end to end: runs that see the same images, trained together, each left in its directory."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -47,7 +47,7 @@ _CHECKPOINT_SHARE = 0.05  # of the time may go into checkpoints
 def train_stack(
     runs: Sequence[PlannedRun], space: GramSpace | None, reporter: Reporter, watch: Watch | None = None
 ) -> dict[Path, RunFailedError]:
-    """Train runs together that share data, device, engine, shape of the model, batch size and number of epochs.
+    """Train runs together that share data, device, engine and batch size; each is left as soon as it has ended.
 
     A finished run is not trained again (unless ``force``), a cut-off one goes on from its last checkpoint, and one that
     fails does not touch the others.
@@ -67,8 +67,10 @@ def train_stack(
     """
     with ExitStack() as locks, explaining_disks(runs[0].files):
         # In one order everywhere, so that two processes with overlapping stacks cannot wait for each other.
+        held: dict[Path, ExitStack] = {}
         for run in sorted(runs, key=lambda run: run.files.path):
-            locks.enter_context(exclusive_directory(run.files, reporter))
+            held[run.files.path] = locks.enter_context(ExitStack())
+            held[run.files.path].enter_context(exclusive_directory(run.files, reporter))
         unfinished = [run for run in runs if run.config.force or not run.files.complete()]
         if not unfinished:
             return {}
@@ -83,6 +85,8 @@ def train_stack(
             with saving_when_interrupted(members), explaining_model(unfinished[0]):
                 for finished in fit(members, reporter, watch):
                     leave_results(finished, {"stack_size": len(members)} | origin)
+                    for member in finished:
+                        held[member.files.path].close()
     return {member.files.path: member.failure for member in members if member.failure is not None}
 
 
