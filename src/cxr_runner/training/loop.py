@@ -155,10 +155,8 @@ class Trainer:
         lr = learning_rate(self.settings, number * self.num_batches - 1, self.num_batches)
         val_loss = bce_loss(logits, self.val.labels, self.settings.pos_weight)
         if not (math.isfinite(train_loss) and math.isfinite(val_loss)):
-            self.failure = DivergedError(
-                f"the loss is not finite in epoch {number} (train {train_loss:g}, val {val_loss:g}); "
-                f"try {self.settings.remedy} (now {lr:g})"
-            )
+            where = f"in epoch {number} (train {train_loss:g}, val {val_loss:g})"
+            self.failure = DivergedError(f"the loss is not finite {where}; try {self.settings.remedy} (now {lr:g})")
             return
         epoch = Epoch(
             epoch=number,
