@@ -14,6 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 import cxr_runner
 from conftest import Answer
+from cxr_runner.base.errors import RunFailedError
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.compose import compose
 from cxr_runner.config.schema import RunConfig
@@ -159,6 +160,22 @@ def test_what_does_not_go_with_it_is_refused_in_one_line(
     assert (answer.code, len(answer.err.splitlines())) == (2, 1), answer.err
     assert complaint in answer.err
     assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.parametrize(("fault", "remedy"), [("memory", "batch_size=16"), ("rate", "optimizer.lr (now 1e+300)")])
+def test_a_failure_proposes_only_what_goes_with_it(
+    backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, remedy: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    if fault == "memory":
+        monkeypatch.setattr("cxr_runner.experiment.stack.train_epoch", fail)
+    with pytest.raises(RunFailedError) as raised:
+        cxr_runner.run({**HEADS, "model.weights": backbone, "optimizer.lr": 1e300, "outputs": tmp_path})
+    assert remedy in str(raised.value)
+    assert "engine" not in str(raised.value)
+    assert "grad_clip" not in str(raised.value)
 
 
 def test_a_class_whose_head_is_not_its_end_cannot_be_frozen(

@@ -12,11 +12,12 @@ from sklearn.linear_model import LogisticRegression
 
 import cxr_runner
 from conftest import Answer
-from cxr_runner.base.errors import DivergedError, UserError
+from cxr_runner.base.errors import DivergedError, RunFailedError, UserError
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.compose import compose
 from cxr_runner.config.identity import to_dict
 from cxr_runner.data.dataset import open_dataset
+from cxr_runner.experiment.sweep import run_sweep
 from cxr_runner.study.matching import match_row
 from cxr_runner.study.row_values import load_valid_study
 from cxr_runner.training.gram import newton
@@ -148,6 +149,26 @@ def test_a_sweep_of_it_alone_refuses_what_it_has_no_use_for(cxr_run: Callable[..
     answer = cxr_run("-m", "model=logistic", "epochs=2,3", *ARGUMENTS)
     assert (answer.code, Path("outputs/runs").exists()) == (2, False)
     assert "epochs=2: model=logistic is solved to its optimum" in answer.err
+
+
+def test_a_penalty_that_cannot_be_solved_fails_alone_and_says_what_to_try(tmp_path: Path) -> None:
+    configs = [compose({**RUN, "model.l2": l2, "outputs": str(tmp_path)})[0] for l2 in (1.0, 1e-30)]
+    solved, failed = run_sweep(configs)
+    assert solved.error is None
+    assert isinstance(failed.error, RunFailedError)
+    assert "not finite in epoch 1 (train nan, val nan); try a larger model.l2 (now 1e-30) (" in str(failed.error)
+
+
+def test_where_memory_does_not_suffice_only_what_it_takes_is_proposed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("cxr_runner.experiment.stack.train_epoch", fail)
+    with pytest.raises(RunFailedError, match=r"memory of .* does not suffice; .*data\.train_share") as raised:
+        cxr_runner.run({**RUN, "model.l2": 1.0, "outputs": str(tmp_path)})
+    assert not any(key in str(raised.value) for key in ("batch_size", "engine", "or model"))
 
 
 def test_an_optimum_that_is_not_reached_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,7 @@ class RunFailedError(_OneLineError):
 
 
 class DivergedError(RunFailedError):
-    """A run whose numbers left the range of floating point: the learning rate is too high."""
+    """A run whose numbers left the range of floating point: the learning rate is too high, or a penalty too small."""
 
 
 def user_path(key: str, value: str) -> Path:

@@ -136,6 +136,11 @@ def is_frozen(model: AnyModelConfig) -> bool:
     return getattr(model, "freeze", None) is not None
 
 
+def needs_gram(model: AnyModelConfig) -> bool:
+    """Whether a model trains in Gram space or not at all."""
+    return isinstance(model, LogisticConfig) or is_frozen(model)
+
+
 def gram_obstacle(run: RunConfig) -> str | None:
     """Say why a run cannot be trained in Gram space; None where it can, as far as its configuration tells.
 

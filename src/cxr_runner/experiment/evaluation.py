@@ -13,6 +13,7 @@ from cxr_runner.artifacts.readme import readme_text
 from cxr_runner.base.errors import DivergedError
 from cxr_runner.base.files import write_text
 from cxr_runner.config.schema import LogisticConfig
+from cxr_runner.config.validation import needs_gram
 from cxr_runner.data.dataset import Dataset
 from cxr_runner.experiment.member import Member
 from cxr_runner.experiment.results import EVALUATED, write_results
@@ -47,15 +48,17 @@ class MemberResults:
     disagreement: float | None
     diagnosis: dict[str, Any]
 
-    def problem(self) -> str:
-        """Say why these are no results; '' where they are."""
+    def problem(self, member: Member) -> str:
+        """Say why these are no results of a member, and what to try; '' where they are."""
+        remedy = member.trainer.settings.remedy
         largest = torch.cat(list(self.logits.values())).abs().max().item()  # nan if any is
         if not math.isfinite(largest):
-            return "training ended with outputs that are not finite; try a smaller optimizer.lr"
+            return f"training ended with outputs that are not finite; try {remedy}"
         if self.disagreement is not None and not self.disagreement <= _TOLERANCE * (1 + largest):  # so that nan fails
+            pixels = "" if needs_gram(member.run.config.model) else "engine=pixel or "
             return (
                 f"the saved weights give logits that differ by {self.disagreement:.2g} from those of engine=gram; "
-                "the training has left the range of float32, try a smaller optimizer.lr or engine=pixel"
+                f"the training has left the range of float32, try {pixels}{remedy}"
             )
         return ""
 
@@ -80,7 +83,7 @@ def _few_at_once(members: Sequence[Member]) -> Iterator[Sequence[Member]]:
 
 def _leave_results(members: Sequence[Member], origin: dict[str, Any]) -> None:
     for member, evaluation in zip(members, evaluate(members), strict=True):
-        if problem := evaluation.problem():
+        if problem := evaluation.problem(member):
             member.fail(DivergedError(problem))
             continue
         facts = origin | _facts(member) | {"engine_disagreement": evaluation.disagreement}

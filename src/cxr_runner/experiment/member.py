@@ -15,6 +15,7 @@ from cxr_runner.base.files import write_csv
 from cxr_runner.base.locks import hold_lock
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.schema import CustomConfig, LogisticConfig
+from cxr_runner.config.validation import needs_gram
 from cxr_runner.experiment.plan import PlannedRun
 from cxr_runner.models.contract import lines_of_others, raised
 from cxr_runner.training.checkpoint import read_checkpoint, write_checkpoint
@@ -132,10 +133,17 @@ def enough_memory(run: PlannedRun) -> Iterator[None]:
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        way_out = ", and engine=pixel" if run.choice.engine == "gram" else ""
-        reason = f"the memory of {run.device} does not suffice for batch_size={run.config.batch_size}"
-        less = f"a smaller one takes less, so does a smaller data.image_size or model{way_out}"
-        raise RunFailedError(f"{reason}; {less}") from error
+        reason = f"the memory of {run.device} does not suffice"
+        raise RunFailedError(f"{reason}{_less_memory(run)}") from error
+
+
+def _less_memory(run: PlannedRun) -> str:
+    """Say what takes less memory, of what goes with the model."""
+    if isinstance(run.config.model, LogisticConfig):
+        return "; a smaller data.image_size takes less, so does a smaller data.train_share"
+    pixels = ", and engine=pixel" if run.choice.engine == "gram" and not needs_gram(run.config.model) else ""
+    less = f"a smaller one takes less, so does a smaller data.image_size or model{pixels}"
+    return f" for batch_size={run.config.batch_size}; {less}"
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from cxr_runner.config.schema import (
     LogisticConfig,
     RunConfig,
 )
-from cxr_runner.config.validation import is_frozen
+from cxr_runner.config.validation import is_frozen, needs_gram
 from cxr_runner.data.dataset import Dataset
 from cxr_runner.experiment.shared_data import SharedData
 from cxr_runner.models.build import (
@@ -177,7 +177,7 @@ def _sees(run: PlannedRun) -> object:
 
 def _num_outputs(model: AnyModelConfig) -> int:
     """Return the number of outputs of the first layer of what the Gram engine can train of a model."""
-    if isinstance(model, LogisticConfig) or is_frozen(model):
+    if needs_gram(model):
         return 1
     assert isinstance(model, LinearConfig | LinearReLUConfig)
     return model.hidden if model.layers > 1 else 1

@@ -15,6 +15,7 @@ from cxr_runner.base.progress import Reporter
 from cxr_runner.base.signals import raise_if_interrupted
 from cxr_runner.config.identity import to_dict
 from cxr_runner.config.schema import LogisticConfig
+from cxr_runner.config.validation import needs_gram
 from cxr_runner.experiment.beginnings import beginnings_of_others, go_on_from_shorter_run, take_over
 from cxr_runner.experiment.evaluation import leave_results, subset
 from cxr_runner.experiment.member import (
@@ -42,6 +43,7 @@ from cxr_runner.training.gram.space import GramSpace
 from cxr_runner.training.loop import Trainer, TrainSettings, train_epoch
 
 _CHECKPOINT_SHARE = 0.05  # of the time may go into checkpoints
+_CLIP = "optimizer.grad_clip=1 or "  # to try where training diverges; only pixels have what it needs
 
 
 def train_stack(
@@ -203,4 +205,5 @@ def _settings(member: Member, backend: Backend, num_train: int) -> TrainSettings
         schedule=config.schedule,
         early_stopping=config.early_stopping,
         pos_weight=member.pos_weight,
+        remedy=_CLIP * (config.engine != "gram" and not needs_gram(config.model)) + "a smaller optimizer.lr",
     )

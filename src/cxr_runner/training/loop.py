@@ -47,6 +47,7 @@ class TrainSettings:
         schedule: how the learning rate changes.
         early_stopping: when to stop, and whose weights to end with.
         pos_weight: weight of the positive class in the losses; None for 1.
+        remedy: what to try where training diverges; it ends in the key that :attr:`lr` is from.
     """
 
     epochs: int
@@ -56,6 +57,7 @@ class TrainSettings:
     schedule: ScheduleConfig
     early_stopping: EarlyStoppingConfig
     pos_weight: float | None
+    remedy: str = "a smaller optimizer.lr"
 
 
 @dataclass(frozen=True)
@@ -153,10 +155,8 @@ class Trainer:
         lr = learning_rate(self.settings, number * self.num_batches - 1, self.num_batches)
         val_loss = bce_loss(logits, self.val.labels, self.settings.pos_weight)
         if not (math.isfinite(train_loss) and math.isfinite(val_loss)):
-            self.failure = DivergedError(
-                f"the loss is not finite in epoch {number} (train {train_loss:g}, val {val_loss:g}); "
-                f"try a smaller optimizer.lr (now {lr:g}) or optimizer.grad_clip=1"
-            )
+            where = f"in epoch {number} (train {train_loss:g}, val {val_loss:g})"
+            self.failure = DivergedError(f"the loss is not finite {where}; try {self.settings.remedy} (now {lr:g})")
             return
         epoch = Epoch(
             epoch=number,

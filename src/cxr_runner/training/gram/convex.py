@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from cxr_runner.base.errors import DivergedError
 from cxr_runner.config.schema import EarlyStoppingConfig, LogisticConfig, ScheduleConfig, SGDConfig
 from cxr_runner.models.logistic import Logistic
 from cxr_runner.training.backend import EpochPlan, Key
@@ -65,7 +66,8 @@ class ConvexBackend(GramBackend):
             keys: not needed, nothing is random.
 
         Returns:
-            The mean losses, without the penalty, and the logits, both at the optimum.
+            The mean losses, without the penalty, and the logits, both at the optimum; nan for a member whose penalty
+            cannot be solved.
         """
         solved: dict[tuple[float, float], tuple[Problem, Point]] = {}  # members that differ in their seed are alike
         positions = self.space.positions(rows)
@@ -87,7 +89,11 @@ class ConvexBackend(GramBackend):
         problem = Problem(self.centred, truth, torch.where(truth == 1, weight, 1.0), l2)
         alpha = self._coordinates(member).clone()
         intercept = self.rest[member, 0] + self._moved(alpha)
-        return problem, minimise(problem, alpha, intercept)
+        try:
+            return problem, minimise(problem, alpha, intercept)
+        except DivergedError:  # for the training loop to see, since the other members go on
+            nowhere = torch.full_like(alpha, torch.nan)
+            return problem, Point(nowhere, nowhere[0], nowhere)
 
     def _take(self, member: int, point: Point) -> None:
         self._coordinates(member).copy_(point.alpha)
@@ -121,4 +127,5 @@ def convex_settings(config: LogisticConfig, variance: float, num_train: int, pos
         schedule=ScheduleConfig("step" if is_path else "constant", warmup_epochs=0, step_epochs=1, gamma=_RATIO),
         early_stopping=EarlyStoppingConfig(config.path_metric, patience=None, min_delta=0.0, restore_best=True),
         pos_weight=pos_weight,
+        remedy="a larger model.l2",
     )

@@ -94,14 +94,14 @@ def minimise(problem: Problem, start: Tensor, intercept: Tensor) -> Point:
         intercept: likewise, float64 [].
 
     Raises:
-        DivergedError: Newton's method does not get there, which rounding alone can bring about.
+        DivergedError: Newton's method does not get there, as where rounding takes more than a small penalty gives.
     """
     point = Point(start, intercept, problem.gram @ start)
     for _ in range(_MOST_STEPS):
         if _is_optimum(problem, point):
             return point
         point = _descend(problem, point, _newton(problem, point))
-    raise DivergedError(f"no optimum of the penalised loss in {_MOST_STEPS} steps; try a larger model.l2")
+    raise DivergedError(f"no optimum of the penalised loss in {_MOST_STEPS} steps")
 
 
 def _is_optimum(problem: Problem, point: Point) -> bool:
@@ -119,7 +119,9 @@ def _newton(problem: Problem, point: Point) -> Point:
     matrix = problem.gram * (root / ridge).unsqueeze(1)
     matrix *= root
     matrix.diagonal().add_(1)
-    factor = torch.linalg.cholesky(matrix)
+    factor, fault = torch.linalg.cholesky_ex(matrix)
+    if fault:  # no eigenvalue is below 1, but to rounding
+        raise DivergedError(f"l2={problem.l2:g} is too small for float64")
     # (ridge + W K) alpha = W (logits - intercept) - slopes, for an intercept that lets the coefficients add up to 0.
     sides = torch.stack([curvature * logits - problem.slopes(logits), curvature], dim=1)
     inner = torch.cholesky_solve(root.unsqueeze(1) * (problem.gram @ sides) / ridge, factor)
