@@ -42,7 +42,8 @@ def read_report_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--compare", nargs=2, metavar=("A", "B"), help="show two configurations side by side")
     hide = "name no image and no patient in what is written and printed; runs and their files stay as they are"
     parser.add_argument("--hide-names", action="store_true", help=hide)
-    parser.add_argument("--no-images", action="store_true", help="show no sample images, the only pixels in a report")
+    bare = "show no image of the data; pictures of weights stay, in which one of few training images may be recognised"
+    parser.add_argument("--no-images", action="store_true", help=bare)
     to = "write no report, but send the runs to a tracker (needs the extra of its name)"
     parser.add_argument("--to", choices=("mlflow", "tensorboard"), help=to)
     uri = "--to: a folder, or the address of an MLflow store (default: ROOT/mlruns, ROOT/tensorboard)"
