@@ -14,11 +14,20 @@ SEEDS ?= 10
 SIZE ?= 640
 PRESET ?= laptop
 
-# Of make claims: the runs that docs/claims.md rests on
+# Of make results and make archive: what the archives in docs/results say of the images, and how they are reported on
+ARCHIVES := $(patsubst docs/results/%.tar.xz,%,$(wildcard docs/results/*.tar.xz))
+TITLE := Chest X-rays of Kermany et al. at 224x224
+UPSAMPLED := , upsampled to 640x640 (the study has 640x640 originals)
+TITLE_bacterial_viral := Pneumonia X-rays of children
+ROOT_bacterial_viral := XRAYS/PNEUMONIA
+CITATION := Kermany, Zhang, Goldbaum, "Labeled Optical Coherence Tomography (OCT) and Chest X-Ray Images for \
+	Classification", Mendeley Data, doi:10.17632/rscbjbr9sj.2
+REPORT_bacterial_viral := --study bacterial_viral
+PUBLISHED := comparison configurations fig20 fig23 $(patsubst %,evaluation_%,1 2 3 4 5 6)
 OUTPUTS ?= outputs
 
 .DEFAULT_GOAL := help
-.PHONY: help install run study claims notebooks bench gpu test test-long test-slurm check format clean
+.PHONY: help install run study results archive publish claims notebooks bench gpu test test-long test-slurm check format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,9 +55,31 @@ run: $(READY) ## compare the three families, and one that collapses, on syntheti
 study: $(READY) ## train both tables of the study (DATA, SEEDS, SIZE, PRESET=laptop|full), with a forecast, and report
 	$(BIN)/cxr-study --data '$(DATA)' --seeds $(SEEDS) --size $(SIZE) --preset $(PRESET) $(ARGS)
 
-claims: $(READY) ## write docs/claims.md anew from the runs below OUTPUTS
-	$(BIN)/cxr-report '$(OUTPUTS)'
-	sed 's/data\.root=[^ ]*/data.root=XRAYS/' '$(OUTPUTS)/report/claims.md' > docs/claims.md
+results: $(ARCHIVES:%=result-%) ## make the reports in docs/results anew, without training; fails where one differs
+
+result-%: $(READY)
+	$(BIN)/cxr-report docs/results/$*.tar.xz $(REPORT_$*) --out outputs/results/$* --verify docs/results/$*
+
+archive: $(READY) ## add the runs below OUTPUTS to docs/results/NAME.tar.xz, and publish its tables and checksums
+	$(BIN)/cxr-report '$(OUTPUTS)' --archive docs/results/$(NAME).tar.xz \
+		--restate root='$(or $(ROOT_$(NAME)),XRAYS)' \
+		--restate title='$(or $(TITLE_$(NAME)),$(TITLE)$(if $(findstring 640,$(NAME)),$(UPSAMPLED)))' \
+		--restate citation='$(CITATION)' --restate licence='CC BY 4.0' $(if $(filter $(NAME),$(ARCHIVES)),--add)
+	$(MAKE) publish-$(NAME)
+
+publish: $(ARCHIVES:%=publish-%) ## where a change of the report is meant: publish what all archives give now
+
+publish-%: $(READY)
+	rm -rf outputs/results/$* docs/results/$*
+	$(BIN)/cxr-report docs/results/$*.tar.xz $(REPORT_$*) --out outputs/results/$*
+	mkdir -p docs/results/$*/tables
+	cd outputs/results/$* && for table in $(PUBLISHED:%=tables/%.md); do \
+		test ! -f $$table || cp $$table $(CURDIR)/docs/results/$*/tables; done
+	cd outputs/results/$* && find . -type f ! -name .lock ! -name manifest.json | LC_ALL=C sort | \
+		xargs sha256sum > $(CURDIR)/docs/results/$*/SHA256SUMS
+
+claims: result-study-640 ## write docs/claims.md anew from docs/results/study-640.tar.xz
+	cp outputs/results/study-640/claims.md docs/claims.md
 
 notebooks: $(READY) ## run the notebooks and keep their outputs (ONLY=03_my_own_images)
 	$(BIN)/python tests/execute_notebooks.py $(ONLY)

@@ -229,6 +229,12 @@ def test_only_the_reader_of_dicom_files_needs_pydicom_and_only_when_there_are_so
     assert [use for use in uses if not use[1].lazy] == []
 
 
+def test_only_searches_need_optuna_and_only_when_there_is_one() -> None:
+    uses = {(name, found) for name, some in IMPORTS.items() for found in some if found.belongs_to({"optuna"})}
+    assert {name.rpartition(".")[0] for name, _ in uses} == {"experiment.search"}
+    assert [use for use in uses if not use[1].lazy] == []
+
+
 def test_only_the_trackers_need_their_libraries_and_only_when_runs_are_sent_to_them() -> None:
     libraries = {"mlflow", "sqlalchemy", "tensorboard"}
     uses = {(name, imported) for name, found in IMPORTS.items() for imported in found if imported.belongs_to(libraries)}

@@ -78,6 +78,19 @@ def test_a_beginning_of_a_run_that_fails_before_its_end_is_trained_by_itself(cxr
     assert all('"failed"' in state and "not finite in epoch 1" in state for state in states)
 
 
+def test_a_beginning_is_no_longer_than_it_is_asked_to_be_where_the_longer_run_has_got_there_before(
+    train, cxr_run
+) -> None:
+    train("outputs", 2)
+    (first,) = _longest("outputs")
+    answer = cxr_run("-m", *TINY, "name=again", "epochs=2,4")
+    assert answer.code == 0, answer.err
+    assert "going on after the 2 epochs" in answer.out
+    (again,) = Path("outputs").glob(f"runs/again-{first.path.parent.name.rpartition('-')[2]}/seed=0")
+    assert _without_seconds(RunDir(again)) == _without_seconds(first)
+    assert (again / "predictions.csv").read_bytes() == first.predictions.read_bytes()
+
+
 @pytest.mark.parametrize(
     "overrides",
     [

@@ -457,6 +457,21 @@ def test_no_stack_opens_more_files_than_a_process_may(tmp_path, monkeypatch):
     assert max(sizes) <= 128
 
 
+def test_a_stack_is_as_large_as_memory_allows_whatever_its_members_begin_with(tmp_path, monkeypatch):
+    stacks = []
+
+    def fail(runs, *_):
+        stacks.append(runs)
+        return {run.files.path: RunFailedError("not trained") for run in runs}
+
+    monkeypatch.setattr("cxr_runner.experiment.sweep.train_stack", fail)
+    monkeypatch.setattr("cxr_runner.experiment.plan._STACK_BYTES", 5 * 48 * 10 * 80)  # what five have, of 80 images
+    rates = [f"optimizer.lr={rate}" for rate in (0.01, 0.02, 0.03, 0.04, 0.05, 0.06)]
+    run_sweep([_config(tmp_path, *PHANTOM, "data.num_images=80", rate) for rate in rates])
+    assert len(stacks) > 1
+    assert sum(map(len, stacks)) == len(rates)
+
+
 def _chain():
     """Return the functions of the program that are being called, the innermost first."""
     frame, chain = sys._getframe(1), []

@@ -402,7 +402,10 @@ def test_what_is_wrong_with_the_images_of_a_run_is_said_and_names_none_where_nam
             Image.fromarray(pixels + (label == "B")).save(tmp_path / "wards" / label / f"{label}smith{one}.png")
     settings = {key: value for key, value in TINY.items() if key != "data.num_images"} | {"epochs": 1}
     settings |= {"data": "folder", "data.root": tmp_path / "wards", "data.positive": "B"}
-    run = cxr_runner.run({**settings, "outputs": tmp_path / "outputs"})
+    run, compact = (
+        cxr_runner.run({**settings, "save": save, "engine": "gram", "outputs": tmp_path / save})
+        for save in ("full", "compact")
+    )
     (tmp_path / "wards" / "A" / "Asmith3.png").write_bytes(b"no image")
     answer = cxr_model("explain", run)
     assert (
@@ -413,6 +416,12 @@ def test_what_is_wrong_with_the_images_of_a_run_is_said_and_names_none_where_nam
     answer = cxr_model("explain", run, "--hide-names")
     assert answer.code == 0
     assert "smith" not in answer.out + (run / "explanations" / "explanation.json").read_text()
+    # One without weights cannot even be loaded.
+    assert "Asmith3.png" in cxr_model("explain", compact).err
+    assert (
+        cxr_model("explain", compact, "--hide-names").err
+        == f"cxr-model: explain: the runs cannot be loaded; {NOT_SAID}\n"
+    )
     many = [tmp_path / "wards" / "B"] * 2
     for given, said in (([tmp_path / "wards" / "A"], "Asmith3.png"), ([tmp_path / "smith.png"], "smith"), (many, "40")):
         open_answer, answer = (cxr_model("explain", run, *flags, "--", *given) for flags in ((), ("--hide-names",)))

@@ -68,7 +68,7 @@ def _adding(failures: "Failures", arguments: Sequence[str]) -> Iterator[None]:
     """Add what goes wrong to the failures of ``cxr-run``, in words of the command line."""
     try:
         yield
-    except UserError as error:
+    except (UserError, RunFailedError) as error:
         failures.add(error)
     except Exception as error:  # the task lets none through: the composition, or a launcher that lost a job
         if was_interrupted(error):
@@ -85,17 +85,20 @@ def report() -> NoReturn:
         from cxr_runner.commands.arguments import read_report_arguments
 
         given = read_report_arguments(sys.argv[1:])
-        from cxr_runner.commands.report import send, write
+        from cxr_runner.commands.report import archive, send, write
         from cxr_runner.report.collected import Withheld
         from cxr_runner.report.report_options import ReportOptions
 
+        if given.archive:
+            archive(given.root, given.archive, given.restate, add=given.add)
+            sys.exit(DONE)
         if given.to:
             send(given.root, given.to, given.tracking_uri, given.study, given.select, hide_names=given.hide_names)
             sys.exit(DONE)
         withheld = Withheld(names=given.hide_names, images=given.no_images)
         pair = tuple(given.compare) if given.compare else None
         options = ReportOptions(given.baseline, given.metric, tuple(given.select), pair)
-        write(given.root, given.out, withheld, options, given.study)
+        write(given.root, given.out, withheld, options, given.study, given.verify)
     sys.exit(DONE)
 
 

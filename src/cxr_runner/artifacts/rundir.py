@@ -42,7 +42,7 @@ class RunDir:
 
     @property
     def status(self) -> Path:
-        """State (running, done, failed, interrupted), times, and the error or the checksums of the results."""
+        """State (running, done, pruned, failed, interrupted), times, the error, the checksums of the results."""
         return self.path / "status.json"
 
     @property
@@ -143,8 +143,9 @@ class Run:
         name: name of the run, without its id.
         id: id of the configuration.
         seed: seed of the run; -1 where the directory's name holds none.
-        state: ``running``, ``done`` or ``failed``; ``altered`` where a file has changed since the run was done,
-            or ``status.json`` since it was written; ``unknown`` without a readable status.
+        state: ``running``, ``done``, ``pruned`` (ended early by a search, with results) or ``failed``; ``altered``
+            where a file has changed since the run was done, or ``status.json`` since it was written; ``unknown``
+            without a readable status.
         problem: why the run is not finished, in one line; '' for a finished run.
         diverged: whether it failed because its numbers left the range of floating point.
         config: configuration, nested.
@@ -258,8 +259,8 @@ def _problem(state: str, status: dict[str, Any], metrics: dict[str, Any]) -> str
     """Return why a run is not finished; '' for a finished run."""
     if state == "done":
         return "" if metrics else "says done, but metrics.json is missing or unreadable"
-    if state in ("failed", "interrupted"):
-        return str(status.get("error", "failed"))
+    if state in ("failed", "interrupted", "pruned"):
+        return str(status.get("error", state))
     if state == "running":
         return f"not finished (started {status.get('started', 'at an unknown time')})"
     return "status.json is missing or says nothing of its state"

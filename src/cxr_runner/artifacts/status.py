@@ -38,6 +38,17 @@ class Status:
         write_checked_json(self.files.status, self._ended(outcome))
         self.files.checkpoint.unlink(missing_ok=True)
 
+    def pruned(self, by: str, reason: str) -> None:
+        """Write that the run was ended early and what its results are; its checkpoint stays, to go on from.
+
+        Args:
+            by: the search that ended it.
+            reason: why, in one line.
+        """
+        checksums = checksums_of(self.files.results)
+        outcome = {"state": "pruned", "pruned_by": by, "error": reason, "checksums": checksums}
+        write_checked_json(self.files.status, self._ended(outcome))
+
     def failed(self, error: BaseException) -> RunFailedError:
         """Write why the run ended; return the error to show to people."""
         interrupted = isinstance(error, SystemExit) or was_interrupted(error)
@@ -48,7 +59,8 @@ class Status:
             diverged = isinstance(error, DivergedError)
             outcome = {"state": state, "error": first_line, "diverged": diverged, "traceback": trace}
             write_checked_json(self.files.status, self._ended(outcome))
-        return RunFailedError(f"{first_line} ({self.files.path})")
+        kind = DivergedError if isinstance(error, DivergedError) else RunFailedError
+        return kind(f"{first_line} ({self.files.path})")
 
     def _ended(self, outcome: dict[str, Any]) -> dict[str, Any]:
         self.ended = True

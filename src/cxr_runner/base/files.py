@@ -167,7 +167,8 @@ def write_yaml(path: Path, content: dict[str, Any]) -> None:
         temporary.write_text(yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True), "utf-8")
 
 
-def write_csv(path: Path, table: "pd.DataFrame") -> None:
-    """Write a table; floats as the shortest text that reads back to the same number."""
+def write_csv(path: Path, table: "pd.DataFrame", digits: int | None = None) -> None:
+    """Write a table; floats as the shortest text that reads back to the same number, or with so many digits."""
     with replacing(path) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
+        form = None if digits is None else f"%.{digits}g"
+        table.to_csv(temporary, index=False, lineterminator="\n", float_format=form)

@@ -1,4 +1,4 @@
-"""Tables as files: CSV with all digits, Markdown and LaTeX (booktabs) for people."""
+"""Tables as files: CSV with twelve digits, Markdown and LaTeX (booktabs) for people."""
 
 import re
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from cxr_runner.base.files import write_csv, write_text
 from cxr_runner.base.markdown import markdown_list, markdown_table, printable
 
 ENDINGS = ("csv", "md", "tex")  # of the files of a table
+_DIGITS = 12  # of a number in CSV; the last ones of sixteen are other ones on another processor
 _LATEX_NOTE = (
     "% Needs \\usepackage{booktabs}, and XeLaTeX or LuaLaTeX for scripts other than Latin. Not for clinical use.\n"
 )
@@ -75,7 +76,7 @@ class Table:
 
 def write_table(table: Table, folder: Path) -> None:
     """Write a table as CSV, Markdown and LaTeX."""
-    write_csv(folder / f"{table.name}.csv", _without_formulas(table.data))
+    write_csv(folder / f"{table.name}.csv", _without_formulas(table.data), _DIGITS)
     notes = f"\n{markdown_list(table.notes)}\n" if table.notes else ""
     write_text(folder / f"{table.name}.md", table.markdown() + notes)
     write_text(folder / f"{table.name}.tex", _LATEX_NOTE + _tabular(table) + _latex_notes(table.notes))

@@ -19,13 +19,15 @@ class _Parser(argparse.ArgumentParser):
 
 
 def read_report_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    """Read those of ``cxr-report``: ``root``, ``out``, ``study``, ``hide_names``, ``no_images``, what to look at."""
+    """Read those of ``cxr-report``: ``root``, and a value for each of its flags."""
     description = (
         "Compares the finished runs below a folder, on a page: which is best, how sure that is, what is wrong."
     )
     parser = _Parser(prog="cxr-report", description=description)
-    parser.add_argument("root", nargs="?", default="outputs", type=Path, help="where the runs are (default: outputs)")
-    parser.add_argument("--out", type=Path, help="where the report goes (default: ROOT/report)")
+    root = "where the runs are, or an archive of them (default: outputs)"
+    parser.add_argument("root", nargs="?", default="outputs", type=Path, help=root)
+    out = "where the report goes (default: ROOT/report; of an archive: report)"
+    parser.add_argument("--out", type=Path, help=out)
     study = "study whose rows, claims and published values the runs are compared with: a name, or a file"
     parser.add_argument("--study", metavar="STUDY", help=f"{study} (default: copetti, where its models have runs)")
     parser.add_argument(
@@ -44,17 +46,43 @@ def read_report_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--hide-names", action="store_true", help=hide)
     bare = "show no image of the data; pictures of weights stay, in which one of few training images may be recognised"
     parser.add_argument("--no-images", action="store_true", help=bare)
+    verify = "fail where the report differs from the files in this folder, and say which"
+    parser.add_argument("--verify", type=Path, metavar="DIR", help=verify)
+    archive = "write no report, but the runs to this file, NAME.tar.xz, from which the same report is made: without "
+    archive += "weights, images and the paths of this machine, with the names of images"
+    parser.add_argument("--archive", type=Path, metavar="FILE", help=archive)
+    restate = "with --archive: say this of the images: root, path, file, title, citation or licence; several times"
+    parser.add_argument("--restate", metavar="KEY=VALUE", action="append", default=[], help=restate)
+    parser.add_argument("--add", action="store_true", help="with --archive: keep the runs that FILE has already")
     to = "write no report, but send the runs to a tracker (needs the extra of its name)"
     parser.add_argument("--to", choices=("mlflow", "tensorboard"), help=to)
     uri = "--to: a folder, or the address of an MLflow store (default: ROOT/mlruns, ROOT/tensorboard)"
     parser.add_argument("--tracking-uri", metavar="URI", help=uri)
     given = parser.parse_args(arguments)
+    _check_archive_flags(parser, given)
+    _check_tracker_flags(parser, given)
+    return given
+
+
+def _check_archive_flags(parser: _Parser, given: argparse.Namespace) -> None:
+    """Refuse flags that mean nothing with ``--archive``, or without it."""
+    refused = ("out", "verify", "study", "baseline", "select", "compare", "hide_names", "no_images", "to")
+    for flag in refused if given.archive else ():
+        if getattr(given, flag):
+            parser.error(f"--archive keeps all that a report is made from: not with --{flag.replace('_', '-')}")
+    for flag in ("restate", "add") if not given.archive else ():
+        if getattr(given, flag):
+            parser.error(f"--{flag} goes with --archive FILE")
+
+
+def _check_tracker_flags(parser: _Parser, given: argparse.Namespace) -> None:
+    """Refuse flags that mean nothing with ``--to``, or without it."""
     of_report = {"--out": given.out, "--baseline": given.baseline, "--compare": given.compare}
+    of_report |= {"--verify": given.verify}
     if given.to and (useless := [flag for flag, value in of_report.items() if value is not None]):
         parser.error(f"--to writes no report, so that {useless[0]} says nothing")
     if given.tracking_uri is not None and not given.to:
         parser.error("--tracking-uri needs --to mlflow or --to tensorboard")
-    return given
 
 
 def read_study_arguments(arguments: Sequence[str]) -> argparse.Namespace:
@@ -100,7 +128,8 @@ def read_data_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = _Parser(
         prog="cxr-data",
         usage="cxr-data {audit,describe,prepare,pin} [KEY=VALUE ...]\n"
-        "       cxr-data cache [--clear [--unused-for TIME]]",
+        "       cxr-data cache [--clear [--unused-for TIME]]\n"
+        "       cxr-data recipe NAME SOURCE TARGET",
         description="Look at a data set before anything is trained on it. Keys are those of cxr-run, e.g. "
         "cxr-data audit data=folder data.root=~/xrays data.image_size=224; cxr-run --help lists them.",
         epilog="audit writes index.html and audit.json to OUTPUTS/audits/TITLE-FINGERPRINT/; cxr-report adds its "
@@ -110,8 +139,13 @@ def read_data_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     tasks += (
         "prepare: decode all images and build the Gram matrix ahead of a sweep; pin: take the SHA-256 of the study's "
     )
-    tasks += "files as those that they must have (in a checkout); cache: list decoded images, Gram matrices and starts"
-    parser.add_argument("task", choices=("audit", "describe", "prepare", "pin", "cache"), help=tasks)
+    tasks += (
+        "files as those that they must have (in a checkout); cache: list decoded images, Gram matrices and starts; "
+    )
+    tasks += (
+        "recipe: make the images used here from the public originals in SOURCE, e.g. recipe kermany chest_xray XRAYS"
+    )
+    parser.add_argument("task", choices=("audit", "describe", "prepare", "pin", "cache", "recipe"), help=tasks)
     parser.add_argument("--clear", action="store_true", help="cache: remove what no other process uses")
     unused = "cache --clear: keep what was used in the last hours, days or weeks, e.g. 12h, 30d, 4w"
     parser.add_argument("--unused-for", metavar="TIME", help=unused)

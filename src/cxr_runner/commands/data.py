@@ -28,8 +28,8 @@ def perform(
     """Perform one task.
 
     Args:
-        task: ``audit``, ``describe``, ``prepare``, ``pin`` or ``cache``.
-        overrides: as one writes them after ``cxr-run``; no sweeps.
+        task: ``audit``, ``describe``, ``prepare``, ``pin``, ``cache`` or ``recipe``.
+        overrides: as one writes them after ``cxr-run``; no sweeps. Of ``recipe``: its name, SOURCE and TARGET.
         config_dir: folder of further configuration files.
         clear: whether ``cache`` removes what it would list.
         unused_for: whether only what was not used for a time is removed, e.g. ``30d``.
@@ -44,6 +44,11 @@ def perform(
         return
     if clear or unused_for is not None:
         raise UserError(f"{task}: --clear and --unused-for are flags of cxr-data cache")
+    if task == "recipe":
+        from cxr_runner.commands.recipe_task import perform_recipe
+
+        perform_recipe(overrides)
+        return
     configs = compose(overrides, config_dir=config_dir)
     config = configs[0]
     reporter = make_reporter(config.progress)

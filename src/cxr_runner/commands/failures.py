@@ -7,10 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
-from cxr_runner.base.errors import RunFailedError, UserError, print_error
+from cxr_runner.base.errors import DivergedError, RunFailedError, UserError, print_error
 from cxr_runner.base.signals import was_interrupted
 
-_KINDS: dict[str, type[UserError | RunFailedError]] = {kind.__name__: kind for kind in (UserError, RunFailedError)}
+_KNOWN = (UserError, RunFailedError, DivergedError)
+_KINDS: dict[str, type[UserError | RunFailedError]] = {kind.__name__: kind for kind in _KNOWN}
 
 
 class Failures:

@@ -11,8 +11,11 @@ from cxr_runner.commands.failures import Failures
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from cxr_runner.commands.search import SearchedRuns
     from cxr_runner.config.schema import RunConfig
+    from cxr_runner.experiment.plan import OnFailure
     from cxr_runner.experiment.sweep import Outcome
+    from cxr_runner.experiment.watch import Watch
 
 
 class Task:
@@ -39,19 +42,30 @@ class Task:
         try:
             # In another process too, whose libraries would pass over the signal.
             with interrupting_on_sigterm(), interrupting_output():
-                jobs = list(self._read(list(configs)))  # before torch: a mistake is answered at once
+                jobs = list(self._read(configs))  # before torch: a mistake is answered at once
                 runs = [run for job in jobs for run in job]
                 outcomes: Iterator[float] = iter(())
                 if runs:
-                    from cxr_runner.experiment.sweep import run_sweep
-
-                    swept = run_sweep(runs, self.failures.add)
+                    swept = _train(runs, self.failures.add)
                     self.idle &= all(isinstance(outcome.error, UserError) for outcome in swept)
                     outcomes = iter([outcome.accuracy for outcome in swept])
                     _compare(runs, swept)
                 return [_mean([next(outcomes) for _ in job]) for job in jobs]
         except OutputClosedError:  # an interruption like any other
             raise KeyboardInterrupt from None
+
+    def search(self, metric: str | None) -> "SearchedRuns":
+        """Return what trains the runs of a search; the sweeper on Optuna asks for it.
+
+        Args:
+            metric: what is looked for, such as ``val_auroc``, which None stands for.
+
+        Raises:
+            UserError: there is no such metric.
+        """
+        from cxr_runner.commands.search import SearchedRuns, read_objective
+
+        return SearchedRuns(self.failures, _train, read_objective(metric))
 
     def _read(self, configs: "Iterable[DictConfig]") -> "Iterator[list[RunConfig]]":
         """Yield the runs of each job, for every split and seed; none where there is a mistake in its configuration."""
@@ -81,6 +95,13 @@ class Task:
             except UserError as error:
                 self.failures.add(error)
                 yield None
+
+
+def _train(runs: "Sequence[RunConfig]", on_failure: "OnFailure", watch: "Watch | None" = None) -> "Sequence[Outcome]":
+    """Train runs; the import takes seconds and comes after every mistake that can be known without it."""
+    from cxr_runner.experiment.sweep import run_sweep
+
+    return run_sweep(runs, on_failure, watch)
 
 
 def _compare(runs: "Sequence[RunConfig]", swept: "Sequence[Outcome]") -> None:

@@ -22,6 +22,7 @@ Examples:
   cxr-run data=folder data.root=~/xrays epochs=50 seeds=10
   cxr-run data=folder data.root='/data/胸片 (2024)' data.positive=肺炎
   cxr-run -m model=linear,linear_relu loss.pos_weight=null,balanced seeds=5
+  cxr-run -m search=lr model=linear
 
 Paths, names and titles need no quotes but those of the shell: they are taken as they are.
 
@@ -33,7 +34,7 @@ _GROUPS = ("data", "model", "optimizer")  # whose choices have different keys
 def usage() -> str:
     """Return the help of ``cxr-run``: usage, all choices, and all keys with their defaults."""
     conf = files("cxr_runner.conf")
-    groups = (*_GROUPS, "experiment")
+    groups = (*_GROUPS, "experiment", "search")
     choices = [fill(f"{group}: {', '.join(_choices(conf / group))}", 100, subsequent_indent="  ") for group in groups]
     keys = [indented(text) for text in _sections((conf / "config.yaml").read_text("utf-8"))]
     for group in _GROUPS:

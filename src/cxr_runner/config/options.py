@@ -14,6 +14,8 @@ from cxr_runner.base.errors import UserError
 from cxr_runner.config.suggestions import list_choices, name_choices, nearest_key
 from cxr_runner.config.text import disguise_arguments
 
+_NO_TRAINING = {"--multirun", "--cfg", "--info", "--help", "--hydra-help", "--shell-completion"}  # of one run
+
 
 @dataclass(frozen=True)
 class CommandLine:
@@ -53,9 +55,11 @@ def read_command_line(arguments: Sequence[str], keys: Collection[str]) -> Comman
         raise _unknown_option(unknown[0], arguments, keys)
     if dashed := [override for override in parsed.overrides if override.startswith("-")]:  # behind --
         raise UserError(f"{dashed[0]}: cannot be read as KEY=VALUE")
+    options = tuple(_options(parser, parsed))
+    _check_search(parsed.overrides, options)
     _check_globs(disguise_arguments(parsed.overrides))
     return CommandLine(
-        options=tuple(_options(parser, parsed)),
+        options=options,
         overrides=tuple(parsed.overrides),
         help=parsed.help,
         config_path=parsed.config_path,
@@ -87,6 +91,19 @@ def _unknown_option(option: str, arguments: Sequence[str], keys: Collection[str]
     key = name if name in keys else nearest_key(name, keys)
     meant = f"write {key}={value or 'VALUE'}" if key else "keys are given as KEY=VALUE, cxr-run --help lists them"
     return UserError(f"{option}: no such option, {meant}")
+
+
+def _check_search(overrides: Sequence[str], options: Sequence[str]) -> None:
+    """Refuse a search without -m, which would be a single run.
+
+    Raises:
+        UserError: that is asked for.
+    """
+    if _NO_TRAINING & set(options) or any(argument.startswith("hydra.mode=") for argument in overrides):
+        return
+    for argument in overrides:
+        if argument.startswith(("search=", "hydra/sweeper=optuna")) and argument != "search=null":
+            raise UserError(f"{argument}: a search is a sweep, which needs -m")
 
 
 def _check_globs(overrides: Sequence[str]) -> None:

@@ -88,6 +88,27 @@ def overrides(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key not in usual or not _same(value, usual[key])}
 
 
+def asked_for(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what somebody has asked for, images included: a key that is added later changes nothing at its default.
+
+    Args:
+        config: complete configuration of a run, nested.
+    """
+    data = config["data"]
+    chosen = {"model": config["model"]["name"], "optimizer": config["optimizer"]["name"], "data": data["name"]}
+    images = dict(_differing(data, read_defaults("data", data["name"]), "data."))
+    return {**overrides(config), **images, **chosen, "seed": config["seed"]}
+
+
+def _differing(config: Mapping[str, Any], usual: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in config.items():
+        default = usual.get(key)
+        if isinstance(value, Mapping) and isinstance(default, Mapping):
+            yield from _differing(value, default, f"{prefix}{key}.")
+        elif not _same(value, default):
+            yield f"{prefix}{key}", value
+
+
 def _same(value: Any, usual: Any) -> bool:
     return bool(value == usual) and isinstance(value, bool) == isinstance(usual, bool)
 

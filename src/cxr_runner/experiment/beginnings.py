@@ -37,7 +37,7 @@ def beginnings_of_others(members: Sequence[Member]) -> dict[Member, Member]:
             continue
         longer = longest.setdefault(f"{_id_with(member.run, epochs=0)} {member.run.config.seed}", member)
         if longer is not member and not member.trainer.history and not longer.trainer.finished:
-            if len(longer.trainer.history) <= member.run.config.epochs:
+            if len(longer.trainer.history) < member.run.config.epochs:  # one that stands there will be further at once
                 beginnings[member] = longer
     return beginnings
 
@@ -57,6 +57,7 @@ def take_over(waiting: dict[Member, Member]) -> tuple[list[Member], list[Member]
         if longer.failure is not None:
             alone.append(member)
         elif longer.trainer.finished or reached == member.run.config.epochs:
+            assert reached <= member.run.config.epochs, "a run is no longer than its beginning"
             member.trainer.load_state_dict(longer.trainer.state_dict())
             member.went_on_from = {"run": longer.files.path.parent.name, "epochs": reached}
             taken_over.append(member)

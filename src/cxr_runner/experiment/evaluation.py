@@ -95,7 +95,7 @@ def _leave_results(members: Sequence[Member], origin: dict[str, Any]) -> None:
         target = getattr(run.config.model, "target", "")
         text = readme_text(described, run.config.data.image_size, run.dataset.class_names, target)
         write_text(run.files.readme, text)
-        member.status.done()
+        member.end()
 
 
 def evaluate(members: Sequence[Member]) -> list[MemberResults]:

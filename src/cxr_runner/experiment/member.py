@@ -37,6 +37,7 @@ class Member:
         went_on_from: the shorter run that it went on from, or the longer one that it is the beginning of, ready for
             JSON; None where it was trained by itself.
         failure: why it ended before it was finished; None if it did not.
+        pruned: who ended it early, with results, and why; None if nobody did.
     """
 
     run: PlannedRun
@@ -48,6 +49,7 @@ class Member:
     state: dict[str, Any] | None = None
     went_on_from: dict[str, Any] | None = None
     failure: RunFailedError | None = None
+    pruned: tuple[str, str] | None = None
 
     @property
     def files(self) -> RunDir:
@@ -57,6 +59,19 @@ class Member:
     def fail(self, error: RunFailedError) -> None:
         """End it, and write down why."""
         self.failure = self.status.failed(error)
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is no epoch left to train, or somebody has ended it early."""
+        return self.trainer.finished or self.pruned is not None
+
+    def end(self) -> None:
+        """Write down that its results are there; one that was pruned keeps its checkpoint, to go on from."""
+        if self.pruned:
+            self.save()
+            self.status.pruned(*self.pruned)
+        else:
+            self.status.done()
 
     def remember(self) -> None:
         """Note where the run stands, for :meth:`save`, which may be called in the middle of the next epoch."""

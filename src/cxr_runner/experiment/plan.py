@@ -35,7 +35,8 @@ from cxr_runner.training.devices import choose_device
 from cxr_runner.training.engines import Choice, choose_engine
 
 OnFailure = Callable[[Exception], None]
-_STACK_BYTES = 2 * 10**9  # of first layers at the start; what comes after training is made for a few members at a time
+_STACK_BYTES = 2 * 10**9  # while it trains; what comes after training is made for a few members at a time
+_BYTES_AN_OUTPUT_AND_IMAGE = 48  # in float64: starts, coordinates and velocities, and a copy of each on the way
 _MOST_MEMBERS = 128  # each holds a lock file open; the usual limits are 1,024 open files, and 256 on macOS
 
 
@@ -122,17 +123,23 @@ def _cut(together: Sequence[PlannedRun]) -> Iterator[list[PlannedRun]]:
 
     Members of one seed and one first layer begin with the same weights, which are there once.
     """
+    if len(together) == 1:
+        yield [*together]
+        return
     stacks: list[set[PlannedRun]] = [set()]
     starts: dict[object, int] = {}  # bytes of the first weights of the last stack
+    coordinates = 0  # bytes of those of the last stack
     for run in sorted(together, key=lambda run: run.config.seed):
-        start = (run.config.seed, run.config.model)
-        num_bytes = 4 * _num_outputs(run.config.model) * run.config.data.image_size**2 if len(together) > 1 else 0
-        total = sum((starts | {start: num_bytes}).values())
+        start, num_outputs = (run.config.seed, run.config.model), _num_outputs(run.config.model)
+        start_bytes = 4 * num_outputs * run.config.data.image_size**2
+        own_bytes = _BYTES_AN_OUTPUT_AND_IMAGE * num_outputs * len(run.dataset.images)
+        total = sum((starts | {start: start_bytes}).values()) + coordinates + own_bytes
         if stacks[-1] and (total > _STACK_BYTES or len(stacks[-1]) == _MOST_MEMBERS):
             stacks.append(set())
-            starts = {}
+            starts, coordinates = {}, 0
         stacks[-1].add(run)
-        starts[start] = num_bytes
+        starts[start] = start_bytes
+        coordinates += own_bytes
     for stack in stacks:
         yield [run for run in together if run in stack]
 

@@ -1,4 +1,4 @@
-"""One stack of runs, end to end: runs of one shape on the same data, trained together, each left in its directory."""
+"""One stack of runs, end to end: runs that see the same images, trained together, each left in its directory."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -29,6 +29,7 @@ from cxr_runner.experiment.member import (
 )
 from cxr_runner.experiment.plan import PlannedRun
 from cxr_runner.experiment.results import describe_origin
+from cxr_runner.experiment.watch import Watch
 from cxr_runner.models.build import build_model, describe_model
 from cxr_runner.models.classifier import share_frozen_layers
 from cxr_runner.training.backend import Backend
@@ -43,8 +44,10 @@ from cxr_runner.training.loop import Trainer, TrainSettings, train_epoch
 _CHECKPOINT_SHARE = 0.05  # of the time may go into checkpoints
 
 
-def train_stack(runs: Sequence[PlannedRun], space: GramSpace | None, reporter: Reporter) -> dict[Path, RunFailedError]:
-    """Train runs together that share data, device, engine, shape of the model, batch size and number of epochs.
+def train_stack(
+    runs: Sequence[PlannedRun], space: GramSpace | None, reporter: Reporter, watch: Watch | None = None
+) -> dict[Path, RunFailedError]:
+    """Train runs together that share data, device, engine and batch size; each is left as soon as it has ended.
 
     A finished run is not trained again (unless ``force``), a cut-off one goes on from its last checkpoint, and one that
     fails does not touch the others.
@@ -53,6 +56,7 @@ def train_stack(runs: Sequence[PlannedRun], space: GramSpace | None, reporter: R
         runs: what was planned; several only for the Gram engine.
         space: the images in Gram space, for that engine.
         reporter: shown what goes on.
+        watch: asked after every epoch of a run whether it goes on.
 
     Returns:
         The errors of those that failed, by their directories, which say why.
@@ -63,8 +67,10 @@ def train_stack(runs: Sequence[PlannedRun], space: GramSpace | None, reporter: R
     """
     with ExitStack() as locks, explaining_disks(runs[0].files):
         # In one order everywhere, so that two processes with overlapping stacks cannot wait for each other.
+        held: dict[Path, ExitStack] = {}
         for run in sorted(runs, key=lambda run: run.files.path):
-            locks.enter_context(exclusive_directory(run.files, reporter))
+            held[run.files.path] = locks.enter_context(ExitStack())
+            held[run.files.path].enter_context(exclusive_directory(run.files, reporter))
         unfinished = [run for run in runs if run.config.force or not run.files.complete()]
         if not unfinished:
             return {}
@@ -77,16 +83,19 @@ def train_stack(runs: Sequence[PlannedRun], space: GramSpace | None, reporter: R
             members = _build_members(unfinished, statuses, space, reporter)
             import_torchmetrics_in_background()
             with saving_when_interrupted(members), explaining_model(unfinished[0]):
-                for finished in fit(members, reporter):
+                for finished in fit(members, reporter, watch):
                     leave_results(finished, {"stack_size": len(members)} | origin)
+                    for member in finished:
+                        held[member.files.path].close()
     return {member.files.path: member.failure for member in members if member.failure is not None}
 
 
-def fit(members: Sequence[Member], reporter: Reporter) -> Iterator[list[Member]]:
+def fit(members: Sequence[Member], reporter: Reporter, watch: Watch | None = None) -> Iterator[list[Member]]:
     """Train all epochs, leaving history and checkpoint now and then; members that fail say so.
 
     Yields:
-        Members after their last epoch, ready to be evaluated, as soon as they are.
+        Members after their last epoch, or after that in which ``watch`` has ended them, ready to be evaluated, as soon
+        as they are.
     """
     for member in members:
         member.resume(reporter)
@@ -116,8 +125,11 @@ def fit(members: Sequence[Member], reporter: Reporter) -> Iterator[list[Member]]
                     member.save()
                 saved, cost = time.perf_counter(), time.perf_counter() - start
             shown.epoch([member.trainer.history[-1] for member in active])
-            yield from _finish([*(member for member in active if member.trainer.finished), *taken_over])
-            active = [*(member for member in active if not member.trainer.finished), *alone]
+            if watch is not None:
+                for member in (member for member in active if not member.trainer.finished):
+                    member.pruned = watch.judge(member.run, member.trainer)
+            yield from _finish([*(member for member in active if member.ended), *taken_over])
+            active = [*(member for member in active if not member.ended), *alone]
 
 
 def _finish(members: Sequence[Member]) -> Iterator[list[Member]]:

@@ -19,6 +19,7 @@ from cxr_runner.experiment.plan import OnFailure, PlannedRun, Planner, first_wei
 from cxr_runner.experiment.run_figures import drawing_figures
 from cxr_runner.experiment.stack import train_stack
 from cxr_runner.experiment.summary import print_results, print_results_of_many
+from cxr_runner.experiment.watch import Watch
 from cxr_runner.models.build import build_model
 from cxr_runner.training.devices import keep_freed_memory
 from cxr_runner.training.gram.features import FeatureProducts, open_features
@@ -42,12 +43,15 @@ class Outcome:
     error: Exception | None = None
 
 
-def run_sweep(configs: Sequence[RunConfig], on_failure: OnFailure = lambda error: None) -> list[Outcome]:
+def run_sweep(
+    configs: Sequence[RunConfig], on_failure: OnFailure = lambda error: None, watch: Watch | None = None
+) -> list[Outcome]:
     """Train and evaluate runs; those that are finished are not trained again, and one that fails stops no other.
 
     Args:
         configs: configurations of the runs, at least one, for one seed each.
         on_failure: called with every error as soon as it is known.
+        watch: may end runs early.
 
     Returns:
         What became of each run.
@@ -63,6 +67,7 @@ def run_sweep(configs: Sequence[RunConfig], on_failure: OnFailure = lambda error
     runs = [run for run in runs if run.files.path not in errors]
     with drawing_figures(runs, reporter) as draw:
         waiting = _without_finished(runs, reporter, draw)
+        waiting = [run for run in waiting if watch is None or not watch.has_ended(run)]
         stacks, spaces = form_stacks(waiting), _Spaces(reporter)
         for number, stack in enumerate(stacks, start=1):
             if len(runs) > 1:
@@ -71,7 +76,7 @@ def run_sweep(configs: Sequence[RunConfig], on_failure: OnFailure = lambda error
                 stack = planner.with_intact_images(stack)
                 with enough_memory(stack[0]):
                     spaces.open(stack[0], waiting)
-                failures: Mapping[Path, Exception] = train_stack(stack, spaces.current, reporter)
+                failures: Mapping[Path, Exception] = train_stack(stack, spaces.current, reporter, watch)
             except Exception as error:
                 on_failure(error)
                 failures = {run.files.path: error for run in stack}

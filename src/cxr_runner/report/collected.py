@@ -234,6 +234,8 @@ class Collected:
         left_out: one row for every run that is in no table: ``path``, ``state``, ``reason``.
         audits: contents of the audits below the same folder.
         evaluations: contents of the evaluations on foreign images below it.
+        archived: whether the runs are those of an archive: nothing of them stays to be linked or added to.
+        searches: contents of the searches below it.
     """
 
     study: "Study"
@@ -241,6 +243,8 @@ class Collected:
     left_out: pd.DataFrame
     audits: tuple[Mapping[str, Any], ...] = ()
     evaluations: tuple[Mapping[str, Any], ...] = ()
+    archived: bool = False
+    searches: tuple[Mapping[str, Any], ...] = ()
 
 
 def describe_images(data: Mapping[str, Any], config: Mapping[str, Any]) -> str:

@@ -28,6 +28,7 @@ HIDDEN = "HIDDEN"  # in place of a setting that may hold a name
 _REASONS = {  # of runs left out whose own words may name images
     "failed": "its status.json says why, which may name images",
     "interrupted": "interrupted",
+    "pruned": "ended early by a search",
     "running": "not finished",
 }
 
@@ -53,7 +54,8 @@ def withhold(
         )
         for one, runs in zip(compared, data_sets, strict=True)
     ]
-    return replace(collected, data_sets=data_sets, left_out=left_out, audits=()), comparisons
+    searches = tuple(map(_nameless_search, collected.searches)) if withheld.names else collected.searches
+    return replace(collected, data_sets=data_sets, left_out=left_out, audits=(), searches=searches), comparisons
 
 
 def _without_images(explanation: StoredExplanation, withheld: Withheld) -> StoredExplanation:
@@ -145,6 +147,15 @@ def nameless_reasons(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table of runs left out, with reasons that name no images."""
     rows = [_nameless_reason(*row) for row in table[["path", "state", "reason"]].itertuples(index=False)]
     return pd.DataFrame(rows, columns=table.columns)
+
+
+def _nameless_search(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a search without what an error of a failed trial says."""
+    trials = [
+        {**trial, "reason": _REASONS["failed"] if trial["state"] == "failed" else trial["reason"]}
+        for trial in content["trials"]
+    ]
+    return {**content, "trials": trials}
 
 
 def _nameless_reason(path: str, state: str, reason: str) -> tuple[str, str, str]:

@@ -18,7 +18,7 @@ from cxr_runner.report.render.terminal import print_report
 from cxr_runner.report.report_options import WHOLE_REPORT, ReportOptions
 from cxr_runner.report.withholding import withhold
 from cxr_runner.study import Study, load_study
-from cxr_runner.study.stated import state_claims
+from cxr_runner.study.stated import known_times, state_claims
 
 
 def write_report(
@@ -28,6 +28,8 @@ def write_report(
     study: Study | None = None,
     withheld: Withheld = NOTHING_WITHHELD,
     options: ReportOptions = WHOLE_REPORT,
+    *,
+    archived: bool = False,
 ) -> None:
     """Write ``index.html``, ``report.md``, ``claims.md``, ``tables/`` and ``figures/``, and print the results.
 
@@ -38,16 +40,21 @@ def write_report(
         study: study that the runs are compared with; the one that comes with the package by default.
         options: what to look at, and how.
         withheld: what no file of the report may hold, nor what is printed; runs and their samples stay as they are.
+        archived: whether ``root`` is that of an opened archive, of which the report is the same on every machine.
 
     Raises:
         UserError: ``root`` does not exist or holds no run, ``out`` cannot be written to, or the file that keeps when
             claims were stated was changed.
     """
     reporter = reporter or Reporter()
-    collected = _with_times(collect(root, study or load_study(), reporter, options.select), root)
+    collected = replace(collect(root, study or load_study(), reporter, options.select), archived=archived)
+    collected = _with_times(collected, root)
     with drawing_workers() as submit:
+        compared = compare(collected, options)
+        if not archived:
+            compared = [_with_thumbnails(one) for one in compared]
         explanations = list(find_explanations(root))
-        compared = [with_explanations(_with_thumbnails(one), explanations) for one in compare(collected, options)]
+        compared = [with_explanations(one, explanations) for one in compared]
         if withheld != NOTHING_WITHHELD:
             collected, compared = withhold(collected, compared, withheld)
         try:
@@ -64,7 +71,7 @@ def _with_times(collected: Collected, root: Path) -> Collected:
     """Return the same with the times at which the study's claims were stated, where the study is reported on."""
     if not any(runs.study_asked_for for runs in collected.data_sets):
         return collected
-    stated = state_claims(collected.study, root)
+    stated = known_times(collected.study, root) if collected.archived else state_claims(collected.study, root)
     return replace(collected, data_sets=tuple(replace(runs, stated=stated) for runs in collected.data_sets))
 
 

@@ -120,6 +120,11 @@ def compute_metrics(logits: Tensor, labels: Tensor, batch_size: int) -> dict[str
     return metrics | {key: answers.counts[key] for key in COUNTS}
 
 
+def compute_metric(key: str, logits: Tensor, labels: Tensor, batch_size: int) -> float:
+    """Compute one metric of :data:`METRICS`; arguments as of :func:`compute_metrics`."""
+    return FORMULAS[key](Answers(logits, labels.long(), batch_size))
+
+
 def import_torchmetrics_in_background() -> None:
     """Import torchmetrics, which takes as long again as torch, while the training runs that it comes after."""
 

@@ -93,6 +93,7 @@ class Trainer:
         history: one row an epoch.
         best: the best epoch so far.
         failure: why training cannot go on; None while it can.
+        val_logits: of the validation images at the end of the last epoch, float [images].
     """
 
     backend: Backend
@@ -103,6 +104,7 @@ class Trainer:
     history: list[Epoch] = field(default_factory=list)
     best: Best = field(default_factory=Best)
     failure: RunFailedError | None = None
+    val_logits: Tensor = field(default_factory=lambda: torch.empty(0))
 
     @property
     def num_batches(self) -> int:
@@ -166,6 +168,7 @@ class Trainer:
             seconds=seconds,
         )
         self.history.append(epoch)
+        self.val_logits = logits
         self._update_best(epoch, logits)
 
     def _update_best(self, epoch: Epoch, logits: Tensor) -> None:

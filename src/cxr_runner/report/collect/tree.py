@@ -1,4 +1,4 @@
-"""Collects an outputs tree: runs sorted by their images, histories, predictions, samples, audits, evaluations."""
+"""Collects an outputs tree: runs by their images, histories, predictions, samples, audits, evaluations, searches."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -7,6 +7,7 @@ from typing import Any
 
 from cxr_runner.artifacts.evaluation_file import read_evaluations
 from cxr_runner.artifacts.samples import Sample, read_samples, samples_path
+from cxr_runner.artifacts.search_file import read_searches
 from cxr_runner.base.checked_json import read_checked_json
 from cxr_runner.base.progress import Reporter
 from cxr_runner.report.collect.histories import add_histories
@@ -32,8 +33,14 @@ def collect(root: Path, study: Study, reporter: Reporter, select: Sequence[str] 
     data_sets, left_out = collect_runs(root, study, reporter, select)
     with_histories = add_histories(data_sets, reporter)
     whole = [replace(add_predictions(runs, reporter), samples=tuple(collect_samples(runs))) for runs in with_histories]
-    audits, evaluations = tuple(_collect_audits(root)), tuple(read_evaluations(root))
-    return Collected(study, tuple(whole), left_out, audits, evaluations)
+    return Collected(
+        study,
+        tuple(whole),
+        left_out,
+        audits=tuple(_collect_audits(root)),
+        evaluations=tuple(read_evaluations(root)),
+        searches=tuple(read_searches(root)),
+    )
 
 
 def collect_runs(

@@ -23,7 +23,7 @@ def markdown_page(page: "Page") -> str:
     blocks = ["# Results", _NOTICE, markdown_text(page.count)]
     for section in page.sections:
         blocks += _section(section, page)
-    blocks += _evaluations(page)
+    blocks += [*_evaluations(page), *_searches(page)]
     tables = page.tables
     configurations = tables["configurations"]
     blocks += ["## Configurations", *_warnings(configurations.notes), *_captioned(configurations)]
@@ -39,6 +39,18 @@ def _evaluations(page: "Page") -> list[str]:
     blocks = ["## On images of another place"] if page.evaluations else []
     for one in page.evaluations:
         blocks += [f"### {markdown_text(one.heading)}", *_list(one.sentences), _picture(one.picture, page, None)]
+        for table in one.tables:
+            blocks += [f"#### {markdown_text(table.title)}", *_captioned(table)]
+    return blocks
+
+
+def _searches(page: "Page") -> list[str]:
+    blocks = ["## Searches"] if page.searches else []
+    for one in page.searches:
+        blocks += [f"### {markdown_text(one.heading)}", *_list(one.sentences)]
+        for picture in one.pictures:
+            title, text = markdown_text(picture.title), markdown_text(picture.text)
+            blocks += [f"#### {title}", text, _picture(picture, page, None)]
         for table in one.tables:
             blocks += [f"#### {markdown_text(table.title)}", *_captioned(table)]
     return blocks

@@ -24,6 +24,7 @@ from cxr_runner.report.render.report_tables import (
     study_tables,
 )
 from cxr_runner.report.render.run_links import run_links
+from cxr_runner.report.render.search_section import search_sections
 from cxr_runner.report.render.sections import Page, make_section
 from cxr_runner.report.render.terminal import count
 from cxr_runner.study.errata import checkable_rows
@@ -50,7 +51,9 @@ def render(
     with_study = any(section.study for section in sections)
     errata = errata_section(study) if with_study and checkable_rows(study) else None
     evaluations = evaluation_sections(collected.evaluations)
+    searches = search_sections(collected.searches)
     pictures = [picture for one in sections for picture in one.pictures] + [one.picture for one in evaluations]
+    pictures += [picture for one in searches for picture in one.pictures]
     pictures += [errata.picture] if errata else []
     of_study = study_tables(study) if with_study else []
     lists = [
@@ -60,7 +63,7 @@ def render(
         left_out_table(collected.left_out),
     ]
     said = [*(section.all_tables for section in sections), *(one.tables for one in evaluations)]
-    of_sections = [table for some in said for table in some]
+    of_sections = [table for some in (*said, *(one.tables for one in searches)) for table in some]
     tables = [*of_study, *lists, *of_sections, *(errata.tables if errata else [])]
     table_files = [f"tables/{table.name}.{ending}" for table in tables for ending in ENDINGS]
     pages = [*_PAGES, *([_CLAIMS] if with_study else []), *(_ERRATA_PAGES if errata else [])]
@@ -78,13 +81,18 @@ def render(
         tables={table.name: table for table in lists},
         links=run_links(collected, out),
         evaluations=evaluations,
+        searches=searches,
         errata=errata,
         sources=picture_addresses(pictures, out / "figures"),
     )
-    write_text(out / "report.md", markdown_page(page))
-    write_text(out / "index.html", html_page(page))
     if with_study:
         write_text(out / _CLAIMS, claims_page(sections, study))
+    _write_pages(page, out)
+
+
+def _write_pages(page: Page, out: Path) -> None:
+    write_text(out / "report.md", markdown_page(page))
+    write_text(out / "index.html", html_page(page))
     if page.errata:
         write_text(out / "errata.md", errata_markdown(page))
         write_text(out / "errata.html", errata_html(page))

@@ -18,14 +18,16 @@ class Link(NamedTuple):
 
 
 def run_links(collected: Collected, out: Path) -> list[list[Link]]:
-    """Return the links of every run, in the order of the table of runs; none where something was left out on request.
+    """Return the links of every run, in the order of the table of runs.
+
+    There are none to what lies in an archive, nor where something was left out on request.
 
     Args:
         collected: what the report is made from.
         out: folder of the report, which the links begin at.
     """
     return [
-        [] if runs.withheld.words else list(_links(run, out.resolve()))
+        [] if collected.archived or runs.withheld.words else list(_links(run, out.resolve()))
         for runs in collected.data_sets
         for sized in runs.sizes
         for run in sized.ordered

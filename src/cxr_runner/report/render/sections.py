@@ -16,6 +16,7 @@ from cxr_runner.report.render.explanation_section import ExplanationSection, exp
 from cxr_runner.report.render.picture import Picture
 from cxr_runner.report.render.provenance import gather_facts, inventory_of_runs
 from cxr_runner.report.render.run_links import Link
+from cxr_runner.report.render.search_section import SearchSection
 from cxr_runner.report.render.study_section import StudySection, study_section
 from cxr_runner.report.render.subgroup_section import SubgroupSection, subgroup_section
 
@@ -79,6 +80,7 @@ class Page:
         tables: configurations, runs, those that collapsed, runs left out, by their names.
         links: links of every run, in the order of the table of runs.
         evaluations: one for every evaluation of a model on foreign images.
+        searches: one for every search.
         errata: errata of the study; None where none of its models has been asked for.
         sources: address of every picture that could be drawn, as a data URI, by its name.
     """
@@ -89,6 +91,7 @@ class Page:
     tables: Mapping[str, Table]
     links: Sequence[Sequence[Link]]
     evaluations: Sequence[EvaluationSection]
+    searches: Sequence[SearchSection]
     errata: ErrataSection | None
     sources: Mapping[str, str]
 

@@ -1,0 +1,1 @@
+"""A search over configurations: Optuna proposes trials, rounds of runs measure them, a journal keeps what came out."""
