@@ -38,6 +38,7 @@ from cxr_runner.report.report_options import ReportOptions
 from cxr_runner.report.write import write_report
 
 Command = Callable[..., Answer]
+NOT_SAID = "the reason, which may name images, is said without --hide-names"
 SIDE = 32
 TINY: dict[str, Any] = {
     "data.num_images": 80,
@@ -401,7 +402,10 @@ def test_what_is_wrong_with_the_images_of_a_run_is_said_and_names_none_where_nam
             Image.fromarray(pixels + (label == "B")).save(tmp_path / "wards" / label / f"{label}smith{one}.png")
     settings = {key: value for key, value in TINY.items() if key != "data.num_images"} | {"epochs": 1}
     settings |= {"data": "folder", "data.root": tmp_path / "wards", "data.positive": "B"}
-    run = cxr_runner.run({**settings, "outputs": tmp_path / "outputs"})
+    run, compact = (
+        cxr_runner.run({**settings, "save": save, "engine": "gram", "outputs": tmp_path / save})
+        for save in ("full", "compact")
+    )
     (tmp_path / "wards" / "A" / "Asmith3.png").write_bytes(b"no image")
     answer = cxr_model("explain", run)
     assert (
@@ -412,6 +416,30 @@ def test_what_is_wrong_with_the_images_of_a_run_is_said_and_names_none_where_nam
     answer = cxr_model("explain", run, "--hide-names")
     assert answer.code == 0
     assert "smith" not in answer.out + (run / "explanations" / "explanation.json").read_text()
+    # One without weights cannot even be loaded.
+    assert "Asmith3.png" in cxr_model("explain", compact).err
+    assert (
+        cxr_model("explain", compact, "--hide-names").err
+        == f"cxr-model: explain: the runs cannot be loaded; {NOT_SAID}\n"
+    )
+    many = [tmp_path / "wards" / "B"] * 2
+    for given, said in (([tmp_path / "wards" / "A"], "Asmith3.png"), ([tmp_path / "smith.png"], "smith"), (many, "40")):
+        open_answer, answer = (cxr_model("explain", run, *flags, "--", *given) for flags in ((), ("--hide-names",)))
+        assert (open_answer.code, answer.code) == (2, 2)
+        assert said in open_answer.err
+        assert "smith" not in answer.out + answer.err
+        assert answer.err == f"cxr-model: explain: its images cannot be read; {NOT_SAID}\n"
+
+
+def test_a_network_without_images_says_no_name_of_its_data_where_names_are_hidden(
+    copied: Path, cxr_model: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run,) = runs_of(copied, "conv")
+    monkeypatch.setattr("cxr_runner.inference.run_data.open_run_data", lambda *_: "smith3.png cannot be read")
+    assert "smith3.png" in cxr_model("explain", run).err
+    answer = cxr_model("explain", run, "--hide-names")
+    said = "cxr-model: explain: the images of the runs are not here; name some behind --\n"
+    assert (answer.code, answer.err) == (2, said)
 
 
 def test_an_explanation_that_was_changed_or_is_of_former_weights_is_not_shown(

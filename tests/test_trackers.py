@@ -11,7 +11,9 @@ from PIL import Image
 
 from conftest import Answer, call_inside
 from cxr_runner import cli
-from cxr_runner.artifacts.rundir import RunDir
+from cxr_runner.artifacts.rundir import RunDir, read_run
+from cxr_runner.report.trackers.tracked_run import track_run
+from cxr_runner.study import load_study
 from run_trees import CONFIG, HOSPITAL, history, run_metrics, split_metrics, write_run
 from study_trees import write_study
 
@@ -244,7 +246,7 @@ def test_names_are_hidden_from_a_tracker(tracker: str, cxr_report: Command, tmp_
     settings = {"name": "folder", "root": f"/data/{name}", "image_size": 64, "patient_pattern": f"{name}(\\d+)"}
     config = CONFIG | {"data": settings, "outputs": f"/home/{name}", "name": "linear"}
     config["model"] = CONFIG["model"] | {"weights": f"{name}.pt"}
-    write_run(outputs, config=config)
+    write_run(outputs, config=config, data=HOSPITAL | {"title": name})  # a folder without a title is called as it is
     failed = {"state": "failed", "error": f"{name}.png cannot be read", "started": STARTED}
     write_run(outputs, seed=1, config=config, status=failed)
     write_run(outputs, seed=2, config=config, status={"state": name})
@@ -262,6 +264,15 @@ def test_names_are_hidden_from_a_tracker(tracker: str, cxr_report: Command, tmp_
     assert b"0.0001" in said() if tracker == "mlflow" else b"optimizer.lr" in said()
     assert "2 runs sent" in cxr_report(outputs, *where).out
     assert f"/data/{name}".encode() in said()
+
+
+@pytest.mark.parametrize(("hide_names", "synthetic", "told"), [(1, 0, "HIDDEN"), (1, 1, "Ward 7"), (0, 0, "Ward 7")])
+def test_data_keep_their_title_where_names_are_shown_or_nobody_is_in_them(
+    hide_names: int, synthetic: int, told: str, tmp_path: Path
+) -> None:
+    run = read_run(write_run(tmp_path, data=HOSPITAL | {"synthetic": bool(synthetic)}).path)
+    tracked = track_run(run, None, load_study("copetti"), hide_names=bool(hide_names))
+    assert tracked.tags["cxr_runner.data"] == told
 
 
 @pytest.mark.parametrize(("tracker", "library"), [("mlflow", "mlflow"), ("mlflow", "alembic"), ("tensorboard",) * 2])

@@ -1,5 +1,6 @@
 """Shares of the training images: which images they are, that engines agree on them, and learning curves of them."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from cxr_runner.config.compose import compose
 from cxr_runner.config.identity import to_dict
 from cxr_runner.data.dataset import Dataset, open_dataset
 from cxr_runner.data.train_share import choose_share
+from cxr_runner.inference.card.card_facts import card_facts
 from cxr_runner.report.write import write_report
 from cxr_runner.study import load_study
 from cxr_runner.study.matching import match_row
@@ -136,6 +138,40 @@ def learning_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cxr_runner.run({**curve, "seeds": 2, "data.difficulty": 0.9, "outputs": str(outputs)})
     cxr_runner.run({**RUN, "epochs": 1, "data.difficulty": 0.9, "outputs": str(outputs)})
     return outputs
+
+
+@pytest.mark.usefixtures("quick_pictures")
+def test_folds_on_a_share_are_explained_with_training_images_that_not_every_fold_has(
+    cxr_model: Callable[..., Answer], tmp_path: Path
+) -> None:
+    folds = {"data.split.folds": 3, "data.train_share": 0.2, "epochs": 1, "engine": "gram"}
+    cxr_runner.run({**RUN, **folds, "outputs": str(tmp_path)})
+    answer = cxr_model("explain", *sorted(tmp_path.glob("runs/*/seed=0")))
+    assert (answer.code, answer.err) == (0, "")
+    assert len(list(tmp_path.glob("runs/ensemble-*/explanations/training_*.png"))) >= 2
+
+
+def test_a_card_tells_of_a_share_and_counts_splits_and_not_shares(learning_tree: Path) -> None:
+    of_share = {}
+    for path in learning_tree.glob("runs/logistic-*/seed=0"):
+        data = json.loads((path / "data.json").read_text())
+        of_share[data["split"]["seed"], sum(data["counts"]["train"].values())] = path
+    numbers, paths = zip(
+        *((number, path) for (split, number), path in sorted(of_share.items()) if not split), strict=True
+    )
+
+    def facts(*runs: Path) -> dict[str, str]:
+        return card_facts(cxr_runner.load(list(runs)), [], explained=False)
+
+    one, several = facts(paths[0]), facts(*paths)
+    left_out = [f"{numbers[2] - number} of {numbers[2]} by data.train_share=" for number in numbers]
+    assert one["excluded"].endswith(f" Training images: {left_out[0]}0.2.")
+    assert one["splits"].endswith(f" Trained on {numbers[0]} of {numbers[2]} training images, data.train_share=0.2.")
+    assert several["splits"].startswith("Shares of the training images: 0.2, 0.5, 1. Of the first of them: Strategy")
+    assert several["excluded"].endswith(f" Training images: {left_out[0]}0.2; {left_out[1]}0.5.")
+    assert "share" not in facts(paths[2])["excluded"] + facts(paths[2])["splits"]
+    splits = facts(*(path for (_, number), path in of_share.items() if number == numbers[2]))["splits"]
+    assert splits.startswith("2 splits of the same images. Of the first of them: Strategy")
 
 
 @pytest.mark.usefixtures("quick_pictures")

@@ -162,7 +162,7 @@ def test_without_images_no_picture_shows_a_pixel_of_one_and_the_page_says_so(rep
     for name in ("index.html", "report.md"):
         text = (reports.bare / name).read_text("utf-8")
         assert text.count("The images were left out of this report on request (--no-images).") == len(SAMPLE_FIGURES)
-        assert re.search(r"Left out on request(</dt><dd>|: )names of images and patients; sample images", text)
+        assert re.search(r"Left out on request(</dt><dd>|: )names of images and patients; images\b", text)
     assert "images were left out" not in (reports.nameless / "report.md").read_text("utf-8")
     page = (reports.bare / "index.html").read_text("utf-8")  # which shows images that runs get wrong, too
     assert "None is shown: images were left out of this report on request (--no-images)." in page

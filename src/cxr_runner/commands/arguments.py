@@ -44,7 +44,8 @@ def read_report_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--compare", nargs=2, metavar=("A", "B"), help="show two configurations side by side")
     hide = "name no image and no patient in what is written and printed; runs and their files stay as they are"
     parser.add_argument("--hide-names", action="store_true", help=hide)
-    parser.add_argument("--no-images", action="store_true", help="show no sample images, the only pixels in a report")
+    bare = "show no image of the data; pictures of weights stay, in which one of few training images may be recognised"
+    parser.add_argument("--no-images", action="store_true", help=bare)
     verify = "fail where the report differs from the files in this folder, and say which"
     parser.add_argument("--verify", type=Path, metavar="DIR", help=verify)
     archive = "write no report, but the runs to this file, NAME.tar.xz, from which the same report is made: without "

@@ -1,6 +1,7 @@
 """What ``cxr-model explain`` does: pictures and numbers of why a model says what it says."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cxr_runner.artifacts.explanation_file import EXPLANATION, EXPLANATIONS, describe_explanation
@@ -37,13 +38,16 @@ def perform_explain(order: "ModelOrder", *, hidden: bool) -> None:
     from cxr_runner.inference.run_data import open_run_data
 
     reporter = make_reporter("auto")
-    model = load_model(order.runs, "cpu", trust=order.trust)
+    with _errors("the runs cannot be loaded", hidden=hidden):  # for which some need their images
+        model = load_model(order.runs, "cpu", trust=order.trust)
     runs = model.parts.runs
     data = open_run_data(runs, reporter) if runs else "a folder that was handed on comes without them"
-    asked = _asked(model, order, data, reporter)
+    with _errors("its images cannot be read", hidden=hidden):
+        asked = _asked(model, order, data, reporter)
     explained = explain(model, asked, data, reporter)
     if not asked and explained.weights is None:
-        raise UserError(f"explain: the images of the runs are not here ({data}); name some behind --")
+        why = "" if hidden and runs else f" ({data})"  # which may name images
+        raise UserError(f"explain: the images of the runs are not here{why}; name some behind --")
     audits = audits_beside([run.run.path for run in runs], model.parts.trained_on["fingerprints"])
     content = explanation_content(explained, model, audits, hidden=hidden)
     make_model_folder(model)
@@ -71,3 +75,15 @@ def _asked(
     if order.images:
         return images_of_files(model, order.images, reporter)
     return [] if isinstance(data, str) else images_of_test(model, data)
+
+
+@contextmanager
+def _errors(what: str, *, hidden: bool) -> Iterator[None]:
+    """Say no more of an error than what it prevents where no image is to be named."""
+    try:
+        yield
+    except UserError:
+        if not hidden:
+            raise
+        said = f"explain: {what}; the reason, which may name images, is said without --hide-names"
+        raise UserError(said) from None

@@ -116,7 +116,7 @@ class Withheld:
     @property
     def words(self) -> str:
         """What is left out, in words; '' for nothing."""
-        return "; ".join(["names of images and patients"] * self.names + ["sample images"] * self.images)
+        return "; ".join(["names of images and patients"] * self.names + ["images"] * self.images)
 
 
 NOTHING_WITHHELD = Withheld()

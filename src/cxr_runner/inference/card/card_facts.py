@@ -5,7 +5,7 @@ Nothing is concluded that no file of a run says; no image and no patient is name
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cxr_runner.artifacts.inventory_line import inventory_line
 from cxr_runner.base.markdown import printable
@@ -105,13 +105,18 @@ def _data_facts(runs: "Sequence[LoadedRun]") -> dict[str, str]:
     if not runs:
         return {}
     data = runs[0].run.data
-    splits = len({str(run.run.metrics.get("data_fingerprint", "")) for run in runs})
-    of_first = "Of the first of them: " if splits > 1 else ""
+    seen = [str(run.run.metrics.get("data_fingerprint", "")) for run in runs]
+    facts = [run.run.data.get("split") or {} for run in runs]
+    splits = len({of_run.get("whole") or fingerprint for of_run, fingerprint in zip(facts, seen, strict=True)})
+    shares = sorted({of_run.get("train_share", 1) for of_run in facts})
+    several = f"{splits} splits of the same images. " if splits > 1 else ""
+    several += f"Shares of the training images: {', '.join(map(str, shares))}. " if len(shares) > 1 else ""
+    of_first = "Of the first of them: " if several else ""
     return {
         "inventory": _inventory(data.get("inventory") or {}),
-        "excluded": _excluded(data),
+        "excluded": _excluded(data) + _left_out(runs),
         "counts": of_first + _counts(data),
-        "splits": (f"{splits} splits of the same images. {of_first}" if splits > 1 else "") + _splits(data),
+        "splits": several + of_first + _splits(data),
         "level": of_first + _level(data),
     }
 
@@ -131,6 +136,29 @@ def _excluded(data: Mapping[str, Any]) -> str:
     return f"{', '.join([*said, *([plural(number, 'other file')] if number else [])])}."
 
 
+def _left_out(runs: "Sequence[LoadedRun]") -> str:
+    """Say what training images runs did not see because each was given a share of them."""
+    shares = filter(None, (_train_share(run.run.data) for run in runs))
+    said = dict.fromkeys(f"{one.whole - one.kept:,} of {one.whole:,} by {one.setting}" for one in shares)
+    return f" Training images: {list_few(list(said), '; ')}." if said else ""
+
+
+class _TrainShare(NamedTuple):
+    """How many of the training images of its split a run was trained on, and how that was asked for."""
+
+    setting: str
+    kept: int
+    whole: int
+
+
+def _train_share(data: Mapping[str, Any]) -> _TrainShare | None:
+    """Return the share of the training images that a run was given; None of all."""
+    facts, train = data.get("split") or {}, (data.get("counts") or {}).get("train") or {}
+    if "train_share" not in facts:
+        return None
+    return _TrainShare(f"data.train_share={facts['train_share']}", sum(train.values()), facts["whole_train"])
+
+
 def _counts(data: Mapping[str, Any]) -> str:
     counts, patients = data.get("counts") or {}, data.get("num_patients") or {}
     parts = []
@@ -148,7 +176,10 @@ def _splits(data: Mapping[str, Any]) -> str:
         return ""
     said = f"Strategy {facts.get('strategy')}, seed {facts.get('seed')}"
     said += f", fold {facts.get('fold')} of {facts.get('folds')} as test" if facts.get("folds") else ""
-    return said + (", the test split that comes with the data." if facts.get("given_test") else ".")
+    said += ", the test split that comes with the data." if facts.get("given_test") else "."
+    share = _train_share(data)
+    trained = f" Trained on {share.kept:,} of {share.whole:,} training images, {share.setting}." if share else ""
+    return said + trained
 
 
 def _level(data: Mapping[str, Any]) -> str:

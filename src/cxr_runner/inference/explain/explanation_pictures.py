@@ -117,6 +117,8 @@ def _pushing(
 
 
 def _square(name: str, data: "Sequence[RunData]") -> NDArray[np.uint8]:
-    """Return the image of a name, uint8 [side, side]; runs of one model have the same images."""
-    dataset = data[0].dataset
-    return np.asarray(dataset.images[dataset.table.index[dataset.table["name"] == name][0]])
+    """Return the image of a name, uint8 [side, side], from all images: a run may have trained on a share of them."""
+    for images in (one.images for one in data):
+        if len(rows := images.table.index[images.table["name"] == name]):
+            return np.asarray(images.store.images[rows[0]])
+    raise KeyError(name)

@@ -100,7 +100,7 @@ def track_run(run: Run, history: pd.DataFrame | None, study: Study, *, hide_name
         failed=run.state == "failed",
         started=started,
         params=params,
-        tags=_tags(run, study, _FILE_MAY_NAME if hide_names else run.problem),
+        tags=_tags(run, study, hide_names=hide_names),
         epochs=tuple(_epochs(history, started)) if history is not None else (),
         results=_results(run.metrics),
         pictures=tuple(path for path in (files.curves, files.confusion) if path.is_file()),
@@ -114,8 +114,11 @@ def param_text(value: object) -> str:
     return printable(value)
 
 
-def _tags(run: Run, study: Study, reason: str) -> dict[str, str]:
+def _tags(run: Run, study: Study, *, hide_names: bool) -> dict[str, str]:
     """Return the tags of a run; what is not known has none."""
+    reason = _FILE_MAY_NAME if hide_names else run.problem
+    title = run.data.get("title")  # of a folder or a table its name, where nobody gave another
+    hide_title = hide_names and title is not None and run.data.get("synthetic") is not True
     failed, metrics = run.state == "failed", run.metrics
     prints = run.data.get("fingerprints")
     row = match_row(run.config, study)
@@ -128,7 +131,7 @@ def _tags(run: Run, study: Study, reason: str) -> dict[str, str]:
         "diverged": run.diverged or None,
         "collapsed": metrics.get("collapsed"),
         "collapse_reason": metrics.get("collapse_reason"),
-        "data": run.data.get("title"),
+        "data": HIDDEN if hide_title else title,
         "data_fingerprint": run.data.get("fingerprint"),
         "source_fingerprint": prints.get("source") if isinstance(prints, Mapping) else None,
         "synthetic": run.data.get("synthetic"),
