@@ -6,6 +6,7 @@ machine imports it, so that it imports nothing but Hydra.
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -87,7 +88,7 @@ class StackLauncher(Launcher):
         with _job_state(config):
             output_dir = os.path.join(config.hydra.sweep.dir, config.hydra.sweep.subdir)
         with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
-            config.hydra.runtime.output_dir = os.path.abspath(output_dir)
+            config.hydra.runtime.output_dir = _verbatim(os.path.abspath(output_dir))
         return config
 
     def _group(self, jobs: Sequence[DictConfig]) -> list[list[int]]:
@@ -146,6 +147,11 @@ class StackLauncher(Launcher):
             values, status = [error] * len(jobs), JobStatus.FAILED
         for result, value in zip(results, values, strict=True):
             result.return_value, result.status = value, status
+
+
+def _verbatim(text: str) -> str:
+    """Return what OmegaConf reads as this text, though there may be ``${`` in it."""
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
 
 
 def _surroundings(job: DictConfig) -> dict[str, Any]:

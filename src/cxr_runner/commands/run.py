@@ -26,31 +26,40 @@ class Task:
         self.failures = failures
         self.idle = True  # whether nothing was trained: whatever was asked for was a mistake
 
-    def __call__(self, config: "DictConfig") -> float:
-        """Train one job; return what :meth:`call_together` does."""
-        (value,) = self.call_together([config])
-        return value
+    @property
+    def call_together(self) -> "Task":
+        """What the stack launcher calls with all jobs at once: the same call, so that no frame is added to it."""
+        return self
 
-    def call_together(self, configs: "Iterable[DictConfig]") -> list[float]:
-        """Train several jobs at once.
+    def __call__(self, configs: "DictConfig | Iterable[DictConfig]") -> list[float] | float:
+        """Train one job, or several at once.
+
+        Args:
+            configs: of a job, as Hydra's launchers give it, or of several.
 
         Returns:
             The validation accuracy of each, a mean over its seeds; nan where it failed: a job that fails must not
             stop the sweep that it is part of, whatever the reason.
         """
+        from omegaconf import DictConfig
+
+        together = [configs] if isinstance(configs, DictConfig) else configs
         raise_if_interrupted()  # while the configuration was composed
         try:
             # In another process too, whose libraries would pass over the signal.
             with interrupting_on_sigterm(), interrupting_output():
-                jobs = list(self._read(configs))  # before torch: a mistake is answered at once
+                jobs = list(self._read(together))  # before torch: a mistake is answered at once
                 runs = [run for job in jobs for run in job]
                 outcomes: Iterator[float] = iter(())
                 if runs:
-                    swept = _train(runs, self.failures.add)
+                    from cxr_runner.experiment.sweep import run_sweep
+
+                    swept = run_sweep(runs, self.failures.add)
                     self.idle &= all(isinstance(outcome.error, UserError) for outcome in swept)
                     outcomes = iter([outcome.accuracy for outcome in swept])
                     _compare(runs, swept)
-                return [_mean([next(outcomes) for _ in job]) for job in jobs]
+                values = [_mean([next(outcomes) for _ in job]) for job in jobs]
+                return values[0] if isinstance(configs, DictConfig) else values
         except OutputClosedError:  # an interruption like any other
             raise KeyboardInterrupt from None
 
