@@ -1,6 +1,6 @@
 """What ``cxr-run`` does: the jobs of one command, in whichever process or on whichever machine a launcher runs them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cxr_runner.base.errors import UserError
@@ -41,9 +41,7 @@ class Task:
             The validation accuracy of each, a mean over its seeds; nan where it failed: a job that fails must not
             stop the sweep that it is part of, whatever the reason.
         """
-        from omegaconf import DictConfig
-
-        together = [configs] if isinstance(configs, DictConfig) else configs
+        together: Iterable[Any] = [configs] if isinstance(configs, Mapping) else configs
         raise_if_interrupted()  # while the configuration was composed
         try:
             # In another process too, whose libraries would pass over the signal.
@@ -59,7 +57,7 @@ class Task:
                     outcomes = iter([outcome.accuracy for outcome in swept])
                     _compare(runs, swept)
                 values = [_mean([next(outcomes) for _ in job]) for job in jobs]
-                return values[0] if isinstance(configs, DictConfig) else values
+                return values[0] if isinstance(configs, Mapping) else values
         except OutputClosedError:  # an interruption like any other
             raise KeyboardInterrupt from None
 
