@@ -57,4 +57,4 @@ def test_every_task_and_every_flag_of_the_command_is_on_the_page() -> None:
     from cxr_runner.commands.model import _FLAGS, _TASKS
 
     assert [task for task in _TASKS if f"cxr-model {task}" not in PAGE] == []
-    assert [flag for flag in _FLAGS if f"--{flag}" not in PAGE] == []
+    assert [flag for flag in _FLAGS if f"--{flag.replace('_', '-')}" not in PAGE] == []

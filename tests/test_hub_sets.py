@@ -691,10 +691,10 @@ def test_the_signature_of_the_study_is_its_commit_and_not_that_of_stores_without
     assert signature == f"hub, with depths:keremberke/chest-xray-classification@{chest_xray.REVISION}"
 
 
-def test_a_configuration_of_the_study_has_the_keys_it_had() -> None:
+def test_a_configuration_of_the_study_has_the_keys_that_every_source_has() -> None:
     data = compose(["data=chest_xray"])[0].data
     assert set(vars(data)) == {
-        "duplicates", "image_size", "name", "on_bad_image", "patient_pattern", "path", "split",
+        "duplicates", "image_size", "name", "on_bad_image", "patient_pattern", "path", "split", "train_share",
     }  # fmt: skip
     assert (data.name, open_source(data).signature()) == (
         "chest_xray",
