@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Answer
-from cxr_runner.base.errors import RunFailedError, UserError
+from cxr_runner.base.errors import DivergedError, UserError
 from cxr_runner.config.compose import compose
 from cxr_runner.config.schema import RunConfig
 from cxr_runner.data.image_set import Images
@@ -92,11 +92,11 @@ def test_a_split_that_cannot_be_made_and_one_that_fails_stop_no_other(tmp_path: 
     assert [type(outcome.error) for outcome in outcomes] == [
         UserError,
         type(None),
-        RunFailedError,
+        DivergedError,
         UserError,
         type(None),
     ]
-    assert [type(error) for error in told] == [UserError, RunFailedError], "each once"
+    assert [type(error) for error in told] == [UserError, DivergedError], "each once"
     assert len(list(tmp_path.glob("runs/*/seed=*/metrics.json"))) == 2
 
 
