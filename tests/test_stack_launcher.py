@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobStatus
@@ -22,6 +23,12 @@ from cxr_runner.config.loading import make_loader
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 WAY = pytest.mark.parametrize(("launcher_name", "overrides"), [("stack", [])])
 APPLICATION = pytest.mark.parametrize(("task_launcher_cfg", "extra_flags"), [({}, ["-m", "hydra/launcher=stack"])])
+
+
+@pytest.fixture(autouse=True)
+def no_version_base(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hydra's own tests give none, and a process has one: that of whatever test came before."""
+    monkeypatch.setattr(version.VersionBase.instance(), "version_base", version._UNSPECIFIED_)
 
 
 class TakesMany(SweepTaskFunction):
