@@ -26,9 +26,10 @@ APPLICATION = pytest.mark.parametrize(("task_launcher_cfg", "extra_flags"), [({}
 
 
 @pytest.fixture(autouse=True)
-def no_version_base(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hydra's own tests give none, and a process has one: that of whatever test came before."""
+def fresh_hydra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process has one state of Hydra, that of whatever test came before; Hydra's own tests give no version base."""
     monkeypatch.setattr(version.VersionBase.instance(), "version_base", version._UNSPECIFIED_)
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)
 
 
 class TakesMany(SweepTaskFunction):
