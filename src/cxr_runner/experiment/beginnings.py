@@ -5,7 +5,7 @@ there will be. Runs in Gram space keep what that takes.
 """
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from cxr_runner.artifacts.rundir import RunDir
@@ -35,7 +35,7 @@ def beginnings_of_others(members: Sequence[Member]) -> dict[Member, Member]:
     for member in sorted(members, key=lambda member: -member.run.config.epochs):
         if member.failure is not None or not _can_be_cut(member.run):
             continue
-        longer = longest.setdefault(f"{_id_with(member.run, epochs=0)} {member.run.config.seed}", member)
+        longer = longest.setdefault(f"{_id_by_epochs(member.run)(0)} {member.run.config.seed}", member)
         if longer is not member and not member.trainer.history and not longer.trainer.finished:
             if len(longer.trainer.history) < member.run.config.epochs:  # one that stands there will be further at once
                 beginnings[member] = longer
@@ -76,10 +76,15 @@ def _can_be_cut(run: PlannedRun) -> bool:
     return not config.early_stopping.restore_best and config.epochs > config.schedule.warmup_epochs
 
 
-def _id_with(run: PlannedRun, epochs: int) -> str:
-    """Return the id of a run that differs in nothing but its number of epochs."""
-    values = to_dict(run.config) | {"epochs": epochs}
-    return run_id_of_dict(values, run.dataset.fingerprint, run.device.type, "gram", run.weights)
+def _id_by_epochs(run: PlannedRun) -> Callable[[int], str]:
+    """Return what gives the id of a run that differs in nothing but its number of epochs."""
+    values = to_dict(run.config)
+
+    def with_epochs(epochs: int) -> str:
+        changed = values | {"epochs": epochs}
+        return run_id_of_dict(changed, run.dataset.fingerprint, run.device.type, "gram", run.weights)
+
+    return with_epochs
 
 
 def _shorter_runs(run: PlannedRun) -> Iterator[RunDir]:
@@ -88,8 +93,9 @@ def _shorter_runs(run: PlannedRun) -> Iterator[RunDir]:
     if config.force or not _can_be_cut(run):
         return
     finished = {path.name.rpartition("-")[2]: path for path in run.files.path.parents[1].iterdir()}
+    id_with = _id_by_epochs(run)
     for epochs in range(config.epochs - 1, config.schedule.warmup_epochs, -1):
-        shorter = _id_with(run, epochs)
+        shorter = id_with(epochs)
         if shorter in finished:
             yield RunDir(finished[shorter] / run.files.path.name)
 
