@@ -1,4 +1,4 @@
-"""CNN with 10 filters of 3x3, batches of 32: the notebook way against the pixel engine, float32 and bf16."""
+"""CNN with 10 filters of 3x3, batches of 32: the notebook's way against the pixel engine's kernels."""
 
 import torch
 
@@ -16,6 +16,9 @@ def measure(options: Options) -> list[Result]:
         Contestant("notebook: DataLoader, float32, .item()", notebook_way, (run, steps, device)),
         Contestant("engine=pixel, float32", engine_way, ((*run, "engine=pixel"), steps, device)),
     ]
+    if device == "cpu":
+        torch_alone = (*run, "engine=pixel", "kernels=torch")
+        ways.append(Contestant("engine=pixel, float32, kernels=torch", engine_way, (torch_alone, steps, device)))
     if lacks_bf16(torch.device(device)):
         print("bf16 is left out: this CPU has no instructions for it, and float32 is faster")
     else:

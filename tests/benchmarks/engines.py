@@ -14,6 +14,7 @@ from cxr_runner.training.devices import keep_freed_memory, set_determinism
 from cxr_runner.training.engines import build_backend
 from cxr_runner.training.gram.products import StoreProducts
 from cxr_runner.training.gram.space import GramSpace
+from cxr_runner.training.kernels import choose_kernels
 from cxr_runner.training.loop import Subset, Trainer, TrainSettings, train_epoch
 
 
@@ -44,7 +45,8 @@ def engine_way(
         products = StoreProducts(dataset.images, dataset.store, target, Reporter())
         products.prepare_starts(map(first_weight, models))
         space = GramSpace(products, dataset)
-    backend = build_backend(configs, dataset, models, [None] * num_members, target, space)
+    kernels = choose_kernels(config, target, models) if space is None else None
+    backend = build_backend(configs, dataset, models, [None] * num_members, target, space, kernels)
     rows, labels = torch.tensor(dataset.rows("train")), torch.tensor(dataset.labels("train")).float()
     count = len(rows) if num_steps is None else num_steps * config.batch_size
     # Evaluation is left out, as in the plain way: a step is a step.

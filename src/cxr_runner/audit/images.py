@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
+from cxr_runner.base.cache_folder import cache_dir
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.data_schema import AnyDataConfig, bits_of
-from cxr_runner.data.cache import cache_dir
 from cxr_runner.data.dataset import Dataset, open_dataset
 from cxr_runner.data.inventory import take_inventory
 from cxr_runner.data.sources import About

@@ -34,6 +34,17 @@ def num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def cpu_features(root: Path = Path("/")) -> str:
+    """Return what tells CPUs apart that need programs of their own: the model and, on Linux, the instructions it has.
+
+    Args:
+        root: folder with ``proc``.
+    """
+    lines = (line.partition(":") for line in _read(root / "proc/cpuinfo").splitlines())
+    features = next((value for key, _, value in lines if key.strip() in ("flags", "Features")), "")
+    return f"{platform.machine()} {_cpu_name(root)} {features}"
+
+
 def memory_bytes(root: Path = Path("/")) -> float:
     """Return how much memory this process may use: the machine's, or less in a container or on a cluster.
 

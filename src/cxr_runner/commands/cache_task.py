@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from cxr_runner.base.cache_folder import cache_dir
 from cxr_runner.base.errors import UserError
 from cxr_runner.base.markdown import printable
 from cxr_runner.base.numbers import format_bytes, plural
-from cxr_runner.data.cache import cache_dir
 from cxr_runner.data.upkeep import Kept, list_cache, remove, remove_old_starts
 
 _SECONDS = {"h": 60 * 60, "d": 24 * 60 * 60, "w": 7 * 24 * 60 * 60}

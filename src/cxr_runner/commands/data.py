@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cxr_runner.base.cache_folder import cache_dir
 from cxr_runner.base.errors import UserError, user_path
 from cxr_runner.base.markdown import printable
 from cxr_runner.base.progress import Reporter, make_reporter
@@ -11,7 +12,7 @@ from cxr_runner.commands.fold_table import list_folds
 from cxr_runner.config.compose import compose
 from cxr_runner.config.data_schema import AnyDataConfig, ChestXrayConfig, bits_of
 from cxr_runner.config.schema import RunConfig
-from cxr_runner.data.cache import cache_dir, read_description, read_remarks, store_path
+from cxr_runner.data.cache import read_description, read_remarks, store_path
 from cxr_runner.data.inventory import list_inventory, passed_over_as_dicts
 from cxr_runner.data.sources import Source
 from cxr_runner.data.sources.catalogue import open_source

@@ -35,7 +35,7 @@ class Failures:
     def __getstate__(self) -> dict[str, object]:
         """Give a copy for another process what it needs to report back."""
         if self._folder is None:
-            from cxr_runner.data.cache import cache_dir
+            from cxr_runner.base.cache_folder import cache_dir
 
             self._folder = cache_dir() / "failures" / uuid4().hex
         return {"_command": self._command, "_errors": [], "_folder": self._folder, "_away": True}

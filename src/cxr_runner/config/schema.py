@@ -180,6 +180,7 @@ class RunConfig(Strict):
     device: Annotated[str, StringConstraints(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
     precision: Literal["float32", "bf16"]
     deterministic: bool
+    kernels: Literal["auto", "native", "torch"]
     outputs: Annotated[str, StringConstraints(min_length=1)]
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")] | None
     force: bool

@@ -11,7 +11,19 @@ import yaml
 from cxr_runner.base.markdown import printable
 
 # Names, folders and seeds tell no configuration from another; model.sgd_lr is where older runs had optimizer.lr from.
-_NOT_COMPARED = ("seed", "seeds", "outputs", "name", "force", "save", "plots", "progress", "device", "model.sgd_lr")
+_NOT_COMPARED = (
+    "seed",
+    "seeds",
+    "outputs",
+    "name",
+    "force",
+    "save",
+    "plots",
+    "progress",
+    "device",
+    "kernels",
+    "model.sgd_lr",
+)
 _SPLIT = ("strategy", "folds", "val_share", "keep_test")  # of the data, the settings that replicates share
 
 

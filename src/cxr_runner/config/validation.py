@@ -29,6 +29,8 @@ from cxr_runner.config.schema import (
 )
 from cxr_runner.config.unused import refuse_unused
 
+_MOST_NATIVE_FILTERS, _LARGEST_NATIVE_FILTER = 16, 7  # that were measured; sums of more leave a CPU's registers
+
 
 def _collect_keys(schema: dict[str, Any], definitions: dict[str, Any], prefix: str = "") -> set[str]:
     """List the dotted keys of a JSON schema, those of all variants together."""
@@ -162,6 +164,19 @@ def gram_obstacle(run: RunConfig) -> str | None:
     return "device=mps has no float64" if run.device == "mps" else None
 
 
+def native_obstacle(run: RunConfig) -> str | None:
+    """Say why a run has no kernels compiled for a CPU; None where it has, as far as its configuration tells."""
+    if not isinstance(run.model, CNNConfig):
+        return f"model={run.model.name} has none"
+    if run.precision != "float32":
+        return f"precision={run.precision}"
+    if run.model.hidden > _MOST_NATIVE_FILTERS:
+        return f"more than {_MOST_NATIVE_FILTERS} filters"
+    if run.model.kernel_size > _LARGEST_NATIVE_FILTER:
+        return f"filters larger than {_LARGEST_NATIVE_FILTER}x{_LARGEST_NATIVE_FILTER}"
+    return None
+
+
 def _check_freeze(run: RunConfig) -> None:
     """Refuse what does not go with a model whose last layer alone is trained, in Gram space."""
     model = run.model
@@ -185,6 +200,8 @@ def _check_contradictions(run: RunConfig) -> None:
     if run.engine == "gram" and (obstacle := gram_obstacle(run)):
         raise UserError.for_key("engine", "gram", f"not possible here: {obstacle}; auto and pixel are")
     _check_freeze(run)
+    if run.kernels == "native" and (obstacle := native_obstacle(run)):
+        raise UserError.for_key("kernels", "native", f"not possible here: {obstacle}; auto and torch are")
     if run.engine == "pixel" and isinstance(run.model, LogisticConfig):
         raise UserError.for_key("engine", "pixel", "model=logistic is solved in Gram space; valid are auto and gram")
     if isinstance(run.optimizer, SGDConfig) and run.optimizer.nesterov and run.optimizer.momentum == 0:

@@ -1,7 +1,6 @@
 """The folders of stores, and the descriptions of data sets kept in them; neither pandas nor torch is needed."""
 
 import json
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -9,23 +8,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_cache_path
-
 from cxr_runner.base.checked_json import read_checked_json, write_checked_json
 from cxr_runner.base.checksums import digest
-from cxr_runner.base.errors import user_path
 from cxr_runner.base.locks import locked_folder
 from cxr_runner.base.markdown import printable
 from cxr_runner.config.data_schema import AnyDataConfig, Bits
 from cxr_runner.data.sources import Source
 
 FORMAT_VERSION = 3  # counts changes of decoding, resizing or layout: older stores are then built anew
-
-
-def cache_dir() -> Path:
-    """Return the folder of all stores: ``$CXR_CACHE``, or the user's cache directory."""
-    chosen = os.environ.get("CXR_CACHE")
-    return user_path("CXR_CACHE", chosen) if chosen else user_cache_path("cxr_runner")
 
 
 def store_path(source: Source, image_size: int, cache: Path, bits: Bits = "auto") -> Path:

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cxr_runner.base.cache_folder import cache_dir
 from cxr_runner.base.checksums import digest
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.data_schema import AnyDataConfig, bits_of
-from cxr_runner.data.cache import cache_dir, keep_description
+from cxr_runner.data.cache import keep_description
 from cxr_runner.data.image_set import Images, select_images
 from cxr_runner.data.inventory import take_inventory
 from cxr_runner.data.patients import NOBODY, Patients

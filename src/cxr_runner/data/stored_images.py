@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cxr_runner.base.cache_folder import cache_dir
 from cxr_runner.base.checked_json import read_checked_json
 from cxr_runner.base.checksums import checksum
 from cxr_runner.base.files import MOST_CSV, regular
-from cxr_runner.data.cache import cache_dir
 
 
 class StoredImage(NamedTuple):

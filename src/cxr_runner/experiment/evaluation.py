@@ -169,6 +169,7 @@ def _facts(member: Member) -> dict[str, Any]:
         "num_parameters": sum(parameter.numel() for parameter in member.model.parameters()),
         "pos_weight": member.pos_weight,
         **_penalty(member),
+        **({"kernels": member.kernels.name, "kernels_reason": member.kernels.reason} if member.kernels else {}),
     } | ({"went_on_from": member.went_on_from} if member.went_on_from else {})
 
 

@@ -20,6 +20,7 @@ from cxr_runner.experiment.plan import PlannedRun
 from cxr_runner.models.contract import lines_of_others, raised
 from cxr_runner.training.checkpoint import read_checkpoint, write_checkpoint
 from cxr_runner.training.devices import is_out_of_memory
+from cxr_runner.training.kernels import Kernels
 from cxr_runner.training.loop import Trainer
 
 
@@ -32,6 +33,7 @@ class Member:
         status: its ``status.json``.
         model: with its initial weights, which members that begin alike share; the pixel engine trains it.
         pos_weight: weight of the positive class in its loss; None for 1.
+        kernels: what computes it, where there is a choice.
         diagnosis: dead units and gradient norms before training.
         trainer: trains it, once the stack has a backend.
         state: where it stood after its last whole epoch, as long as no checkpoint holds that.
@@ -45,6 +47,7 @@ class Member:
     status: Status
     model: nn.Module
     pos_weight: float | None
+    kernels: Kernels | None = None
     diagnosis: dict[str, Any] = field(default_factory=dict)
     trainer: Trainer = field(init=False)
     state: dict[str, Any] | None = None

@@ -40,6 +40,7 @@ from cxr_runner.training.engines import build_backend
 from cxr_runner.training.formulas import import_torchmetrics_in_background
 from cxr_runner.training.gram.convex import ConvexBackend, convex_settings
 from cxr_runner.training.gram.space import GramSpace
+from cxr_runner.training.kernels import Kernels, choose_kernels
 from cxr_runner.training.loop import Trainer, TrainSettings, train_epoch
 
 _CHECKPOINT_SHARE = 0.05  # of the time may go into checkpoints
@@ -162,20 +163,21 @@ def _build_members(
             models[start] = build_model(run.config.model, run.config.data.image_size, run.config.seed)
         members.append(Member(run, status, models[start], resolve_pos_weight(run.config.loss.pos_weight, train.labels)))
     share_frozen_layers(list(models.values()))
-    _announce(members, reporter)
+    kernels = None if space is not None else choose_kernels(first.config, first.device, list(models.values()))
+    _announce(members, kernels, reporter)
     for run in runs:
         write_json(run.files.data, run.dataset.describe())
     begun, pos_weights = [member.model for member in members], [member.pos_weight for member in members]
     diagnoses = diagnose_all(begun, pos_weights, train, first.config, first.dataset, first.device)
     configs = [run.config for run in runs]
-    backend = build_backend(configs, first.dataset, begun, pos_weights, first.device, space)
+    backend = build_backend(configs, first.dataset, begun, pos_weights, first.device, space, kernels)
     for number, member in enumerate(members):
-        member.diagnosis = diagnoses[number]
+        member.diagnosis, member.kernels = diagnoses[number], kernels
         member.trainer = Trainer(backend, train, val, _settings(member, backend, len(train.rows)), number)
     return members
 
 
-def _announce(members: Sequence[Member], reporter: Reporter) -> None:
+def _announce(members: Sequence[Member], kernels: Kernels | None, reporter: Reporter) -> None:
     runs = [member.run for member in members]
     config, choice = runs[0].config, runs[0].choice
     models = {describe_model(member.run.config.model, member.model): None for member in members}
@@ -185,7 +187,8 @@ def _announce(members: Sequence[Member], reporter: Reporter) -> None:
     for note in dict.fromkeys(note for member in members for note in getattr(member.model, "notes", ())):
         reporter.line(note)
     device = f"device: {describe_device(runs[0].device)}, {config.precision}"
-    reporter.line(f"{device}; engine: {choice.engine} ({choice.reason})")
+    computed = f"; kernels: {kernels.name} ({kernels.reason})" if kernels else ""
+    reporter.line(f"{device}; engine: {choice.engine} ({choice.reason}){computed}")
     if isinstance(config.model, LogisticConfig) and config.model.l2 == "path":
         reporter.line(f"an epoch is a penalty, from the largest to the smallest; {config.model.path_metric} chooses")
     if config.precision == "bf16" and lacks_bf16(runs[0].device):

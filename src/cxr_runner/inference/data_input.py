@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from cxr_runner.base.cache_folder import cache_dir
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.data_schema import AnyDataConfig, bits_of
-from cxr_runner.data.cache import cache_dir
 from cxr_runner.data.sources.catalogue import open_source
 from cxr_runner.data.store import Store, open_store
 from cxr_runner.inference.image_input import Prepared

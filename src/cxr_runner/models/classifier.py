@@ -82,6 +82,21 @@ class Classifier(nn.Module):
             UserError: it does not, or cannot.
         """
 
+    def compile_kernels(self) -> None:
+        """Compile what :meth:`forward_natively` needs, unless that was done before.
+
+        Raises:
+            CompilerError: this machine has no compiler, or it refuses.
+        """
+
+    def forward_natively(self, images: Tensor) -> Tensor:
+        """Map images as :meth:`forward` does, on the CPU in float32, by kernels compiled for it, to rounding the same.
+
+        Models without such kernels have nothing faster than :meth:`forward`.
+        """
+        logits: Tensor = self(images)
+        return logits
+
     def layers_before_relu(self) -> list[str]:
         """Return the names of the layers whose outputs go straight into a ReLU: those that can have dead units."""
         return []

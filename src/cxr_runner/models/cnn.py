@@ -6,6 +6,7 @@ from torch.nn.functional import relu
 from cxr_runner.config.schema import CNNConfig
 from cxr_runner.models.classifier import Classifier
 from cxr_runner.models.convolution import FewChannels
+from cxr_runner.models.native.conv_block import conv_block, load_conv_block
 
 
 class ConvBlock(nn.Sequential):
@@ -37,6 +38,15 @@ class ConvBlock(nn.Sequential):
         first, _, second, _, pool = self
         features: Tensor = relu(pool(second(relu(first(images), inplace=True))), inplace=True)
         return features
+
+    def compile_kernels(self) -> None:
+        """Compile what :meth:`forward_natively` needs; see :class:`Classifier`."""
+        filters, inputs, side, _ = next(self.parameters()).shape
+        load_conv_block(inputs, filters, side)
+
+    def forward_natively(self, images: Tensor) -> Tensor:
+        """Map images as :meth:`forward` does, on the CPU, by kernels that were compiled for it."""
+        return conv_block(images, *self.parameters())
 
 
 class CNN(Classifier):
@@ -73,6 +83,17 @@ class CNN(Classifier):
     def forward(self, images: Tensor) -> Tensor:
         """Map images, float [batch, 1, side, side], to logits, float [batch]."""
         logits: Tensor = self.classifier(self.block_2(self.block_1(images)))
+        return logits.squeeze(1)
+
+    def compile_kernels(self) -> None:
+        """Compile both blocks."""
+        self.block_1.compile_kernels()
+        self.block_2.compile_kernels()
+
+    def forward_natively(self, images: Tensor) -> Tensor:
+        """Map images as :meth:`forward` does, on the CPU, by kernels that were compiled for it."""
+        features = self.block_2.forward_natively(self.block_1.forward_natively(images))
+        logits: Tensor = self.classifier(features)
         return logits.squeeze(1)
 
 

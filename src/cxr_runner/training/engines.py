@@ -23,6 +23,7 @@ from cxr_runner.training.gram.graph_steps import GraphBackend
 from cxr_runner.training.gram.mixed import build_gram_backend
 from cxr_runner.training.gram.space import GramSpace
 from cxr_runner.training.gram.steps import GramBackend
+from cxr_runner.training.kernels import Kernels
 from cxr_runner.training.pixel import PixelBackend, PixelFeed, images_at_once
 
 if TYPE_CHECKING:  # a backend is handed images, it opens none
@@ -105,6 +106,7 @@ def build_backend(
     pos_weights: Sequence[float | None],
     device: torch.device,
     space: GramSpace | None,
+    kernels: Kernels | None,
 ) -> Backend:
     """Build the backend that trains a stack of models.
 
@@ -115,6 +117,7 @@ def build_backend(
         pos_weights: weights of the positive class in the losses, resolved; None for 1.
         device: where to compute.
         space: the images in Gram space; None for the pixel engine, which trains one model at a time.
+        kernels: what computes the model in the pixel engine, where there is a choice.
     """
     if space is None:
         ((config,), (model,), (pos_weight,)) = configs, models, pos_weights
@@ -126,7 +129,8 @@ def build_backend(
         augment = Augment(config.augment) if config.augment.enabled else None
         feed = PixelFeed(dataset.images, device)
         at_once = images_at_once(config, device)
-        return PixelBackend(model, feed, config.optimizer, pos_weight, config.precision, augment, at_once)
+        native = kernels is not None and kernels.name == "native"
+        return PixelBackend(model, feed, config.optimizer, pos_weight, config.precision, augment, at_once, native)
     logistic = [model for model in models if isinstance(model, Logistic)]
     if logistic:
         return ConvexBackend(space, logistic, pos_weights)

@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import replace
@@ -69,6 +69,7 @@ class PixelBackend:
         precision: str,
         augment: Augment | None,
         images_at_once: int = sys.maxsize,
+        native: bool = False,
     ) -> None:
         """Take over the model, which moves to the feed's device.
 
@@ -81,14 +82,16 @@ class PixelBackend:
             augment: changes training batches, or None.
             images_at_once: larger batches are computed in pieces of so many images, which gives the same but for
                 rounding, and but for layers that look at the whole batch, such as batch norm.
+            native: whether the model is computed by kernels that were compiled for this CPU, which it has.
         """
         self.feed, self.device, self.augment = feed, feed.device, augment
         # Faster on a CPU, and slower on a GPU, by a fifth for few channels; see docs/performance.md.
         known = model if isinstance(model, Classifier) else Classifier()
-        convert = self.device.type == "cpu" and known.channels_last
+        convert = self.device.type == "cpu" and known.channels_last and not native
         memory_format = torch.channels_last if convert else torch.contiguous_format
         self.draws = known.draws
         self.model = model.to(self.device).to(memory_format=memory_format)
+        self.compute: Callable[[Tensor], Tensor] = known.forward_natively if native else self.model
         self.optimizer = build_optimizer(optimizer, self.model)
         self.grad_clip = optimizer.grad_clip
         self.pos_weight = None if pos_weight is None else torch.tensor(pos_weight, device=self.device)
@@ -138,7 +141,7 @@ class PixelBackend:
         mean_loss, logits = images.new_zeros(()), images.new_empty(len(images))
         for piece in self._pieces(len(images), len(images)):
             with self.autocast:
-                piece_logits = self.model(images[piece])
+                piece_logits = self.compute(images[piece])
             loss = binary_cross_entropy_with_logits(piece_logits.float(), targets[piece], pos_weight=self.pos_weight)
             loss = loss * (len(piece_logits) / len(images))
             mean_loss += loss.detach()
@@ -158,7 +161,7 @@ class PixelBackend:
         logits = torch.empty(len(rows), device=self.device)
         for piece in self._pieces(len(rows), batch_size):
             with self.autocast:
-                logits[piece] = self.model(self.feed.batch(rows[piece]))
+                logits[piece] = self.compute(self.feed.batch(rows[piece]))
         return logits.cpu()[None]
 
     def weights(self, members: Sequence[int]) -> list[dict[str, Tensor]]:

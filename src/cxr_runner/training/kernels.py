@@ -1,0 +1,73 @@
+"""Which kernels compute a model on a CPU: torch's, or those that were compiled for it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from cxr_runner.base.errors import UserError
+from cxr_runner.config.schema import CNNConfig, RunConfig
+from cxr_runner.config.validation import native_obstacle
+from cxr_runner.models.classifier import Classifier
+from cxr_runner.models.native.compiler import CompilerError
+from cxr_runner.training.devices import num_processes
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """What computes a model.
+
+    Attributes:
+        name: ``native`` or ``torch``.
+        reason: why, in a phrase.
+    """
+
+    name: Literal["native", "torch"]
+    reason: str
+
+
+def choose_kernels(config: RunConfig, device: torch.device, models: Sequence[nn.Module]) -> Kernels | None:
+    """Choose the kernels of a run that the pixel engine trains, and compile them where that was not done before.
+
+    Args:
+        config: its configuration, checked.
+        device: where it will compute.
+        models: its models.
+
+    Returns:
+        None where there is nothing to choose: for models without kernels of their own, and on a GPU.
+
+    Raises:
+        UserError: those that the configuration asks for are not to be had.
+    """
+    obstacle = _obstacle(config, device)
+    if obstacle is None and config.kernels != "torch":
+        obstacle = _compile(models)
+    if config.kernels == "native" and obstacle is not None:
+        raise UserError.for_key("kernels", "native", f"not possible here: {obstacle}; auto and torch are")
+    if not isinstance(config.model, CNNConfig) or device.type != "cpu":
+        return None
+    if config.kernels == "torch":
+        return Kernels("torch", "asked for")
+    return Kernels("native", "compiled for this CPU") if obstacle is None else Kernels("torch", obstacle)
+
+
+def _obstacle(config: RunConfig, device: torch.device) -> str | None:
+    if device.type != "cpu":
+        return f"they are for a CPU, and not for {device}"
+    if num_processes() > 1:
+        return "several processes share a model"
+    return native_obstacle(config)
+
+
+def _compile(models: Sequence[nn.Module]) -> str | None:
+    """Compile what the models need; return why not, in a phrase."""
+    try:
+        for model in models:
+            if isinstance(model, Classifier):
+                model.compile_kernels()
+    except CompilerError as error:
+        return str(error)
+    return None
