@@ -35,6 +35,7 @@ typedef float Vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias))
 typedef int32_t Ints __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef uint8_t Bytes __attribute__((vector_size(LANES), aligned(1), may_alias));
 #define INLINE inline __attribute__((always_inline))
+#define EACH(...) [&](__VA_ARGS__) __attribute__((always_inline))  // so that sums stay in registers
 
 INLINE Vec load(const float* from) { return *(const Vec*)from; }
 INLINE void store(float* to, Vec value) { *(Vec*)to = value; }
@@ -51,7 +52,7 @@ INLINE void unroll(Body body) { unroll(body, std::make_integer_sequence<int, N>{
 template <int COUNT, int MOST, class Body>
 INLINE void in_parts(Body body) {
     constexpr int PARTS = (COUNT + MOST - 1) / MOST;
-    unroll<PARTS>([&](auto part) {
+    unroll<PARTS>(EACH(auto part) {
         constexpr int first = decltype(part)::value * COUNT / PARTS, end = (decltype(part)::value + 1) * COUNT / PARTS;
         body(std::integral_constant<int, first>{}, std::integral_constant<int, end - first>{});
     });
@@ -86,21 +87,21 @@ template <int IN, int OUT, int FIRST, int COUNT, int VECS>
 INLINE void convolve_pixels(
     const float* const (&rows)[SIDE], const float* weights, const float* bias, float* out, int stride, int x) {
     Vec sums[COUNT][VECS];
-    unroll<COUNT>([&](auto o) { unroll<VECS>([&](auto v) { sums[o][v] = Vec{} + (bias ? bias[FIRST + o] : 0); }); });
+    unroll<COUNT>(EACH(auto o) { unroll<VECS>(EACH(auto v) { sums[o][v] = Vec{} + (bias ? bias[FIRST + o] : 0); }); });
     for (int in = 0; in < IN; ++in)
         for (int down = 0; down < SIDE; ++down) {
             const float* pixels = rows[down] + in * stride + x - PAD;
             const float* terms = weights + (in * SIDE + down) * SIDE * OUT + FIRST;
-            unroll<SIDE>([&](auto right) {
+            unroll<SIDE>(EACH(auto right) {
                 Vec values[VECS];
-                unroll<VECS>([&](auto v) { values[v] = load(pixels + right + v * LANES); });
-                unroll<COUNT>([&](auto o) {
-                    unroll<VECS>([&](auto v) { sums[o][v] += terms[right * OUT + o] * values[v]; });
+                unroll<VECS>(EACH(auto v) { values[v] = load(pixels + right + v * LANES); });
+                unroll<COUNT>(EACH(auto o) {
+                    unroll<VECS>(EACH(auto v) { sums[o][v] += terms[right * OUT + o] * values[v]; });
                 });
             });
         }
-    unroll<COUNT>([&](auto o) {
-        unroll<VECS>([&](auto v) { store(out + (FIRST + o) * stride + x + v * LANES, sums[o][v]); });
+    unroll<COUNT>(EACH(auto o) {
+        unroll<VECS>(EACH(auto v) { store(out + (FIRST + o) * stride + x + v * LANES, sums[o][v]); });
     });
 }
 
@@ -109,12 +110,12 @@ template <int IN, int OUT>
 void convolve(const float* const (&rows)[SIDE], const float* weights, const float* bias, float* out, Size size) {
     int x = 0, stride = size.stride();
     for (; x + LANES < size.width; x += 2 * LANES)
-        in_parts<OUT, (REGISTERS - 4) / 2>([&](auto first, auto count) {
+        in_parts<OUT, (REGISTERS - 4) / 2>(EACH(auto first, auto count) {
             convolve_pixels<IN, OUT, decltype(first)::value, decltype(count)::value, 2>(
                 rows, weights, bias, out, stride, x);
         });
     if (x < size.width)
-        in_parts<OUT, REGISTERS - 4>([&](auto first, auto count) {
+        in_parts<OUT, REGISTERS - 4>(EACH(auto first, auto count) {
             convolve_pixels<IN, OUT, decltype(first)::value, decltype(count)::value, 1>(
                 rows, weights, bias, out, stride, x);
         });
@@ -124,7 +125,7 @@ void convolve(const float* const (&rows)[SIDE], const float* weights, const floa
 template <int IN, int OUT>
 void add_products(int count, const float* const* slopes, const float* const* rows, float* sums, Size size) {
     int stride = size.stride();
-    in_parts<OUT, (REGISTERS - 1) / SIDE - 1>([&](auto first, auto number) {
+    in_parts<OUT, (REGISTERS - 1) / SIDE - 1>(EACH(auto first, auto number) {
         constexpr int FIRST = decltype(first)::value, COUNT = decltype(number)::value;
         for (int in = 0; in < IN; ++in)
             for (int down = 0; down < SIDE; ++down) {
@@ -134,16 +135,16 @@ void add_products(int count, const float* const* slopes, const float* const* row
                     const float* pixels = rows[row + down] + in * stride - PAD;
                     for (int x = 0; x < size.width; x += LANES) {
                         Vec values[SIDE];
-                        unroll<SIDE>([&](auto right) { values[right] = load(pixels + x + right); });
-                        unroll<COUNT>([&](auto o) {
+                        unroll<SIDE>(EACH(auto right) { values[right] = load(pixels + x + right); });
+                        unroll<COUNT>(EACH(auto o) {
                             Vec factor = load(slope + o * stride + x);
-                            unroll<SIDE>([&](auto right) { part[o][right] += factor * values[right]; });
+                            unroll<SIDE>(EACH(auto right) { part[o][right] += factor * values[right]; });
                         });
                     }
                 }
-                unroll<COUNT>([&](auto o) {
+                unroll<COUNT>(EACH(auto o) {
                     float* sum = sums + (((FIRST + o) * IN + in) * SIDE + down) * SIDE * LANES;
-                    unroll<SIDE>([&](auto right) {
+                    unroll<SIDE>(EACH(auto right) {
                         store(sum + right * LANES, load(sum + right * LANES) + part[o][right]);
                     });
                 });
