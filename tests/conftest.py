@@ -44,6 +44,10 @@ class Answer:
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Decoded images go to a folder that the tests of a process share, never to the user's own; so does the salt."""
     path = tmp_path_factory.mktemp("cache")
+    if "PYTEST_XDIST_WORKER" in os.environ:  # what one process has compiled, the others need not compile
+        native = tmp_path_factory.getbasetemp().parent / "native"
+        native.mkdir(exist_ok=True)
+        (path / "native").symlink_to(native)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CXR_CACHE", str(path))
         patch.setenv("CXR_SALT", "the salt of the tests")

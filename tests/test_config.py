@@ -303,7 +303,7 @@ def test_every_choice_of_every_group_is_valid(data: str, optimizer: str) -> None
 
 # What does not change the numbers by itself: the data enter an id by their fingerprint, the device by its kind, and
 # the engine as the one that was chosen.
-VOLATILE = {"seed", "seeds", "outputs", "name", "force", "save", "plots", "progress", "device", "engine"}
+VOLATILE = {"seed", "seeds", "outputs", "name", "force", "save", "plots", "progress", "device", "engine", "kernels"}
 
 
 def identify(run: RunConfig, data: str = "fingerprint", device: str = "cpu", engine: str = "pixel") -> str:
