@@ -6,7 +6,7 @@
 import subprocess
 import sys
 
-ALL = ("linear", "cnn", "sweep", "folds", "trainer", "decoding", "startup", "scaling")
+ALL = ("linear", "cnn", "kernels", "sweep", "folds", "trainer", "decoding", "startup", "scaling")
 NAMES = (*ALL, "gpu")
 
 
