@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from cxr_runner.artifacts.rundir import Run
+from cxr_runner.commands import search_conclusion
+from cxr_runner.commands.search_conclusion import Candidate
 from cxr_runner.report.compare.search_pairs import compare_searches
 from cxr_runner.report.render.search_section import search_sections
 
@@ -140,3 +144,39 @@ def test_of_many_pairs_a_few_are_said_and_all_are_in_the_table() -> None:
     section = search_sections(searches)[-1]
     assert section.sentences[-1] == "The table has 1 more."
     assert len(section.tables[0].rows) == 6
+
+
+def _candidate(number: int, metrics: dict[tuple[int, int], tuple[float, float]], given_test: bool) -> Candidate:
+    """Return a trial by its val and test AUROC in each fold, of five, of each split."""
+    runs = {}
+    for (seed, fold), (val, test) in metrics.items():
+        data = {"fingerprint": f"{seed}{fold}", "split": {"given_test": given_test}}
+        data["counts"] = {"train": {"N": 30, "P": 40}, "val": {"N": 5, "P": 5}, "test": {"N": 10, "P": 10}}
+        of_run = {"val": {"auroc": val}, "test": {"auroc": test}}
+        config = {"data": {"split": {"seed": seed, "folds": 5, "fold": fold}}}
+        label = f"split={seed} fold={fold} seed=0"
+        runs[label] = Run(Path(label), "linear", "1234", 0, "done", "", False, config, of_run, data)
+    return Candidate(number, runs)
+
+
+@pytest.mark.parametrize("given_test", [False, True])
+def test_the_choice_in_each_fold_is_kept_with_its_data_and_has_no_interval_on_one_test_split(given_test: bool) -> None:
+    places = [(seed, fold) for seed in (3, 4) for fold in (0, 1)]
+    first = dict(zip(places, [(0.9, 0.81), (0.7, 0.82), (0.9, 0.83), (0.7, 0.84)], strict=True))
+    second = dict(zip(places, [(0.8, 0.71), (0.8, 0.72), (0.8, 0.73), (0.8, 0.78)], strict=True))
+    candidates = [_candidate(5, first, given_test), _candidate(8, second, given_test)]
+    record = {"higher_is_better": True, "sampler": {"name": "tpe"}, "runs_trained": 8, "runs_planned": 8}
+    nested = search_conclusion._nested(candidates, record, "auroc")
+    assert nested is not None
+    kept = [(one["fold"], one["data"], one["test"]) for one in nested["by_fold"]]
+    tests = (0.81, 0.72, 0.83, 0.78)
+    assert kept == [
+        (f"split={seed} fold={at}", f"{seed}{at}", test) for (seed, at), test in zip(places, tests, strict=True)
+    ]
+    assert nested["chosen"] == [5, 8, 5, 8]
+    assert (nested["strict"], nested["shared_test"], nested["held_ratio"]) == (False, given_test, 1 / 4)
+    mean, low, high = nested["test"]
+    assert mean == pytest.approx(np.mean(tests))
+    error = math.sqrt((1 / 4 + 1 / 4) * np.var(tests, ddof=1))  # five folds, however many of them were trained
+    half = stats.t.ppf(0.975, 3) * error
+    assert (low, high) == ((None, None) if given_test else pytest.approx((mean - half, mean + half)))
