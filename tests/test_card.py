@@ -15,6 +15,7 @@ from PIL import Image
 
 import cxr_runner
 from conftest import Answer
+from cxr_runner.base.checked_json import write_checked_json
 from cxr_runner.base.progress import Reporter
 from cxr_runner.config.compose import compose
 from cxr_runner.data.dataset import open_dataset
@@ -187,3 +188,16 @@ def test_a_card_takes_runs_alone_and_an_unfinished_one_is_refused(runs: list[Pat
     answer = cxr_model("card", runs[0])
     assert (answer.code, len(answer.err.splitlines())) == (2, 1)
     assert not (runs[0] / "card").exists()
+
+
+@pytest.mark.parametrize(("licence", "shown"), [("Free of rights.", "Free of rights."), ("CC BY 4.0", "CC BY 4.0.")])
+def test_texts_of_others_end_with_one_full_stop(licence: str, shown: str, runs: list[Path], cxr_model: Command) -> None:
+    for run in runs:
+        status, data = (json.loads((run / name).read_text()) for name in ("status.json", "data.json"))
+        del status["checksums"]  # as of an older run: these texts are not what it left
+        data |= {"citation": "Who and others?", "licence": licence, "warnings": ["Few images.", "few patients"]}
+        (run / "data.json").write_text(json.dumps(data))
+        write_checked_json(run / "status.json", status)
+    card, _ = card_of(cxr_model("card", *runs))
+    assert f"Trained on: A ward. Cite: Who and others? Licence of the images: {shown}\n" in card
+    assert "\n- Few images.\n- few patients.\n" in card

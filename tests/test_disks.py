@@ -86,6 +86,9 @@ def test_a_gram_matrix_that_does_not_fit_into_the_cache_is_refused_and_the_other
     line = _line(answer)
     assert "the Gram matrix cannot be kept here (no room, " in line
     assert line.endswith("engine=pixel does without")
+    line = _line(cxr_run("model=logistic", *RUN[3:-1]))  # which has no other
+    assert "the Gram matrix cannot be kept here (no room, " in line
+    assert line.endswith("; name another folder")
     assert leftovers(disk) == []
 
 

@@ -163,10 +163,11 @@ def test_a_damaged_matrix_is_built_anew(images, tmp_path, damage):
     assert (open_gram_matrix(images, tmp_path, Reporter(), CPU) == expected).all()
 
 
-def test_a_device_that_multiplies_wrongly_leaves_no_matrix(images, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("pixel_engine", "end"), [(True, "; engine=pixel does without"), (False, "of the images")])
+def test_a_device_that_multiplies_wrongly_leaves_no_matrix(images, tmp_path, monkeypatch, pixel_engine, end):
     monkeypatch.setattr(gram_module, "pair_products", lambda _: lambda flipped, total: total.add_(1))
-    with pytest.raises(RunFailedError, match=r"^cpu gives wrong products .* engine=pixel do without$"):
-        open_gram_matrix(images, tmp_path, Reporter(), CPU)
+    with pytest.raises(RunFailedError, match=rf"^cpu gives wrong products .*{end}$"):
+        open_gram_matrix(images, tmp_path, Reporter(), CPU, pixel_engine=pixel_engine)
     assert not list(tmp_path.glob("gram.npy*"))
 
 

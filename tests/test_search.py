@@ -13,7 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from numpy.typing import NDArray
 from PIL import Image
+from scipy import stats
 
 from conftest import Answer, call_inside
 from cxr_runner import cli
@@ -305,6 +307,7 @@ def test_folds_are_replicates_and_the_choice_is_made_anew_in_each(cxr_run: Comma
     nested, outputs = record["nested"], elsewhere / "outputs"
     assert (nested["folds"], nested["strict"]) == (3, True)
     tests = []
+    assert nested["held_ratio"] == pytest.approx(1 / 2)
     for fold, chosen in enumerate(nested["chosen"]):
         runs = [read_run(outputs / trial["runs"][f"fold={fold} seed=0"]) for trial in record["trials"]]
         vals = [run.metrics["val"]["auroc"] for run in runs]
@@ -312,6 +315,10 @@ def test_folds_are_replicates_and_the_choice_is_made_anew_in_each(cxr_run: Comma
         tests.append(runs[chosen].metrics["test"]["auroc"])
     assert nested["test"][0] == pytest.approx(np.mean(tests))
     assert "chosen anew in each of 3 folds by its own val" in answer.out
+    of_folds = [read_run(outputs / path).data["fingerprint"] for path in record["trials"][0]["runs"].values()]
+    assert [one["data"] for one in nested["by_fold"]] == of_folds
+    assert [one["fold"] for one in nested["by_fold"]] == [f"split=0 fold={fold}" for fold in range(3)]
+    assert [one["test"] for one in nested["by_fold"]] == pytest.approx(tests)
 
 
 @pytest.mark.parametrize("preset", ["adam", pytest.param("lr", marks=pytest.mark.long)])
@@ -400,6 +407,19 @@ def test_any_hydra_application_can_be_searched(elsewhere: Path) -> None:
     assert record["best_value"] == min(one["value"] for one in record["trials"] if one["value"] is not None)
 
 
+def _leave_two_of_the_same_folds(outputs: Path, record: dict[str, Any]) -> NDArray[np.float64]:
+    """Leave two searches beside another that chose anew in the same three folds; return their differences there."""
+    tests = {"z1": [0.93, 0.91, 0.95], "z2": [0.91, 0.905, 0.92]}
+    for name, values in tests.items():
+        folds = [{"fold": f"split=0 fold={at}", "data": "same", "test": value} for at, value in enumerate(values)]
+        mean = float(np.mean(values))
+        nested = {"folds": 3, "test": [mean, mean - 0.1, mean + 0.1], "strict": True, "shared_test": False}
+        (outputs / "searches" / name).mkdir()
+        content = {**record, "name": name, "nested": nested | {"held_ratio": 0.5, "by_fold": folds}}
+        write_checked_json(outputs / "searches" / name / "search.json", content)
+    return np.subtract(*tests.values())
+
+
 def test_the_report_shows_searches_and_withholds_what_errors_say(
     searched: tuple[Path, str],
     elsewhere: Path,
@@ -412,6 +432,7 @@ def test_the_report_shows_searches_and_withholds_what_errors_say(
     other = next(one for one in record["trials"] if one["number"] != record["best"])
     other |= {"state": "failed", "value": None, "reason": "p017_secret.png cannot be read"}
     write_checked_json(folder / "search.json", record)
+    gaps = _leave_two_of_the_same_folds(elsewhere / "outputs", record)
     assert call_inside(cli.report, ["cxr-report", "outputs"], monkeypatch, capsys).code == 0
     page, text = (Path("outputs/report", name).read_text("utf-8") for name in ("index.html", "report.md"))
     said = f"{record['verdict'][0][0].upper()}{record['verdict'][0][1:]}."
@@ -423,6 +444,12 @@ def test_the_report_shows_searches_and_withholds_what_errors_say(
     table = pd.read_csv("outputs/report/tables/search_1.csv")
     assert table["val_auroc"][0] == pytest.approx(record["best_value"], rel=1e-11)
     assert table["state"].tolist() == sorted(table["state"], key=["measured", "pruned", "failed"].index)
+    (row,) = pd.read_csv("outputs/report/tables/searches_compared.csv").to_dict("records")
+    half = stats.t.ppf(0.975, 2) * np.sqrt((1 / 3 + 1 / 2) * gaps.var(ddof=1))
+    assert (row["first"], row["second"], row["folds"]) == ("z1", "z2", 3)
+    assert row["difference"] == pytest.approx(gaps.mean())
+    assert (row["low"], row["high"]) == pytest.approx((gaps.mean() - half, gaps.mean() + half))
+    assert all("Searches compared" in one and "Test AUROC in the same 3 folds: z1 0.9" in one for one in (page, text))
     hidden = ["cxr-report", "outputs", "--hide-names", "--out", "hidden"]
     assert call_inside(cli.report, hidden, monkeypatch, capsys).code == 0
     assert not any("secret" in path.read_text("utf-8", "replace") for path in Path("hidden").rglob("*.*"))

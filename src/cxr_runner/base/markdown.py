@@ -41,3 +41,8 @@ def markdown_list(texts: Iterable[str]) -> str:
 def printable(value: object) -> str:
     """Return a value as text on one line, without characters that no terminal or file should be sent."""
     return " ".join("".join(c if c.isprintable() else " " for c in str(value)).split())
+
+
+def sentence(text: str) -> str:
+    """Return a text with a full stop behind it, unless it ends with one or with another end of a sentence."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -101,6 +101,7 @@ def describing(description: dict[str, Any], store: Path, image_size: int) -> lis
 
 def _prepare(config: RunConfig, reporter: Reporter) -> None:
     """Decode all images and, where runs of this configuration would use it, build the Gram matrix."""
+    from cxr_runner.config.validation import is_frozen, needs_gram
     from cxr_runner.data.dataset import open_dataset
     from cxr_runner.experiment.summary import describe_data
     from cxr_runner.training.devices import choose_device
@@ -112,8 +113,9 @@ def _prepare(config: RunConfig, reporter: Reporter) -> None:
         reporter.line(line)
     device = choose_device(config.device)
     choice = choose_engine(config, dataset, device)
-    if choice.engine == "gram":
-        open_gram_matrix(dataset.images, dataset.store, reporter, device)
+    if choice.engine == "gram" and not is_frozen(config.model):  # a frozen model needs products of its features
+        pixel_engine = not needs_gram(config.model)
+        open_gram_matrix(dataset.images, dataset.store, reporter, device, pixel_engine=pixel_engine)
         reporter.line(f"ready: store and Gram matrix in {dataset.store}")
     else:
         reporter.line(f"ready: store in {dataset.store}; no Gram matrix, runs take the pixels ({choice.reason})")

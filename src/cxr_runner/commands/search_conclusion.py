@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,18 @@ from cxr_runner.stats.choice_luck import (
 
 _FEWEST = 4  # replicates that a trial has to have to be one of those that the best was chosen from
 _UNSEEING = ("random", "grid", "qmc")  # samplers whose proposals do not depend on what came out
+
+
+class Fold(NamedTuple):
+    """A fold, by the seed of its split and its number from 0."""
+
+    seed: int
+    number: int
+
+    @property
+    def label(self) -> str:
+        """What it is called."""
+        return f"split={self.seed} fold={self.number}"
 
 
 @dataclass(frozen=True)
@@ -107,7 +119,7 @@ def _val(run: Run) -> Any:
 def _nested(candidates: Sequence[Candidate], record: Mapping[str, Any], key: str) -> dict[str, Any] | None:
     """Choose in each fold by its own val and judge on its test images; None where there are no folds to do so."""
     places = {label: _fold(run) for label, run in candidates[0].runs.items()}
-    folds = sorted(set(places.values()) - {None}, key=str)
+    folds = sorted(set(filter(None, places.values())))
     if len(folds) < 2 or len(candidates) < 2:
         return None
     val, test = (
@@ -115,20 +127,46 @@ def _nested(candidates: Sequence[Candidate], record: Mapping[str, Any], key: str
         for split in ("val", "test")
     )
     choice = choose_in_folds(val, test, bool(record["higher_is_better"]))
+    runs = {fold: run for label, run in candidates[0].runs.items() if (fold := places[label])}
+    ratio = _held_ratio(list(runs.values()))
     numbers = np.arange(len(folds))
-    ratio = 1 / (len(folds) - 1)
     estimate = stats.mean_over_runs(choice.test, numbers, np.zeros_like(numbers), ratio, 0.0, False, bounds=(0.0, 1.0))
+    # What test images make uncertain is not seen between folds that all have the same.
+    shared = any((run.data.get("split") or {}).get("given_test") for run in runs.values())
+    ends = (math.nan, math.nan) if shared else (estimate.low, estimate.high)
     return {
         "folds": len(folds),
         "chosen": [candidates[index].number for index in choice.chosen],
-        "test": [estimate.mean, _known(estimate.low), _known(estimate.high)],
+        "test": [estimate.mean, *map(_known, ends)],
         "strict": record["sampler"]["name"] in _UNSEEING and record["runs_trained"] == record["runs_planned"],
+        "shared_test": shared,
+        "held_ratio": ratio,
+        "by_fold": [
+            {"fold": fold.label, "data": _data(candidates, places, fold), "test": _known(value)}
+            for fold, value in zip(folds, choice.test, strict=True)
+        ],
     }
 
 
-def _fold(run: Run) -> tuple[int, int] | None:
+def _fold(run: Run) -> Fold | None:
     split = run.config["data"]["split"]
-    return None if split.get("folds") is None else (int(split["seed"]), int(split["fold"]))
+    return None if split.get("folds") is None else Fold(int(split["seed"]), int(split["fold"]))
+
+
+def _held_ratio(runs: Sequence[Run]) -> float:
+    """Return the number of test images over that of train and val, both of which have led to a choice.
+
+    Over all folds of all images this is 1 / (folds - 1).
+    """
+    counts = [run.data["counts"] for run in runs]
+    train, val, test = (sum(sum(one[split].values()) for one in counts) for split in ("train", "val", "test"))
+    return float(test / (train + val))
+
+
+def _data(candidates: Sequence[Candidate], places: Mapping[str, Fold | None], fold: Fold) -> str:
+    """Return the fingerprint of the data of a fold; several, where what is searched changes the images."""
+    runs = (run for one in candidates for label, run in one.runs.items() if places[label] == fold)
+    return " ".join(sorted({str(run.data.get("fingerprint")) for run in runs}))
 
 
 def _mean(one: Candidate, places: Mapping[str, Any], fold: object, split: str, key: str) -> float:

@@ -13,7 +13,7 @@ from cxr_runner.base.errors import RunFailedError
 from cxr_runner.base.files import read_json
 from cxr_runner.base.progress import Reporter, make_reporter
 from cxr_runner.config.schema import CustomConfig, ResNet18Config, RunConfig, TorchvisionConfig
-from cxr_runner.config.validation import is_frozen
+from cxr_runner.config.validation import is_frozen, needs_gram
 from cxr_runner.experiment.member import enough_memory
 from cxr_runner.experiment.plan import OnFailure, PlannedRun, Planner, first_weights, form_stacks, name_stack
 from cxr_runner.experiment.run_figures import drawing_figures
@@ -142,7 +142,8 @@ class _Spaces:
             model = build_model(config, run.config.data.image_size, run.config.seed)
             features = open_features(model, config, dataset.images, dataset.store, run.device, self.reporter)
             return FeatureProducts(features, run.device)
-        products = StoreProducts(dataset.images, dataset.store, run.device, self.reporter)
+        pixel_engine = not needs_gram(config)
+        products = StoreProducts(dataset.images, dataset.store, run.device, self.reporter, pixel_engine=pixel_engine)
         alike = [one for one in waiting if one.choice.engine == "gram" and _source(one) == _source(run)]
         products.prepare_starts(first_weights(alike))
         return products

@@ -37,7 +37,8 @@ def weights_of_coefficients(run: Run, config: AnyModelConfig) -> dict[str, Tenso
         raise UserError("its images, which give its weights back, have changed since")
     model = build_model(config, data.image_size, facts["seed"])
     assert isinstance(model, Linear | LinearReLU)
-    space = GramSpace(StoreProducts(dataset.images, dataset.store, torch.device("cpu"), Reporter()), dataset)
+    products = StoreProducts(dataset.images, dataset.store, torch.device("cpu"), Reporter(), pixel_engine=False)
+    space = GramSpace(products, dataset)
     backend = GramBackend(space, [model], [SGDConfig("sgd", 0.0, 0.0, False, 0.0, None)], [None])
     backend.restore(0, state["trained"])  # velocities are no part of the weights
     return backend.weights([0])[0]

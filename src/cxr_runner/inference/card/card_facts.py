@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cxr_runner.artifacts.inventory_line import inventory_line
-from cxr_runner.base.markdown import printable
+from cxr_runner.base.markdown import printable, sentence
 from cxr_runner.base.numbers import list_few, plural
 from cxr_runner.inference.card.training_facts import training_facts
 from cxr_runner.inference.export import describe_export
@@ -70,16 +70,16 @@ def card_facts(model: "LoadedModel", evaluations: Sequence[Mapping[str, Any]], *
 
 
 def _source(trained_on: Mapping[str, Any]) -> str:
-    said = [printable(trained_on["title"]).rstrip(".")]
-    said += [f"Cite: {printable(trained_on['citation']).rstrip('.')}"] if trained_on["citation"] else []
+    said = [printable(trained_on["title"]) or "Not named"]
+    said += [f"Cite: {printable(trained_on['citation'])}"] if trained_on["citation"] else []
     said += [f"Licence of the images: {printable(trained_on['licence'])}"] if trained_on["licence"] else []
-    return ". ".join(said) + "."
+    return " ".join(map(sentence, said))
 
 
 def _output(model: "LoadedModel") -> str:
     negative, positive = model.class_names
     point = model.point
-    said = f"A logit; its probability; {positive} above a logit of {point.threshold:.6g}, else {negative}."
+    said = sentence(f"A logit; its probability; {positive} above a logit of {point.threshold:.6g}, else {negative}")
     fitted = f", fitted on {point.fitted_on}" if point.fitted_on else ""
     return f"{said} Threshold {point.rule}{fitted}."
 

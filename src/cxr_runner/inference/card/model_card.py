@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from cxr_runner.artifacts.evaluation_file import read_evaluations
 from cxr_runner.artifacts.explanation_file import EXPLANATION, EXPLANATIONS
-from cxr_runner.base.markdown import markdown_facts, markdown_list, markdown_table, markdown_text
+from cxr_runner.base.markdown import markdown_facts, markdown_list, markdown_table, markdown_text, sentence
 from cxr_runner.base.slug import slug
 from cxr_runner.inference.card.card_facts import card_facts
 from cxr_runner.inference.card.checklist_item import Checklist, ChecklistItem
@@ -133,7 +133,7 @@ def say_limits(model: "LoadedModel", facts: Mapping[str, str], evaluations: Sequ
         said.append("Trained on synthetic phantom data: it says nothing about X-rays.")
     if not evaluations:
         said.append("No image of another place was tried.")
-    said += [f"{one}." for run in model.parts.runs[:1] for one in run.run.data.get("warnings") or ()]
+    said += [sentence(one) for run in model.parts.runs[:1] for one in run.run.data.get("warnings") or ()]
     if model.point.calibration == "none":
         said.append("Probabilities are not calibrated.")
     if any(run.run.metrics.get("collapsed") for run in model.parts.runs):

@@ -1,4 +1,4 @@
-"""A search on the page: what the best trial is worth, every trial, and what decides the metric."""
+"""Searches on the page: what the best trial of each is worth, every trial, what decides the metric, and pairs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,21 +6,26 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from cxr_runner.artifacts.metrics import metric
 from cxr_runner.artifacts.search_file import SearchPoint
 from cxr_runner.base.markdown import printable
-from cxr_runner.base.numbers import format_number
+from cxr_runner.base.numbers import format_number, list_few
 from cxr_runner.base.tables import Table
+from cxr_runner.report.compare.search_pairs import SearchPair, compare_searches
+from cxr_runner.report.render.cells import p_value
+from cxr_runner.report.render.comparison_cells import LEVEL
 from cxr_runner.report.render.picture import Picture
 
 if TYPE_CHECKING:  # matplotlib is imported when there is something to draw
     from matplotlib.figure import Figure
 
 _STATES = ("measured", "pruned", "failed", "running")
+_MOST_SAID = 5  # pairs in sentences; the table has all
 
 
 @dataclass(frozen=True)
 class SearchSection:
-    """One search on the page.
+    """One search on the page, or what several come to beside each other.
 
     Attributes:
         heading: its name.
@@ -36,12 +41,14 @@ class SearchSection:
 
 
 def search_sections(searches: Sequence[Mapping[str, Any]]) -> list[SearchSection]:
-    """Put searches into words, pictures and tables.
+    """Put searches into words, pictures and tables: each of them, then the pairs that can be compared.
 
     Args:
         searches: contents of ``search.json``, with at least one trial each.
     """
-    return [_section(content, f"search_{number}") for number, content in enumerate(searches, 1)]
+    sections = [_section(content, f"search_{number}") for number, content in enumerate(searches, 1)]
+    pairs = compare_searches(searches)
+    return [*sections, _compared(searches, pairs)] if pairs else sections
 
 
 def _section(content: Mapping[str, Any], name: str) -> SearchSection:
@@ -128,3 +135,83 @@ def _trials(content: Mapping[str, Any], name: str) -> Table:
 
 def _shown(value: object) -> str:
     return "" if value is None else f"{value:.4g}" if isinstance(value, float) else printable(str(value))
+
+
+def _compared(searches: Sequence[Mapping[str, Any]], pairs: Sequence[SearchPair]) -> SearchSection:
+    names = [printable(one["name"]) for one in searches]
+    names = [f"{name} (search {at})" if names.count(name) > 1 else name for at, name in enumerate(names, 1)]
+    sentences = [
+        "Here each search has chosen anew in each fold, by the val of that fold alone, and what it chose is judged on "
+        "the test images of the fold. Differences are between choices in the same fold; their 95 % intervals are by "
+        "Nadeau and Bengio's correction for folds that share training images, p is corrected for all pairs.",
+        *(_say_pair(pair, searches, names) for pair in pairs[:_MOST_SAID]),
+    ]
+    if len(pairs) > _MOST_SAID:
+        sentences.append(f"The table has {len(pairs) - _MOST_SAID} more.")
+    among = sorted({number for pair in pairs for number in (pair.first, pair.second)})
+    if loose := [names[number] for number in among if not searches[number]["nested"]["strict"]]:
+        sentences.append(
+            f"What these tried was led by the val images of all folds, or not all of their runs were trained: "
+            f"{list_few(loose)}. Val of one fold is test of another, so that their test metrics may be too good."
+        )
+    return SearchSection("Searches compared", tuple(sentences), (), (_pairs_table(searches, pairs, names),))
+
+
+def _say_pair(pair: SearchPair, searches: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
+    first, second, content = names[pair.first], names[pair.second], searches[pair.first]
+    if not pair.holm < LEVEL:
+        found = "not beyond what folds explain, which does not show that they are alike"
+    else:
+        better = first if (pair.difference.mean > 0) == content["higher_is_better"] else second
+        found = f"{better} is better, by more than folds explain"
+    means = f"{first} {_choices(searches[pair.first])}, {second} {_choices(searches[pair.second])}"
+    of = f"Test {_words(content)} in the same {content['nested']['folds']} folds"
+    return f"{of}: {means}; {first} minus {second} {_difference(pair)}, p {p_value(pair.holm)}: {found}."
+
+
+def _pairs_table(searches: Sequence[Mapping[str, Any]], pairs: Sequence[SearchPair], names: Sequence[str]) -> Table:
+    data = pd.DataFrame([_pair_row(pair, searches, names) for pair in pairs])
+    rows = [
+        [
+            *(names[pair.first], names[pair.second], f"test {_words(searches[pair.first])}"),
+            str(searches[pair.first]["nested"]["folds"]),
+            *(_choices(searches[pair.first]), _choices(searches[pair.second])),
+            *(_difference(pair), p_value(pair.holm)),
+        ]
+        for pair in pairs
+    ]
+    texts = ("first", "second", "metric")
+    headings = [*texts, "folds", "of the first", "of the second", "first minus second", "p"]
+    caption = (
+        "Means over folds of what each search chose there, and their paired difference, with 95 % intervals by Nadeau "
+        "and Bengio's correction; p after Holm's correction for all pairs."
+    )
+    return Table("searches_compared", caption, data, pd.DataFrame(rows, columns=headings), texts, "Pairs of searches")
+
+
+def _pair_row(pair: SearchPair, searches: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, object]:
+    metric_key = searches[pair.first]["metric"].removeprefix("val_")
+    row: dict[str, object] = {"first": names[pair.first], "second": names[pair.second], "metric": f"test_{metric_key}"}
+    for side, at in (("first", pair.first), ("second", pair.second)):
+        nested = searches[at]["nested"]
+        row |= dict(zip((f"{side}_mean", f"{side}_low", f"{side}_high"), nested["test"], strict=True))
+        row |= {f"{side}_strict": nested["strict"], "folds": nested["folds"]}
+    gap = pair.difference
+    return row | {"difference": gap.mean, "low": gap.low, "high": gap.high, "p": gap.p, "p_holm": pair.holm}
+
+
+def _words(content: Mapping[str, Any]) -> str:
+    return metric(content["metric"].removeprefix("val_")).words
+
+
+def _choices(content: Mapping[str, Any]) -> str:
+    """Return the mean test metric of what a search chose in each fold, with its interval."""
+    return _with_ends(*content["nested"]["test"])
+
+
+def _difference(pair: SearchPair) -> str:
+    return _with_ends(pair.difference.mean, pair.difference.low, pair.difference.high, "+.4f")
+
+
+def _with_ends(mean: float, low: float, high: float, form: str = ".4f") -> str:
+    return f"{format_number(mean, form)} ({format_number(low, form)} to {format_number(high, form)})"

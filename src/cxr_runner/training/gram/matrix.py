@@ -23,7 +23,7 @@ _ABOUT = "Gram matrix"
 
 
 def open_gram_matrix(
-    images: NDArray[np.uint8], store: Path, reporter: Reporter, device: torch.device
+    images: NDArray[np.uint8], store: Path, reporter: Reporter, device: torch.device, *, pixel_engine: bool = True
 ) -> NDArray[np.float64]:
     """Open the matrix of a store, building it first where it is missing.
 
@@ -32,6 +32,7 @@ def open_gram_matrix(
         store: the store's folder, where the matrix is kept.
         reporter: shown the progress of a build.
         device: where a build computes; it makes no difference to the numbers.
+        pixel_engine: whether what needs the matrix can be trained on pixels instead, which errors then name.
 
     Returns:
         float64 [images, images], mapped from a file: inner products of raw pixels (0 to 255), exact whole numbers.
@@ -50,19 +51,24 @@ def open_gram_matrix(
                 clear_temporaries(store)
                 matrix = gram_matrix(images, reporter, device)
                 if not _fits(matrix, images):
-                    reason = (
-                        f"{device} gives wrong products of whole numbers: its Gram matrix is not that of the images"
-                    )
-                    raise RunFailedError(f"{reason}; device=cpu and engine=pixel do without")
+                    raise _wrong_products(device, pixel_engine=pixel_engine)
                 with replacing(path) as temporary:
                     np.save(temporary, matrix)
                     append_checksum(temporary, _ABOUT)
                 matrix = _map(path)
     except OSError as error:
         reason = error.strerror or f"no room, {error}"  # NumPy's error for a write that was cut short
-        valid = f"the Gram matrix cannot be kept here ({reason}); engine=pixel does without"
+        instead = "engine=pixel does without" if pixel_engine else "name another folder"
+        valid = f"the Gram matrix cannot be kept here ({reason}); {instead}"
         raise UserError.for_key("CXR_CACHE", store, valid) from error
     return matrix
+
+
+def _wrong_products(device: torch.device, *, pixel_engine: bool) -> RunFailedError:
+    reason = f"{device} gives wrong products of whole numbers: its Gram matrix is not that of the images"
+    ways = ["device=cpu"] * (device.type != "cpu") + ["engine=pixel"] * pixel_engine
+    instead = f"; {' and '.join(ways)} {'does' if len(ways) == 1 else 'do'} without" if ways else ""
+    return RunFailedError(f"{reason}{instead}")
 
 
 def _read(path: Path, images: NDArray[np.uint8]) -> NDArray[np.float64] | None:

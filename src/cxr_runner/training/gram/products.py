@@ -44,7 +44,15 @@ class StoreProducts:
 
     unit = 255.0
 
-    def __init__(self, images: NDArray[np.uint8], store: Path, device: torch.device, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        images: NDArray[np.uint8],
+        store: Path,
+        device: torch.device,
+        reporter: Reporter,
+        *,
+        pixel_engine: bool = True,
+    ) -> None:
         """Open the Gram matrix of a store, building it first where it is missing.
 
         Args:
@@ -52,8 +60,9 @@ class StoreProducts:
             store: the store's folder for what is computed from its images.
             device: where to train; it must know float64.
             reporter: shown the progress of a build.
+            pixel_engine: whether what is trained can be trained on pixels instead, see :func:`open_gram_matrix`.
         """
-        self.matrix = torch.from_numpy(open_gram_matrix(images, store, reporter, device))
+        self.matrix = torch.from_numpy(open_gram_matrix(images, store, reporter, device, pixel_engine=pixel_engine))
         self.pixels = torch.from_numpy(images.reshape(len(images), -1))
         self.store, self.device, self.reporter = store, device, reporter
         self._starts: dict[str, Tensor] = {}  # raw, float64 [stored images, outputs], by the digest of W0
