@@ -113,12 +113,14 @@ def test_a_finished_run_is_trained_again_only_by_force(cxr_run: Command, elsewhe
         assert after[name][1] == before[name][1]
 
 
+@pytest.mark.usefixtures("own_workers")
 def test_a_sweep_trains_every_combination(cxr_run: Command, elsewhere: Path) -> None:
     answer = cxr_run("-m", "model=linear,linear_relu", "seed=0,1", *TINY)
     assert (answer.code, answer.err) == (0, "")
     runs = [(run.parent.name.split("-")[0], run.name) for run in run_dirs(elsewhere / "outputs")]
     assert runs == [(model, seed) for model in ("linear", "linear_relu") for seed in ("seed=0", "seed=1")]
     assert states(elsewhere / "outputs") == ["done"] * 4
+    assert all({path.name for path in run.iterdir()} == FILES for run in run_dirs(elsewhere / "outputs"))
 
 
 def test_a_run_that_fails_does_not_stop_the_sweep(cxr_run: Command, elsewhere: Path) -> None:

@@ -27,7 +27,7 @@ from cxr_runner.plots import search_plot
 
 pytest.importorskip("optuna")
 
-TINY = ("data.num_images=80", "data.image_size=16", "epochs=1")
+TINY = ("data.num_images=80", "data.image_size=16", "epochs=1", "plots=never")
 SEARCH = ("-m", "hydra/sweeper=optuna", "optimizer.lr=tag(log,interval(1e-5,1e-1))", "model.hidden=choice(2,3)")
 THREE = (*SEARCH, *TINY, "seeds=5", "hydra.sweeper.n_trials=3", "hydra.sweeper.n_jobs=2")
 Command = Callable[..., Answer]

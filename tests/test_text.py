@@ -421,6 +421,7 @@ def test_launchers_take_text_to_other_processes(elsewhere: Path) -> None:
         "data.image_size=16",
         "epochs=1",
         "progress=none",
+        "plots=never",
         "hydra/launcher=joblib",
     )
     outputs, pattern = "胸片, ${x} '1'", r"^[^/]+/(?P<patient>p\d+),"
