@@ -69,7 +69,7 @@ FOLDER = ("data=folder", "data.root=xrays")
 often = settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-HARD = [
+HARD = [  # the first four make a mess of most that is not careful
     r"""胸片 ${x} \${y} #&;!()[]{} 'a' "b" \ , = """,
     "${",
     "2024",
@@ -155,8 +155,8 @@ def asked_for(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return runs
 
 
-@settings(often, max_examples=4)
-@with_examples(HARD)
+@settings(often, max_examples=2)
+@with_examples(HARD[:4])
 @given(text=ANY_TEXT)
 def test_a_sweep_takes_text_whole_in_every_job(cxr_run: Command, asked_for: list[Any], text: str) -> None:
     answer = cxr_run("model=linear,cnn", f"data.title={text}", "-m", *FOLDER, f"data.citation={text}, x")
