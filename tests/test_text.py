@@ -167,7 +167,7 @@ def test_a_sweep_takes_text_whole_in_every_job(cxr_run: Command, asked_for: list
 
 def test_a_sweep_goes_to_outputs_as_they_are_written(cxr_run: Command, elsewhere: Path) -> None:
     outputs = "胸片 ${x}, [1] 'a'"
-    tiny = ("data.num_images=40", "data.image_size=16", "epochs=1", "progress=none")
+    tiny = ("data.num_images=40", "data.image_size=16", "epochs=1", "progress=none", "plots=never")
     assert cxr_run("-m", "seed=0,1", f"outputs={outputs}", *tiny).code == 0
     assert sorted(path.name for path in (elsewhere / outputs).iterdir()) == ["runs", "samples", "sweeps"]
     assert len(list((elsewhere / outputs).glob("runs/*/seed=*/metrics.json"))) == 2
