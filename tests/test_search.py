@@ -257,6 +257,7 @@ def test_where_no_run_can_begin_nothing_is_told_and_the_same_command_tries_again
 PIXEL = ("engine=pixel", "data.num_images=80", "data.image_size=16", "epochs=3", "plots=never")
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_a_run_on_pixels_is_ended_by_epoch_and_can_go_on(
     cxr_run: Command, elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
