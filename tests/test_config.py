@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 import yaml
 from hydra import compose, initialize_config_module
+from hydra.types import RunMode
 from hypothesis import example, given, reject, settings
 from hypothesis import strategies as st
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from conftest import Answer
 from cxr_runner.base.errors import UserError
 from cxr_runner.config.identity import run_id
+from cxr_runner.config.loading import VerbatimLoader, make_loader
 from cxr_runner.config.schema import RunConfig
 from cxr_runner.config.used import is_used, may_set
 from cxr_runner.config.validation import KEYS, from_hydra
@@ -365,3 +367,29 @@ def test_every_key_of_the_schema_belongs_to_some_variant() -> None:
     reached = {key for run in variants for key in leaves(run)}
     groups = {key.rpartition(".")[0] for key in reached if "." in key}
     assert reached | groups == KEYS
+
+
+def test_a_job_of_a_sweep_is_composed_once_and_each_gets_its_own(
+    cxr_run: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    composed, plain = [], VerbatimLoader.load_configuration
+
+    def counted(self: VerbatimLoader, *arguments: Any, **more: Any) -> Any:
+        composed.append(arguments)
+        return plain(self, *arguments, **more)
+
+    monkeypatch.setattr(VerbatimLoader, "load_configuration", counted)
+    answer = cxr_run("-m", "model=linear,linear_relu", "optimizer.lr=0.1,0.2", "epochs=0")
+    assert answer.code == 2
+    assert "epochs=0" in answer.err
+    assert len(composed) == 2 + 4  # that of the sweep, twice, and its jobs
+
+
+def test_what_a_launcher_does_to_a_job_reaches_no_other() -> None:
+    loader = make_loader()
+    master = loader.load_configuration("config", [], RunMode.MULTIRUN)
+    for _ in range(3):  # as the sweeper checks it, as the launcher asks for it, and anew
+        job = loader.load_sweep_config(master, ["model=cnn"])
+        assert job.epochs == 10
+        with read_write(job):
+            job.epochs = 7

@@ -17,6 +17,8 @@ from cxr_runner.base.machine import cpu_features
 from cxr_runner.models.cnn import CNN
 from cxr_runner.models.native import compiler, conv_block
 from cxr_runner.models.native.compiler import CompilerError, compiled, find_compiler
+from cxr_runner.report.collected_runs import CollectedRun, RunSplit
+from cxr_runner.report.compare.training_setups import timed_runs
 
 needs_compiler = pytest.mark.skipif(
     find_compiler() is None and "CI" not in os.environ, reason="NO COMPILER: the kernels are not tested; install g++"
@@ -265,3 +267,19 @@ def test_two_processes_that_compile_at_once_both_get_a_whole_library(tmp_path: P
     started = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(2)]
     assert [process.wait(300) for process in started] == [0, 0]
     assert len(list((tmp_path / "native").iterdir())) == 1
+
+
+def test_times_of_one_kind_of_kernels_are_compared_and_those_of_other_models_go_with_either() -> None:
+    def timed(row: str, seed: int, model: str, **metrics: object) -> CollectedRun:
+        facts = {"engine": "pixel", "device": "cpu (2 threads)"} | metrics
+        path, split = Path(row), RunSplit(0, None, None, "")
+        return CollectedRun(path, row, row, row, seed, split, row, row, {"model": {"name": model}}, facts, {})
+
+    linear, old = timed("20", 0, "linear"), timed("22", 0, "cnn")  # of a version that had torch's kernels alone
+    native, other = (timed(row, 1, "cnn", kernels="native") for row in ("22", "25"))
+    plain = timed("22", 2, "cnn", kernels="torch")
+    found = timed_runs([[linear, old, native, other, plain]], ["20", "22", "25"])
+    assert found == {"20": [linear], "22": [native], "25": [other]}
+    found = timed_runs([[linear, old, native, plain]], ["20", "22"])
+    assert found["20"] == [linear]
+    assert found["22"] in ([native], [old, plain])

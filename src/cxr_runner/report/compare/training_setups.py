@@ -49,6 +49,8 @@ def training_setups(runs: DataSetRuns) -> dict[str, dict[TrainingSetup, int]]:
 def timed_runs(groups: Iterable[Iterable[CollectedRun]], row_ids: Iterable[str]) -> dict[str, list[CollectedRun]]:
     """Return runs of rows of the study that trained on pixels, of the group and device that most rows have some of.
 
+    CNNs are of one kind of kernels; what has no such choice goes with either.
+
     Args:
         groups: finished runs, those at each size of the images together.
         row_ids: ids of the rows.
@@ -57,14 +59,22 @@ def timed_runs(groups: Iterable[Iterable[CollectedRun]], row_ids: Iterable[str])
         By the id of every row its runs; none where there are none.
     """
     wanted = dict.fromkeys(row_ids)
-    alike: dict[tuple[int, str], dict[str, list[CollectedRun]]] = {}
+    alike: dict[tuple[int, str, str], dict[str, list[CollectedRun]]] = {}
     for number, group in enumerate(groups):
         for run in group:
             if run.row in wanted and run.metrics["engine"] == "pixel":
-                key = (number, run.metrics["device"])
-                alike.setdefault(key, {row_id: [] for row_id in wanted})[run.row].append(run)
+                for kernels in _kernels(run):
+                    key = (number, run.metrics["device"], kernels)
+                    alike.setdefault(key, {row_id: [] for row_id in wanted})[run.row].append(run)
     none: dict[str, list[CollectedRun]] = {row_id: [] for row_id in wanted}
     return max(alike.values(), key=lambda by_row: sum(map(bool, by_row.values())), default=none)
+
+
+def _kernels(run: CollectedRun) -> tuple[str, ...]:
+    """Return which kernels a run's time is one of; of a CNN that does not say it, it is torch's."""
+    if run.config["model"]["name"] == "cnn":
+        return (str(run.metrics.get("kernels", "torch")),)
+    return ("native", "torch")
 
 
 def _settings(run: CollectedRun) -> tuple[str, ...]:

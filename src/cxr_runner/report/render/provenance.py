@@ -4,8 +4,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import pandas as pd
-
 from cxr_runner.artifacts.inventory_line import inventory_line
 from cxr_runner.base.markdown import printable
 from cxr_runner.base.numbers import plural
@@ -21,7 +19,6 @@ _NOT_RECORDED = "not recorded"
 def gather_facts(runs: DataSetRuns, commands: Commands) -> dict[str, str]:
     """Return terms and what is to be said of each for a data set: one line each, but a command a line."""
     data, metrics = runs.facts, [run.metrics for run in runs.runs.values()]
-    tables = pd.concat([sized.table for sized in runs.sizes])
     counts = class_counts(data)
     said = {
         "Images": runs.heading,
@@ -35,7 +32,7 @@ def gather_facts(runs: DataSetRuns, commands: Commands) -> dict[str, str]:
         "Unreadable, skipped": _length(data.get("unreadable_skipped")),
         "Fingerprint": ", ".join(f"{_fingerprint(sized)} ({sized.image_size} px)" for sized in runs.sizes),
         "Checksums": _checksums(runs),
-        "Engine and device": _distinct(f"{e} on {d}" for e, d in zip(tables["engine"], tables["device"], strict=True)),
+        "Engine and device": _distinct(map(_computed_by, metrics)),
         "Machine": _machines(of_run.get("machine") for of_run in metrics),
         "Versions": _distinct(_versions(of_run.get("versions")) for of_run in metrics),
         "Commit": _distinct(str(of_run.get("git_commit") or "") for of_run in metrics),
@@ -44,6 +41,11 @@ def gather_facts(runs: DataSetRuns, commands: Commands) -> dict[str, str]:
     facts = {term: printable(text) for term, text in said.items() if text}
     trained = commands.that_trained()
     return facts | ({"Command": "\n".join(trained)} if trained else {})
+
+
+def _computed_by(metrics: Mapping[str, Any]) -> str:
+    kernels = f", {metrics['kernels']} kernels" if isinstance(metrics.get("kernels"), str) else ""
+    return f"{metrics['engine']} on {metrics['device']}{kernels}"
 
 
 def _how_to_give(key: str, config: Mapping[str, Any]) -> str:
