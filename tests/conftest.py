@@ -39,6 +39,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_unconfigure() -> None:
+    """Let the interpreter clear up at its end."""
+    gc.unfreeze()
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a command returned and said."""
