@@ -85,7 +85,7 @@ notebooks: $(READY) ## run the notebooks and keep their outputs (ONLY=03_my_own_
 	$(BIN)/python tests/execute_notebooks.py $(ONLY)
 
 test: $(READY) ## run the tests
-	$(BIN)/pytest --numprocesses=2
+	$(BIN)/pytest --numprocesses=2 --dist=worksteal
 
 test-long: $(READY) ## run the tests that take minutes or need the real images
 	$(BIN)/pytest -m long

@@ -1,3 +1,4 @@
+import gc
 import logging
 import os
 import shutil
@@ -11,6 +12,7 @@ from typing import NoReturn
 import pytest
 
 from cxr_runner import cli
+from cxr_runner.base import background
 from cxr_runner.base import signals as signals_of_commands
 
 # Before torch is imported, here and in the processes that tests start: on tiny tensors, threads only wait for each
@@ -29,6 +31,17 @@ def pytest_configure() -> None:
 
         if not torch.cuda.is_available():
             raise pytest.UsageError("CXR_TEST_DEVICE=cuda: torch can use no CUDA device here")
+
+
+def pytest_collection_finish() -> None:
+    """Have every later search for garbage pass over all that was imported and collected, which takes half a second."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """Let the interpreter clear up at its end."""
+    gc.unfreeze()
 
 
 @dataclass(frozen=True)
@@ -52,6 +65,23 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("CXR_CACHE", str(path))
         patch.setenv("CXR_SALT", "the salt of the tests")
         yield path
+
+
+_open_pool = background._open_pool
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_process() -> Iterator[None]:
+    """Have this process draw what a command has other processes draw, each of which would import matplotlib anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(background, "_open_pool", lambda *_: None)
+        yield
+
+
+@pytest.fixture
+def own_workers(one_process: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have other processes draw, as a command does where it is no test."""
+    monkeypatch.setattr(background, "_open_pool", _open_pool)
 
 
 @pytest.fixture
@@ -131,10 +161,8 @@ def _loggers() -> list[logging.Logger]:
 def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have reports write bytes instead of drawing, in the process of the test."""
     from cxr_runner.plots import style
-    from cxr_runner.report.render import drawing
 
     monkeypatch.setattr(style, "save_figure", lambda figure, *paths: [path.write_bytes(b"a picture") for path in paths])
-    monkeypatch.setattr(drawing, "_MOST_WORKERS", 0)
 
 
 @pytest.fixture

@@ -14,7 +14,10 @@ import pandas as pd
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    ["cxr_runner.experiment.sweep", "cxr_runner.plots.curves", "cxr_runner.data.sources.phantom.source", "hydra"]
+    [
+        *("cxr_runner.experiment.sweep", "cxr_runner.plots.curves", "cxr_runner.data.sources.phantom.source", "hydra"),
+        "torchmetrics.functional.classification",
+    ]
 )
 
 

@@ -14,7 +14,7 @@ from cxr_runner.config.validation import KEYS
 from cxr_runner.experiment import sweep
 
 Command = Callable[..., Answer]
-TINY = ("data.num_images=40", "data.image_size=8", "epochs=1", "progress=none")
+TINY = ("data.num_images=40", "data.image_size=8", "epochs=1", "progress=none", "plots=never")
 
 GROUPS = ("data", "model", "optimizer", "loss", "schedule", "early_stopping", "augment", "data.split")
 CHOSEN = ("experiment", "optimizer/lr", "optimizer/lr@optimizer", "hydra/launcher", "hydra/job_logging", "data/phantom")

@@ -12,7 +12,7 @@ from cxr_runner.artifacts.rundir import RunDir, find_runs
 from cxr_runner.base.errors import UserError
 from cxr_runner.experiment import beginnings
 
-TINY = ("data.num_images=80", "data.image_size=32", "progress=lines")
+TINY = ("data.num_images=80", "data.image_size=32", "progress=lines", "plots=never")
 MOVING = ("optimizer.momentum=0.9", "optimizer.weight_decay=0.01", "seeds=2")
 
 

@@ -17,7 +17,7 @@ TESTS = Path(__file__).parent
 ENVIRONMENT = os.environ | {
     "PYTHONPATH": os.pathsep.join([str(TESTS), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
 }
-QUICK = ("linear", "decoding", "scaling")  # the others start many processes
+QUICK = ("scaling",)  # the others start more processes or take longer
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.long) for n in ALL])

@@ -168,6 +168,7 @@ def test_undecided_claims_say_how_many_seeds_and_images_would_do(tmp_path: Path)
     assert "experiment=table1_00,table1_14 seeds=10" in alone.command
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_the_page_shows_every_claim_with_its_verdict_figure_and_runs(tmp_path: Path) -> None:
     write_study(tmp_path, seeds=range(4), names="patient{}.png")
     write_report(tmp_path, tmp_path / "report")
@@ -186,6 +187,7 @@ def test_the_page_shows_every_claim_with_its_verdict_figure_and_runs(tmp_path: P
     assert all(claim.says in text for claim in claims)
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_several_data_sets_have_verdicts_of_their_own(tmp_path: Path) -> None:
     write_study(tmp_path / "before", rows=["0", "14"])
     write_study(tmp_path / "after", rows=["0"], data=STUDIED | {"fingerprint": "a" * 16})

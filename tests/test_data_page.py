@@ -18,7 +18,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "data.md"
 ROWS = re.findall(r"^\| (?!my images)([^|]+?) \| `(cxr-run [^`]*)` \|$", PAGE.read_text("utf-8"), re.MULTILINE)
 NEEDED = r"data\.(positive|ignore|subfolders|on_bad|allow|dupl|rows|label_sep|image_col|label_col|uncertain|frame)"
 KINDS = ("images", "masks")
-SMALL = ("data.image_size=16", "epochs=1", "progress=lines")
+SMALL = ("data.image_size=16", "epochs=1", "progress=lines", "plots=never")
 
 
 def _partly_damaged(root: Path) -> None:

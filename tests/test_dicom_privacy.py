@@ -1,8 +1,7 @@
 """DICOM files from end to end: patients and subgroups reach the results, and nothing else of a header does."""
 
 import json
-import os
-import subprocess
+import warnings
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -16,10 +15,11 @@ from pydicom.datadict import DicomDictionary, keyword_for_tag
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from conftest import Answer
+from conftest import Answer, call_inside
+from cxr_runner import cli
 from cxr_runner.artifacts.rundir import read_run
+from cxr_runner.data.dicom import salt
 from dicom_files import as_bytes, build
-from installed import installed
 from odd_sets import CLASSES, drawn
 
 SMALL = ("data.image_size=16", "epochs=1", "progress=lines", "data.split.strategy=patient")
@@ -137,17 +137,41 @@ def lay_out(root: Path) -> Path:
     return root
 
 
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    folder = tmp_path_factory.mktemp("home")
-    kept = {"XDG_CONFIG_HOME": str(folder / "config"), "CXR_CACHE": str(folder / "cache"), "HOME": str(folder)}
-    return (
-        {name: value for name, value in os.environ.items() if name != "CXR_SALT"} | kept | {"CUDA_VISIBLE_DEVICES": ""}
-    )
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A user of whom there is nothing yet: with a cache and settings, and no salt."""
+    folder = tmp_path / "home"
+    for name, value in {"XDG_CONFIG_HOME": folder / "config", "CXR_CACHE": folder / "cache", "HOME": folder}.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.delenv("CXR_SALT")
+    yield folder
+    salt._salt.cache_clear()
+
+
+@pytest.fixture
+def say(
+    own_process: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> Callable[..., Answer]:
+    """Start a command inside this process, as in a new one; warnings and what is logged count as said."""
+
+    def call(name: str, *arguments: str) -> Answer:
+        salt._salt.cache_clear()
+        caplog.clear()
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("default")
+            answer = call_inside(getattr(cli, name.removeprefix("cxr-")), [name, *arguments], monkeypatch, capsys)
+        return Answer(answer.code, answer.out, answer.err + caplog.text + "".join(str(one.message) for one in warned))
+
+    return call
 
 
 @pytest.mark.filterwarnings("ignore")  # of pydicom, on what the test plants
-def test_no_name_place_date_or_number_of_a_header_leaves_it(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_no_name_place_date_or_number_of_a_header_leaves_it(
+    tmp_path: Path, home: Path, elsewhere: Path, say: Callable[..., Answer]
+) -> None:
     root = lay_out(tmp_path / "XRAYS")
     chosen = ["data=folder", f"data.root={root}", *SMALL[:1], SMALL[3]]
     skip = [*chosen, "data.on_bad_image=skip", "data.subgroups=[view,sex]"]
@@ -163,36 +187,29 @@ def test_no_name_place_date_or_number_of_a_header_leaves_it(tmp_path: Path, envi
     ]
     said = []
     for name, *arguments in commands:
-        runs = [str(run.relative_to(tmp_path)) for run in tmp_path.glob("outputs/runs/*/seed=0")]
+        runs = [str(run.relative_to(elsewhere)) for run in elsewhere.glob("outputs/runs/*/seed=0")]
         arguments = [one for word in arguments for one in (runs if word == "RUN" else [word])]
-        done = subprocess.run(
-            [installed(name), *arguments], cwd=tmp_path, env=environment, capture_output=True, timeout=300, check=False
-        )
-        said.append(done)
-        assert done.returncode in ((2,) if len(said) < 3 else (0,)), done.stderr.decode()
-        assert secrets_in(done.stdout + done.stderr) == [], (name, done)
-    assert b"images cannot be read" in said[1].stderr
-    written = [path for folder in (tmp_path / "outputs", *map(Path, _kept(environment))) for path in _files(folder)]
+        said.append(done := say(name, *arguments))
+        assert done.code == (2 if len(said) < 3 else 0), done.err
+        assert secrets_in((done.out + done.err).encode("utf-8", "backslashreplace")) == [], (name, done)
+    assert "images cannot be read" in said[1].err
+    written = [path for folder in (elsewhere, home) for path in _files(folder)]
     assert len(written) > 20
     found = {str(path): found for path in written if (found := secrets_in(path.read_bytes() + path.name.encode()))}
     assert found == {}
-    _check_salt(said, environment)
-
-
-def _kept(environment: dict[str, str]) -> tuple[str, ...]:
-    return environment["CXR_CACHE"], environment["XDG_CONFIG_HOME"]
+    _check_salt(said, home)
 
 
 def _files(folder: Path) -> Iterator[Path]:
     return (path for path in folder.rglob("*") if path.is_file())
 
 
-def _check_salt(said: list[subprocess.CompletedProcess[bytes]], environment: dict[str, str]) -> None:
+def _check_salt(said: list[Answer], home: Path) -> None:
     """The salt was made once, said once, and lies outside the cache."""
-    (salt,) = Path(environment["XDG_CONFIG_HOME"]).rglob("salt")
-    assert [str(salt).encode() in one.stderr for one in said] == [True, *[False] * (len(said) - 1)]
-    text = salt.read_bytes().strip()
-    assert [path for path in _files(Path(environment["CXR_CACHE"])) if text in path.read_bytes()] == []
+    (path,) = (home / "config").rglob("salt")
+    assert [str(path) in one.err for one in said] == [True, *[False] * (len(said) - 1)]
+    text = path.read_bytes().strip()
+    assert [path for path in _files(home / "cache") if text in path.read_bytes()] == []
 
 
 def test_what_the_test_plants_is_in_most_elements_of_text() -> None:

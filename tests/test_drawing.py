@@ -47,6 +47,7 @@ class Deadly(Figure):
         return os._exit, (1,)
 
 
+@pytest.mark.usefixtures("own_workers")
 def test_what_workers_do_not_live_to_write_is_written_without_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

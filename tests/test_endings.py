@@ -12,7 +12,7 @@ import pytest
 
 from installed import installed
 
-TINY = ("data.num_images=40", "data.image_size=16", "epochs=1", "progress=lines")
+TINY = ("data.num_images=40", "data.image_size=16", "epochs=1", "progress=lines", "plots=never")
 COMMANDS = {
     "cxr-run": ("model=cnn", *TINY),
     "cxr-report": ("outputs",),
@@ -46,13 +46,25 @@ def interrupted(command: str, module: str, sent: signal.Signals, *arguments: str
     return subprocess.run(given, capture_output=True, text=True, timeout=60)
 
 
-@pytest.mark.parametrize("sent", SIGNALS, ids=lambda sent: sent.name)
+IMPORTING = [
+    *(("cxr-run", module) for module in ("hydra", "omegaconf", "pydantic", "numpy", "torch")),
+    *((command, "cxr_runner.commands.arguments") for command in ("cxr-report", "cxr-study", "cxr-data")),
+    *(("cxr-report", module) for module in ("cxr_runner.commands.report", "rich.console")),
+]
+
+
+# Every import with one of the two in turn.
 @pytest.mark.parametrize(
-    ("command", "module"),
+    ("command", "module", "sent"),
     [
-        *(("cxr-run", module) for module in ("hydra", "omegaconf", "pydantic", "numpy", "torch")),
-        *((command, "cxr_runner.commands.arguments") for command in ("cxr-report", "cxr-study", "cxr-data")),
-        *(("cxr-report", module) for module in ("cxr_runner.commands.report", "rich.console")),
+        pytest.param(
+            *importing,
+            sent,
+            marks=() if place % 2 == number else pytest.mark.long,
+            id="-".join(importing) + f"-{sent.name}",
+        )
+        for place, importing in enumerate(IMPORTING)
+        for number, sent in enumerate(SIGNALS)
     ],
 )
 def test_an_interruption_during_imports_is_one_line(
@@ -113,7 +125,7 @@ def test_output_that_cannot_be_written_is_one_line(elsewhere: Path, command: str
     assert answer.returncode == 1
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize("encoding", ["ascii", pytest.param("cp1252", marks=pytest.mark.long)])
 def test_names_that_the_output_cannot_encode_are_printed_as_escape_sequences(elsewhere: Path, encoding: str) -> None:
     environment = os.environ | {"PYTHONIOENCODING": encoding}
 

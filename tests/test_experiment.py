@@ -32,7 +32,7 @@ from cxr_runner.training.gram.steps import GramBackend
 from cxr_runner.training.loop import train_epoch
 from cxr_runner.training.pixel import PixelBackend
 
-PHANTOM = ("data.num_images=60", "data.image_size=16", "epochs=2", "progress=none")
+PHANTOM = ("data.num_images=60", "data.image_size=16", "epochs=2", "progress=none", "plots=never")
 
 
 @pytest.fixture(autouse=True)
@@ -361,7 +361,7 @@ def test_what_goes_beyond_the_study_runs_too(tmp_path, overrides):
 
 
 def test_the_run_says_what_it_was_trained_on_and_with(tmp_path):
-    run = _run(tmp_path, "device=cpu", *PHANTOM)
+    run = _run(tmp_path, "device=cpu", *PHANTOM, "plots=auto")
     assert run.data["title"] == "synthetic phantom data"
     assert run.data["fingerprint"] == run.metrics["data_fingerprint"]
     assert run.metrics["synthetic"] is True

@@ -17,7 +17,7 @@ FOLDER = Path(__file__).parents[1] / "conf" / "experiment"
 MODELS = sorted(path.stem for path in FOLDER.with_name("model").glob("*.yaml"))
 STUDY = load_study()
 ROWS = STUDY.rows
-TINY = ("data.num_images=40", "data.image_size=16", "epochs=1", "progress=none")
+TINY = ("data.num_images=40", "data.image_size=16", "epochs=1", "progress=none", "plots=never")
 
 Command = Callable[..., Answer]
 

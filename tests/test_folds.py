@@ -319,7 +319,7 @@ def test_images_are_compared_once_for_all_splits_and_counted_in_each(
 
 @pytest.mark.usefixtures("elsewhere", "own_process", "quick_pictures")
 def test_python_returns_the_folder_of_all_runs_of_folds() -> None:
-    values = {"data.num_images": 60, "data.image_size": 16, "epochs": 1, "progress": "none"}
+    values = {"data.num_images": 60, "data.image_size": 16, "epochs": 1, "progress": "none", "plots": "never"}
     path = run(values | {"data.split.folds": 2})
     assert path == Path("outputs/runs").absolute()
     assert len(list(path.glob("*/seed=0"))) == 2

@@ -16,12 +16,12 @@ from killable import finish, leftovers, results, start
 # Everything that a checkpoint has to restore, on pixels and in Gram space.
 PIXEL = (
     *("model=cnn", "optimizer=adam", "schedule.name=cosine", "augment.flip=0.5", "early_stopping.restore_best=true"),
-    *("data.num_images=60", "data.image_size=32", "batch_size=4", "epochs=20", "progress=lines"),
+    *("data.num_images=60", "data.image_size=32", "batch_size=4", "epochs=20", "progress=lines", "plots=never"),
 )
 GRAM = (
     *("model=linear_relu", "model.layers=3", "optimizer.momentum=0.9", "optimizer.lr=0.01", "seeds=2"),
     *("early_stopping.restore_best=true", "data.num_images=60", "data.image_size=32", "batch_size=8", "epochs=40"),
-    "progress=lines",
+    *("progress=lines", "plots=never"),
 )
 # In the order in which a run writes: the name that a file is about to get, and for which time.
 MOMENTS = (

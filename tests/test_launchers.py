@@ -16,7 +16,10 @@ import pytest
 from installed import installed
 
 SLURM = Path(__file__).parent / "slurm"
-SWEEP = ("seed=0,1", "model=linear,cnn", "data.num_images=40", "data.image_size=16", "batch_size=8", "progress=lines")
+SWEEP = (
+    *("seed=0,1", "model=linear,cnn", "data.num_images=40", "data.image_size=16", "batch_size=8"),
+    *("progress=lines", "plots=never"),
+)
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 SUBMITIT = ("hydra/launcher=submitit_slurm", "hydra.launcher.cpus_per_task=1")
 

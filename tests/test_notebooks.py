@@ -51,7 +51,7 @@ def jupyter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, str(tmp_path / name))
     for name in ("JUPYTER_PATH", "JUPYTER_CONFIG_PATH", "MPLBACKEND", "CXR_NOTEBOOK_OUTPUTS"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("CXR_NOTEBOOK_DATA", "data=phantom data.num_images=60 data.image_size=24")
+    monkeypatch.setenv("CXR_NOTEBOOK_DATA", "data=phantom data.num_images=60 data.image_size=24 plots=never")
 
 
 @pytest.mark.usefixtures("jupyter")

@@ -24,7 +24,7 @@ from stand_in import FakeCuda, is_on_gpu, one_gpu
 
 pytestmark = pytest.mark.placement
 
-SMALL = ("data.num_images=60", "data.image_size=24", "epochs=2", "batch_size=16", "progress=none")
+SMALL = ("data.num_images=60", "data.image_size=24", "epochs=2", "batch_size=16", "progress=none", "plots=never")
 BEST = ("early_stopping.patience=1", "early_stopping.restore_best=true")
 USUAL = ("epochs=10", "batch_size=32")  # of a model that has a use for neither
 CASES = {

@@ -16,7 +16,10 @@ from cxr_runner.artifacts.rundir import find_runs
 from installed import installed
 
 # 42 training images: the last batch of two gives each process one image.
-SMALL = ("data.num_images=60", "batch_size=8", "optimizer=sgd", "optimizer.momentum=0.9", "progress=lines")
+SMALL = (
+    *("data.num_images=60", "batch_size=8", "optimizer=sgd", "optimizer.momentum=0.9"),
+    *("progress=lines", "plots=never"),
+)
 BEST = ("early_stopping.patience=2", "early_stopping.restore_best=true", "epochs=3", "augment.flip=0.5")
 
 
@@ -31,7 +34,7 @@ RESNET = ("model=resnet18", "data.image_size=64", "epochs=1", "optimizer.lr=1e-4
 
 
 CHOICES = [
-    pytest.param(("model=cnn", "data.image_size=32", *BEST), id="cnn"),
+    pytest.param(("model=cnn", "data.image_size=16", *BEST), id="cnn"),
     pytest.param(RESNET, id="resnet18", marks=pytest.mark.long),
 ]
 
@@ -76,7 +79,7 @@ def test_two_processes_go_on_where_one_was_cut_off(elsewhere: Path) -> None:
 
 
 def test_a_run_that_fails_ends_all_processes(elsewhere: Path) -> None:
-    answer = _run("outputs", "model=cnn", "data.image_size=32", "epochs=1", "optimizer.lr=1e30", together=True)
+    answer = _run("outputs", "model=cnn", "data.image_size=16", "epochs=1", "optimizer.lr=1e30", together=True)
     assert answer.returncode == 1
     assert "the loss is not finite in epoch 1" in answer.stderr
     (run,) = find_runs(elsewhere / "outputs")

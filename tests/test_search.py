@@ -29,7 +29,7 @@ from cxr_runner.plots import search_plot
 
 pytest.importorskip("optuna")
 
-TINY = ("data.num_images=80", "data.image_size=16", "epochs=1")
+TINY = ("data.num_images=80", "data.image_size=16", "epochs=1", "plots=never")
 SEARCH = ("-m", "hydra/sweeper=optuna", "optimizer.lr=tag(log,interval(1e-5,1e-1))", "model.hidden=choice(2,3)")
 THREE = (*SEARCH, *TINY, "seeds=5", "hydra.sweeper.n_trials=3", "hydra.sweeper.n_jobs=2")
 Command = Callable[..., Answer]
@@ -259,6 +259,7 @@ def test_where_no_run_can_begin_nothing_is_told_and_the_same_command_tries_again
 PIXEL = ("engine=pixel", "data.num_images=80", "data.image_size=16", "epochs=3", "plots=never")
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_a_run_on_pixels_is_ended_by_epoch_and_can_go_on(
     cxr_run: Command, elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

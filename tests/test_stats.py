@@ -1,5 +1,7 @@
 """Statistics against scipy, statsmodels, scikit-learn, torchmetrics and published examples."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -238,11 +240,12 @@ def test_holm_gives_a_published_example():
     assert stats.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
-@settings(max_examples=20, deadline=None)  # statsmodels takes its time
 @given(npst.arrays(np.float64, st.integers(1, 30), elements=st.floats(0, 1)))
 def test_holm_is_that_of_statsmodels_and_leaves_out_what_was_not_tested(p_values):
     adjusted = stats.holm(p_values)
-    assert adjusted == pytest.approx(multipletests(p_values, method="holm")[1])
+    with mock.patch("gc.collect"):  # which statsmodels calls, and which takes a second in a process as large as this
+        expected = multipletests(p_values, method="holm")[1]
+    assert adjusted == pytest.approx(expected)
     assert stats.holm([*p_values, np.nan])[:-1] == pytest.approx(adjusted)
     assert (adjusted >= p_values).all()
 

@@ -158,6 +158,7 @@ def test_one_seed_has_no_interval_to_judge_by(tmp_path: Path) -> None:
     assert entry["difference"] == pytest.approx(entry["mean"] - 0.95)
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_what_is_missing_is_said_with_the_command_that_makes_it(tmp_path: Path) -> None:
     write_study(tmp_path, rows=["0", "1"])
     write_report(tmp_path, tmp_path / "report")
@@ -227,6 +228,7 @@ def test_image_sizes_stand_beside_each_other_and_are_never_averaged(tmp_path: Pa
     assert (table.loc["20", "image_size"], table.loc["22", "image_size"]) == (640, 64)
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_images_that_have_changed_under_the_same_settings_are_kept_apart(tmp_path: Path) -> None:
     write_study(tmp_path / "before", rows=["20"])
     write_study(tmp_path / "after", rows=["20"], data=STUDIED | {"fingerprint": "a" * 16})
@@ -258,6 +260,7 @@ def test_damaged_samples_are_done_without(tmp_path: Path, content: bytes) -> Non
         cxr_runner.study_figure(tmp_path, 2)
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_runs_directories_without_anything_in_them_are_listed(tmp_path: Path, capsys: Any) -> None:
     write_study(tmp_path, rows=["20"], seeds=[0])
     (tmp_path / "runs" / "cut-0123456789" / "seed=0").mkdir(parents=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from conftest import call_inside
 from cxr_runner import cli
 from cxr_runner.artifacts.rundir import find_runs
 from cxr_runner.base.checksums import digest
@@ -249,14 +250,17 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_a_forecast_measures_real_models_and_leaves_no_run(tmp_path: Path) -> None:
-    only_linear = SMALL.replace('RowGroup("CNN", (row("22"),), 1, 16, False),', "")
-    command = [sys.executable, "-c", only_linear, str(tmp_path / "outputs"), "--forecast"]
-    process = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert (process.returncode, process.stderr) == (0, "")
-    (line,) = (line for line in process.stdout.splitlines() if line.startswith("linear families, SGD"))
+def test_a_forecast_measures_real_models_and_leaves_no_run(
+    elsewhere: Path, own_process: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    linear = RowGroup("linear families, SGD", (STUDY.row("0"), STUDY.row("5")), 2, 16, True)
+    monkeypatch.setattr(sweep, "plan", lambda *_: [linear])
+    command = ["cxr-study", "data.num_images=40", "--outputs", "outputs", "--forecast"]
+    answer = call_inside(cli.study, command, monkeypatch, capsys)
+    assert (answer.code, answer.err) == (0, "")
+    (line,) = (line for line in answer.out.splitlines() if line.startswith("linear families, SGD"))
     assert line[24:].split()[:6] == ["2", "2", "16x16", "0", "of", "4"]
-    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    left = {path.relative_to(elsewhere).as_posix() for path in elsewhere.rglob("*") if path.is_file()}
     assert left - {"outputs/studies/.lock"} == {"outputs/studies/copetti.json"}  # the claims, stated before any run
 
 

@@ -69,7 +69,7 @@ FOLDER = ("data=folder", "data.root=xrays")
 often = settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-HARD = [
+HARD = [  # the first four make a mess of most that is not careful
     r"""胸片 ${x} \${y} #&;!()[]{} 'a' "b" \ , = """,
     "${",
     "2024",
@@ -155,8 +155,8 @@ def asked_for(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return runs
 
 
-@settings(often, max_examples=4)
-@with_examples(HARD)
+@settings(often, max_examples=2)
+@with_examples(HARD[:4])
 @given(text=ANY_TEXT)
 def test_a_sweep_takes_text_whole_in_every_job(cxr_run: Command, asked_for: list[Any], text: str) -> None:
     answer = cxr_run("model=linear,cnn", f"data.title={text}", "-m", *FOLDER, f"data.citation={text}, x")
@@ -167,7 +167,7 @@ def test_a_sweep_takes_text_whole_in_every_job(cxr_run: Command, asked_for: list
 
 def test_a_sweep_goes_to_outputs_as_they_are_written(cxr_run: Command, elsewhere: Path) -> None:
     outputs = "胸片 ${x}, [1] 'a'"
-    tiny = ("data.num_images=40", "data.image_size=16", "epochs=1", "progress=none")
+    tiny = ("data.num_images=40", "data.image_size=16", "epochs=1", "progress=none", "plots=never")
     assert cxr_run("-m", "seed=0,1", f"outputs={outputs}", *tiny).code == 0
     assert sorted(path.name for path in (elsewhere / outputs).iterdir()) == ["runs", "samples", "sweeps"]
     assert len(list((elsewhere / outputs).glob("runs/*/seed=*/metrics.json"))) == 2
@@ -421,6 +421,7 @@ def test_launchers_take_text_to_other_processes(elsewhere: Path) -> None:
         "data.image_size=16",
         "epochs=1",
         "progress=none",
+        "plots=never",
         "hydra/launcher=joblib",
     )
     outputs, pattern = "胸片, ${x} '1'", r"^[^/]+/(?P<patient>p\d+),"

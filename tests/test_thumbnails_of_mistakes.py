@@ -8,7 +8,15 @@ import pytest
 from cxr_runner import cli
 from cxr_runner.api import run
 
-TRAINED = ["model=linear", "seeds=2", "data.num_images=80", "data.image_size=32", "epochs=1", "progress=none"]
+TRAINED = [
+    "model=linear",
+    "seeds=2",
+    "data.num_images=80",
+    "data.image_size=32",
+    "epochs=1",
+    "progress=none",
+    "plots=never",
+]
 
 
 @pytest.mark.usefixtures("quick_pictures")
