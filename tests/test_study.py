@@ -14,7 +14,7 @@ STUDY = load_study()
 # Which data, with which randomness, how and where it is computed and written: the rows of the study do not say.
 PLAYS_NO_PART = {
     *(key for key in KEYS if key.split(".")[0] == "data"),
-    *("seed", "seeds", "engine", "device", "deterministic", "outputs", "name", "force", "progress"),
+    *("seed", "seeds", "engine", "device", "deterministic", "kernels", "outputs", "name", "force", "progress"),
     *("plots", "save"),  # of what is kept
     *("schedule.step_epochs", "schedule.gamma"),  # of a schedule that is off
     *("early_stopping.metric", "early_stopping.min_delta"),  # of early stopping that is off
