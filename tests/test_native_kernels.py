@@ -111,6 +111,15 @@ def test_what_is_no_number_is_not_hidden() -> None:
 
 
 @needs_compiler
+def test_numbers_of_another_type_are_refused() -> None:
+    tensors = draw(1, 10, 3, 20, 20)
+    with pytest.raises(TypeError, match="must be float32"):
+        conv_block.conv_block(tensors[0].double(), *tensors[1:])
+    with pytest.raises(TypeError, match="must be float32"):
+        conv_block.conv_block(*tensors[:4], tensors[4].to("meta"))
+
+
+@needs_compiler
 def test_a_model_gives_the_logits_and_gradients_that_torch_gives() -> None:
     torch.manual_seed(0)
     model, images = CNN(40, 10, 3), torch.rand(4, 1, 40, 40)

@@ -42,7 +42,11 @@ def conv_block(images: Tensor, first: Tensor, first_bias: Tensor, second: Tensor
 
     Raises:
         CompilerError: it cannot be compiled; see :func:`load_conv_block`.
+        TypeError: numbers are of another type, or on a GPU; the library would read whatever lies there.
     """
+    tensors = (images, first, first_bias, second, second_bias)
+    if any(tensor.dtype != torch.float32 or tensor.device.type != "cpu" for tensor in tensors):
+        raise TypeError("images and weights must be float32, on the CPU")
     if torch.is_grad_enabled():
         result: Tensor = _ConvBlock.apply(images, first, first_bias, second, second_bias)
         return result
