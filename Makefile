@@ -94,7 +94,6 @@ test-slurm: $(READY) ## run the tests that start a Slurm cluster (root, Debian's
 	$(BIN)/pytest -m slurm
 
 bench: $(READY) ## measure against plain ways of doing the same (ONLY=linear, ARGS="--quick --device cuda")
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev,bench]'
 	PYTHONPATH=tests $(BIN)/python -m benchmarks $(ONLY) $(ARGS)
 
 gpu: $(READY) ## on a machine with a GPU: is it right there, and how fast? at most four minutes (ARGS=--quick)

@@ -9,8 +9,10 @@ To C++ a FakeCuda is on ``meta``, a device that autograd can go through without 
 things make that work: ``__torch_dispatch__`` of the tensor sees every operator on it; a dispatch mode sees operators
 that make or move tensors there; a function mode turns ``cuda`` in calls into ``meta`` before C++ looks for a driver.
 
-What it cannot see: kernels that CUDA lacks or that round differently, streams and synchronisation, autocast, and a
-``.to()`` that CUDA would do by itself (moving an optimizer's state, copying into a tensor).
+Operators for which a program would wait until the GPU has caught up are counted: :func:`waits`.
+
+What it cannot see: kernels that CUDA lacks or that round differently, streams, autocast, and a ``.to()`` that CUDA
+would do by itself (moving an optimizer's state, copying into a tensor).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,6 +34,7 @@ _MEMORY = 8 * 2**30
 _aten = torch.ops.aten
 _COPIES = {_aten.copy_.default, _aten._copy_from.default}  # the operators that may see both devices
 _INDEXED = {_aten.index.Tensor, _aten.index_put.default, _aten.index_put_.default, _aten._index_put_impl_.default}
+_READ = {_aten._local_scalar_dense.default, _aten.nonzero.default, _aten.equal.default}  # what they find, the CPU sees
 _NO_SCALARS = ("_fused_", "stack", "cat", "index_select", "mm", "bmm", "addmm")  # not even one number of the CPU
 
 
@@ -121,6 +124,18 @@ def one_gpu() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def waits() -> Iterator[list[str]]:
+    """Collect the operators at which a program waits for the stand-in: copies between the devices, and numbers read."""
+    found: list[str] = []
+    with mock.patch(f"{__name__}._note_wait", found.append):
+        yield found
+
+
+def _note_wait(operator: str) -> None:
+    """Note nothing; see :func:`waits`."""
+
+
 def is_on_gpu(values: Any) -> bool:
     """Whether any tensor in nested values is on the stand-in."""
     return any(isinstance(value, FakeCuda) for value in tree_flatten(values)[0])
@@ -174,6 +189,8 @@ def _compute(operator: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> A
     if operator in _COPIES | _INDEXED:
         on_gpu = isinstance(args[0], FakeCuda)
     _check(operator, args, kwargs, on_gpu)
+    if (operator in _READ and is_on_gpu(operands)) or _crosses(operator, args, on_gpu):
+        _note_wait(str(operator))
     inner_args, inner_kwargs = tree_map_only(FakeCuda, lambda tensor: tensor.inner, (args, dict(kwargs)))
     inner_args, inner_kwargs = tree_map_only(torch.device, lambda _: _CPU, (inner_args, inner_kwargs))
     if operator is _aten._to_copy.default:  # a copy, even where both devices are the CPU
@@ -183,6 +200,14 @@ def _compute(operator: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> A
         return result
     known = {id(value.inner): value for value in operands if isinstance(value, FakeCuda)}  # written in place
     return tree_map_only(Tensor, lambda tensor: known[id(tensor)] if id(tensor) in known else FakeCuda(tensor), result)
+
+
+def _crosses(operator: Any, args: Sequence[Any], on_gpu: bool) -> bool:
+    """Whether an operator brings numbers from one device to the other; an index of the CPU is brought to the GPU."""
+    if operator not in _COPIES | _INDEXED | {_aten._to_copy.default}:
+        return False
+    given = [value for value in tree_flatten(args)[0] if isinstance(value, Tensor) and value.dim()]
+    return any(isinstance(value, FakeCuda) != on_gpu for value in given)
 
 
 def _check(operator: Any, args: Sequence[Any], kwargs: Mapping[str, Any], on_gpu: bool) -> None:

@@ -22,8 +22,6 @@ QUICK = ("scaling",)  # the others start more processes or take longer
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.long) for n in ALL])
 def test_a_benchmark_prints_its_table_and_writes_it_as_json(name: str, tmp_path: Path) -> None:
-    if name == "trainer":
-        pytest.importorskip("lightning", reason="installed by make bench only")
     command = [sys.executable, "-m", "benchmarks", name, "--quick", "--out", str(tmp_path)]
     answer = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, cwd=tmp_path, timeout=600)
     assert answer.returncode == 0, answer.stderr

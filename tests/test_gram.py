@@ -46,15 +46,18 @@ def images():
 
 @pytest.fixture(scope="module")
 def space(images, tmp_path_factory):
+    return _space(images, tmp_path_factory.mktemp("store"), CPU)
+
+
+def _space(images, store, device):
     train, val = _subsets()
     split = pd.Series("test", index=torch.randperm(60, generator=torch.Generator().manual_seed(0)).tolist())
     split[train.rows.tolist()], split[val.rows.tolist()] = "train", "val"
     table = pd.DataFrame({"name": "", "label": 0, "split": split})
     nothing = pd.DataFrame()
     about = About("made up", "", "", True)
-    store = tmp_path_factory.mktemp("store")
     dataset = Dataset(images, table, ("NORMAL", "PNEUMONIA"), about, nothing, nothing, store, "0123456789abcdef")
-    return GramSpace(StoreProducts(images, store, CPU, Reporter()), dataset)
+    return GramSpace(StoreProducts(images, store, device, Reporter()), dataset)
 
 
 def _gram_stack(space, model, *members, backend=GramBackend):
@@ -250,12 +253,12 @@ def test_rows_are_fetched_once_for_all_that_see_the_same_images(space, monkeypat
     assert set(fetched) == {len(models)}
 
 
-def _mixed_stack(space, *members):
+def _mixed_stack(space, *members, kind=GramBackend):
     """Make the trainers of one stack, of (model, optimizer, changes of the settings) each."""
     settings = [_settings(lr=optimizer.lr, **changes) for _, optimizer, changes in members]
     models = [build_model(model, SIDE, each.seed) for (model, _, _), each in zip(members, settings, strict=True)]
     optimizers, weights = [optimizer for _, optimizer, _ in members], [each.pos_weight for each in settings]
-    backend = build_gram_backend(GramBackend, space, models, optimizers, weights)
+    backend = build_gram_backend(kind, space, models, optimizers, weights)
     return [Trainer(backend, *_subsets(), each, member) for member, each in enumerate(settings)]
 
 

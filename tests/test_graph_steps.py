@@ -7,7 +7,8 @@ from cxr_runner.config.schema import EarlyStoppingConfig, ScheduleConfig, SGDCon
 from cxr_runner.training.gram import graph_steps
 from cxr_runner.training.gram.graph_steps import GraphBackend
 from cxr_runner.training.loop import train_epoch
-from test_gram import MODELS, _figures, _gram_stack, _step_together, images, space  # noqa: F401
+from stand_in import GPU, one_gpu, waits
+from test_gram import MODELS, _figures, _gram_stack, _mixed_stack, _space, _step_together, images, space  # noqa: F401
 from test_train import _weights
 
 PLAIN = SGDConfig("sgd", 0.05, 0.0, False, 0.0, None)
@@ -78,3 +79,30 @@ def test_a_diverging_member_fails_alone_and_others_go_on_from_different_epochs(s
     assert [len(trainer.history) for trainer in resumed] == [2, 1]
     again = _step_together(resumed)
     assert [_figures(trainer) for trainer in again] == [_figures(whole[0]), _figures(whole[2])]
+
+
+def test_members_of_several_shapes_are_what_they_are_alone_bit_for_bit(space):  # noqa: F811
+    members = [(MODELS[name], PLAIN, {"seed": seed}) for seed in (2, 4) for name in CHOSEN]
+    together = _step_together(_mixed_stack(space, *members, kind=GraphBackend))
+    for (model, optimizer, changes), trainer in zip(members, together, strict=True):
+        (alone,) = _step_together(_graph_stack(space, model, (optimizer, changes)))
+        assert _figures(trainer) == _figures(alone)
+        for name, value in _weights(alone).items():
+            assert torch.equal(_weights(trainer)[name], value), name
+
+
+@pytest.mark.placement
+def test_no_step_waits_for_the_gpu(images, tmp_path):  # noqa: F811
+    """A GPU that other programs share answers in milliseconds, and an epoch has hundreds of steps."""
+    found = []
+    with one_gpu():
+        space = _space(images, tmp_path, GPU)
+        for batch_size in (16, 4):
+            changes = {"batch_size": batch_size, "epochs": 1}
+            members = [(MODELS[name], PLAIN, {"seed": seed, **changes}) for seed in (2, 4) for name in CHOSEN]
+            stack = _mixed_stack(space, *members, kind=GraphBackend)
+            with waits() as seen:
+                train_epoch(stack)
+                train_epoch([stack[0], stack[2], stack[5]])
+            found.append(len(seen))
+    assert found[0] == found[1] > 0

@@ -258,6 +258,10 @@ def test_without_a_compiler_a_run_takes_torchs_kernels_and_says_so(
         (("model=cnn", "precision=bf16"), "precision=bf16"),
         (("model=cnn", "model.hidden=33"), "more than 32 filters"),
         (("model=cnn", "model.kernel_size=9"), "filters larger than 7x7"),
+        (
+            ("model=cnn", "model.hidden=32", "model.kernel_size=7"),
+            "32 filters of 7x7, which torch's kernels compute as fast",
+        ),
     ],
 )
 def test_kernels_that_there_are_not_are_refused_before_anything_is_done(

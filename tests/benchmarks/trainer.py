@@ -31,7 +31,7 @@ def lightning_way(overrides: tuple[str, ...], num_steps: int, device: str) -> Wo
     class Classifier(LightningModule):
         def __init__(self) -> None:
             super().__init__()
-            self.model, self.loss_function = plain_model(config), nn.BCEWithLogitsLoss()
+            self.model, self.loss_function = plain_model(config, config.data.image_size), nn.BCEWithLogitsLoss()
 
         def training_step(self, batch, index):
             images, labels = batch

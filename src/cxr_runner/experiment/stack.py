@@ -34,13 +34,13 @@ from cxr_runner.experiment.watch import Watch
 from cxr_runner.models.build import build_model, describe_model
 from cxr_runner.models.classifier import share_frozen_layers
 from cxr_runner.training.backend import Backend
-from cxr_runner.training.devices import describe_device, lacks_bf16, set_determinism
+from cxr_runner.training.devices import describe_device, set_determinism
 from cxr_runner.training.diagnosis import diagnose_all
 from cxr_runner.training.engines import build_backend
 from cxr_runner.training.formulas import import_torchmetrics_in_background
 from cxr_runner.training.gram.convex import ConvexBackend, convex_settings
 from cxr_runner.training.gram.space import GramSpace
-from cxr_runner.training.kernels import Kernels, choose_kernels
+from cxr_runner.training.kernels import Kernels, bf16_slowness, choose_kernels
 from cxr_runner.training.loop import Trainer, TrainSettings, train_epoch
 
 _CHECKPOINT_SHARE = 0.05  # of the time may go into checkpoints
@@ -191,8 +191,8 @@ def _announce(members: Sequence[Member], kernels: Kernels | None, reporter: Repo
     reporter.line(f"{device}; engine: {choice.engine} ({choice.reason}){computed}")
     if isinstance(config.model, LogisticConfig) and config.model.l2 == "path":
         reporter.line(f"an epoch is a penalty, from the largest to the smallest; {config.model.path_metric} chooses")
-    if config.precision == "bf16" and lacks_bf16(runs[0].device):
-        reporter.line("precision=bf16 is slower than float32 on this CPU, which has no instructions for it")
+    if (reason := bf16_slowness(config, runs[0].device)) is not None:
+        reporter.line(f"precision=bf16 is slower than float32 {reason}")
 
 
 def _settings(member: Member, backend: Backend, num_train: int) -> TrainSettings:

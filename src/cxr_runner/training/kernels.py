@@ -1,7 +1,7 @@
 """Which kernels compute a model on a CPU: torch's, or those that were compiled for it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -12,7 +12,7 @@ from cxr_runner.config.schema import CNNConfig, RunConfig
 from cxr_runner.config.validation import native_obstacle
 from cxr_runner.models.classifier import Classifier
 from cxr_runner.models.native.compiler import CompilerError
-from cxr_runner.training.devices import num_processes
+from cxr_runner.training.devices import lacks_bf16, num_processes
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,17 @@ def choose_kernels(config: RunConfig, device: torch.device, models: Sequence[nn.
     if config.kernels == "torch":
         return Kernels("torch", "asked for")
     return Kernels("native", "compiled for this CPU") if obstacle is None else Kernels("torch", obstacle)
+
+
+def bf16_slowness(config: RunConfig, device: torch.device) -> str | None:
+    """Say where bf16 takes longer than float32, in a phrase; None where it does not, and where it was not asked for."""
+    if config.precision != "bf16":
+        return None
+    if lacks_bf16(device):
+        return "on this CPU, which has no instructions for it"
+    if device.type == "cpu" and native_obstacle(replace(config, precision="float32")) is None:
+        return "on a CPU with a C++ compiler (kernels=native)"
+    return None
 
 
 def _obstacle(config: RunConfig, device: torch.device) -> str | None:

@@ -16,7 +16,7 @@ from cxr_runner.training.backend import EpochPlan, Key
 from cxr_runner.training.devices import recorded
 from cxr_runner.training.gram.fetching import Request
 from cxr_runner.training.gram.head import cross_entropy
-from cxr_runner.training.gram.steps import GramBackend, member_index
+from cxr_runner.training.gram.steps import GramBackend
 
 _GROUP = 32  # members
 
@@ -32,6 +32,7 @@ class _Epoch:
         losses: [steps, slots].
         logits: [slots, images], before the updates.
         batch_size: images a step.
+        trained: int64 [members], the slots of those that the epoch trains, in their order.
         launches: by the number of a group, what trains it.
         step: the next one to be handed out.
     """
@@ -42,6 +43,7 @@ class _Epoch:
     losses: Tensor
     logits: Tensor
     batch_size: int
+    trained: Tensor
     launches: dict[int, Callable[[], None]] = field(default_factory=dict)
     step: int = 0
 
@@ -60,6 +62,7 @@ class _Epoch:
             losses=zeros(num_steps, num_slots),
             logits=zeros(num_slots, num_images),
             batch_size=plan.batch_size,
+            trained=torch.arange(num_slots, device=device),
         )
 
     def batch(self, step: int) -> slice:
@@ -81,7 +84,7 @@ class GraphBackend(GramBackend):
                 self._epoch = _Epoch.like(plan, len(self.rest), self.space.device)
             epoch = self._epoch
             assert (len(epoch.lrs), epoch.batch_size) == (len(plan.lrs), plan.batch_size), "a stack has one batch size"
-            index = torch.tensor(members, device=self.space.device)
+            index = epoch.trained = torch.tensor(members, device=self.space.device)
             epoch.positions[index] = self.space.positions(plan.rows).to(self.space.device)
             epoch.targets[index] = plan.targets.to(self.space.device, torch.float64)
             epoch.lrs.zero_()[:, index] = torch.tensor(plan.lrs, dtype=torch.float64, device=self.space.device)
@@ -102,8 +105,8 @@ class GraphBackend(GramBackend):
         epoch = self._epoch
         assert epoch is not None
         step, epoch.step = epoch.step, epoch.step + 1
-        index = member_index(members)
-        return epoch.losses[step, index], epoch.logits[index, epoch.batch(step)]
+        logits = epoch.logits[:, epoch.batch(step)]
+        return epoch.losses[step].index_select(0, epoch.trained), logits.index_select(0, epoch.trained)
 
     @contextmanager
     def _others_keep_their_velocities(self, members: Sequence[int]) -> Iterator[None]:

@@ -25,11 +25,13 @@ class _Share:
         backend: the backend.
         slots: which of them, ascending.
         members: their numbers there.
+        index: the slots, int64 [m], where the backend computes: a GPU waits for an index that comes from the CPU.
     """
 
     backend: GramBackend
     slots: list[int]
     members: list[int]
+    index: Tensor
 
 
 class MixedBackend:
@@ -70,9 +72,9 @@ class MixedBackend:
         for share in shares:
             slots = share.slots
             own_lrs, own_keys = [lrs[slot] for slot in slots], [keys[slot] for slot in slots]
-            losses[slots], logits[slots] = share.backend.step(
-                share.members, rows[slots], targets[slots], own_lrs, own_keys
-            )
+            own_losses, own_logits = share.backend.step(share.members, rows[slots], targets[slots], own_lrs, own_keys)
+            losses.index_copy_(0, share.index, own_losses)
+            logits.index_copy_(0, share.index, own_logits)
         return losses, logits
 
     def logits(self, members: Sequence[int], rows: Tensor, batch_size: int) -> Tensor:
@@ -116,12 +118,15 @@ class MixedBackend:
     def _shares(self, members: Sequence[int]) -> list[_Share]:
         if self._last is not None and self._last[0] == members:  # every step of an epoch asks for the same
             return self._last[1]
-        shares = [_Share(backend, [], []) for backend in self.backends]
+        device = self.space.device
+        slots: list[list[int]] = [[] for _ in self.backends]
         for slot, member in enumerate(members):
-            number, own = self.places[member]
-            shares[number].slots.append(slot)
-            shares[number].members.append(own)
-        shares = [share for share in shares if share.slots]
+            slots[self.places[member][0]].append(slot)
+        shares = [
+            _Share(backend, own, [self.places[members[slot]][1] for slot in own], torch.tensor(own, device=device))
+            for backend, own in zip(self.backends, slots, strict=True)
+            if own
+        ]
         self._last = list(members), shares
         return shares
 
