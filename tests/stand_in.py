@@ -35,6 +35,7 @@ _aten = torch.ops.aten
 _COPIES = {_aten.copy_.default, _aten._copy_from.default}  # the operators that may see both devices
 _INDEXED = {_aten.index.Tensor, _aten.index_put.default, _aten.index_put_.default, _aten._index_put_impl_.default}
 _READ = {_aten._local_scalar_dense.default, _aten.nonzero.default, _aten.equal.default}  # what they find, the CPU sees
+_WATCHERS: list[list[str]] = []  # of :func:`waits`
 _NO_SCALARS = ("_fused_", "stack", "cat", "index_select", "mm", "bmm", "addmm")  # not even one number of the CPU
 
 
@@ -128,12 +129,11 @@ def one_gpu() -> Iterator[None]:
 def waits() -> Iterator[list[str]]:
     """Collect the operators at which a program waits for the stand-in: copies between the devices, and numbers read."""
     found: list[str] = []
-    with mock.patch(f"{__name__}._note_wait", found.append):
+    _WATCHERS.append(found)
+    try:
         yield found
-
-
-def _note_wait(operator: str) -> None:
-    """Note nothing; see :func:`waits`."""
+    finally:
+        _WATCHERS.remove(found)
 
 
 def is_on_gpu(values: Any) -> bool:
@@ -190,7 +190,8 @@ def _compute(operator: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> A
         on_gpu = isinstance(args[0], FakeCuda)
     _check(operator, args, kwargs, on_gpu)
     if (operator in _READ and is_on_gpu(operands)) or _crosses(operator, args, on_gpu):
-        _note_wait(str(operator))
+        for found in _WATCHERS:
+            found.append(str(operator))
     inner_args, inner_kwargs = tree_map_only(FakeCuda, lambda tensor: tensor.inner, (args, dict(kwargs)))
     inner_args, inner_kwargs = tree_map_only(torch.device, lambda _: _CPU, (inner_args, inner_kwargs))
     if operator is _aten._to_copy.default:  # a copy, even where both devices are the CPU
@@ -204,7 +205,8 @@ def _compute(operator: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> A
 
 def _crosses(operator: Any, args: Sequence[Any], on_gpu: bool) -> bool:
     """Whether an operator brings numbers from one device to the other; an index of the CPU is brought to the GPU."""
-    if operator not in _COPIES | _INDEXED | {_aten._to_copy.default}:
+    moves = operator.overloadpacket in (_aten._to_copy, _aten.to)  # in inference mode it is seen as it was called
+    if not moves and operator not in _COPIES | _INDEXED:
         return False
     given = [value for value in tree_flatten(args)[0] if isinstance(value, Tensor) and value.dim()]
     return any(isinstance(value, FakeCuda) != on_gpu for value in given)
