@@ -1,10 +1,12 @@
 """The store of decoded images and the data set on top of it."""
 
+import errno
 import json
 import multiprocessing
 import os
 import shutil
 from dataclasses import replace
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -329,3 +331,24 @@ def test_describe_is_ready_for_json(cache):
     assert described["synthetic"] is True
     assert described["num_images"] == 60
     assert sum(sum(counts.values()) for counts in described["counts"].values()) == 60
+
+
+@pytest.mark.parametrize("short", [False, True], ids=["refused", "written in part"])
+def test_a_disk_that_becomes_full_is_one_line_and_leaves_nothing(folder, cache, monkeypatch, short):
+    real = FileIO.write
+
+    class Full(FileIO):
+        def write(self, content):
+            if not short:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            assert content.nbytes == SIDE**2
+            return real(self, content[: len(content) // 2])
+
+    def opened(path, mode="r", **others):
+        return Full(path, "r+") if others == {"buffering": 0} else open(path, mode, **others)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cxr_runner.data.decode_all.Path.open", opened)
+        with pytest.raises(UserError, match="CXR_CACHE=.*No space left on device"):
+            open_store(FolderSource(folder), SIDE, cache, Reporter())
+    assert not [path for path in cache.iterdir() if path.is_dir()]

@@ -18,6 +18,14 @@ def digest(content: str | bytes | memoryview, length: int = 64) -> str:
     return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()[:length]
 
 
+def digest_of_parts(*parts: bytes | memoryview) -> str:
+    """Return the hex SHA-256 of parts, one behind the other, without a copy of them."""
+    together = hashlib.sha256()
+    for part in parts:
+        together.update(part)
+    return together.hexdigest()
+
+
 def digest_of_file(path: Path) -> str:
     """Return the hex SHA-256 of a file.
 
