@@ -165,7 +165,7 @@ def test_the_choice_in_each_fold_is_kept_with_its_data_and_has_no_interval_on_on
     first = dict(zip(places, [(0.9, 0.81), (0.7, 0.82), (0.9, 0.83), (0.7, 0.84)], strict=True))
     second = dict(zip(places, [(0.8, 0.71), (0.8, 0.72), (0.8, 0.73), (0.8, 0.78)], strict=True))
     candidates = [_candidate(5, first, given_test), _candidate(8, second, given_test)]
-    record = {"higher_is_better": True, "sampler": {"name": "tpe"}, "runs_trained": 8, "runs_planned": 8}
+    record = {"higher_is_better": True, "sampler": {"name": "tpe"}, "trials": []}
     nested = search_conclusion._nested(candidates, record, "auroc")
     assert nested is not None
     kept = [(one["fold"], one["data"], one["test"]) for one in nested["by_fold"]]
@@ -180,3 +180,19 @@ def test_the_choice_in_each_fold_is_kept_with_its_data_and_has_no_interval_on_on
     error = math.sqrt((1 / 4 + 1 / 4) * np.var(tests, ddof=1))  # five folds, however many of them were trained
     half = stats.t.ppf(0.975, 3) * error
     assert (low, high) == ((None, None) if given_test else pytest.approx((mean - half, mean + half)))
+
+
+@pytest.mark.parametrize(
+    ("sampler", "state", "strict"),
+    [("random", "measured", True), ("random", "failed", True), ("random", "pruned", False), ("tpe", "measured", False)],
+)
+def test_a_choice_is_strict_where_no_val_of_other_folds_has_led_what_was_trained(
+    sampler: str, state: str, strict: bool
+) -> None:
+    places = [(0, fold) for fold in (0, 1)]
+    candidates = [_candidate(at, dict.fromkeys(places, (0.9, 0.8)), False) for at in (0, 1)]
+    trials = [{"state": state, "planned": 2, "trained": 1 if state != "measured" else 2}]
+    record = {"higher_is_better": True, "sampler": {"name": sampler}, "trials": trials}
+    nested = search_conclusion._nested(candidates, record, "auroc")
+    assert nested is not None
+    assert nested["strict"] is strict

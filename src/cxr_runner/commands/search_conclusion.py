@@ -70,9 +70,14 @@ def conclude(record: dict[str, Any], outputs: Path, key: str) -> dict[str, Any]:
     nested = _nested(candidates, record, key)
     found = {"luck": None if luck is None else luck._asdict(), "expected": expected, "test": test, "nested": nested}
     verdict = [*record["verdict"], _say(expected, luck, candidates, key), *_say_test(test, best, nested, key)]
-    if spared := sum(one["planned"] - one["trained"] for one in record["trials"] if one["state"] == "pruned"):
+    if spared := _spared(record):
         verdict.append(f"pruning spared {spared:,} of {plural(record['runs_planned'], 'run')}")
     return record | found | {"verdict": verdict}
+
+
+def _spared(record: Mapping[str, Any]) -> int:
+    """Return how many runs val has ended or spared; runs that failed by themselves are not among them."""
+    return sum(one["planned"] - one["trained"] for one in record["trials"] if one["state"] == "pruned")
 
 
 def _candidates(record: Mapping[str, Any], outputs: Path) -> list[Candidate]:
@@ -138,7 +143,7 @@ def _nested(candidates: Sequence[Candidate], record: Mapping[str, Any], key: str
         "folds": len(folds),
         "chosen": [candidates[index].number for index in choice.chosen],
         "test": [estimate.mean, *map(_known, ends)],
-        "strict": record["sampler"]["name"] in _UNSEEING and record["runs_trained"] == record["runs_planned"],
+        "strict": record["sampler"]["name"] in _UNSEEING and not _spared(record),
         "shared_test": shared,
         "held_ratio": ratio,
         "by_fold": [

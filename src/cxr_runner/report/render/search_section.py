@@ -151,7 +151,7 @@ def _compared(searches: Sequence[Mapping[str, Any]], pairs: Sequence[SearchPair]
     among = sorted({number for pair in pairs for number in (pair.first, pair.second)})
     if loose := [names[number] for number in among if not searches[number]["nested"]["strict"]]:
         sentences.append(
-            f"What these tried was led by the val images of all folds, or not all of their runs were trained: "
+            f"What these tried, or did not train to its end, was led by the val images of all folds: "
             f"{list_few(loose)}. Val of one fold is test of another, so that their test metrics may be too good."
         )
     return SearchSection("Searches compared", tuple(sentences), (), (_pairs_table(searches, pairs, names),))
