@@ -349,6 +349,6 @@ def test_a_disk_that_becomes_full_is_one_line_and_leaves_nothing(folder, cache, 
 
     with monkeypatch.context() as patch:
         patch.setattr("cxr_runner.data.decode_all.Path.open", opened)
-        with pytest.raises(UserError, match="CXR_CACHE=.*No space left on device"):
+        with pytest.raises(UserError, match=r"CXR_CACHE=.*No space left on device"):
             open_store(FolderSource(folder), SIDE, cache, Reporter())
     assert not [path for path in cache.iterdir() if path.is_dir()]
