@@ -171,6 +171,22 @@ def test_configurations_that_nothing_tells_apart_have_their_ids() -> None:
     assert len(set(label_configurations(runs, STUDY).values())) == 3
 
 
+def test_configurations_that_were_computed_elsewhere_are_told_by_engine_and_device() -> None:
+    def computed(run_id: str, engine: str, device: str) -> CollectedRun:
+        return run_of({}, run_id, metrics={"device": device, "engine": engine, "collapsed": False})
+
+    gram, pixel = computed("a" * 10, "gram", "cpu (2 threads)"), computed("b" * 10, "pixel", "cpu (1 threads)")
+    gpu, twin = computed("c" * 10, "pixel", "cuda (NVIDIA H200)"), computed("d" * 10, "pixel", "cuda:1")
+    assert list(label_configurations({"one": pixel, "two": gpu}, STUDY).values()) == ["linear (cpu)", "linear (cuda)"]
+    labels = label_configurations({"one": gram, "two": pixel, "three": gpu, "four": twin}, STUDY)
+    assert list(labels.values()) == [
+        "linear (gram engine, cpu)",
+        "linear (pixel engine, cpu)",
+        "linear (pixel engine, cuda) (cccccc)",
+        "linear (pixel engine, cuda) (dddddd)",
+    ]
+
+
 def test_hostile_settings_harm_no_page(tmp_path: Path) -> None:
     hostile = "<script>alert(1)</script>|`$x$\x1b[31m\n# no heading"
     Maker(tmp_path, IMAGES, SPLITS, {"model.hidden": hostile}).write(range(2))

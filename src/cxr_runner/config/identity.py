@@ -6,6 +6,7 @@ these values.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,11 @@ def run_id(config: "RunConfig", data_fingerprint: str, device_type: str, engine:
         weights: digest of the file of initial weights, '' where there is none.
     """
     return run_id_of_dict(to_dict(config), data_fingerprint, device_type, engine, weights)
+
+
+def device_type_of(metrics: Mapping[str, Any]) -> str:
+    """Return the ``device_type`` of :func:`run_id`, of a run as its ``metrics.json`` names the device."""
+    return str(metrics["device"]).partition(" ")[0].partition(":")[0]
 
 
 def run_id_of_dict(config: dict[str, Any], data_fingerprint: str, device_type: str, engine: str, weights: str) -> str:

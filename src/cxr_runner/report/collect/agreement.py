@@ -3,7 +3,6 @@
 Runs from before there were checksums are only asked for what is possible: nothing in them says what they were.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -18,7 +17,7 @@ from cxr_runner import stats
 from cxr_runner.artifacts.metrics import COUNTS
 from cxr_runner.artifacts.rundir import CHANGED, Run, RunDir, differs, read_run
 from cxr_runner.base.files import MOST_CSV, read_content
-from cxr_runner.config.identity import run_id_of_dict
+from cxr_runner.config.identity import device_type_of, run_id_of_dict
 from cxr_runner.report.collect.histories import parse_history
 from cxr_runner.report.collect.predictions import parse_predictions, subgroups_asked_for
 from cxr_runner.report.collected_runs import ImageLogits
@@ -161,9 +160,8 @@ def _impossible(metrics: Mapping[str, Any]) -> str:
 def _wrong_id(run: Run) -> str:
     if run.config["model"].get("weights"):
         return ""  # the id holds the digest of a file of initial weights, which need not be there any more
-    device = re.match("[a-z]*", run.metrics["device"])
-    assert device is not None
-    expected = run_id_of_dict(run.config, run.data["fingerprint"], device[0], run.metrics["engine"], "")
+    device = device_type_of(run.metrics)
+    expected = run_id_of_dict(run.config, run.data["fingerprint"], device, run.metrics["engine"], "")
     return "" if run.id == expected else f"its folder says id {run.id}, its configuration and data have {expected}"
 
 

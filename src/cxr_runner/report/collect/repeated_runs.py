@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from cxr_runner.artifacts.rundir import Run
 from cxr_runner.base.checksums import digest
 from cxr_runner.base.markdown import printable
-from cxr_runner.config.identity import run_id_of_dict
+from cxr_runner.config.identity import device_type_of, run_id_of_dict
 from cxr_runner.report.collected_runs import RunSplit
 
 _PROTOCOL = ("strategy", "folds", "val_share", "given_test")  # what makes two splits comparable, whatever their seeds
@@ -71,7 +71,7 @@ def _shared_id(run: Run, images: SourceImages) -> str:
     if "train_share" in said:  # of all training images it never stood there
         protocol["train_share"] = said["train_share"]
     identity = json.dumps([*images, protocol], sort_keys=True, default=str)
-    device = str(run.metrics["device"]).partition(" ")[0].partition(":")[0]
+    device = device_type_of(run.metrics)
     weights = str(run.config["model"].get("weights") or "")
     return run_id_of_dict(run.config, digest(identity, 16), device, run.metrics["engine"], weights)
 

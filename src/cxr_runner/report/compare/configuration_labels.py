@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cxr_runner.base.markdown import printable
+from cxr_runner.config.identity import device_type_of
 from cxr_runner.config.usual_settings import flatten_settings, overrides, usual_settings
 from cxr_runner.report.collected_runs import CollectedRun
 from cxr_runner.study.published import Study
@@ -40,6 +41,7 @@ def label_configurations(runs: Mapping[str, CollectedRun], study: Study) -> dict
     unnamed = {name: run for name, run in runs.items() if not _given_name(run, study)}
     keys = _differing([overrides(run.config) for run in unnamed.values()])
     labels = {name: _given_name(run, study) or _label(run, keys) for name, run in runs.items()}
+    labels = _with_place(labels, runs)
     for digits in (6, None):  # the whole id where its first digits are another's too, or a label that was given
         counts = Counter(labels.values())
         labels = {
@@ -47,6 +49,24 @@ def label_configurations(runs: Mapping[str, CollectedRun], study: Study) -> dict
             for name, label in labels.items()
         }
     return labels
+
+
+def _with_place(labels: Mapping[str, str], runs: Mapping[str, CollectedRun]) -> dict[str, str]:
+    """Tell configurations that are called the same by their engine and kind of device, as far as these differ."""
+    alike: dict[str, list[str]] = {}
+    for name, label in labels.items():
+        alike.setdefault(label, []).append(name)
+    placed = dict(labels)
+    for label, names in alike.items():
+        places = {name: _place(runs[name].metrics) for name in names}
+        told = [part for part in (0, 1) if len({place[part] for place in places.values()}) > 1]
+        if told:
+            placed |= {name: f"{label} ({', '.join(places[name][part] for part in told)})" for name in names}
+    return placed
+
+
+def _place(metrics: Mapping[str, Any]) -> tuple[str, str]:
+    return f"{metrics['engine']} engine", device_type_of(metrics)
 
 
 def short_labels(labels: Mapping[str, str], runs: Mapping[str, CollectedRun], study: Study) -> dict[str, str]:
@@ -57,9 +77,12 @@ def short_labels(labels: Mapping[str, str], runs: Mapping[str, CollectedRun], st
         runs: one run of every configuration, by the configuration's name.
         study: study whose rows runs may repeat.
     """
-    rows = {name: study.row(run.row) for name, run in runs.items() if run.row is not None}
-    whole = {name: f"{row.id}: {row.title}" for name, row in rows.items()}
-    return {name: f"model {rows[name].id}" if label == whole.get(name) else label for name, label in labels.items()}
+    short = dict(labels)
+    for name, run in runs.items():
+        row = None if run.row is None else study.row(run.row)
+        if row is not None and labels[name].startswith(whole := f"{row.id}: {row.title}"):
+            short[name] = f"model {row.id}{labels[name].removeprefix(whole)}"
+    return short
 
 
 def _given_name(run: CollectedRun, study: Study) -> str:

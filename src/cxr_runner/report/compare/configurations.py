@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from cxr_runner.artifacts.metrics import HEADLINE
+from cxr_runner.config.identity import device_type_of
 from cxr_runner.config.usual_settings import flatten_settings, override
 from cxr_runner.report.collected_runs import CollectedRun, SizedRuns
 
@@ -56,7 +57,7 @@ def _differences(runs: Iterable[CollectedRun]) -> dict[str, str]:
     """Say for every configuration which settings tell it from the others, as one would write them for ``cxr-run``."""
     settings: dict[str, dict[str, Any]] = {}
     for run in runs:
-        device = str(run.metrics["device"]).split()[0].split(":")[0]
+        device = device_type_of(run.metrics)
         settings.setdefault(
             run.configuration, dict(flatten_settings(run.config)) | {"device": device, "engine": run.metrics["engine"]}
         )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from cxr_runner import stats
+from cxr_runner.config.identity import device_type_of
 from cxr_runner.config.usual_settings import flatten_settings
 from cxr_runner.report.class_counts import class_counts
 from cxr_runner.report.compare.standings import Standing
@@ -102,8 +103,8 @@ def _but_for_share(one: Standing) -> str:
     """Return all that tells a configuration from others, but for the share."""
     run = one.runs[0]
     settings = {key: value for key, value in flatten_settings(run.config) if not key.startswith("data.")}
-    device = str(run.metrics["device"]).split()[0].split(":")[0]
-    return repr([run.name, sorted(settings.items()), *_protocol(run.data), run.metrics["engine"], device])
+    place = [run.metrics["engine"], device_type_of(run.metrics)]
+    return repr([run.name, sorted(settings.items()), *_protocol(run.data), *place])
 
 
 def _protocol(data: Mapping[str, Any]) -> list[Any]:
