@@ -114,6 +114,16 @@ def test_a_name_that_was_given_wins() -> None:
     assert list(label_configurations(runs, STUDY).values()) == ["mine", "linear", "CNN"]
 
 
+def test_namesakes_are_told_apart_by_what_differs() -> None:
+    runs = {
+        "a": run_of({"optimizer.lr": 0.001}, "a", "mine"),
+        "b": run_of({}, "b", "mine"),
+        "c": run_of({"model": "cnn"}, "c"),
+        "d": run_of({"epochs": 30}, "d", "other"),
+    }
+    assert list(label_configurations(runs, STUDY).values()) == ["mine, lr 1e-3", "mine, lr 1e-4", "CNN", "other"]
+
+
 def test_rows_of_the_study_are_called_as_the_study_calls_them(tmp_path: Path) -> None:
     write_study(tmp_path, rows=["20"], seeds=[0])
     (comparison,) = compared(tmp_path)

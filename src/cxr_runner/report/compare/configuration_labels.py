@@ -30,17 +30,19 @@ _MOST_PARTS = 5
 def label_configurations(runs: Mapping[str, CollectedRun], study: Study) -> dict[str, str]:
     """Return a label for every configuration, no two alike.
 
-    ``name=`` wins; a row of the study that was trained from its experiment file is called as the study calls it. Else
-    the label is made of the settings that were asked for in one of the configurations and differ; what follows from
-    others, as a learning rate from the model, is not among them.
+    ``name=`` wins, with what tells it from namesakes; a row of the study that was trained from its experiment file is
+    called as the study calls it. Else the label is made of the settings that were asked for in one of the
+    configurations and differ; what follows from others, as a learning rate from the model, is not among them.
 
     Args:
         runs: one run of every configuration, by the configuration's name.
         study: study whose rows runs may repeat.
     """
-    unnamed = {name: run for name, run in runs.items() if not _given_name(run, study)}
-    keys = _differing([overrides(run.config) for run in unnamed.values()])
-    labels = {name: _given_name(run, study) or _label(run, keys) for name, run in runs.items()}
+    asked: dict[str, list[Mapping[str, Any]]] = {}
+    for run in runs.values():
+        asked.setdefault(_given_name(run), []).append(overrides(run.config))
+    keys = {name: _differing(alike) for name, alike in asked.items()}
+    labels = {name: _row_title(run, study) or _label(run, keys[_given_name(run)]) for name, run in runs.items()}
     labels = _with_place(labels, runs)
     for digits in (6, None):  # the whole id where its first digits are another's too, or a label that was given
         counts = Counter(labels.values())
@@ -79,22 +81,20 @@ def short_labels(labels: Mapping[str, str], runs: Mapping[str, CollectedRun], st
     """
     short = dict(labels)
     for name, run in runs.items():
-        row = None if run.row is None else study.row(run.row)
-        if row is not None and labels[name].startswith(whole := f"{row.id}: {row.title}"):
-            short[name] = f"model {row.id}{labels[name].removeprefix(whole)}"
+        if (title := _row_title(run, study)) and labels[name].startswith(title):
+            short[name] = f"model {run.row}{labels[name].removeprefix(title)}"
     return short
 
 
-def _given_name(run: CollectedRun, study: Study) -> str:
+def _row_title(run: CollectedRun, study: Study) -> str:
+    """Return what the study calls a run that was trained from its experiment file, '' of any other."""
+    row = None if run.row is None else study.row(run.row)
+    return f"{row.id}: {row.title}" if row is not None and run.name == row.run_name else ""
+
+
+def _given_name(run: CollectedRun) -> str:
     """Return the name that a run was given, '' where it has that of its model."""
-    if run.row is not None and run.name == (row := study.row(run.row)).run_name:
-        return f"{row.id}: {row.title}"
-    if run.name == run.config["model"]["name"]:
-        return ""
-    share = dict(flatten_settings(run.config)).get("data.train_share")
-    return (
-        printable(run.name) if share is None else f"{printable(run.name)}, {_words('data.train_share', share, {}, {})}"
-    )
+    return "" if run.name == run.config["model"]["name"] else run.name
 
 
 def _differing(asked: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -104,15 +104,18 @@ def _differing(asked: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _label(run: CollectedRun, keys: Sequence[str]) -> str:
-    settings = dict(flatten_settings(run.config))
+    """Return a run's name, or else its model where that is not the same in all, and its settings with some keys."""
+    settings, name = dict(flatten_settings(run.config)), _given_name(run)
     usual = usual_settings(str(settings["model"]), str(settings.get("optimizer")), "")
     told = [key for key in keys if key in settings and key not in ("model", *_HIDDEN)]
-    if not told:
+    if not told and not name:
         told = [key for key in keys if key in _HIDDEN]
+    if name and settings.get("data.train_share") is not None:
+        told = list(dict.fromkeys([*told, "data.train_share"]))
     parts = [said for key in told if (said := _words(key, settings[key], settings, usual))]
-    model = str(settings["model"])
-    if "model" in keys or not parts or told == ["data.train_share"]:
-        parts.insert(0, _MODELS.get(model, model))
+    if name or "model" in keys or not parts or told == ["data.train_share"]:
+        model = str(settings["model"])
+        parts.insert(0, name or _MODELS.get(model, model))
     more = len(parts) - _MOST_PARTS
     shown = [*parts[:_MOST_PARTS], *([f"{more} more"] if more > 0 else [])]
     return printable(", ".join(shown))
