@@ -23,6 +23,7 @@ ROOT_bacterial_viral := XRAYS/PNEUMONIA
 CITATION := Kermany, Zhang, Goldbaum, "Labeled Optical Coherence Tomography (OCT) and Chest X-Ray Images for \
 	Classification", Mendeley Data, doi:10.17632/rscbjbr9sj.2
 REPORT_bacterial_viral := --study bacterial_viral
+REPORT_folds-224 := --baseline logistic
 PUBLISHED := comparison configurations fig20 fig23 $(patsubst %,evaluation_%,1 2 3 4 5 6)
 OUTPUTS ?= outputs
 
@@ -78,8 +79,9 @@ publish-%: $(READY)
 	cd outputs/results/$* && find . -type f ! -name .lock ! -name manifest.json | LC_ALL=C sort | \
 		xargs sha256sum > $(CURDIR)/docs/results/$*/SHA256SUMS
 
-claims: result-study-640 ## write docs/claims.md anew from docs/results/study-640.tar.xz
+claims: result-study-640 result-study-224 ## write docs/claims.md and docs/claims-224.md anew from docs/results
 	cp outputs/results/study-640/claims.md docs/claims.md
+	cp outputs/results/study-224/claims.md docs/claims-224.md
 
 notebooks: $(READY) ## run the notebooks and keep their outputs (ONLY=03_my_own_images)
 	$(BIN)/python tests/execute_notebooks.py $(ONLY)

@@ -19,6 +19,8 @@ from cxr_runner.config.data_schema import Bits
 from cxr_runner.data.decode import resize_square
 from cxr_runner.data.sources import Listing, Record, Source
 
+_FLUSHED = 128  # images
+
 
 def decode_all(
     source: Source, listing: Listing, image_size: int, bits: Bits, path: Path, reporter: Reporter
@@ -44,7 +46,11 @@ def decode_all(
     def store(index: int) -> Stored:
         return _store_one(source, index, listing.records[index], squares, given)
 
-    stored = list(in_threads(store, range(len(listing.records)), "decoding images", reporter))
+    stored = []
+    for one in in_threads(store, range(len(listing.records)), "decoding images", reporter):
+        stored.append(one)
+        if len(stored) % _FLUSHED == 0:
+            squares.flush()  # while the others are decoded, so that the end waits for few
     deep = [index for index, one in enumerate(stored) if one.deep]
     used = given or max((int(str(stored[index].row["bits"])) for index in deep), default=None)
     if deep and given is None:
