@@ -482,6 +482,7 @@ def permuted_halves(folder: Path, seed: int | None) -> np.ndarray:
     return np.stack([stats.reduced(one, 16) for one in weights.learned])
 
 
+@pytest.mark.long
 def test_what_runs_on_other_images_agree_on_is_gone_when_the_labels_are_permuted(tmp_path: Path) -> None:
     # The data randomization test of Adebayo et al., Sanity Checks for Saliency Maps, NeurIPS 2018.
     agreement = stats.picture_agreement(permuted_halves(tmp_path / "true", None))

@@ -128,7 +128,7 @@ def test_four_processes_at_once_make_one_store_one_gram_matrix_and_one_run(tmp_p
     assert all(text.count("accuracy") >= 1 for text in texts), "those that waited show the results too"
 
 
-@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("sent", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
 def test_an_interruption_loses_no_epoch_that_was_finished(tmp_path: Path, sent: signal.Signals) -> None:
     log, epochs = tmp_path / "log.txt", re.compile(r"^epoch +(\d+)/2000 ", re.MULTILINE)
     command = (*GRAM, "seeds=1", "epochs=2000", f"outputs={tmp_path}/outputs")

@@ -66,6 +66,7 @@ def test_failures_in_other_processes_are_listed_at_the_end_and_make_the_sweep_fa
     assert list(Path(os.environ["CXR_CACHE"]).glob("failures/*")) == []
 
 
+@pytest.mark.long
 def test_mistakes_alone_are_the_users_in_other_processes_too(elsewhere: Path) -> None:
     answer = _sweep("seed=0,-1", "data.num_images=40", "data.image_size=16", "epochs=1", *JOBLIB)
     assert (answer.returncode, answer.stderr) == (2, "cxr-run: seed=-1: must be at least 0\n")

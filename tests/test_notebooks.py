@@ -58,7 +58,7 @@ def jupyter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "folder"),
     [
-        ("01_explore_the_data", "notebooks"),
+        pytest.param("01_explore_the_data", "notebooks", marks=pytest.mark.long),
         ("02_reproduce_the_study", "."),
         pytest.param("03_my_own_images", "notebooks", marks=pytest.mark.long),
     ],

@@ -283,6 +283,7 @@ class TestAGivenTestSetUnlikeTheRest:
         pixels[:, :4] += signal * labels[:, None, None]
         return np.clip(pixels, 0, 255).astype(np.uint8), labels
 
+    @pytest.mark.long
     def test_a_random_test_set_is_called_unlike_hardly_ever(self) -> None:
         rng, alarms = np.random.default_rng(0), 0
         for _ in range(100):

@@ -86,6 +86,7 @@ def test_a_run_that_fails_ends_all_processes(elsewhere: Path) -> None:
     assert run.state == "failed"
 
 
+@pytest.mark.long
 def test_a_command_without_pixels_to_share_ends_too(elsewhere: Path) -> None:
     answer = _run("outputs", "model=linear", "data.image_size=32", "epochs=1", together=True)
     assert answer.returncode == 0, answer.stderr

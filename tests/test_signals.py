@@ -50,7 +50,7 @@ COMPOSITION = ("cxr-run", "hydra._internal.config_loader_impl", "ConfigLoaderImp
     ("command", "module", "function", "arguments", "way"),
     [
         *((*COMPOSITION, way) for way in ("chained", "without a cause", "in __del__", "passed over")),
-        ("cxr-run", "cxr_runner.experiment.stack", "fit", TINY, "without a cause"),
+        pytest.param("cxr-run", "cxr_runner.experiment.stack", "fit", TINY, "without a cause", marks=pytest.mark.long),
         ("cxr-run", "cxr_runner.experiment.stack", "train_epoch", TINY, "passed over"),
         ("cxr-data", "cxr_runner.config.compose", "make_loader", ("describe", *TINY[1:3]), "chained"),
         ("cxr-report", "cxr_runner.report.collect.tree", "read_runs", (".",), "without a cause"),

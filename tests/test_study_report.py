@@ -63,6 +63,7 @@ def test_the_page_asks_nobody_for_anything(whole: Path) -> None:
     assert not any(f'{attribute}="{scheme}' in page for attribute in ("src", "href") for scheme in ("http", "//"))
 
 
+@pytest.mark.long
 def test_svg_files_are_well_formed_and_the_same_every_time(whole: Path, tmp_path: Path) -> None:
     shutil.copytree(whole.parent / "runs", tmp_path / "runs")
     shutil.copytree(whole.parent / "samples", tmp_path / "samples")
@@ -277,7 +278,7 @@ def test_runs_directories_without_anything_in_them_are_listed(tmp_path: Path, ca
     "data",
     [
         STUDIED | {"counts": "many", "positive_class": 7, "duplicates_dropped": {"a": 1}, "unreadable_skipped": 3},
-        STUDIED | {"counts": {"train": {"a": -1}}, "new": [1, 2]},
+        pytest.param(STUDIED | {"counts": {"train": {"a": -1}}, "new": [1, 2]}, marks=pytest.mark.long),
         STUDIED | {"counts": {"train": {"<b>a": 1, "$x$": 10**8, "c": 2}, "odd": {"<b>a": 0, "$x$": 0, "c": 0}}},
         {**STUDIED, "fingerprint": "../../../etc", "title": '"><img src=x onerror=alert(1)>'},
     ],

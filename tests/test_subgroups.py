@@ -427,7 +427,7 @@ def dataset(values: list[str], labels: Any, patients: list[str] | None = None) -
     return Dataset(images, table, ("no", "yes"), about, nothing, nothing, Path(), "", pd.DataFrame({"view": values}))
 
 
-@pytest.mark.parametrize("positive", [0.5, 0.05])
+@pytest.mark.parametrize("positive", [0.5, pytest.param(0.05, marks=pytest.mark.long)])
 def test_columns_that_say_nothing_of_the_class_are_seldom_called_telling(positive: float) -> None:
     rng = np.random.default_rng(0)
     names = np.array(["AP", "PA", "LL", "", *(f"{number}" for number in range(20))])

@@ -414,6 +414,7 @@ def test_a_configuration_is_written_so_that_it_reads_back_equal(
     assert read_yaml(path) == {"title": text}
 
 
+@pytest.mark.long
 def test_launchers_take_text_to_other_processes(elsewhere: Path) -> None:
     sweep = (
         "seed=0,1",
