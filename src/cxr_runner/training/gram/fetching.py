@@ -7,6 +7,8 @@ the coordinates of each. Reading them takes longer than a product with one membe
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 import torch
 from torch import Tensor
@@ -46,14 +48,24 @@ class Fetching:
         self.workers = ThreadPoolExecutor(num_workers, initializer=torch.set_num_threads, initargs=(1,))
 
     def serve(self, requests: Sequence[Request]) -> None:
-        """Fetch what is asked for, once for all that ask for the same."""
+        """Fetch what is asked for, once for all that ask for the same, or twice where several workers serve them.
+
+        Each worker has as many requests as the others, give or take one.
+        """
+        if not requests:
+            return
         alike: dict[bytes, list[Request]] = {}
         for request in requests:
             alike.setdefault(request.positions.cpu().numpy().tobytes(), []).append(request)
-        # Fetching for several at once must not leave workers idle.
-        size = -(-len(requests) // len(self.buffers))
-        groups = [group[at : at + size] for group in alike.values() for at in range(0, len(group), size)]
-        self.share_out(lambda number, buffer: self._fetch(groups[number], buffer), len(groups))
+        ordered = [(key, request) for key, group in alike.items() for request in group]
+        size = -(-len(ordered) // len(self.buffers))
+        shares = [ordered[at : at + size] for at in range(0, len(ordered), size)]
+
+        def fetch_all(number: int, buffer: Tensor) -> None:
+            for _, group in groupby(shares[number], key=itemgetter(0)):
+                self._fetch([request for _, request in group], buffer)
+
+        self.share_out(fetch_all, len(shares))
 
     def _fetch(self, group: Sequence[Request], buffer: Tensor) -> None:
         positions = group[0].positions
