@@ -24,6 +24,7 @@ CITATION := Kermany, Zhang, Goldbaum, "Labeled Optical Coherence Tomography (OCT
 	Classification", Mendeley Data, doi:10.17632/rscbjbr9sj.2
 REPORT_bacterial_viral := --study bacterial_viral
 REPORT_folds-224 := --baseline logistic
+REPORT_study-224 := --baseline 'table1_20, lr 8.2e-4'
 PUBLISHED := comparison configurations fig20 fig23 $(patsubst %,evaluation_%,1 2 3 4 5 6)
 OUTPUTS ?= outputs
 
