@@ -19,7 +19,7 @@ from cxr_runner.config.data_schema import Bits
 from cxr_runner.data.decode import resize_square
 from cxr_runner.data.sources import Listing, Record, Source
 
-_FLUSHED = 128  # images
+_FLUSHED = 128  # images, after as many of which the disk is waited for
 
 
 def decode_all(

@@ -54,10 +54,8 @@ class Fetching:
         """
         if not requests:
             return
-        alike: dict[bytes, list[Request]] = {}
-        for request in requests:
-            alike.setdefault(request.positions.cpu().numpy().tobytes(), []).append(request)
-        ordered = [(key, request) for key, group in alike.items() for request in group]
+        named = [(request.positions.cpu().numpy().tobytes(), request) for request in requests]
+        ordered = sorted(named, key=itemgetter(0))  # those of the same images side by side
         size = -(-len(ordered) // len(self.buffers))
         shares = [ordered[at : at + size] for at in range(0, len(ordered), size)]
 
