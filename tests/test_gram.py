@@ -15,11 +15,13 @@ from cxr_runner.config.schema import EarlyStoppingConfig, LinearConfig, LinearRe
 from cxr_runner.data.dataset import Dataset
 from cxr_runner.data.sources import About
 from cxr_runner.models.build import build_model
+from cxr_runner.models.native.compiler import find_compiler
+from cxr_runner.training.engines import build_gram_backend
 from cxr_runner.training.gram import exact, fetching
 from cxr_runner.training.gram import layer as gram_layer
 from cxr_runner.training.gram import matrix as gram_module
 from cxr_runner.training.gram.matrix import gram_matrix, open_gram_matrix
-from cxr_runner.training.gram.mixed import MixedBackend, build_gram_backend
+from cxr_runner.training.gram.mixed import MixedBackend
 from cxr_runner.training.gram.products import StoreProducts
 from cxr_runner.training.gram.space import GramSpace
 from cxr_runner.training.gram.steps import GramBackend
@@ -60,31 +62,48 @@ def _space(images, store, device):
     return GramSpace(StoreProducts(images, store, device, Reporter()), dataset)
 
 
-def _gram_stack(space, model, *members, backend=GramBackend):
+needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="there is no C++ compiler here")
+KERNELS = pytest.mark.parametrize("native", [False, pytest.param(True, marks=needs_compiler)], ids=["torch", "native"])
+
+
+def _gram_stack(space, model, *members, kind=GramBackend, native=False):
     """Make the trainers of one stack, of (optimizer, changes of the settings) each."""
-    settings = [_settings(lr=optimizer.lr, **changes) for optimizer, changes in members]
-    models = [build_model(model, SIDE, each.seed) for each in settings]
-    optimizers, weights = [optimizer for optimizer, _ in members], [each.pos_weight for each in settings]
-    trained = backend(space, models, optimizers, weights)
-    return [Trainer(trained, *_subsets(), each, member) for member, each in enumerate(settings)]
+    return _mixed_stack(space, *((model, *member) for member in members), kind=kind, native=native)
 
 
-def _gram_trainer(space, model, optimizer, **changes):
-    return _gram_stack(space, model, (optimizer, changes))[0]
+def _mixed_stack(space, *members, kind=GramBackend, native=False):
+    """Make the trainers of one stack, of (model, optimizer, changes of the settings) each."""
+    settings = [_settings(lr=optimizer.lr, **changes) for _, optimizer, changes in members]
+    models = [build_model(model, SIDE, each.seed) for (model, _, _), each in zip(members, settings, strict=True)]
+    optimizers, weights = [optimizer for _, optimizer, _ in members], [each.pos_weight for each in settings]
+    backend = build_gram_backend(kind, space, models, optimizers, weights, native=native)
+    return [Trainer(backend, *_subsets(), each, member) for member, each in enumerate(settings)]
+
+
+def _gram_trainer(space, model, optimizer, native=False, **changes):
+    return _gram_stack(space, model, (optimizer, changes), native=native)[0]
 
 
 def _first_weight(trainer):
-    return trainer.backend.space.materialise(trainer.backend.first_layers([trainer.member]))[0]
+    """Return the first layer of a member, before it is rounded to float32."""
+    backend, member = trainer.backend, trainer.member
+    if isinstance(backend, MixedBackend):
+        number, member = backend.places[member]
+        backend = backend.backends[number]
+    return backend.space.materialise(backend.first_layers([member]))[0]
 
 
+@KERNELS
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS.keys())
 @pytest.mark.parametrize(
     ("momentum", "nesterov", "weight_decay", "pos_weight"),
     [(0.0, False, 0.0, None), (0.9, False, 0.0, 0.37), (0.9, True, 0.01, None), (0.0, False, 0.1, 2.0)],
 )
-def test_gram_space_is_plain_sgd_to_ten_digits(images, space, model, momentum, nesterov, weight_decay, pos_weight):
+def test_gram_space_is_plain_sgd_to_ten_digits(
+    images, space, model, momentum, nesterov, weight_decay, pos_weight, native
+):
     optimizer = SGDConfig("sgd", 0.05, momentum, nesterov, weight_decay, None)
-    trainer = _run(_gram_trainer(space, model, optimizer, pos_weight=pos_weight, epochs=5))
+    trainer = _run(_gram_trainer(space, model, optimizer, native, pos_weight=pos_weight, epochs=5))
     plain, losses = plain_training(images, model, trainer.settings, momentum, nesterov, weight_decay)
     assert losses[0] != pytest.approx(losses[-1], rel=1e-3), "a model that does not learn would pass vacuously"
     assert [epoch.train_loss for epoch in trainer.history] == pytest.approx(losses, rel=1e-10)
@@ -121,14 +140,15 @@ def test_schedules_reach_gram_space_too(space):
     assert scheduled.history[-1].train_loss != pytest.approx(constant.history[-1].train_loss, rel=1e-3)
 
 
-def test_a_checkpoint_goes_on_bit_for_bit(space, tmp_path):
+@KERNELS
+def test_a_checkpoint_goes_on_bit_for_bit(space, tmp_path, native):
     optimizer = SGDConfig("sgd", 0.05, 0.9, True, 0.01, None)
     stopping = EarlyStoppingConfig("val_accuracy", None, 0.0, True)
-    whole = _run(_gram_trainer(space, MODELS["linear_relu"], optimizer, early_stopping=stopping))
-    first = _gram_trainer(space, MODELS["linear_relu"], optimizer, early_stopping=stopping)
+    whole = _run(_gram_trainer(space, MODELS["linear_relu"], optimizer, native, early_stopping=stopping))
+    first = _gram_trainer(space, MODELS["linear_relu"], optimizer, native, early_stopping=stopping)
     train_epoch([first])
     torch.save(first.state_dict(), tmp_path / "checkpoint.pt")
-    second = _gram_trainer(space, MODELS["linear_relu"], optimizer, early_stopping=stopping)
+    second = _gram_trainer(space, MODELS["linear_relu"], optimizer, native, early_stopping=stopping)
     second.load_state_dict(torch.load(tmp_path / "checkpoint.pt", weights_only=True))
     _run(second)
     assert [epoch.train_loss for epoch in second.history] == [epoch.train_loss for epoch in whole.history]
@@ -196,18 +216,19 @@ MOMENTUM = SGDConfig("sgd", 0.05, 0.9, False, 0.0, None)
 DECAY = SGDConfig("sgd", 0.05, 0.0, False, 0.1, None)
 
 
+@KERNELS
 @pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS.keys())
 @pytest.mark.parametrize("optimizers", [[SGD[0.05], SGD[0.02]], [MOMENTUM, SGD[0.05], DECAY]], ids=["plain", "mixed"])
-def test_a_member_of_a_stack_is_what_it_is_alone_bit_for_bit(space, model, optimizers):
+def test_a_member_of_a_stack_is_what_it_is_alone_bit_for_bit(space, model, optimizers, native):
     stopping = EarlyStoppingConfig("val_accuracy", 1, 0.0, True)
     members = [(optimizer, {"seed": seed}) for optimizer in optimizers for seed in (2, 4, 6)]
     members += [(optimizers[0], {"pos_weight": 0.37}), (optimizers[1], {"early_stopping": stopping, "epochs": 9})]
-    together = _step_together(_gram_stack(space, model, *members))
-    turned = _step_together(_gram_stack(space, model, *members[::-1]))[::-1]
+    together = _step_together(_gram_stack(space, model, *members, native=native))
+    turned = _step_together(_gram_stack(space, model, *members[::-1], native=native))[::-1]
     assert len({trainer.history[-1].val_loss for trainer in together}) > len(together) // 2
     for member, one, other in zip(members, together, turned, strict=True):
-        (alone,) = _step_together(_gram_stack(space, model, member))
+        (alone,) = _step_together(_gram_stack(space, model, member, native=native))
         for trainer in (one, other):
             assert _figures(trainer) == _figures(alone)
             assert _weights(trainer).keys() == _weights(alone).keys()
@@ -215,19 +236,20 @@ def test_a_member_of_a_stack_is_what_it_is_alone_bit_for_bit(space, model, optim
                 assert torch.equal(_weights(trainer)[name], value), name
 
 
+@KERNELS
 @pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize("optimizers", [[SGD[0.05], SGD[0.02]], [MOMENTUM, SGD[0.05], DECAY]], ids=["plain", "mixed"])
-def test_members_of_several_shapes_are_what_they_are_alone_bit_for_bit(space, optimizers):
+def test_members_of_several_shapes_are_what_they_are_alone_bit_for_bit(space, optimizers, native):
     """They are fetched rows of the Gram matrix for together, where their seeds are the same."""
     members = [
         (model, optimizers[number % len(optimizers)], {"seed": seed, "pos_weight": pos_weight, "epochs": epochs})
         for number, model in enumerate(MODELS.values())
         for seed, pos_weight, epochs in ((2, None, 3), (2, 0.37, 2), (4, None, 2))
     ]
-    together = _step_together(_mixed_stack(space, *members))
+    together = _step_together(_mixed_stack(space, *members, native=native))
     assert isinstance(together[0].backend, MixedBackend)
     for (model, optimizer, changes), trainer in zip(members, together, strict=True):
-        (alone,) = _step_together(_gram_stack(space, model, (optimizer, changes)))
+        (alone,) = _step_together(_gram_stack(space, model, (optimizer, changes), native=native))
         assert _figures(trainer) == _figures(alone)
         assert trainer.state_dict()["backend"].keys() == alone.state_dict()["backend"].keys()
         for name, value in _weights(alone).items():
@@ -253,36 +275,31 @@ def test_rows_are_fetched_once_for_all_that_see_the_same_images(space, monkeypat
     assert set(fetched) == {len(models)}
 
 
-def _mixed_stack(space, *members, kind=GramBackend):
-    """Make the trainers of one stack, of (model, optimizer, changes of the settings) each."""
-    settings = [_settings(lr=optimizer.lr, **changes) for _, optimizer, changes in members]
-    models = [build_model(model, SIDE, each.seed) for (model, _, _), each in zip(members, settings, strict=True)]
-    optimizers, weights = [optimizer for _, optimizer, _ in members], [each.pos_weight for each in settings]
-    backend = build_gram_backend(kind, space, models, optimizers, weights)
-    return [Trainer(backend, *_subsets(), each, member) for member, each in enumerate(settings)]
-
-
 def _figures(trainer):
     return [{**asdict(epoch), "seconds": 0} for epoch in trainer.history]
 
 
-def test_a_diverging_member_fails_alone(space):
+@KERNELS
+def test_a_diverging_member_fails_alone(space, native):
     wild = SGDConfig("sgd", 1e200, 0.9, False, 0.0, None)
-    trainers = _step_together(_gram_stack(space, MODELS["linear"], (MOMENTUM, {}), (wild, {}), (MOMENTUM, {"seed": 4})))
+    trainers = _step_together(
+        _gram_stack(space, MODELS["linear"], (MOMENTUM, {}), (wild, {}), (MOMENTUM, {"seed": 4}), native=native)
+    )
     assert "not finite in epoch" in str(trainers[1].failure)
     for trainer, seed in ((trainers[0], 2), (trainers[2], 4)):
-        (alone,) = _step_together(_gram_stack(space, MODELS["linear"], (MOMENTUM, {"seed": seed})))
+        (alone,) = _step_together(_gram_stack(space, MODELS["linear"], (MOMENTUM, {"seed": seed}), native=native))
         assert _figures(trainer) == _figures(alone)
 
 
-def test_members_of_a_stack_go_on_from_different_epochs(space):
+@KERNELS
+def test_members_of_a_stack_go_on_from_different_epochs(space, native):
     members = [(MOMENTUM, {"seed": seed}) for seed in (2, 4)]
-    whole = _step_together(_gram_stack(space, MODELS["linear_relu"], *members))
-    cut = _gram_stack(space, MODELS["linear_relu"], *members)
+    whole = _step_together(_gram_stack(space, MODELS["linear_relu"], *members, native=native))
+    cut = _gram_stack(space, MODELS["linear_relu"], *members, native=native)
     train_epoch(cut)
     train_epoch(cut[1:])
     states = [trainer.state_dict() for trainer in cut]
-    resumed = _gram_stack(space, MODELS["linear_relu"], *members)
+    resumed = _gram_stack(space, MODELS["linear_relu"], *members, native=native)
     for trainer, state in zip(resumed, states, strict=True):
         trainer.load_state_dict(state)
     assert [len(trainer.history) for trainer in resumed] == [1, 2]

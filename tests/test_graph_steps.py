@@ -4,12 +4,13 @@ import pytest
 import torch
 
 from cxr_runner.config.schema import EarlyStoppingConfig, ScheduleConfig, SGDConfig
+from cxr_runner.models.build import build_model
 from cxr_runner.training.gram import graph_steps
 from cxr_runner.training.gram.graph_steps import GraphBackend
-from cxr_runner.training.loop import train_epoch
+from cxr_runner.training.loop import Trainer, train_epoch
 from stand_in import GPU, one_gpu, waits
 from test_gram import MODELS, _figures, _gram_stack, _mixed_stack, _space, _step_together, images, space  # noqa: F401
-from test_train import _weights
+from test_train import SIDE, _settings, _subsets, _weights
 
 PLAIN = SGDConfig("sgd", 0.05, 0.0, False, 0.0, None)
 MOVING = SGDConfig("sgd", 0.05, 0.9, True, 0.1, None)
@@ -23,9 +24,13 @@ def played(monkeypatch):
 
 
 def _graph_stack(space, model, *members):  # noqa: F811
-    trainers = _gram_stack(space, model, *members, backend=GraphBackend)
-    assert len(trainers[0].backend.rest) % 32 == 0
-    return trainers
+    """Make one backend of all members, those with momentum and those without."""
+    settings = [_settings(lr=optimizer.lr, **changes) for optimizer, changes in members]
+    models = [build_model(model, SIDE, each.seed) for each in settings]
+    optimizers, weights = [optimizer for optimizer, _ in members], [each.pos_weight for each in settings]
+    backend = GraphBackend(space, models, optimizers, weights)
+    assert len(backend.rest) % 32 == 0
+    return [Trainer(backend, *_subsets(), each, member) for member, each in enumerate(settings)]
 
 
 @pytest.mark.parametrize("model", CHOSEN)

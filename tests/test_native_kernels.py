@@ -183,7 +183,7 @@ def test_what_does_not_compile_or_computes_something_else_is_not_used(
         compiled(broken, {})
     wrong = tmp_path / "conv_block.cpp"
     wrong.write_text('extern "C" void forward() {}\nextern "C" void backward() {}\n')
-    monkeypatch.setattr(conv_block, "compiled", lambda source, definitions: compiled(wrong, {}))
+    monkeypatch.setattr(conv_block, "load_library", lambda source, definitions: compiler.load_library(wrong, {}))
     conv_block.load_conv_block.cache_clear()
     with pytest.raises(CompilerError, match="does not compute what torch does"):
         conv_block.load_conv_block(1, 2, 3)
@@ -254,7 +254,12 @@ def test_without_a_compiler_a_run_takes_torchs_kernels_and_says_so(
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("model=linear",), "model=linear has none"),
+        (("model=linear", "engine=pixel"), "model=linear has none for pixels"),
+        (("model=logistic",), "model=logistic takes no steps"),
+        (
+            ("model=linear", "optimizer=adam"),
+            "optimizer=adam leaves the span of the training images, and other kernels are for model=cnn",
+        ),
         (("model=cnn", "precision=bf16"), "precision=bf16"),
         (("model=cnn", "model.hidden=33"), "more than 32 filters"),
         (("model=cnn", "model.kernel_size=9"), "filters larger than 7x7"),

@@ -45,7 +45,7 @@ def engine_way(
         products = StoreProducts(dataset.images, dataset.store, target, Reporter())
         products.prepare_starts(map(first_weight, models))
         space = GramSpace(products, dataset)
-    kernels = choose_kernels(config, target, models) if space is None else None
+    kernels = choose_kernels(config, config.engine, target, models, len(dataset.rows("train")))
     backend = build_backend(configs, dataset, models, [None] * num_members, target, space, kernels)
     rows, labels = torch.tensor(dataset.rows("train")), torch.tensor(dataset.labels("train")).float()
     count = len(rows) if num_steps is None else num_steps * config.batch_size

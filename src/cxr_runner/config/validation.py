@@ -166,9 +166,16 @@ def gram_obstacle(run: RunConfig) -> str | None:
 
 
 def native_obstacle(run: RunConfig) -> str | None:
-    """Say why a run has no kernels compiled for a CPU; None where it has, as far as its configuration tells."""
+    """Say why a run has no kernels compiled for a CPU; None where it has, as far as its configuration tells.
+
+    A CNN has, and what steps of SGD train in Gram space.
+    """
     if not isinstance(run.model, CNNConfig):
-        return f"model={run.model.name} has none"
+        if isinstance(run.model, LogisticConfig):
+            return "model=logistic takes no steps"
+        if run.engine == "pixel":
+            return f"model={run.model.name} has none for pixels"
+        return f"{obstacle}, and other kernels are for model=cnn" if (obstacle := gram_obstacle(run)) else None
     if run.precision != "float32":
         return f"precision={run.precision}"
     if run.model.hidden > _MOST_NATIVE_FILTERS:

@@ -172,7 +172,8 @@ def _sees(run: PlannedRun) -> object:
     config = run.config
     solved = isinstance(config.model, LogisticConfig)  # from all images at once, where others take batches
     frozen = config.model if is_frozen(config.model) else None  # whose features are seen, and not the images
-    return config.data, config.device, config.batch_size, config.deterministic, solved, frozen, run.weights
+    computed = config.device, config.kernels, config.deterministic
+    return config.data, config.batch_size, *computed, solved, frozen, run.weights
 
 
 def _num_outputs(model: AnyModelConfig) -> int:

@@ -163,7 +163,8 @@ def _build_members(
             models[start] = build_model(run.config.model, run.config.data.image_size, run.config.seed)
         members.append(Member(run, status, models[start], resolve_pos_weight(run.config.loss.pos_weight, train.labels)))
     share_frozen_layers(list(models.values()))
-    kernels = None if space is not None else choose_kernels(first.config, first.device, list(models.values()))
+    engine, num_train = first.choice.engine, len(train.rows)
+    kernels = choose_kernels(first.config, engine, first.device, list(models.values()), num_train)
     _announce(members, kernels, reporter)
     for run in runs:
         write_json(run.files.data, run.dataset.describe())

@@ -20,7 +20,8 @@ from cxr_runner.training.backend import Backend
 from cxr_runner.training.devices import num_processes
 from cxr_runner.training.gram.convex import ConvexBackend
 from cxr_runner.training.gram.graph_steps import GraphBackend
-from cxr_runner.training.gram.mixed import build_gram_backend
+from cxr_runner.training.gram.mixed import MixedBackend
+from cxr_runner.training.gram.native_steps import NativeBackend
 from cxr_runner.training.gram.space import GramSpace
 from cxr_runner.training.gram.steps import GramBackend
 from cxr_runner.training.kernels import Kernels
@@ -117,8 +118,9 @@ def build_backend(
         pos_weights: weights of the positive class in the losses, resolved; None for 1.
         device: where to compute.
         space: the images in Gram space; None for the pixel engine, which trains one model at a time.
-        kernels: what computes the model in the pixel engine, where there is a choice.
+        kernels: what computes the models, where there is a choice.
     """
+    native = kernels is not None and kernels.name == "native"
     if space is None:
         ((config,), (model,), (pos_weight,)) = configs, models, pos_weights
         if num_processes() > 1:
@@ -129,7 +131,6 @@ def build_backend(
         augment = Augment(config.augment) if config.augment.enabled else None
         feed = PixelFeed(dataset.images, device)
         at_once = images_at_once(config, device)
-        native = kernels is not None and kernels.name == "native"
         return PixelBackend(model, feed, config.optimizer, pos_weight, config.precision, augment, at_once, native)
     logistic = [model for model in models if isinstance(model, Logistic)]
     if logistic:
@@ -138,5 +139,49 @@ def build_backend(
     linear = [part for part in parts if isinstance(part, Linear | LinearReLU | LinearHead)]
     optimizers = [config.optimizer for config in configs if isinstance(config.optimizer, SGDConfig)]
     assert len(linear) == len(optimizers) == len(configs), "gram_obstacle() lets no others through"
-    backend = GraphBackend if device.type == "cuda" else GramBackend
-    return build_gram_backend(backend, space, linear, optimizers, pos_weights)
+    kind = GraphBackend if device.type == "cuda" else GramBackend
+    return build_gram_backend(kind, space, linear, optimizers, pos_weights, native=native)
+
+
+def build_gram_backend(
+    kind: type[GramBackend],
+    space: GramSpace,
+    models: Sequence[Linear | LinearReLU | LinearHead],
+    optimizers: Sequence[SGDConfig],
+    pos_weights: Sequence[float | None],
+    *,
+    native: bool = False,
+) -> GramBackend | MixedBackend:
+    """Build the backend of members, which may have several shapes.
+
+    Args:
+        kind: the backend of one shape.
+        space: the images.
+        models: the members with their initial weights.
+        optimizers: optimizer of each member.
+        pos_weights: weight of the positive class in the loss of each member; None for 1.
+        native: whether epochs are computed by kernels that were compiled for this CPU.
+    """
+    alike: dict[object, list[int]] = {}
+    for member, (model, optimizer) in enumerate(zip(models, optimizers, strict=True)):
+        alike.setdefault(_shape(model, optimizer), []).append(member)
+    backends = [
+        kind(
+            space,
+            [models[member] for member in group],
+            [optimizers[member] for member in group],
+            [pos_weights[member] for member in group],
+        )
+        for group in alike.values()
+    ]
+    groups = enumerate(alike.values())
+    places = {member: (number, own) for number, group in groups for own, member in enumerate(group)}
+    if native:
+        return NativeBackend(space, backends, places)
+    return MixedBackend(space, backends, places) if len(backends) > 1 else backends[0]
+
+
+def _shape(model: Linear | LinearReLU | LinearHead, optimizer: SGDConfig) -> object:
+    """Return what the members of a :class:`GramBackend` have in common; plain steps are quicker among themselves."""
+    plain = not (optimizer.momentum or optimizer.weight_decay)
+    return type(model), tuple(value.shape for value in model.state_dict().values()), optimizer.nesterov, plain

@@ -1,5 +1,6 @@
 """C++ sources, compiled for this machine's CPU when they are first needed, and kept in the cache."""
 
+import ctypes
 import os
 import platform
 import shutil
@@ -61,6 +62,19 @@ def compiled(source: Path, definitions: Mapping[str, int]) -> Path:
     except OSError as error:
         raise CompilerError(f"{library.parent} cannot be written to ({error.strerror})") from error
     return library
+
+
+def load_library(source: Path, definitions: Mapping[str, int]) -> ctypes.CDLL:
+    """Load a library of a source, see :func:`compiled`.
+
+    Raises:
+        CompilerError: it cannot be compiled or loaded.
+    """
+    path = compiled(source, definitions)
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise CompilerError(f"{path.name} cannot be loaded: {error}") from error
 
 
 def _compile(command: list[str]) -> None:

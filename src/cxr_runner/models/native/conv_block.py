@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, max_pool2d
 
-from cxr_runner.models.native.compiler import CompilerError, compiled
+from cxr_runner.models.native.compiler import CompilerError, load_library
 
 _POINTER, _INT = ctypes.c_void_p, ctypes.c_int
 
@@ -66,11 +66,7 @@ def load_conv_block(inputs: int, filters: int, side: int) -> ctypes.CDLL:
         CompilerError: there is no compiler, it refuses, or what comes out computes something else.
     """
     source = Path(__file__).with_suffix(".cpp")
-    path = compiled(source, {"INPUTS": inputs, "FILTERS": filters, "SIDE": side})
-    try:
-        library = ctypes.CDLL(str(path))
-    except OSError as error:
-        raise CompilerError(f"{path.name} cannot be loaded: {error}") from error
+    library = load_library(source, {"INPUTS": inputs, "FILTERS": filters, "SIDE": side})
     sizes = [_INT, _INT, _INT, _INT]  # batch, height, width, threads
     library.forward.argtypes = [_POINTER, ctypes.POINTER(_Weights), _POINTER, _POINTER, *sizes]
     library.backward.argtypes = [_POINTER] * 3 + [ctypes.POINTER(_Weights), _POINTER, _POINTER, *sizes]

@@ -8,10 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cxr_runner.config.schema import SGDConfig
-from cxr_runner.models.classifier import LinearHead
-from cxr_runner.models.linear import Linear
-from cxr_runner.models.linear_relu import LinearReLU
 from cxr_runner.training.backend import EpochPlan, Key
 from cxr_runner.training.gram.space import GramSpace
 from cxr_runner.training.gram.steps import GramBackend, Parameters
@@ -129,44 +125,3 @@ class MixedBackend:
         ]
         self._last = list(members), shares
         return shares
-
-
-def build_gram_backend(
-    kind: type[GramBackend],
-    space: GramSpace,
-    models: Sequence[Linear | LinearReLU | LinearHead],
-    optimizers: Sequence[SGDConfig],
-    pos_weights: Sequence[float | None],
-) -> GramBackend | MixedBackend:
-    """Build the backend of members, which may have several shapes.
-
-    Args:
-        kind: the backend of one shape.
-        space: the images.
-        models: the members with their initial weights.
-        optimizers: optimizer of each member.
-        pos_weights: weight of the positive class in the loss of each member; None for 1.
-    """
-    alike: dict[object, list[int]] = {}
-    for member, (model, optimizer) in enumerate(zip(models, optimizers, strict=True)):
-        alike.setdefault(_shape(model, optimizer), []).append(member)
-    backends = [
-        kind(
-            space,
-            [models[member] for member in group],
-            [optimizers[member] for member in group],
-            [pos_weights[member] for member in group],
-        )
-        for group in alike.values()
-    ]
-    if len(backends) == 1:
-        return backends[0]
-    groups = enumerate(alike.values())
-    places = {member: (number, own) for number, group in groups for own, member in enumerate(group)}
-    return MixedBackend(space, backends, places)
-
-
-def _shape(model: Linear | LinearReLU | LinearHead, optimizer: SGDConfig) -> object:
-    """Return what the members of a :class:`GramBackend` have in common; plain steps are quicker among themselves."""
-    plain = not (optimizer.momentum or optimizer.weight_decay)
-    return type(model), tuple(value.shape for value in model.state_dict().values()), optimizer.nesterov, plain
