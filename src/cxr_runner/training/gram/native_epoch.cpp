@@ -82,6 +82,26 @@ double dot(const double* one, const double* other, int size) {
     return total;
 }
 
+// Exchange the blocks of STEP numbers that are on the wrong side of the diagonal in two rows of a square.
+template <int STEP, int... I>
+INLINE void exchange(Vec& one, Vec& other, std::integer_sequence<int, I...>) {
+    Vec upper = __builtin_shufflevector(one, other, (I & STEP ? LANES + I - STEP : I)...);
+    other = __builtin_shufflevector(one, other, (I & STEP ? LANES + I : I + STEP)...);
+    one = upper;
+}
+
+// Turn a square of numbers about its diagonal: single numbers first, then blocks of 2, then of 4.
+template <int STEP = 1>
+INLINE void transpose(Vec (&square)[LANES]) {
+    if constexpr (STEP < LANES) {
+        unroll<LANES>(EACH(auto i) {
+            if constexpr (!(decltype(i)::value & STEP))
+                exchange<STEP>(square[i], square[i + STEP], std::make_integer_sequence<int, LANES>{});
+        });
+        transpose<2 * STEP>(square);
+    }
+}
+
 struct Layer {
     int32_t inputs, outputs;  // of a linear layer; both 0 for a ReLU
 };
@@ -245,13 +265,30 @@ class Window {
     }
 
   private:
+    // Beyond the last image any row: nobody reads what comes of it.
+    const double* row_at(int image) const { return gram + positions[std::min(image, size - 1)] * stride; }
+
+    // Turn some columns of the window's rows, while the processor brings those of the next tile, and keep their part of
+    // the inner products.
     void fetch(int column, int count) {
         for (int tile = 0; tile < tiles; ++tile) {
-            const double* from[TILE];
-            for (int row = 0; row < TILE; ++row)  // beyond the last image any row: nobody reads what comes of it
-                from[row] = gram + positions[std::min(tile * TILE + row, size - 1)] * stride + column;
+            const double *from[TILE], *next[TILE];
+            for (int row = 0; row < TILE; ++row) {
+                from[row] = row_at(tile * TILE + row) + column;
+                next[row] = row_at((tile + 1) * TILE + row) + column;
+            }
             double* to = &rows[(size_t)tile * COLUMNS * TILE];
-            for (int term = 0; term < count; ++term)
+            int term = 0;
+            for (; term + LANES <= count; term += LANES) {
+                for (int row = 0; row < TILE; ++row) __builtin_prefetch(next[row] + term);
+                unroll<VECS>(EACH(auto v) {
+                    Vec square[LANES];
+                    unroll<LANES>(EACH(auto row) { square[row] = load(from[v * LANES + row] + term); });
+                    transpose(square);
+                    unroll<LANES>(EACH(auto i) { store(to + (term + i) * TILE + v * LANES, square[i]); });
+                });
+            }
+            for (; term < count; ++term)
                 for (int row = 0; row < TILE; ++row) to[term * TILE + row] = from[row][term];
         }
         for (int image = 0; !inner.empty() && image < size; ++image) {
