@@ -17,7 +17,7 @@ from cxr_runner.models.native import compiler
 from cxr_runner.models.native.compiler import CompilerError, find_compiler
 from cxr_runner.training import kernels
 from cxr_runner.training.gram import native_epoch
-from cxr_runner.training.gram.native_epoch import NativeLayer, NativeMember, load_native_epoch
+from cxr_runner.training.gram.native_epoch import NativeImages, NativeLayer, NativeMember, load_native_epoch
 from cxr_runner.training.gram.native_steps import cut_evenly
 
 needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="there is no C++ compiler here")
@@ -95,7 +95,8 @@ def test_an_epoch_is_plain_sgd_on_pixels(
         num_rest=len(rest),
     )
     gram = PIXELS @ PIXELS.T
-    load_native_epoch()(gram, 700, order, batch_size, [member])
+    native = load_native_epoch()
+    native.train(NativeImages(gram, 700, order), batch_size, [member])
     expected = by_autograd(model, order, batch_size, momentum, decay)
     assert tensors["losses"].tolist() == pytest.approx(expected, rel=1e-11)
     trained = tensors["decay"] * start + tensors["coordinates"][:, : sizes[0]].T @ PIXELS
@@ -104,6 +105,8 @@ def test_an_epoch_is_plain_sgd_on_pixels(
     torch.testing.assert_close(tensors["rest"], others, rtol=1e-10, atol=1e-12)
     assert not torch.allclose(trained, start, rtol=1e-3), "a model that does not learn would pass vacuously"
     assert not tensors["coordinates"][:, sizes[0] :].any()
+    native.answer(NativeImages(gram, 700, order), [member])
+    torch.testing.assert_close(tensors["logits"], model(PIXELS[order]).squeeze(1).detach(), rtol=1e-10, atol=1e-11)
 
 
 @given(st.lists(st.tuples(st.binary(max_size=1), st.integers(1, 20)), min_size=1, max_size=30), st.integers(1, 4))
@@ -125,7 +128,7 @@ def test_shares_are_of_about_the_same_cost_and_keep_like_things_together(
 def test_a_library_that_computes_something_else_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXR_CACHE", str(tmp_path))
     wrong = tmp_path / "wrong.cpp"
-    wrong.write_text('extern "C" void train_epoch() {}\n')
+    wrong.write_text('extern "C" void train_epoch() {}\nextern "C" void answer() {}\n')
     monkeypatch.setattr(native_epoch, "load_library", lambda source, definitions: compiler.load_library(wrong, {}))
     load_native_epoch.cache_clear()
     with pytest.raises(CompilerError, match="does not compute what torch does"):

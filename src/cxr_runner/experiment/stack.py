@@ -32,7 +32,7 @@ from cxr_runner.experiment.plan import PlannedRun
 from cxr_runner.experiment.results import describe_origin
 from cxr_runner.experiment.watch import Watch
 from cxr_runner.models.build import build_model, describe_model
-from cxr_runner.models.classifier import share_frozen_layers
+from cxr_runner.models.classifier import share_equal_weights
 from cxr_runner.training.backend import Backend
 from cxr_runner.training.devices import describe_device, set_determinism
 from cxr_runner.training.diagnosis import diagnose_all
@@ -162,7 +162,8 @@ def _build_members(
         if start not in models:
             models[start] = build_model(run.config.model, run.config.data.image_size, run.config.seed)
         members.append(Member(run, status, models[start], resolve_pos_weight(run.config.loss.pos_weight, train.labels)))
-    share_frozen_layers(list(models.values()))
+    if space is not None:  # whose backend leaves the models as they are
+        share_equal_weights(list(models.values()))
     engine, num_train = first.choice.engine, len(train.rows)
     kernels = choose_kernels(first.config, engine, first.device, list(models.values()), num_train)
     _announce(members, kernels, reporter)

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from cxr_runner.base.errors import UserError, user_path
 
+_TELLING = 64  # numbers at the beginning of weights, by which different ones are told apart at once
+
 
 class Classifier(nn.Module):
     """A model that maps images, float [batch, 1, side, side] in [0, 1], to logits, float [batch].
@@ -153,13 +155,17 @@ def trained_part(model: nn.Module) -> nn.Module:
     return LinearHead(model) if isinstance(model, Classifier) and model.frozen else model
 
 
-def share_frozen_layers(models: Sequence[nn.Module]) -> None:
-    """Have frozen models of one configuration keep the weights that none of them changes in one place."""
-    first = models[0]
-    if not isinstance(first, Classifier) or not first.frozen:
-        return
-    of_first = {**dict(first.named_parameters()), **dict(first.named_buffers())}
-    for model in models[1:]:
-        for name, value in [*model.named_parameters(), *model.named_buffers()]:
-            if not value.requires_grad and name.rpartition(".")[0] != first.head:
-                value.data = of_first[name].data
+def share_equal_weights(models: Sequence[nn.Module]) -> None:
+    """Have models keep equal weights in one place, which must not be changed there.
+
+    First layers that are drawn from one seed are equal whatever follows them, and so are layers that stay frozen.
+    """
+    distinct: dict[object, list[Tensor]] = {}
+    for value in (value for model in models for value in (*model.parameters(), *model.buffers())):
+        beginning = tuple(value.detach().flatten()[:_TELLING].tolist())
+        alike = distinct.setdefault((value.shape, value.dtype, beginning), [])
+        same = next((other for other in alike if torch.equal(other, value.data)), None)
+        if same is None:
+            alike.append(value.data)
+        else:
+            value.data = same

@@ -152,8 +152,12 @@ class Head {
         }
     }
 
-    // To be filled with the first layer's outputs, without its biases.
-    double* outputs() { return values[0].data(); }
+    // Take the first layer's outputs, without its biases: output(image, unit).
+    template <class Output>
+    void read(int images, Output output) {
+        for (int unit = 0; unit < member.outputs; ++unit)
+            for (int image = 0; image < images; ++image) values[0][unit * padded + image] = output(image, unit);
+    }
 
     const double* forward() {
         const double* weights = member.rest + member.outputs;
@@ -239,24 +243,12 @@ class Window {
           tiles(round_up(size, TILE) / TILE), positions(positions), rows((size_t)tiles * COLUMNS * TILE),
           inner(size > batch_size ? (size_t)tiles * size * TILE : 0) {}
 
+    // Have members that can still change take their steps; start: how many images of the epoch came before.
     void train(Member* members, int num_members, int start) {
-        std::vector<std::vector<double>> outputs(num_members), speeds(num_members);  // [tile][unit][TILE]
-        for (int number = 0; number < num_members; ++number) {
-            const Member& member = members[number];
-            if (member.is_dead(num_train)) continue;
-            outputs[number].resize((size_t)tiles * member.outputs * TILE);
-            speeds[number].resize(outputs[number].size());
-        }
-        for (int column = 0; column < num_train; column += COLUMNS) {
-            int count = std::min(COLUMNS, num_train - column);
-            fetch(column, count);
-            for (int number = 0; number < num_members; ++number) {
-                const Member& member = members[number];
-                if (outputs[number].empty()) continue;
-                multiply(column, count, member.coordinates, member, outputs[number]);
-                if (member.momentum) multiply(column, count, member.coordinates_velocity, member, speeds[number]);
-            }
-        }
+        Sums outputs(num_members), speeds(num_members);
+        for (int number = 0; number < num_members; ++number)
+            if (!members[number].is_dead(num_train)) outputs[number] = speeds[number] = zeros(members[number]);
+        form(members, outputs, speeds);
         for (int number = 0; number < num_members; ++number)
             if (outputs[number].empty())
                 stand_still(members[number], start);
@@ -264,7 +256,57 @@ class Window {
                 take_steps(members[number], start, outputs[number], speeds[number]);
     }
 
+    // Have members give their logits, and nothing else.
+    void answer(const Member* members, int num_members, int start) {
+        Sums outputs(num_members), speeds(num_members);
+        for (int number = 0; number < num_members; ++number) outputs[number] = zeros(members[number]);
+        form(members, outputs, speeds);
+        for (int number = 0; number < num_members; ++number) {
+            const Member& member = members[number];
+            Head head(member, round_up(size, LANES));
+            head.read(size, [&](int image, int unit) { return outputs[number][place(image, unit, member.outputs)]; });
+            std::copy_n(head.forward(), size, member.logits + start);
+        }
+    }
+
   private:
+    using Sums = std::vector<std::vector<double>>;  // of each member [tile][unit][TILE], empty where not wanted
+
+    std::vector<double> zeros(const Member& member) const {
+        return std::vector<double>((size_t)tiles * member.outputs * TILE);
+    }
+
+    // Form the first layers' outputs, without their biases, and the same of the velocities, where there are any.
+    void form(const Member* members, Sums& outputs, Sums& speeds) {
+        for (int column = 0; column < num_train; column += COLUMNS) {
+            int count = std::min(COLUMNS, num_train - column);
+            fetch(column, count);
+            for (size_t number = 0; number < outputs.size(); ++number) {
+                const Member& member = members[number];
+                multiply(column, count, member.coordinates, member, outputs[number]);
+                if (member.momentum) multiply(column, count, member.coordinates_velocity, member, speeds[number]);
+            }
+        }
+        for (size_t number = 0; number < outputs.size(); ++number) {
+            const Member& member = members[number];
+            add_starts(member, *member.decay, outputs[number]);
+            if (member.momentum) add_starts(member, *member.decay_velocity, speeds[number]);
+        }
+    }
+
+    void multiply(int column, int count, const double* coordinates, const Member& member, std::vector<double>& sums) {
+        for (int tile = 0; tile < tiles && !sums.empty(); ++tile)
+            add_products(&rows[(size_t)tile * COLUMNS * TILE], count, coordinates + (size_t)column * member.width,
+                         member.width, &sums[(size_t)tile * member.outputs * TILE], member.outputs);
+    }
+
+    void add_starts(const Member& member, double decay, std::vector<double>& sums) {
+        for (int image = 0; image < size && !sums.empty(); ++image)
+            for (int unit = 0; unit < member.outputs; ++unit)
+                sums[place(image, unit, member.outputs)] +=
+                    decay * member.starts[positions[image] * member.width + unit];
+    }
+
     // Beyond the last image any row: nobody reads what comes of it.
     const double* row_at(int image) const { return gram + positions[std::min(image, size - 1)] * stride; }
 
@@ -299,12 +341,6 @@ class Window {
         }
     }
 
-    void multiply(int column, int count, const double* coordinates, const Member& member, std::vector<double>& sums) {
-        for (int tile = 0; tile < tiles; ++tile)
-            add_products(&rows[(size_t)tile * COLUMNS * TILE], count, coordinates + (size_t)column * member.width,
-                         member.width, &sums[(size_t)tile * member.outputs * TILE], member.outputs);
-    }
-
     static size_t place(int image, int unit, int units) {
         return ((size_t)(image / TILE) * units + unit) * TILE + image % TILE;
     }
@@ -321,12 +357,6 @@ class Window {
 
     void take_steps(Member& member, int start, std::vector<double>& outputs, std::vector<double>& speeds) {
         int units = member.outputs, steps = (size + batch_size - 1) / batch_size;
-        for (int image = 0; image < size; ++image)
-            for (int unit = 0; unit < units; ++unit) {
-                double from = member.starts[positions[image] * member.width + unit];
-                outputs[place(image, unit, units)] += *member.decay * from;
-                if (member.momentum) speeds[place(image, unit, units)] += *member.decay_velocity * from;
-            }
         // A and its velocity as sums: of both at the beginning of the window, and of the slopes of each step.
         std::vector<double> sum(2 + steps), speed(2 + steps), one(2 + steps);
         std::vector<double> slopes((size_t)size * units), changes(outputs.size()), still(member.num_rest);
@@ -357,9 +387,7 @@ class Window {
     void train_batch(Member& member, Head& head, int start, int first, int count, const std::vector<double>& outputs,
                      std::vector<double>& slopes) {
         int units = member.outputs, padded = round_up(count, LANES), at = start + first;
-        double* values = head.outputs();
-        for (int unit = 0; unit < units; ++unit)
-            for (int i = 0; i < count; ++i) values[unit * padded + i] = outputs[place(first + i, unit, units)];
+        head.read(count, [&](int i, int unit) { return outputs[place(first + i, unit, units)]; });
         double* logits = member.logits + at;
         std::copy_n(head.forward(), count, logits);
         std::vector<double> of_logits(padded);
@@ -401,10 +429,17 @@ class Window {
     }
 };
 
-// Train members for an epoch.
-//
-// gram: K, rows of stride numbers, of which num_train are columns.
-// positions: of the images in K, in the order of the members, num_images of them.
+// Have members give their logits of num_images images, which stand at positions in K; it has rows of stride numbers, the
+// first num_train of which are its columns.
+extern "C" void answer(const double* gram, int64_t stride, int num_train, const int64_t* positions, int num_images,
+                       const Member* members, int num_members) {
+    for (int start = 0; start < num_images; start += WINDOW) {
+        int size = std::min(WINDOW, num_images - start);
+        Window(gram, stride, num_train, size, positions + start, size).answer(members, num_members, start);
+    }
+}
+
+// Train members for an epoch on images in their order; what is not said is as above.
 extern "C" void train_epoch(const double* gram, int64_t stride, int num_train, const int64_t* positions, int num_images,
                             int batch_size, Member* members, int num_members) {
     int ahead = std::max(1, WINDOW / batch_size) * batch_size;

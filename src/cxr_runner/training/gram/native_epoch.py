@@ -1,7 +1,8 @@
-"""An epoch of members that see the same images, on a CPU, by ``native_epoch.cpp``."""
+"""Epochs and answers of members that see the same images, on a CPU, by ``native_epoch.cpp``."""
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -16,7 +17,6 @@ _ADDRESSES = (
     *("coordinates", "coordinates_velocity", "decay", "decay_velocity", "rest", "rest_velocity"),
     *("starts", "lrs", "targets", "losses", "logits", "layers"),
 )
-Train = Callable[[Tensor, int, Tensor, int, Sequence["NativeMember"]], None]
 
 
 class NativeLayer(ctypes.Structure):
@@ -39,39 +39,64 @@ class NativeMember(ctypes.Structure):
     )
 
 
-@cache
-def load_native_epoch() -> Train:
-    """Compile the library, unless that was done before, and try it against torch.
+@dataclass(frozen=True)
+class NativeImages:
+    """Images that members see.
 
-    Returns:
-        A function that trains members for an epoch and leaves what changes where their addresses point: of K, float64
-        [images, at least num_train]; num_train; positions in K, int64 [num_train], in the order of all the members; the
-        batch size; the members.
+    Attributes:
+        gram: K, float64 [images, at least num_train], on the CPU.
+        num_train: number of its columns, those of the training images.
+        positions: int64 [some images], where they stand in K, in their order.
+    """
+
+    gram: Tensor
+    num_train: int
+    positions: Tensor
+
+
+class NativeEpoch:
+    """The library: epochs and answers of members, in which it leaves what changes where their addresses point."""
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        """Say what the functions of the library take."""
+        images = (_POINTER, _INT64, ctypes.c_int, _POINTER, ctypes.c_int)
+        self._answer, self._train_epoch = library.answer, library.train_epoch
+        self._answer.argtypes = (*images, _POINTER, ctypes.c_int)
+        self._train_epoch.argtypes = (*images, ctypes.c_int, _POINTER, ctypes.c_int)
+        self._answer.restype = self._train_epoch.restype = None
+
+    def train(self, images: NativeImages, batch_size: int, members: Sequence[NativeMember]) -> None:
+        """Train members for an epoch, in batches of the images in their order."""
+        array = (NativeMember * len(members))(*members)
+        self._train_epoch(*_addresses(images), batch_size, array, len(members))
+        for member, trained in zip(members, array, strict=True):
+            member.silent = trained.silent
+
+    def answer(self, images: NativeImages, members: Sequence[NativeMember]) -> None:
+        """Have members give their logits of images."""
+        self._answer(*_addresses(images), (NativeMember * len(members))(*members), len(members))
+
+
+def _addresses(images: NativeImages) -> tuple[int, ...]:
+    gram, positions = images.gram, images.positions
+    return gram.data_ptr(), gram.stride(0), images.num_train, positions.data_ptr(), len(positions)
+
+
+@cache
+def load_native_epoch() -> NativeEpoch:
+    """Compile the library, unless that was done before, and try it against torch.
 
     Raises:
         CompilerError: there is no compiler, it refuses, or what comes out computes something else.
     """
-    library = load_library(Path(__file__).with_suffix(".cpp"), {})
-    sizes = [ctypes.c_int, ctypes.c_int]
-    library.train_epoch.argtypes = [_POINTER, _INT64, ctypes.c_int, _POINTER, *sizes, _POINTER, ctypes.c_int]
-    library.train_epoch.restype = None
-
-    def train(
-        gram: Tensor, num_train: int, positions: Tensor, batch_size: int, members: Sequence[NativeMember]
-    ) -> None:
-        array = (NativeMember * len(members))(*members)
-        images = gram.data_ptr(), gram.stride(0), num_train, positions.data_ptr(), len(positions)
-        library.train_epoch(*images, batch_size, array, len(members))
-        for member, trained in zip(members, array, strict=True):
-            member.silent = trained.silent
-
-    _try(train)
-    return train
+    native = NativeEpoch(load_library(Path(__file__).with_suffix(".cpp"), {}))
+    _try(native)
+    return native
 
 
 @torch.inference_mode(mode=False)
 @torch.enable_grad()
-def _try(train: Train) -> None:
+def _try(native: NativeEpoch) -> None:
     """Take three steps of a small model, and compare them with those of autograd; compilers err in silence."""
     draw = torch.Generator().manual_seed(0)
 
@@ -95,7 +120,7 @@ def _try(train: Train) -> None:
     sizes = {"outputs": 3, "width": 3, "num_layers": 2, "num_rest": len(tensors["rest"])}
     member = NativeMember(**addresses, **sizes, layers=ctypes.addressof(layers), pos_weight=pos_weight)
     gram = images @ images.T
-    train(gram, 40, order, 17, [member])
+    native.train(NativeImages(gram, 40, order), 17, [member])
 
     trained, expected = [weight, bias, last_weight, last_bias], []
     for batch in torch.split(order, 17):
@@ -108,6 +133,12 @@ def _try(train: Train) -> None:
         trained = [value - lr * slope for value, slope in zip(trained, slopes, strict=True)]
         expected.append(logits)
     moved = images @ (trained[0] - weight).T
-    right = torch.allclose(tensors["logits"], torch.cat(expected)), torch.allclose(gram @ tensors["coordinates"], moved)
+    right = [
+        torch.allclose(tensors["logits"], torch.cat(expected)),
+        torch.allclose(gram @ tensors["coordinates"], moved),
+    ]
+    native.answer(NativeImages(gram, 40, order), [member])
+    hidden = (images[order] @ trained[0].T + trained[1]).relu()
+    right.append(torch.allclose(tensors["logits"], (hidden @ trained[2].T + trained[3]).squeeze(1)))
     if not all(right):
         raise CompilerError("what was compiled does not compute what torch does")

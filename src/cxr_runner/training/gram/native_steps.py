@@ -4,7 +4,7 @@ In Python a step is some thirty calls on a few numbers each, which take longer t
 """
 
 import ctypes
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from cxr_runner.training.backend import EpochPlan, Key
 from cxr_runner.training.devices import on_one_thread
 from cxr_runner.training.gram.mixed import MixedBackend
-from cxr_runner.training.gram.native_epoch import NativeLayer, NativeMember, load_native_epoch
+from cxr_runner.training.gram.native_epoch import NativeImages, NativeLayer, NativeMember, load_native_epoch
 
 
 @dataclass
@@ -67,20 +67,43 @@ class NativeBackend(MixedBackend):
             native.lrs, native.targets = lrs[slot].data_ptr(), targets[slot].data_ptr()
             native.losses, native.logits = epoch.losses[slot].data_ptr(), epoch.logits[slot].data_ptr()
         orders = [order.numpy().tobytes() for order in positions]
-        costs = [native.outputs for native in natives]
-        shares, train = cut_evenly(orders, costs, len(self.space.fetching.buffers)), load_native_epoch()
 
-        def train_share(number: int, _: Tensor) -> None:
-            for _, together in groupby(shares[number], key=orders.__getitem__):
-                group = list(together)
-                own = [natives[slot] for slot in group]
-                train(self.space.gram, self.space.num_train, positions[group[0]], plan.batch_size, own)
+        def train(group: list[int]) -> None:
+            images = NativeImages(self.space.gram, self.space.num_train, positions[group[0]])
+            load_native_epoch().train(images, plan.batch_size, [natives[slot] for slot in group])
 
-        self.space.fetching.share_out(train_share, len(shares))
+        self._share_out(train, orders, natives)
         for member, native in zip(members, natives, strict=True):
             number, own = self.places[member]
             self.backends[number].num_silent[own] = native.silent
         return epoch
+
+    @torch.no_grad()
+    def logits(self, members: Sequence[int], rows: Tensor, batch_size: int) -> Tensor:
+        """Return logits of images, float64 [m, rows], on the CPU; the batch size makes no difference."""
+        logits = torch.empty(len(members), len(rows), dtype=torch.float64)
+        images = NativeImages(self.space.gram, self.space.num_train, self.space.positions(rows))
+        natives = [self._describe(member) for member in members]
+        for native, own in zip(natives, logits, strict=True):
+            native.logits = own.data_ptr()
+
+        def answer(group: list[int]) -> None:
+            load_native_epoch().answer(images, [natives[slot] for slot in group])
+
+        self._share_out(answer, [b""] * len(members), natives)
+        return logits
+
+    def _share_out(
+        self, work: Callable[[list[int]], None], orders: Sequence[bytes], natives: Sequence[NativeMember]
+    ) -> None:
+        """Call a function, on all cores, for members that see the same images in the same order, by their slots."""
+        shares = cut_evenly(orders, [native.outputs for native in natives], len(self.space.fetching.buffers))
+
+        def work_on_share(number: int, buffer: Tensor) -> None:
+            for _, group in groupby(shares[number], key=orders.__getitem__):
+                work(list(group))
+
+        self.space.fetching.share_out(work_on_share, len(shares))
 
     def _describe(self, member: int) -> NativeMember:
         """Return what the library has to know of a member, but for what an epoch is."""
