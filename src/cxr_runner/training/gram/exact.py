@@ -3,7 +3,7 @@
 A matrix product of floating-point numbers depends in its last bits on how it is cut into pieces. Products of whole
 numbers do not, as long as no sum exceeds what the type holds. There are several exact methods, and which one is
 faster depends on the processor or GPU, so they are tried on a small piece. A number that is larger than int8 is
-written in digits of base 128. Source for that: Ozaki et al., "Error-free transformations of matrix multiplication by
+written in digits of base 256. Source for that: Ozaki et al., "Error-free transformations of matrix multiplication by
 using fast routines of matrix multiplication and its applications", Numerical Algorithms 59 (2012).
 """
 
@@ -18,13 +18,14 @@ from torch.nn.functional import pad
 
 from cxr_runner.training.devices import on_one_thread
 
-_BASE = 128
+_BASE = 256  # of digits from -128 to 127
+_MIDDLE = 128  # which is taken from pixels, so that they are from -128 to 127, too
 _COLUMNS_AT_ONCE = 2048  # as float64
 _ROWS_AT_ONCE = 1024
 _NUMBERS_IN_CACHE = 2**16  # float64
 _HOPELESS = 30  # times as slow as another method, even in a first call, which a busy machine may hold up
 _LEAST_EXPONENT = -1074  # of a float64
-_MOST_TERMS_IN_INT32 = 2**31 // (64 * 128)
+_MOST_TERMS_IN_INT32 = 2**31 // (128 * 128)
 _EXACT_IN_FLOAT32 = 1024  # terms: 1024 * 128 * 128 = 2^24
 # cuBLAS takes int8 products of more than 16 rows, and of multiples of 8 otherwise; with these it has room to spare.
 _LEAST_ROWS_OF_CUBLAS, _STEP_OF_CUBLAS = 32, 16
@@ -54,7 +55,7 @@ class WholeNumbers:
         if self.digits is None:
             return self._times_float64(pixels)
         # x = (x - 128) + 128, and x ^ 128 read as int8 is x - 128.
-        total = (_BASE * self.sums).expand(-1, pixels.shape[1]).contiguous()
+        total = (_MIDDLE * self.sums).expand(-1, pixels.shape[1]).contiguous()
         products = _int8_product(self.digits.flatten(0, 1), (pixels ^ 128).view(torch.int8))
         products = products.view(len(self.digits), *total.shape)
         # A few rows at a time, which stay in the cache of a CPU meanwhile.
@@ -184,7 +185,7 @@ def _gives(method: Callable[[], Tensor], expected: Tensor) -> bool:
 
 
 def _digits(numbers: Tensor) -> Tensor:
-    """Return the digits of whole numbers in base 128, the lowest first: int8 [digits, rows, terms], from -64 to 63."""
+    """Return the digits of whole numbers in base 256, the lowest first: int8 [digits, rows, terms]."""
     digits: list[Tensor] = []
     rest = numbers
     while not digits or rest.any():

@@ -3,6 +3,7 @@
 Both are kept beside the store, and every split of its images takes its part of them.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,7 @@ if TYPE_CHECKING:  # it is handed layers
 _PIXELS_AT_ONCE = 8192  # of all images: 50 MB for 6,000 images, 400 MB as float64
 _PIXELS_OF_A_CORE = 2048  # at once, on a CPU: 12 MB
 _BITS_OF_START = 26  # of each part of a weight: products with 640x640 pixels are exact
+_BITS_FOR_FLOAT32 = 30  # of coordinates, four digits of int8; the weights will have 24
 _OUTPUTS_AT_ONCE = 256  # starts are computed for so many outputs in one pass: 0.4 GB of weights at 640x640
 
 
@@ -103,8 +105,9 @@ class StoreProducts:
     def materialise(self, rows: Tensor, layers: Sequence["FirstLayer"], dtype: torch.dtype) -> list[Tensor]:
         """Return ``W = c W0 + A X`` of several layers in one pass: [outputs, pixels] each, on the CPU.
 
-        Coordinates are rounded to some thirty bits of the largest of their output, so that the product is exact and a
-        layer gets the same weights whatever the others are; float32, in which weights are kept, is coarser.
+        Coordinates are rounded to thirty bits of the largest of their output, a few more for float64, so that the
+        product is exact and a layer gets the same weights whatever the others are; float32, in which weights are kept,
+        is coarser.
 
         Args:
             rows: int64 [images], those that X stands for.
@@ -113,7 +116,8 @@ class StoreProducts:
         """
         outputs = torch.cat([layer.coordinates[:, : len(rows)] for layer in layers])
         moved = outputs.any(dim=1).nonzero().squeeze(1)  # a member that was dead from the start has not moved
-        numbers, steps = to_whole_numbers(outputs[moved], num_exact_bits(len(rows)))
+        num_bits = min(num_exact_bits(len(rows)), _BITS_FOR_FLOAT32 if dtype == torch.float32 else math.inf)
+        numbers, steps = to_whole_numbers(outputs[moved], int(num_bits))
         factor, scale = WholeNumbers(numbers), steps / self.unit
         moved, sizes = moved.cpu(), [len(layer.start_weight) for layer in layers]
         weights = [torch.empty(layer.start_weight.shape, dtype=dtype) for layer in layers]
