@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -42,9 +43,14 @@ def write_results(
         batch_size: batch size of the evaluation.
         facts: what else ``metrics.json`` is to say, ready for JSON; ``diagnosis`` is one of them.
     """
-    metrics: dict[str, Any] = {
-        split: compute_metrics(logits[split], torch.tensor(dataset.labels(split)), batch_size) for split in EVALUATED
-    }
+    with ThreadPoolExecutor(1) as aside:  # megabytes go to the disk while metrics are computed
+        written = aside.submit(_write_weights, files, weights)
+        write_csv(files.predictions, pd.concat([_predictions(split, dataset, logits[split]) for split in EVALUATED]))
+        metrics: dict[str, Any] = {
+            split: compute_metrics(logits[split], torch.tensor(dataset.labels(split)), batch_size)
+            for split in EVALUATED
+        }
+        written.result()
     metrics |= {
         "collapsed": (collapsed := is_collapsed(torch.cat(list(logits.values())))),
         "collapse_reason": explain_collapse(**facts["diagnosis"]) if collapsed else None,
@@ -56,13 +62,15 @@ def write_results(
         "data_fingerprint": dataset.fingerprint,
         "synthetic": dataset.about.synthetic,
     }
-    write_csv(files.predictions, pd.concat([_predictions(split, dataset, logits[split]) for split in EVALUATED]))
+    write_json(files.metrics, metrics)
+
+
+def _write_weights(files: RunDir, weights: dict[str, Tensor] | None) -> None:
     if weights is None:
         files.model.unlink(missing_ok=True)  # of an earlier training
     else:
         with replacing(files.model) as temporary:
             temporary.write_bytes(save(weights))
-    write_json(files.metrics, metrics)
 
 
 def _predictions(split: str, dataset: Dataset, logits: Tensor) -> pd.DataFrame:
