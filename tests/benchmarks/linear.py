@@ -9,10 +9,13 @@ def measure(options: Options) -> list[Result]:
     """Measure one training step of a member; the data of the plain way are as many batches as fit its memory."""
     run = (*data_overrides(options), "model=linear", "model.hidden=10", "batch_size=32")
     pixel, gram = (*run, "engine=pixel"), (*run, "engine=gram")
+    torchs = (*gram, "kernels=torch")
     steps = 1 if options.quick else 20
     ways = [
         Contestant("notebook: DataLoader, float32, .item()", notebook_way, (run, steps, options.device)),
         Contestant("engine=pixel", engine_way, (pixel, steps, options.device)),
+        Contestant("engine=gram kernels=torch, alone", engine_way, (torchs, None, options.device, 1)),
+        Contestant("engine=gram kernels=torch, one of 16 together", engine_way, (torchs, None, options.device, 16)),
         Contestant("engine=gram, alone", engine_way, (gram, None, options.device, 1)),
         Contestant("engine=gram, one of 16 together", engine_way, (gram, None, options.device, 16)),
     ]

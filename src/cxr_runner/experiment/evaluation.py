@@ -24,8 +24,7 @@ from cxr_runner.training.diagnosis import diagnose_all, largest_disagreements
 from cxr_runner.training.gram.final_state import write_final_state
 from cxr_runner.training.loop import Subset
 
-_BYTES_AT_ONCE = 10**9
-_BYTES_A_WEIGHT = 16  # of a finished model: float32 in the module, in what is written, and room for gradients
+_WEIGHTS_AT_ONCE = 8 * 10**7  # of finished models: 0.3 GB; what is written and its gradients are there of one only
 _TOLERANCE = 1e-3  # of the saved model's logits against the engine's, relative; float32 rounding stays far below
 
 
@@ -76,9 +75,15 @@ def leave_results(members: Sequence[Member], origin: dict[str, Any]) -> None:
 
 def _few_at_once(members: Sequence[Member]) -> Iterator[Sequence[Member]]:
     """Cut members where their finished models would take too much memory."""
-    weights = max(parameter.numel() for member in members for parameter in member.model.parameters())
-    size = max(1, _BYTES_AT_ONCE // (_BYTES_A_WEIGHT * weights))
-    yield from (members[start : start + size] for start in range(0, len(members), size))
+    some, num_weights = list[Member](), 0
+    for member in members:
+        own = sum(parameter.numel() for parameter in member.model.parameters())
+        if some and num_weights + own > _WEIGHTS_AT_ONCE:
+            yield some
+            some, num_weights = [], 0
+        some.append(member)
+        num_weights += own
+    yield some
 
 
 def _leave_results(members: Sequence[Member], origin: dict[str, Any]) -> None:
