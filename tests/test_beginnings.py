@@ -11,9 +11,12 @@ from cxr_runner import load
 from cxr_runner.artifacts.rundir import RunDir, find_runs
 from cxr_runner.base.errors import UserError
 from cxr_runner.experiment import beginnings
+from cxr_runner.models.native.compiler import find_compiler
 
 TINY = ("data.num_images=80", "data.image_size=32", "progress=lines", "plots=never")
 MOVING = ("optimizer.momentum=0.9", "optimizer.weight_decay=0.01", "seeds=2")
+
+needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="there is no C++ compiler here")
 
 
 @pytest.fixture
@@ -113,8 +116,16 @@ def test_a_beginning_that_is_altered_or_of_another_version_is_none(train, monkey
     short.gram.unlink()  # a run of before there were any
     assert "going on" not in train("outputs", 3, "force=true")
     short.gram.write_bytes(content)
-    monkeypatch.setattr(beginnings, "code_versions", lambda: "others")
+    monkeypatch.setattr(beginnings, "code_versions", lambda kernels: "others")
     assert "going on" not in train("outputs", 4)
+
+
+@needs_compiler
+def test_a_beginning_by_other_kernels_is_none(train) -> None:
+    train("outputs", 2, "kernels=torch")
+    assert "going on" not in train("outputs", 3, "kernels=native")
+    assert "going on" in train("outputs", 4, "kernels=native")
+    assert "going on" not in train("outputs", 5, "kernels=torch", "force=true")
 
 
 def test_a_compact_run_gives_the_same_module_back(train) -> None:

@@ -1,5 +1,9 @@
 """Exact products against Python's whole numbers."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -35,6 +39,25 @@ def test_cublas_is_given_sizes_that_it_takes(use_int8):
     with one_gpu():
         product = WholeNumbers(numbers.cuda(), use_int8).times(pixels.cuda()).cpu()
     assert torch.equal(product, numbers @ pixels.double())
+
+
+@pytest.mark.parametrize("most", ["AVX2", "AVX512_CORE", "AVX512_CORE_VNNI"])
+def test_a_cpu_whose_int8_sums_overflow_is_found_out(most):
+    """Below VNNI, oneDNN adds pairs of products in 16 bits; both methods have to be refused whatever their speed."""
+    code = (
+        "import torch; from cxr_runner.training.gram import exact; torch.set_num_threads(1); "
+        "clock = (4 * turn + after for turn in range(10**4) for after in (0, 3, 3, 4)); "  # by which int8 is faster
+        "exact.time.perf_counter = clock.__next__; "
+        "numbers = torch.arange(-2.0**30, 2.0**30, 2.0**22, dtype=torch.float64).view(1, -1); "
+        "pixels = 255 - torch.arange(512 * 64).remainder(200).view(512, 64).byte(); "
+        "print(torch.equal(exact.WholeNumbers(numbers).times(pixels), numbers @ pixels.double())); "
+        "add, total = exact.pair_products((64, 512), numbers.device), torch.zeros(64, 64, dtype=torch.float64); "
+        "bright = torch.full((64, 512), 255, dtype=torch.uint8); add(bright ^ 128, total); "
+        "print(torch.equal(total.tril(), torch.full((64, 64), 512.0 * 127 * 127, dtype=torch.float64).tril()))"
+    )
+    environment = os.environ | {"ONEDNN_MAX_CPU_ISA": most}
+    answer = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == ["True", "True"]
 
 
 @settings(deadline=None)

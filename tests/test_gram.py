@@ -1,6 +1,8 @@
 """Gram space against plain float64 SGD on pixels, and its matrix against whole numbers."""
 
 import math
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from fractions import Fraction
 
@@ -160,7 +162,7 @@ def test_a_checkpoint_goes_on_bit_for_bit(space, tmp_path, native):
 @pytest.mark.parametrize("way", ["_add_pairs_float32", "_add_pairs_int8"])
 @pytest.mark.parametrize("content", ["random", "white", "black"])
 def test_the_matrix_is_exact_in_both_ways(monkeypatch, shape, way, content):
-    monkeypatch.setattr(gram_module, "pair_products", lambda _: getattr(exact, way))
+    monkeypatch.setattr(gram_module, "pair_products", lambda *_: getattr(exact, way))
     images = np.full(shape, {"white": 255, "black": 0, "random": 0}[content], dtype=np.uint8)
     if content == "random":
         images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
@@ -188,7 +190,7 @@ def test_a_damaged_matrix_is_built_anew(images, tmp_path, damage):
 
 @pytest.mark.parametrize(("pixel_engine", "end"), [(True, "; engine=pixel does without"), (False, "of the images")])
 def test_a_device_that_multiplies_wrongly_leaves_no_matrix(images, tmp_path, monkeypatch, pixel_engine, end):
-    monkeypatch.setattr(gram_module, "pair_products", lambda _: lambda flipped, total: total.add_(1))
+    monkeypatch.setattr(gram_module, "pair_products", lambda *_: lambda flipped, total: total.add_(1))
     with pytest.raises(RunFailedError, match=rf"^cpu gives wrong products .*{end}$"):
         open_gram_matrix(images, tmp_path, Reporter(), CPU, pixel_engine=pixel_engine)
     assert not list(tmp_path.glob("gram.npy*"))
@@ -277,6 +279,22 @@ def test_rows_are_fetched_once_for_all_that_see_the_same_images(space, monkeypat
 
 def _figures(trainer):
     return [{**asdict(epoch), "seconds": 0} for epoch in trainer.history]
+
+
+def test_work_that_is_interrupted_has_ended_before_anybody_goes_on(space):
+    """What it writes to may be freed then."""
+    done, shared = [], fetching.Fetching(space.gram)
+    shared.buffers, shared.workers = [space.gram[:1]] * 2, ThreadPoolExecutor(2)
+
+    def work(share, _):
+        if share == 0:
+            raise KeyboardInterrupt
+        time.sleep(0.2)
+        done.append(share)
+
+    with pytest.raises(KeyboardInterrupt):
+        shared.share_out(work, 2)
+    assert done == [1]
 
 
 @KERNELS

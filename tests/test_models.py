@@ -6,11 +6,12 @@ from typing import get_args
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from cxr_runner.base.errors import UserError
 from cxr_runner.config.schema import AnyModelConfig, CNNConfig, LinearConfig, LinearReLUConfig, ResNet18Config
 from cxr_runner.models.build import build_model, describe_model, model_class
-from cxr_runner.models.classifier import Classifier
+from cxr_runner.models.classifier import Classifier, share_equal_weights
 from cxr_runner.models.cnn import CNN
 from cxr_runner.models.linear import Linear, WideLinear
 from cxr_runner.models.linear_relu import LinearReLU
@@ -169,3 +170,24 @@ def test_every_model_of_the_schema_is_in_the_module_of_its_name(variant):
 def test_a_name_that_is_no_module_is_no_other_model():
     with pytest.raises(ModuleNotFoundError, match="zebra"):
         model_class("zebra")
+
+
+def test_equal_weights_are_kept_once_and_buffers_each_for_itself() -> None:
+    models = [
+        build_model(config, 8, seed)
+        for config in (
+            LinearConfig("linear", 2, 5),
+            LinearConfig("linear", 4, 5),
+            LinearReLUConfig("linear_relu", 2, 5, True),
+        )
+        for seed in (0, 1)
+    ]
+    before = [{name: value.clone() for name, value in model.state_dict().items()} for model in models]
+    norms = [nn.BatchNorm1d(3), nn.BatchNorm1d(3)]
+    share_equal_weights([*models, *norms])
+    places = [model.layer_stack[1].weight.data_ptr() for model in models]
+    assert places[0] == places[2] == places[4] != places[1] == places[3] == places[5]
+    assert norms[0].weight.data_ptr() == norms[1].weight.data_ptr()
+    assert norms[0].running_mean.data_ptr() != norms[1].running_mean.data_ptr()
+    for model, values in zip(models, before, strict=True):
+        assert all(torch.equal(value, values[name]) for name, value in model.state_dict().items())

@@ -175,7 +175,9 @@ def native_obstacle(run: RunConfig) -> str | None:
             return "model=logistic takes no steps"
         if run.engine == "pixel":
             return f"model={run.model.name} has none for pixels"
-        return f"{obstacle}, and other kernels are for model=cnn" if (obstacle := gram_obstacle(run)) else None
+        if obstacle := gram_obstacle(run):
+            return f"Gram space has them, but for this run: {obstacle}"
+        return None
     if run.precision != "float32":
         return f"precision={run.precision}"
     if run.model.hidden > _MOST_NATIVE_FILTERS:

@@ -20,7 +20,7 @@ from cxr_runner.training.gram.final_state import code_versions, read_final_state
 def go_on_from_shorter_run(member: Member, reporter: Reporter) -> None:
     """Have a run that has not begun go on from the longest finished run that it would repeat, where there is one."""
     for files in _shorter_runs(member.run):
-        if state := _read_state(files):
+        if state := _read_state(files, member.kernels.name if member.kernels else None):
             member.trainer.load_state_dict(state)
             name, epochs = files.path.parent.name, len(state["history"])
             member.went_on_from = {"run": name, "epochs": epochs}
@@ -100,15 +100,15 @@ def _shorter_runs(run: PlannedRun) -> Iterator[RunDir]:
             yield RunDir(finished[shorter] / run.files.path.name)
 
 
-def _read_state(files: RunDir) -> dict[str, Any] | None:
-    """Read where a run ended; None where it did not, was altered, or versions were others, which may round."""
+def _read_state(files: RunDir, kernels: str | None) -> dict[str, Any] | None:
+    """Read where a run ended; None where it did not, was altered, or is of other versions or kernels, which round."""
     if not (files.gram.is_file() and files.complete()) or files.altered():
         return None
     try:
         backend, facts = read_final_state(files)
     except (OSError, ValueError):
         return None
-    if facts["versions"] != code_versions():
+    if facts["versions"] != code_versions(kernels):
         return None
     with files.history.open(newline="") as lines:
         history = [

@@ -156,12 +156,12 @@ def trained_part(model: nn.Module) -> nn.Module:
 
 
 def share_equal_weights(models: Sequence[nn.Module]) -> None:
-    """Have models keep equal weights in one place, which must not be changed there.
+    """Have models keep equal weights in one place, which must not be changed there; buffers stay as they are.
 
     First layers that are drawn from one seed are equal whatever follows them, and so are layers that stay frozen.
     """
     distinct: dict[object, list[Tensor]] = {}
-    for value in (value for model in models for value in (*model.parameters(), *model.buffers())):
+    for value in (value for model in models for value in model.parameters()):
         beginning = tuple(value.detach().flatten()[:_TELLING].tolist())
         alike = distinct.setdefault((value.shape, value.dtype, beginning), [])
         same = next((other for other in alike if torch.equal(other, value.data)), None)

@@ -14,5 +14,5 @@ everything is float64. At the end W is materialised, and every member leaves an 
 ``matrix`` and ``products`` are what is computed of a store whatever its splits, ``space`` is the part of one split and
 the way back to weights, all by the products of ``exact``; ``layer`` and ``head`` are the parts of a model, ``rates`` is
 SGD's rule, and ``steps`` is the backend that the training loop talks to. On a GPU that is ``graph_steps``, and on a CPU
-with a C++ compiler ``native_steps``; both take whole epochs.
+with a C++ compiler, where there are images enough, ``native_steps``; both take whole epochs.
 """

@@ -102,21 +102,22 @@ def steps_of_rows(values: Tensor, num_bits: int) -> Tensor:
     return torch.ldexp(torch.ones_like(largest), exponents).to(values.device)
 
 
-def pair_products(pixels: Tensor) -> Callable[[Tensor, Tensor], None]:
-    """Choose the faster method to all inner products of images, on the device of the pixels.
+def pair_products(shape: tuple[int, int], device: torch.device) -> Callable[[Tensor, Tensor], None]:
+    """Choose the faster method to all inner products of images.
 
     Args:
-        pixels: uint8 [images, some pixels], a piece to try the methods on.
+        shape: images and pixels of a piece to try the methods on.
+        device: where to compute.
 
     Returns:
         A function of ``x ^ 128``, uint8 [images, some pixels], at most 2^16 of them (read as int8 it is ``x - 128``),
         and of a total, float64 [images, images], to whose lower triangle it adds the products of ``x - 128``.
     """
-    methods = (_add_pairs_float32, _add_pairs_int8)
+    methods, extremes = (_add_pairs_float32, _add_pairs_int8), _extremes(*shape, device)
 
     def tried(method: Callable[[Tensor, Tensor], None]) -> Tensor:
-        total = torch.zeros(len(pixels), len(pixels), dtype=torch.float64, device=pixels.device)
-        method(pixels ^ 128, total)
+        total = torch.zeros(len(extremes), len(extremes), dtype=torch.float64, device=device)
+        method(extremes ^ 128, total)
         return total
 
     return methods[fastest([partial(tried, method) for method in methods])]
@@ -152,6 +153,15 @@ def _int8_product(left: Tensor, right: Tensor) -> Tensor:
     left = pad(left, (0, -terms % _STEP_OF_CUBLAS, 0, more_rows)).contiguous()
     right = pad(right, (0, -columns % _STEP_OF_CUBLAS, 0, -terms % _STEP_OF_CUBLAS)).contiguous()
     return torch._int_mm(left, right)[:rows, :columns]
+
+
+def _extremes(rows: int, columns: int, device: torch.device) -> Tensor:
+    """Return pixels that are 0 or 255, uint8 [rows, columns]: a CPU whose sums of int8 products overflow shows it here.
+
+    Without instructions for dot products (VNNI), oneDNN adds pairs of products in 16 bits, which saturate.
+    """
+    draw = torch.Generator().manual_seed(0)
+    return (255 * torch.randint(0, 2, (rows, columns), generator=draw, dtype=torch.uint8)).to(device)
 
 
 def fastest(methods: Sequence[Callable[[], Tensor]]) -> int:
@@ -198,8 +208,9 @@ def _digits(numbers: Tensor) -> Tensor:
 @cache
 def _int8_is_faster(device: torch.device) -> bool:
     """Time both methods on a product of some milliseconds; they give the same numbers."""
-    pixels = torch.full((1024, 2048), 200, dtype=torch.uint8, device=device)
-    numbers = torch.full((64, 1024), 2.0**32, dtype=torch.float64, device=device)
+    pixels = _extremes(1024, 2048, device)
+    largest = float(sum(127 * _BASE**power for power in range(4)))  # all digits of which are the largest
+    numbers = (_extremes(64, 1024, device).double() / 255 * 2 - 1) * largest
     float64, int8 = (WholeNumbers(numbers, use_int8=use_int8) for use_int8 in (False, True))
     with on_one_thread():  # several wait for each other on a busy machine, and that would be measured
         return fastest([lambda: float64.times(pixels), lambda: int8.times(pixels)]) == 1

@@ -5,7 +5,7 @@ the coordinates of each. Reading them takes longer than a product with one membe
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -91,4 +91,9 @@ class Fetching:
         if num_workers == 1:
             do_share(0)
         else:
-            list(self.workers.map(do_share, range(num_workers)))
+            shares = [self.workers.submit(do_share, share) for share in range(num_workers)]
+            try:
+                for share in shares:
+                    share.result()
+            finally:
+                wait(shares)  # an interruption does not end them, and they write to what the caller holds

@@ -19,19 +19,20 @@ from cxr_runner.training.loop import Trainer
 _FACTS = "cxr_runner"
 
 
-def write_final_state(files: RunDir, trainer: Trainer) -> None:
+def write_final_state(files: RunDir, trainer: Trainer, kernels: str | None) -> None:
     """Keep where a run ended.
 
     Args:
         files: the run directory.
         trainer: after its last epoch.
+        kernels: which have computed it, where there is a choice.
     """
     state = trainer.backend.state_dict(trainer.member)
     tensors = {f"{group}.{name}": value for group, values in state.items() for name, value in values.items()}
     facts = {
         "seed": trainer.settings.seed,  # of the first weights, to which the coefficients are added
         "best": {"epoch": trainer.best.epoch, "score": trainer.best.score},
-        "versions": code_versions(),
+        "versions": code_versions(kernels),
     }
     metadata = {_FACTS: json.dumps(facts)}  # in one piece: safetensors writes several in any order
     with replacing(files.gram) as temporary:
@@ -61,6 +62,7 @@ def read_final_state(files: RunDir) -> tuple[dict[str, Any], dict[str, Any]]:
     return state, facts
 
 
-def code_versions() -> str:
-    """Name the versions that decide how a run rounds."""
-    return f"cxr-runner {version('cxr-runner')}, torch {torch.__version__}"
+def code_versions(kernels: str | None) -> str:
+    """Name what decides how a run rounds: versions, and kernels other than torch's."""
+    own = f", {kernels} kernels" if kernels not in (None, "torch") else ""
+    return f"cxr-runner {version('cxr-runner')}, torch {torch.__version__}{own}"

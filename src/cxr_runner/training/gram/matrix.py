@@ -111,7 +111,7 @@ def gram_matrix(images: NDArray[np.uint8], reporter: Reporter, device: torch.dev
     shifted = torch.zeros(num_images, num_images, dtype=torch.float64, device=device)  # of x - 128, lower triangle
     sums = torch.zeros(num_images, dtype=torch.float64, device=device)
     starts = range(0, num_pixels, _PIXELS_AT_ONCE)
-    add_products = pair_products(pixels[:_PIECE, :_PIXELS_AT_ONCE].contiguous().to(device))
+    add_products = pair_products((min(_PIECE, num_images), min(_PIXELS_AT_ONCE, num_pixels)), device)
     with reporter.steps("Gram matrix", len(starts)) as advance:
         for start in starts:
             chunk = pixels[:, start : start + _PIXELS_AT_ONCE].contiguous().to(device)

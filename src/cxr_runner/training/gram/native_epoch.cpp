@@ -346,7 +346,7 @@ class Window {
     }
 
     void stand_still(const Member& member, int start) {
-        std::vector<double> slopes(batch_size);
+        std::vector<double> slopes(std::min(batch_size, size));
         std::fill_n(member.logits + start, size, 0.0);
         for (int first = 0; first < size; first += batch_size) {
             int at = start + first, count = std::min(batch_size, size - first);

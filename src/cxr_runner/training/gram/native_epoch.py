@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
 from cxr_runner.models.native.compiler import CompilerError, load_library
 
@@ -17,6 +17,9 @@ _ADDRESSES = (
     *("coordinates", "coordinates_velocity", "decay", "decay_velocity", "rest", "rest_velocity"),
     *("starts", "lrs", "targets", "losses", "logits", "layers"),
 )
+
+
+_TRIAL = {"lr": 0.001, "momentum": 0.9, "weight_decay": 0.1, "pos_weight": 0.5}  # of what is compiled
 
 
 class NativeLayer(ctypes.Structure):
@@ -95,50 +98,70 @@ def load_native_epoch() -> NativeEpoch:
 
 
 @torch.inference_mode(mode=False)
-@torch.enable_grad()
 def _try(native: NativeEpoch) -> None:
-    """Take three steps of a small model, and compare them with those of autograd; compilers err in silence."""
+    """Train a small model for an epoch and compare it with one trained by autograd; compilers err in silence."""
     draw = torch.Generator().manual_seed(0)
 
     def random(*shape: int) -> Tensor:
         return torch.randn(shape, generator=draw, dtype=torch.float64)
 
-    images, weight, bias, last_weight, last_bias = random(40, 50), random(3, 50), random(3), random(1, 3), random(1)
-    order, targets, lr, pos_weight = torch.randperm(40, generator=draw), (random(40) > 0).float(), 0.01, 0.5
-    layers = (NativeLayer * 2)(NativeLayer(0, 0), NativeLayer(3, 1))
+    # More images than a window holds, and more than one block of columns, with some over.
+    images, weight, bias, last_weight, last_bias = random(300, 320), random(3, 320), random(3), random(1, 3), random(1)
+    order, targets = torch.randperm(300, generator=draw), (random(300) > 0).float()
+    layers, rest = (NativeLayer * 2)(NativeLayer(0, 0), NativeLayer(3, 1)), (bias, last_weight, last_bias)
     tensors = {
-        "coordinates": torch.zeros(40, 3, dtype=torch.float64),
+        "coordinates": torch.zeros(300, 4, dtype=torch.float64),
         "decay": torch.ones(1, dtype=torch.float64),
-        "rest": torch.cat([bias, last_weight.flatten(), last_bias]),
-        "starts": images @ weight.T,
-        "lrs": torch.full((3,), lr, dtype=torch.float64),
+        "rest": _flat(rest),
+        "starts": pad(images @ weight.T, (0, 1)),
+        "lrs": torch.full((5,), _TRIAL["lr"], dtype=torch.float64),
         "targets": targets[order],
-        "losses": random(3),
-        "logits": random(40),
+        "losses": random(5),
+        "logits": random(300),
     }
-    addresses = {name: tensor.data_ptr() for name, tensor in tensors.items()}
-    sizes = {"outputs": 3, "width": 3, "num_layers": 2, "num_rest": len(tensors["rest"])}
-    member = NativeMember(**addresses, **sizes, layers=ctypes.addressof(layers), pos_weight=pos_weight)
-    gram = images @ images.T
-    native.train(NativeImages(gram, 40, order), 17, [member])
-
-    trained, expected = [weight, bias, last_weight, last_bias], []
-    for batch in torch.split(order, 17):
-        trained = [value.detach().requires_grad_() for value in trained]
-        hidden = (images[batch] @ trained[0].T + trained[1]).relu()
-        logits = (hidden @ trained[2].T + trained[3]).squeeze(1)
-        weights = torch.tensor(pos_weight, dtype=torch.float64)
-        loss = binary_cross_entropy_with_logits(logits, targets[batch].double(), pos_weight=weights)
-        slopes = torch.autograd.grad(loss, trained)
-        trained = [value - lr * slope for value, slope in zip(trained, slopes, strict=True)]
-        expected.append(logits)
-    moved = images @ (trained[0] - weight).T
-    right = [
-        torch.allclose(tensors["logits"], torch.cat(expected)),
-        torch.allclose(gram @ tensors["coordinates"], moved),
-    ]
-    native.answer(NativeImages(gram, 40, order), [member])
-    hidden = (images[order] @ trained[0].T + trained[1]).relu()
-    right.append(torch.allclose(tensors["logits"], (hidden @ trained[2].T + trained[3]).squeeze(1)))
-    if not all(right):
+    tensors |= {f"{name}_velocity": torch.zeros_like(tensors[name]) for name in ("coordinates", "decay", "rest")}
+    member = NativeMember(
+        **{name: tensor.data_ptr() for name, tensor in tensors.items()},
+        layers=ctypes.addressof(layers),
+        **{name: _TRIAL[name] for name in ("momentum", "weight_decay", "pos_weight")},
+        outputs=3,
+        width=4,
+        num_layers=2,
+        num_rest=len(tensors["rest"]),
+    )
+    seen = NativeImages(images @ images.T, 300, order)
+    native.train(seen, 60, [member])
+    native.answer(seen, [member])
+    losses, trained = _train_by_autograd(images[order], targets[order].double(), 60, [weight, *rest])
+    first = tensors["decay"] * weight + tensors["coordinates"][:, :3].T @ images
+    ours = tensors["losses"], tensors["logits"], first, tensors["rest"]
+    theirs = losses, _logits(images[order], trained), trained[0], _flat(trained[1:])
+    if not all(torch.allclose(one, other, rtol=1e-9, atol=1e-12) for one, other in zip(ours, theirs, strict=True)):
         raise CompilerError("what was compiled does not compute what torch does")
+
+
+@torch.enable_grad()
+def _train_by_autograd(
+    images: Tensor, targets: Tensor, batch_size: int, trained: Sequence[Tensor]
+) -> tuple[Tensor, Sequence[Tensor]]:
+    """Train the small model for an epoch by SGD as ``torch.optim`` takes it. Returns losses, and what was trained."""
+    velocity, losses = [torch.zeros_like(value) for value in trained], []
+    for start in range(0, len(images), batch_size):
+        batch = slice(start, start + batch_size)
+        trained = [value.detach().requires_grad_() for value in trained]
+        logits, pos_weight = _logits(images[batch], trained), targets.new_tensor(_TRIAL["pos_weight"])
+        losses.append(binary_cross_entropy_with_logits(logits, targets[batch], pos_weight=pos_weight))
+        for value, slope, speed in zip(trained, torch.autograd.grad(losses[-1], trained), velocity, strict=True):
+            speed.mul_(_TRIAL["momentum"]).add_(slope + _TRIAL["weight_decay"] * value.detach())
+        trained = [value.detach() - _TRIAL["lr"] * speed for value, speed in zip(trained, velocity, strict=True)]
+    return torch.stack(losses).detach(), trained
+
+
+def _logits(images: Tensor, trained: Sequence[Tensor]) -> Tensor:
+    """Return what a ReLU between two linear layers makes of images."""
+    hidden = (images @ trained[0].T + trained[1]).relu()
+    return (hidden @ trained[2].T + trained[3]).squeeze(1)
+
+
+def _flat(values: Sequence[Tensor]) -> Tensor:
+    return torch.cat([value.flatten() for value in values])
