@@ -24,6 +24,7 @@ def engine_way(
     device: str,
     num_members: int = 1,
     dataset: Dataset | None = None,
+    of_one_seed: bool = False,
 ) -> Work:
     """Prepare an engine of this program, as ``engine=`` in the overrides names it.
 
@@ -33,12 +34,13 @@ def engine_way(
         device: where to compute.
         num_members: of the stack; a unit is then a step of one member.
         dataset: the images; None for those that the overrides name.
+        of_one_seed: whether the members see the same images in the same order.
     """
     keep_freed_memory()
     config = compose_run(*overrides)
     set_determinism(config.deterministic)
     dataset = dataset or open_data(config)
-    configs = [replace(config, seed=seed) for seed in range(num_members)]
+    configs = [replace(config, seed=0 if of_one_seed else seed) for seed in range(num_members)]
     models = [build_model(config.model, dataset.images.shape[1], own.seed) for own in configs]
     target, space = torch.device(device), None
     if config.engine == "gram":

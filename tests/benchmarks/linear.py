@@ -18,6 +18,7 @@ def measure(options: Options) -> list[Result]:
         Contestant("engine=gram kernels=torch, one of 16 together", engine_way, (torchs, None, options.device, 16)),
         Contestant("engine=gram, alone", engine_way, (gram, None, options.device, 1)),
         Contestant("engine=gram, one of 16 together", engine_way, (gram, None, options.device, 16)),
+        Contestant("engine=gram, one of 16 of one seed", engine_way, (gram, None, options.device, 16, None, True)),
     ]
     if options.device == "cuda":
         compiled = Contestant("notebook, torch.compile", notebook_way, (run, steps, options.device, True))
