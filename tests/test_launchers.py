@@ -48,6 +48,7 @@ def _state(run: Path) -> object:
     return json.loads((run / "status.json").read_text("utf-8"))["state"]
 
 
+@pytest.mark.long
 def test_a_joblib_sweep_leaves_what_a_plain_one_leaves(elsewhere: Path) -> None:
     plain = _sweep(*SWEEP, "epochs=2", "outputs=plain")
     other = _sweep(*SWEEP, "epochs=2", "outputs=other", *JOBLIB)
