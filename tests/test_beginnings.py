@@ -11,12 +11,10 @@ from cxr_runner import load
 from cxr_runner.artifacts.rundir import RunDir, find_runs
 from cxr_runner.base.errors import UserError
 from cxr_runner.experiment import beginnings
-from cxr_runner.models.native.compiler import find_compiler
+from test_native_kernels import needs_compiler
 
 TINY = ("data.num_images=80", "data.image_size=32", "progress=lines", "plots=never")
 MOVING = ("optimizer.momentum=0.9", "optimizer.weight_decay=0.01", "seeds=2")
-
-needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="there is no C++ compiler here")
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from cxr_runner.config.schema import EarlyStoppingConfig, LinearConfig, LinearRe
 from cxr_runner.data.dataset import Dataset
 from cxr_runner.data.sources import About
 from cxr_runner.models.build import build_model
-from cxr_runner.models.native.compiler import find_compiler
 from cxr_runner.training.engines import build_gram_backend
 from cxr_runner.training.gram import exact, fetching
 from cxr_runner.training.gram import layer as gram_layer
@@ -28,6 +27,7 @@ from cxr_runner.training.gram.products import StoreProducts
 from cxr_runner.training.gram.space import GramSpace
 from cxr_runner.training.gram.steps import GramBackend
 from cxr_runner.training.loop import Trainer, train_epoch
+from test_native_kernels import needs_compiler
 from test_train import SIDE, _run, _settings, _subsets, _weights, plain_training
 
 CPU = torch.device("cpu")
@@ -64,7 +64,6 @@ def _space(images, store, device):
     return GramSpace(StoreProducts(images, store, device, Reporter()), dataset)
 
 
-needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="there is no C++ compiler here")
 KERNELS = pytest.mark.parametrize("native", [False, pytest.param(True, marks=needs_compiler)], ids=["torch", "native"])
 
 

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from conftest import Answer
 from cxr_runner.models.native import compiler
-from cxr_runner.models.native.compiler import CompilerError, find_compiler
+from cxr_runner.models.native.compiler import CompilerError
 from cxr_runner.training import kernels
 from cxr_runner.training.gram import native_epoch
 from cxr_runner.training.gram.native_epoch import NativeImages, NativeLayer, NativeMember, load_native_epoch
 from cxr_runner.training.gram.native_steps import cut_evenly
+from test_native_kernels import needs_compiler
 
-needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="there is no C++ compiler here")
 LR = 0.02
 
 

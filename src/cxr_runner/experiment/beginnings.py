@@ -20,7 +20,7 @@ from cxr_runner.training.gram.final_state import code_versions, read_final_state
 def go_on_from_shorter_run(member: Member, reporter: Reporter) -> None:
     """Have a run that has not begun go on from the longest finished run that it would repeat, where there is one."""
     for files in _shorter_runs(member.run):
-        if state := _read_state(files, member.kernels.name if member.kernels else None):
+        if state := _read_state(files, member.kernels_name):
             member.trainer.load_state_dict(state)
             name, epochs = files.path.parent.name, len(state["history"])
             member.went_on_from = {"run": name, "epochs": epochs}

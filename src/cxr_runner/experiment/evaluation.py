@@ -99,8 +99,7 @@ def _leave_results(members: Sequence[Member], origin: dict[str, Any]) -> None:
         write_results(run.files, run.dataset, member.trainer, evaluation.logits, weights, run.config.batch_size, facts)
         described = describe_model(run.config.model, member.model)
         if run.choice.engine == "gram":
-            kernels = member.kernels.name if member.kernels else None
-            write_final_state(run.files, member.trainer, kernels)
+            write_final_state(run.files, member.trainer, member.kernels_name)
         target = getattr(run.config.model, "target", "")
         text = readme_text(described, run.config.data.image_size, run.dataset.class_names, target)
         write_text(run.files.readme, text)

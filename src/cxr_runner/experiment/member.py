@@ -56,6 +56,11 @@ class Member:
     pruned: tuple[str, str] | None = None
 
     @property
+    def kernels_name(self) -> str | None:
+        """Which kernels compute it; None where there is no choice."""
+        return self.kernels.name if self.kernels else None
+
+    @property
     def files(self) -> RunDir:
         """Its directory."""
         return self.run.files

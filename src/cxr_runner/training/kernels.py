@@ -51,12 +51,12 @@ def choose_kernels(
         UserError: those that the configuration asks for are not to be had.
     """
     obstacle = _obstacle(config, engine, device)
-    small = engine == "gram" and num_train < _FEW_IMAGES
-    if obstacle is None and config.kernels != "torch" and not (small and config.kernels == "auto"):
+    not_worth_it = engine == "gram" and config.kernels == "auto" and num_train < _FEW_IMAGES
+    if obstacle is None and config.kernels != "torch" and not not_worth_it:
         obstacle = _compile(engine, models)
     if config.kernels == "native" and obstacle is not None:
         raise UserError.for_key("kernels", "native", f"not possible here: {obstacle}; auto and torch are")
-    if device.type != "cpu" or _has_none(config, engine) or (small and config.kernels == "auto"):
+    if device.type != "cpu" or _has_none(config, engine) or not_worth_it:
         return None
     if config.kernels == "torch":
         return Kernels("torch", "asked for")

@@ -17,8 +17,6 @@ _ADDRESSES = (
     *("coordinates", "coordinates_velocity", "decay", "decay_velocity", "rest", "rest_velocity"),
     *("starts", "lrs", "targets", "losses", "logits", "layers"),
 )
-
-
 _TRIAL = {"lr": 0.001, "momentum": 0.9, "weight_decay": 0.1, "pos_weight": 0.5}  # of what is compiled
 
 
