@@ -25,12 +25,11 @@ from cxr_runner.config.validation import from_hydra, split_runs
 from cxr_runner.experiment.sweep import run_sweep, train
 from cxr_runner.models.cnn import CNN
 from cxr_runner.models.linear_relu import LinearReLU
-from cxr_runner.training.diagnosis import images_at_once
 from cxr_runner.training.engines import choose_engine
 from cxr_runner.training.gram.space import GramSpace
 from cxr_runner.training.gram.steps import GramBackend
 from cxr_runner.training.loop import train_epoch
-from cxr_runner.training.pixel import PixelBackend
+from cxr_runner.training.pixel import PixelBackend, images_at_once
 
 PHANTOM = ("data.num_images=60", "data.image_size=16", "epochs=2", "progress=none", "plots=never")
 

@@ -16,7 +16,8 @@ from cxr_runner.base.progress import Reporter
 from cxr_runner.config.schema import EarlyStoppingConfig, LinearConfig, LinearReLUConfig, ScheduleConfig, SGDConfig
 from cxr_runner.data.dataset import Dataset
 from cxr_runner.data.sources import About
-from cxr_runner.models.build import build_model
+from cxr_runner.models.build import build_model, rectified_layers
+from cxr_runner.training.diagnosis import diagnose
 from cxr_runner.training.engines import build_gram_backend
 from cxr_runner.training.gram import exact, fetching
 from cxr_runner.training.gram import layer as gram_layer
@@ -370,3 +371,43 @@ def test_a_dead_member_is_not_computed_any_more_and_stays_what_it_is(space, monk
             assert torch.equal(value, _weights(other)[name])
     assert shortened[0].history[-1].train_loss == pytest.approx(math.log(2))
     assert shortened[1].history[-1].train_loss < shortened[1].history[0].train_loss
+
+
+@KERNELS
+def test_a_diagnosis_looks_at_no_pixel_and_is_that_of_the_pixels(images, space, native):
+    optimizer, configs = SGDConfig("sgd", 0.05, 0.0, False, 0.0, None), [*MODELS.values()]
+    changes = {"pos_weight": 0.37, "epochs": 3}
+    stack = _mixed_stack(space, *((config, optimizer, changes) for config in configs), native=native)
+    _kill_a_unit(stack[-1])
+    chosen, labels = stack[0].train.rows[:13], stack[0].train.labels[:13]  # fewer bytes each than a line of the cache
+    for _ in range(2):
+        found = stack[0].backend.diagnose(range(len(stack)), chosen, labels, 8)
+        for number, (config, trainer) in enumerate(zip(configs, stack, strict=True)):
+            model = build_model(config, SIDE, trainer.settings.seed).double()
+            model.load_state_dict(trainer.backend.weights([number])[0])
+            given = (
+                torch.from_numpy(images[chosen])[:, None].double() / 255,
+                labels.double(),
+                torch.tensor(0.37).double(),
+            )
+            plain = diagnose(model, rectified_layers(model), *given, 13)
+            assert found[number]["dead_units"] == plain["dead_units"]
+            assert list(found[number]["gradient_norms"]) == [name for name, _ in model.named_parameters()]
+            assert found[number]["gradient_norms"] == pytest.approx(plain["gradient_norms"], rel=1e-5)
+            assert trainer.backend.diagnose([number], chosen, labels, 8) == [found[number]], "as alone"
+        assert any(share for one in found for share in one["dead_units"].values())
+        while not stack[0].finished:
+            train_epoch(stack)
+
+
+def _kill_a_unit(trainer):
+    """Give the first unit of a member a bias that no image of these makes up for."""
+    number, own = trainer.backend.places[trainer.member]
+    trainer.backend.backends[number].rest[own, 0] = -1000
+
+
+def test_a_diagnosis_of_what_is_not_finite_says_so(space):
+    trainer = _gram_trainer(space, MODELS["linear"], SGDConfig("sgd", 0.05, 0.0, False, 0.0, None))
+    trainer.backend.rest[0] = math.nan
+    (found,) = trainer.backend.diagnose([0], trainer.train.rows[:9], trainer.train.labels[:9], 8)
+    assert set(found["gradient_norms"].values()) == {None}

@@ -20,9 +20,10 @@ from cxr_runner.experiment.results import EVALUATED, write_results
 from cxr_runner.models.build import describe_model
 from cxr_runner.models.classifier import trained_part
 from cxr_runner.training.devices import describe_device, num_processes
-from cxr_runner.training.diagnosis import diagnose_all, largest_disagreements
+from cxr_runner.training.diagnosis import spread_out
 from cxr_runner.training.gram.final_state import write_final_state
 from cxr_runner.training.loop import Subset
+from cxr_runner.training.weight_check import largest_disagreements
 
 _WEIGHTS_AT_ONCE = 8 * 10**7  # of finished models: 0.3 GB; what is written and its gradients are there of one only
 _TOLERANCE = 1e-3  # of the saved model's logits against the engine's, relative; float32 rounding stays far below
@@ -118,9 +119,7 @@ def evaluate(members: Sequence[Member]) -> list[MemberResults]:
     if backend.name == "gram":
         both, joined = torch.cat(list(rows.values())), torch.cat(list(logits.values()), dim=1)
         disagreements = list(largest_disagreements(models, first.dataset, both, joined, first.device))
-    pos_weights = [member.pos_weight for member in members]
-    train = subset(first.dataset, "train")
-    diagnoses = diagnose_all(models, pos_weights, train, first.config, first.dataset, first.device)
+    diagnoses = diagnose_members(members)
     return [
         MemberResults(
             logits={split: logits[split][number] for split in EVALUATED},
@@ -131,6 +130,15 @@ def evaluate(members: Sequence[Member]) -> list[MemberResults]:
         )
         for number in range(len(members))
     ]
+
+
+def diagnose_members(members: Sequence[Member]) -> list[dict[str, Any]]:
+    """Diagnose members of one stack, as they are, on a few of their training images."""
+    first = members[0]
+    train, numbers = first.trainer.train, [member.trainer.member for member in members]
+    chosen = spread_out(len(train.rows))
+    rows, labels = train.rows[chosen], train.labels[chosen]
+    return first.trainer.backend.diagnose(numbers, rows, labels, first.run.config.batch_size)
 
 
 def with_weights(model: nn.Module, weights: dict[str, Tensor]) -> nn.Module:

@@ -17,7 +17,7 @@ from cxr_runner.config.identity import to_dict
 from cxr_runner.config.schema import LogisticConfig
 from cxr_runner.config.validation import needs_gram
 from cxr_runner.experiment.beginnings import beginnings_of_others, go_on_from_shorter_run, take_over
-from cxr_runner.experiment.evaluation import leave_results, subset
+from cxr_runner.experiment.evaluation import diagnose_members, leave_results, subset
 from cxr_runner.experiment.member import (
     Member,
     enough_memory,
@@ -35,7 +35,6 @@ from cxr_runner.models.build import build_model, describe_model
 from cxr_runner.models.classifier import share_equal_weights
 from cxr_runner.training.backend import Backend
 from cxr_runner.training.devices import describe_device, set_determinism
-from cxr_runner.training.diagnosis import diagnose_all
 from cxr_runner.training.engines import build_backend
 from cxr_runner.training.formulas import import_torchmetrics_in_background
 from cxr_runner.training.gram.convex import ConvexBackend, convex_settings
@@ -170,12 +169,13 @@ def _build_members(
     for run in runs:
         write_json(run.files.data, run.dataset.describe())
     begun, pos_weights = [member.model for member in members], [member.pos_weight for member in members]
-    diagnoses = diagnose_all(begun, pos_weights, train, first.config, first.dataset, first.device)
     configs = [run.config for run in runs]
     backend = build_backend(configs, first.dataset, begun, pos_weights, first.device, space, kernels)
     for number, member in enumerate(members):
-        member.diagnosis, member.kernels = diagnoses[number], kernels
+        member.kernels = kernels
         member.trainer = Trainer(backend, train, val, _settings(member, backend, len(train.rows)), number)
+    for member, diagnosis in zip(members, diagnose_members(members), strict=True):
+        member.diagnosis = diagnosis
     return members
 
 

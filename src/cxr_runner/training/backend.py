@@ -60,6 +60,16 @@ class Backend(Protocol):
     def logits(self, members: Sequence[int], rows: Tensor, batch_size: int) -> Tensor:
         """Return the logits that members give the same images, float [m, rows], on the CPU."""
 
+    def diagnose(self, members: Sequence[int], rows: Tensor, targets: Tensor, batch_size: int) -> list[dict[str, Any]]:
+        """Look at units and gradients of members as they are; see :func:`~cxr_runner.training.diagnosis.diagnose`.
+
+        Args:
+            members: m of the stack.
+            rows: int64 [images], a few training images.
+            targets: float32 [images], 0 or 1.
+            batch_size: of training.
+        """
+
     def weights(self, members: Sequence[int]) -> list[dict[str, Tensor]]:
         """Return weights on the CPU under the plain names of the module; may take a pass over the images."""
 

@@ -131,6 +131,10 @@ class LeadingBackend:
         logits: Tensor = self._together("logits", members, rows, batch_size)
         return logits
 
+    def diagnose(self, members: Sequence[int], rows: Tensor, targets: Tensor, batch_size: int) -> list[dict[str, Any]]:
+        """Look at units and gradients of the model, which is the same everywhere."""
+        return self.share.diagnose(members, rows, targets, batch_size)
+
     def weights(self, members: Sequence[int]) -> list[dict[str, Tensor]]:
         """Return a copy of the weights on the CPU, which are the same everywhere."""
         return self.share.weights(members)

@@ -15,13 +15,18 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from cxr_runner.config.schema import AnyOptimizerConfig, CNNConfig, RunConfig
+from cxr_runner.models.build import rectified_layers
 from cxr_runner.models.classifier import Classifier
+from cxr_runner.models.linear import Linear
+from cxr_runner.models.linear_relu import LinearReLU
 from cxr_runner.training.augment import Augment
 from cxr_runner.training.backend import EpochPlan, Key, derive_seed
 from cxr_runner.training.devices import is_out_of_memory
+from cxr_runner.training.diagnosis import diagnose
 from cxr_runner.training.optimizers import build_optimizer
 
 _CNN_PIXELS_AT_ONCE = 8 * 640**2
+_DIAGNOSED_AT_ONCE = 8  # images
 _RESIDENT_SHARE = 0.5  # of the free GPU memory that the images may take; the rest is for activations
 
 
@@ -163,6 +168,15 @@ class PixelBackend:
             with self.autocast:
                 logits[piece] = self.compute(self.feed.batch(rows[piece]))
         return logits.cpu()[None]
+
+    def diagnose(self, members: Sequence[int], rows: Tensor, targets: Tensor, batch_size: int) -> list[dict[str, Any]]:
+        """Look at units and gradients of the model; see :class:`~cxr_runner.training.backend.Backend`."""
+        # Few images at once, because nothing catches it where the memory of a GPU does not suffice; but all of a linear
+        # model's, whose activations take next to no memory and whose weights are read once for every piece.
+        linear = isinstance(self.model, Linear | LinearReLU)
+        at_once = len(rows) if linear else min(_DIAGNOSED_AT_ONCE, batch_size, self.images_at_once)
+        images, pos_weight = self.feed.batch(rows), self.pos_weight
+        return [diagnose(self.model, rectified_layers(self.model), images, targets, pos_weight, at_once)]
 
     def weights(self, members: Sequence[int]) -> list[dict[str, Tensor]]:
         """Return a copy of the weights on the CPU, under the plain names of the module."""

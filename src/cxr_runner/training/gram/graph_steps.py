@@ -172,17 +172,24 @@ class GraphBackend(GramBackend):
     @torch.no_grad()
     def logits(self, members: Sequence[int], rows: Tensor, batch_size: int) -> Tensor:
         """Return logits of images, float64 [m, rows], on the CPU; the batch size makes no difference."""
-        positions = self.space.positions(rows)
-        gram, places = self.space.rows_of(positions), positions.to(self.space.device)
-        found: dict[int, Tensor] = {}
+        positions, found = self.space.positions(rows), {}
         for number, group in _groups(members):
-            # One product of a fixed width for the whole group.
-            side_by_side = self.first.coordinates[group].permute(1, 0, 2).flatten(1)
-            outputs = (gram @ side_by_side).view(len(gram), _GROUP, -1).permute(1, 0, 2)
-            outputs = outputs + self.first.decay[group, None, None] * self.first.starts[group, places]
             rest = self.head.unflatten(self.rest[group])
-            found[number] = self.head.forward(outputs[:, :, : self.first.num_outputs], rest)[0].cpu()
+            found[number] = self.head.forward(self._group_outputs(group, positions), rest)[0].cpu()
         return torch.stack([found[member // _GROUP][member % _GROUP] for member in members])
+
+    def first_outputs(self, members: Sequence[int], positions: Tensor) -> Tensor:
+        """Return the first layers' outputs for the same images; see :class:`GramBackend`."""
+        found = {number: self._group_outputs(group, positions) for number, group in _groups(members)}
+        return torch.stack([found[member // _GROUP][member % _GROUP] for member in members])
+
+    def _group_outputs(self, group: slice, positions: Tensor) -> Tensor:
+        """Return them for a whole group, by one product of a fixed width."""
+        gram, places = self.space.rows_of(positions), positions.to(self.space.device)
+        side_by_side = self.first.coordinates[group].permute(1, 0, 2).flatten(1)
+        outputs = (gram @ side_by_side).view(len(gram), _GROUP, -1).permute(1, 0, 2)
+        outputs = outputs + self.first.decay[group, None, None] * self.first.starts[group, places]
+        return outputs[:, :, : self.first.num_outputs]
 
 
 def _groups(members: Sequence[int]) -> list[tuple[int, slice]]:

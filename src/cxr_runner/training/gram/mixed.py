@@ -80,6 +80,14 @@ class MixedBackend:
             logits[share.slots] = share.backend.logits(share.members, rows, batch_size)
         return logits
 
+    def diagnose(self, members: Sequence[int], rows: Tensor, targets: Tensor, batch_size: int) -> list[dict[str, Any]]:
+        """Look at units and gradients of members; see :class:`GramBackend`."""
+        diagnoses: dict[int, dict[str, Any]] = {}
+        for share in self._shares(members):
+            own = share.backend.diagnose(share.members, rows, targets, batch_size)
+            diagnoses.update(zip(share.slots, own, strict=True))
+        return [diagnoses[slot] for slot in range(len(members))]
+
     def weights(self, members: Sequence[int]) -> list[Parameters]:
         """Materialise models in one pass over the training images; see :class:`GramBackend`."""
         shares = self._shares(members)
