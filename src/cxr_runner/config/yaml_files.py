@@ -1,6 +1,7 @@
 """Reads configuration files: text as it is written, ``NO``, ``1`` and ``2024`` too, and mistakes with file and line."""
 
 from collections.abc import Iterator
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -79,8 +80,9 @@ def _package(header: str | None, config_path: str) -> str:
     return package.replace("_global_", "").strip(".")
 
 
+@cache  # a sweep composes tens of jobs from the same files
 def _parse(text: str, place: str, package: str) -> dict[str, Any]:
-    """Parse a configuration file, text in it disguised.
+    """Parse a configuration file, text in it disguised; the result is for reading only.
 
     Raises:
         UserError: it is no mapping in YAML; the message says where.
