@@ -30,6 +30,7 @@ from cxr_runner.training.gram.space import GramSpace
 from cxr_runner.training.gram.steps import GramBackend
 from cxr_runner.training.loop import train_epoch
 from cxr_runner.training.pixel import PixelBackend, images_at_once
+from test_native_kernels import needs_compiler
 
 PHANTOM = ("data.num_images=60", "data.image_size=16", "epochs=2", "progress=none", "plots=never")
 
@@ -172,6 +173,38 @@ def test_a_cut_off_run_goes_on_and_ends_as_if_nothing_had_happened(tmp_path, mon
     assert begun == [3, 4]
     assert _content(resumed.path) == _content(whole.path)
     assert not (resumed.path / "checkpoint.pt").exists()
+
+
+def _cut_off(monkeypatch, after, *arguments):
+    def cut_off(trainers, *rest):
+        if len(trainers[0].history) == after:
+            raise KeyboardInterrupt
+        train_epoch(trainers, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cxr_runner.experiment.stack.train_epoch", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            _run(*arguments)
+
+
+@needs_compiler
+def test_a_run_that_goes_on_by_other_kernels_says_so_and_is_no_beginning_of_another(tmp_path, monkeypatch, capsys):
+    for after, kernels in enumerate(("torch", "native", "torch"), start=1):
+        _cut_off(monkeypatch, after, tmp_path, *PHANTOM, "epochs=4", f"kernels={kernels}")
+    run = _run(tmp_path, *PHANTOM, "epochs=4", "kernels=torch", "progress=lines")
+    assert "seed 0: resuming after epoch 3\n" in capsys.readouterr().out, "by the last kernels that it had"
+    assert run.metrics["kernels"] == "torch, then native, then torch"
+    train([_config(tmp_path, *PHANTOM, "epochs=5", "kernels=torch", "progress=lines")])
+    assert "going on" not in capsys.readouterr().out
+    assert {run.metrics["kernels"] for run in find_runs(tmp_path)} == {run.metrics["kernels"], "torch"}
+
+
+@needs_compiler
+def test_a_run_that_a_longer_one_of_other_kernels_passes_on_its_way_says_so_too(tmp_path, monkeypatch, capsys):
+    _cut_off(monkeypatch, 1, tmp_path, *PHANTOM, "epochs=4", "kernels=torch")
+    train([_config(tmp_path, *PHANTOM, f"epochs={epochs}", "kernels=native", "progress=lines") for epochs in (3, 4)])
+    assert "seed 0: resuming after epoch 1, the last one by torch kernels\n" in capsys.readouterr().out
+    assert [run.metrics["kernels"] for run in find_runs(tmp_path)] == ["torch, then native"] * 2
 
 
 @pytest.mark.parametrize("name", ["metrics.json", "model.safetensors", "predictions.csv"])

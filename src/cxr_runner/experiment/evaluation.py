@@ -25,7 +25,7 @@ from cxr_runner.training.gram.final_state import write_final_state
 from cxr_runner.training.loop import Subset
 from cxr_runner.training.weight_check import largest_disagreements
 
-_WEIGHTS_AT_ONCE = 8 * 10**7  # of finished models: 0.3 GB; what is written and its gradients are there of one only
+_WEIGHTS_AT_ONCE = 8 * 10**7  # of finished models: 0.3 GB; what is written is there of one only
 _TOLERANCE = 1e-3  # of the saved model's logits against the engine's, relative; float32 rounding stays far below
 
 
@@ -182,8 +182,14 @@ def _facts(member: Member) -> dict[str, Any]:
         "num_parameters": sum(parameter.numel() for parameter in member.model.parameters()),
         "pos_weight": member.pos_weight,
         **_penalty(member),
-        **({"kernels": member.kernels.name, "kernels_reason": member.kernels.reason} if member.kernels else {}),
-    } | ({"went_on_from": member.went_on_from} if member.went_on_from else {})
+    } | _what_made_it(member)
+
+
+def _what_made_it(member: Member) -> dict[str, Any]:
+    """Return the kernels, where there is a choice, and the run that it went on from, where it did."""
+    kernels = {"kernels": member.kernels_name} if member.kernels_name else {}
+    reason = {"kernels_reason": member.kernels.reason} if member.kernels else {}
+    return kernels | reason | ({"went_on_from": member.went_on_from} if member.went_on_from else {})
 
 
 def _penalty(member: Member) -> dict[str, float]:

@@ -23,6 +23,8 @@ from cxr_runner.training.devices import is_out_of_memory
 from cxr_runner.training.kernels import Kernels
 from cxr_runner.training.loop import Trainer
 
+_THEN = ", then "
+
 
 @dataclass(eq=False)
 class Member:
@@ -34,6 +36,7 @@ class Member:
         model: with its initial weights, which members that begin alike share; the pixel engine trains it.
         pos_weight: weight of the positive class in its loss; None for 1.
         kernels: what computes it, where there is a choice.
+        earlier_kernels: which had computed the epochs that it went on after, where they were others.
         diagnosis: dead units and gradient norms before training.
         trainer: trains it, once the stack has a backend.
         state: where it stood after its last whole epoch, as long as no checkpoint holds that.
@@ -48,6 +51,7 @@ class Member:
     model: nn.Module
     pos_weight: float | None
     kernels: Kernels | None = None
+    earlier_kernels: str | None = None
     diagnosis: dict[str, Any] = field(default_factory=dict)
     trainer: Trainer = field(init=False)
     state: dict[str, Any] | None = None
@@ -57,8 +61,9 @@ class Member:
 
     @property
     def kernels_name(self) -> str | None:
-        """Which kernels compute it; None where there is no choice."""
-        return self.kernels.name if self.kernels else None
+        """Which kernels have computed it, one after the other; None where there is no choice."""
+        own = self.kernels.name if self.kernels else None
+        return f"{self.earlier_kernels}{_THEN}{own or 'torch'}" if self.earlier_kernels else own
 
     @property
     def files(self) -> RunDir:
@@ -84,7 +89,7 @@ class Member:
 
     def remember(self) -> None:
         """Note where the run stands, for :meth:`save`, which may be called in the middle of the next epoch."""
-        self.state = self.trainer.state_dict()
+        self.state = self.trainer.state_dict() | {"kernels": self.kernels_name or "torch"}
 
     def save(self) -> None:
         """Write history and checkpoint as they were at :meth:`remember`."""
@@ -99,7 +104,9 @@ class Member:
         if not checkpoint.exists():
             return
         try:
-            self.trainer.load_state_dict(read_checkpoint(self.files))
+            state = read_checkpoint(self.files)
+            self.trainer.load_state_dict(state)
+            *earlier, last = state.get("kernels", "torch").split(_THEN)  # once there were no others
         except Exception as error:  # garbage may raise anything
             if isinstance(error, OSError) or is_out_of_memory(error):  # no fault of the file
                 raise
@@ -107,7 +114,10 @@ class Member:
             reason = f"checkpoint.pt is damaged, or of another version, and now called {kept}"
             self.fail(RunFailedError(f"{reason}; the same command starts over"))
             return
-        reporter.line(f"seed {self.run.config.seed}: resuming after epoch {len(self.trainer.history)}")
+        others = last != (self.kernels.name if self.kernels else "torch")  # which round differently
+        self.earlier_kernels = _THEN.join([*earlier, last] if others else earlier) or None
+        by = f", the last one by {last} kernels" * others
+        reporter.line(f"seed {self.run.config.seed}: resuming after epoch {len(self.trainer.history)}{by}")
 
 
 @contextmanager
