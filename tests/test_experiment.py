@@ -200,10 +200,24 @@ def test_a_run_that_goes_on_by_other_kernels_says_so_and_is_no_beginning_of_anot
 
 
 @needs_compiler
+def test_kernels_that_trained_no_epoch_are_not_said_to_have(tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cxr_runner.experiment.stack.leave_results", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            _run(tmp_path, *PHANTOM, "kernels=torch")
+    run = _run(tmp_path, *PHANTOM, "kernels=native")
+    assert run.metrics["kernels"] == "torch"
+    assert "kernels_reason" not in run.metrics
+
+
+@needs_compiler
 def test_a_run_that_a_longer_one_of_other_kernels_passes_on_its_way_says_so_too(tmp_path, monkeypatch, capsys):
     _cut_off(monkeypatch, 1, tmp_path, *PHANTOM, "epochs=4", "kernels=torch")
     train([_config(tmp_path, *PHANTOM, f"epochs={epochs}", "kernels=native", "progress=lines") for epochs in (3, 4)])
-    assert "seed 0: resuming after epoch 1, the last one by torch kernels\n" in capsys.readouterr().out
+    assert "seed 0: resuming after epoch 1, computed by torch kernels\n" in capsys.readouterr().out
     assert [run.metrics["kernels"] for run in find_runs(tmp_path)] == ["torch, then native"] * 2
 
 

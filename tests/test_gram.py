@@ -22,6 +22,7 @@ from cxr_runner.training.engines import build_gram_backend
 from cxr_runner.training.gram import exact, fetching
 from cxr_runner.training.gram import layer as gram_layer
 from cxr_runner.training.gram import matrix as gram_module
+from cxr_runner.training.gram.graph_steps import GraphBackend
 from cxr_runner.training.gram.matrix import gram_matrix, open_gram_matrix
 from cxr_runner.training.gram.mixed import MixedBackend
 from cxr_runner.training.gram.products import StoreProducts
@@ -373,11 +374,17 @@ def test_a_dead_member_is_not_computed_any_more_and_stays_what_it_is(space, monk
     assert shortened[1].history[-1].train_loss < shortened[1].history[0].train_loss
 
 
-@KERNELS
-def test_a_diagnosis_looks_at_no_pixel_and_is_that_of_the_pixels(images, space, native):
+@pytest.mark.parametrize("at_once", [2**24, 700])
+@pytest.mark.parametrize(
+    ("kind", "native"),
+    [(GramBackend, False), pytest.param(GramBackend, True, marks=needs_compiler), (GraphBackend, False)],
+)
+def test_a_diagnosis_looks_at_no_pixel_and_is_that_of_the_pixels(images, space, kind, native, at_once, monkeypatch):
+    monkeypatch.setattr("cxr_runner.training.gram.member_diagnosis._NUMBERS_AT_ONCE", at_once)
+    monkeypatch.setattr("cxr_runner.training.gram.graph_steps.recorded", lambda work, device: work)
     optimizer, configs = SGDConfig("sgd", 0.05, 0.0, False, 0.0, None), [*MODELS.values()]
     changes = {"pos_weight": 0.37, "epochs": 3}
-    stack = _mixed_stack(space, *((config, optimizer, changes) for config in configs), native=native)
+    stack = _mixed_stack(space, *((config, optimizer, changes) for config in configs), kind=kind, native=native)
     _kill_a_unit(stack[-1])
     chosen, labels = stack[0].train.rows[:13], stack[0].train.labels[:13]  # fewer bytes each than a line of the cache
     for _ in range(2):

@@ -59,7 +59,7 @@ def take_over(waiting: dict[Member, Member]) -> tuple[list[Member], list[Member]
         elif longer.trainer.finished or reached == member.run.config.epochs:
             assert reached <= member.run.config.epochs, "a run is no longer than its beginning"
             member.trainer.load_state_dict(longer.trainer.state_dict())
-            member.earlier_kernels = longer.earlier_kernels
+            member.earlier_kernels, member.earlier_epochs = longer.earlier_kernels, longer.earlier_epochs
             member.went_on_from = {"run": longer.files.path.parent.name, "epochs": reached}
             taken_over.append(member)
         else:

@@ -187,9 +187,11 @@ def _facts(member: Member) -> dict[str, Any]:
 
 def _what_made_it(member: Member) -> dict[str, Any]:
     """Return the kernels, where there is a choice, and the run that it went on from, where it did."""
-    kernels = {"kernels": member.kernels_name} if member.kernels_name else {}
-    reason = {"kernels_reason": member.kernels.reason} if member.kernels else {}
-    return kernels | reason | ({"went_on_from": member.went_on_from} if member.went_on_from else {})
+    name, own = member.kernels_name, member.kernels
+    facts: dict[str, Any] = {"kernels": name} if name else {}
+    if name and own and name.endswith(own.name):  # they have computed some of it
+        facts["kernels_reason"] = own.reason
+    return facts | ({"went_on_from": member.went_on_from} if member.went_on_from else {})
 
 
 def _penalty(member: Member) -> dict[str, float]:

@@ -36,7 +36,8 @@ class Member:
         model: with its initial weights, which members that begin alike share; the pixel engine trains it.
         pos_weight: weight of the positive class in its loss; None for 1.
         kernels: what computes it, where there is a choice.
-        earlier_kernels: which had computed the epochs that it went on after, where they were others.
+        earlier_kernels: which had computed the epochs that it went on after, one after the other.
+        earlier_epochs: how many those were.
         diagnosis: dead units and gradient norms before training.
         trainer: trains it, once the stack has a backend.
         state: where it stood after its last whole epoch, as long as no checkpoint holds that.
@@ -52,6 +53,7 @@ class Member:
     pos_weight: float | None
     kernels: Kernels | None = None
     earlier_kernels: str | None = None
+    earlier_epochs: int = 0
     diagnosis: dict[str, Any] = field(default_factory=dict)
     trainer: Trainer = field(init=False)
     state: dict[str, Any] | None = None
@@ -63,7 +65,16 @@ class Member:
     def kernels_name(self) -> str | None:
         """Which kernels have computed it, one after the other; None where there is no choice."""
         own = self.kernels.name if self.kernels else None
-        return f"{self.earlier_kernels}{_THEN}{own or 'torch'}" if self.earlier_kernels else own
+        if self.earlier_kernels is None:
+            return own
+        changed = self.changes_kernels and len(self.trainer.history) > self.earlier_epochs
+        return f"{self.earlier_kernels}{_THEN}{own or 'torch'}" if changed else self.earlier_kernels
+
+    @property
+    def changes_kernels(self) -> bool:
+        """Whether it goes on by other kernels than before, which round differently."""
+        own, earlier = self.kernels.name if self.kernels else "torch", self.earlier_kernels
+        return earlier is not None and earlier.rpartition(_THEN)[2] != own
 
     @property
     def files(self) -> RunDir:
@@ -89,7 +100,7 @@ class Member:
 
     def remember(self) -> None:
         """Note where the run stands, for :meth:`save`, which may be called in the middle of the next epoch."""
-        self.state = self.trainer.state_dict() | {"kernels": self.kernels_name or "torch"}
+        self.state = self.trainer.state_dict() | {"kernels": self.kernels_name}
 
     def save(self) -> None:
         """Write history and checkpoint as they were at :meth:`remember`."""
@@ -106,7 +117,8 @@ class Member:
         try:
             state = read_checkpoint(self.files)
             self.trainer.load_state_dict(state)
-            *earlier, last = state.get("kernels", "torch").split(_THEN)  # once there were no others
+            self.earlier_epochs = len(self.trainer.history)
+            self.earlier_kernels = state.get("kernels") or ("torch" if self.kernels else None)  # once the only ones
         except Exception as error:  # garbage may raise anything
             if isinstance(error, OSError) or is_out_of_memory(error):  # no fault of the file
                 raise
@@ -114,10 +126,8 @@ class Member:
             reason = f"checkpoint.pt is damaged, or of another version, and now called {kept}"
             self.fail(RunFailedError(f"{reason}; the same command starts over"))
             return
-        others = last != (self.kernels.name if self.kernels else "torch")  # which round differently
-        self.earlier_kernels = _THEN.join([*earlier, last] if others else earlier) or None
-        by = f", the last one by {last} kernels" * others
-        reporter.line(f"seed {self.run.config.seed}: resuming after epoch {len(self.trainer.history)}{by}")
+        others = f", computed by {self.earlier_kernels} kernels" * self.changes_kernels
+        reporter.line(f"seed {self.run.config.seed}: resuming after epoch {self.earlier_epochs}{others}")
 
 
 @contextmanager

@@ -17,10 +17,10 @@ from cxr_runner.models.linear import Linear, first_weight
 from cxr_runner.models.linear_relu import LinearReLU
 from cxr_runner.training.backend import EpochPlan, Key
 from cxr_runner.training.devices import on_one_thread
-from cxr_runner.training.diagnosis import dead_share, describe_diagnosis
 from cxr_runner.training.gram.fetching import Request
 from cxr_runner.training.gram.head import Head, cross_entropy
 from cxr_runner.training.gram.layer import SpanLayer
+from cxr_runner.training.gram.member_diagnosis import diagnose_member
 from cxr_runner.training.gram.rates import Rates
 from cxr_runner.training.gram.space import FirstLayer, GramSpace
 
@@ -163,34 +163,15 @@ class GramBackend:
 
     @torch.no_grad()
     def diagnose(self, members: Sequence[int], rows: Tensor, targets: Tensor, batch_size: int) -> list[dict[str, Any]]:
-        """Look at units and gradients of members; see :class:`~cxr_runner.training.backend.Backend`.
-
-        With images X and gradients S of the first layer's outputs, the gradient of its weights is ``S^T X``, and the
-        square of its norm the trace of ``S^T (X X^T) S``: no pixel is looked at, nor a weight.
-        """
+        """Look at units and gradients of members; see :class:`~cxr_runner.training.backend.Backend`."""
         positions = self.space.positions(rows)
-        index, outputs = member_index(members), self.first_outputs(members, positions).cpu()  # small from here on
-        rest = self.head.unflatten(self.rest[index].cpu())
-        logits, inputs = self.head.forward(outputs, rest)
-        slopes = cross_entropy(logits, targets.double().expand_as(logits), self.pos_weights[index].cpu())[1]
-        back, flat = self.head.backward(slopes, inputs, rest)
-        gradients = self.head.unflatten(flat)
+        outputs = self.first_outputs(members, positions).cpu()  # small from here on
         among = self.space.rows_of(positions)[:, positions.to(self.space.device)].cpu()
-        highest = {
-            f"layer_stack.{number}": values.amax(dim=1)
-            for number, (layer, values) in enumerate(zip(self.head.layers, inputs, strict=True), start=1)
-            if isinstance(layer, nn.ReLU)
-        }
-        diagnoses = []
-        for slot in range(len(members)):
-            dead = {name: dead_share(values[slot]) for name, values in highest.items()}
-            own = back[slot].clone()  # where a product has the same bits, whatever stands beside it
-            squared = (own * (among @ own)).sum().clamp(min=0)
-            norms = {"layer_stack.1.weight": squared.sqrt().item()}
-            for name, value in gradients.items():
-                norms[f"layer_stack.{'1.bias' if name == 'bias' else name}"] = value[slot].norm().item()
-            diagnoses.append(describe_diagnosis(dead, norms))
-        return diagnoses
+        index = member_index(members)
+        rest, pos_weights = self.rest[index].cpu(), self.pos_weights[index].cpu()
+        slots = range(len(members))
+        sample = targets.double(), among
+        return [diagnose_member(self.head, outputs[slot], rest[slot], pos_weights[slot], *sample) for slot in slots]
 
     def weights(self, members: Sequence[int]) -> list[Parameters]:
         """Materialise models in one pass over the training images. Returns float32 weights under their plain names."""
