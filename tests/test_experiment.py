@@ -141,23 +141,26 @@ def test_a_finished_run_is_not_trained_again_unless_forced(tmp_path, monkeypatch
     assert (first.path / "status.json").read_text() != before
 
 
+def _cut_off(monkeypatch, after, *arguments):
+    def cut_off(trainers, *rest):
+        if len(trainers[0].history) == after:
+            raise KeyboardInterrupt
+        train_epoch(trainers, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cxr_runner.experiment.stack.train_epoch", cut_off)
+        patch.setattr("cxr_runner.experiment.stack._CHECKPOINT_SHARE", math.inf)
+        with pytest.raises(KeyboardInterrupt):
+            _run(*arguments)
+
+
 @pytest.mark.parametrize(
     "overrides", [("model=cnn",), ("optimizer=adam", "augment.flip=0.5", "loss.pos_weight=balanced")]
 )
 def test_a_cut_off_run_goes_on_and_ends_as_if_nothing_had_happened(tmp_path, monkeypatch, overrides):
     overrides = (*overrides, *PHANTOM, "epochs=4")
     whole = _run(tmp_path / "whole", *overrides)
-
-    def cut_off(trainers, *arguments):
-        if len(trainers[0].history) == 2:
-            raise KeyboardInterrupt
-        train_epoch(trainers, *arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr("cxr_runner.experiment.stack.train_epoch", cut_off)
-        patch.setattr("cxr_runner.experiment.stack._CHECKPOINT_SHARE", math.inf)
-        with pytest.raises(KeyboardInterrupt):
-            _run(tmp_path / "cut", *overrides)
+    _cut_off(monkeypatch, 2, tmp_path / "cut", *overrides)
     (cut,) = find_runs(tmp_path / "cut")
     assert (cut.state, cut.problem) == ("interrupted", "interrupted")
     assert (cut.path / "checkpoint.pt").exists()
@@ -175,18 +178,6 @@ def test_a_cut_off_run_goes_on_and_ends_as_if_nothing_had_happened(tmp_path, mon
     assert not (resumed.path / "checkpoint.pt").exists()
 
 
-def _cut_off(monkeypatch, after, *arguments):
-    def cut_off(trainers, *rest):
-        if len(trainers[0].history) == after:
-            raise KeyboardInterrupt
-        train_epoch(trainers, *rest)
-
-    with monkeypatch.context() as patch:
-        patch.setattr("cxr_runner.experiment.stack.train_epoch", cut_off)
-        with pytest.raises(KeyboardInterrupt):
-            _run(*arguments)
-
-
 @needs_compiler
 def test_a_run_that_goes_on_by_other_kernels_says_so_and_is_no_beginning_of_another(tmp_path, monkeypatch, capsys):
     for after, kernels in enumerate(("torch", "native", "torch"), start=1):
@@ -196,7 +187,7 @@ def test_a_run_that_goes_on_by_other_kernels_says_so_and_is_no_beginning_of_anot
     assert run.metrics["kernels"] == "torch, then native, then torch"
     train([_config(tmp_path, *PHANTOM, "epochs=5", "kernels=torch", "progress=lines")])
     assert "going on" not in capsys.readouterr().out
-    assert {run.metrics["kernels"] for run in find_runs(tmp_path)} == {run.metrics["kernels"], "torch"}
+    assert {each.metrics["kernels"] for each in find_runs(tmp_path)} == {run.metrics["kernels"], "torch"}
 
 
 @needs_compiler

@@ -172,16 +172,17 @@ class GraphBackend(GramBackend):
     @torch.no_grad()
     def logits(self, members: Sequence[int], rows: Tensor, batch_size: int) -> Tensor:
         """Return logits of images, float64 [m, rows], on the CPU; the batch size makes no difference."""
-        positions, found = self.space.positions(rows), {}
-        for number, group in _groups(members):
+        positions = self.space.positions(rows)
+
+        def answer(group: slice) -> Tensor:
             rest = self.head.unflatten(self.rest[group])
-            found[number] = self.head.forward(self._group_outputs(group, positions), rest)[0].cpu()
-        return torch.stack([found[member // _GROUP][member % _GROUP] for member in members])
+            return self.head.forward(self._group_outputs(group, positions), rest)[0].cpu()
+
+        return _by_groups(members, answer)
 
     def first_outputs(self, members: Sequence[int], positions: Tensor) -> Tensor:
         """Return the first layers' outputs for the same images; see :class:`GramBackend`."""
-        found = {number: self._group_outputs(group, positions) for number, group in _groups(members)}
-        return torch.stack([found[member // _GROUP][member % _GROUP] for member in members])
+        return _by_groups(members, lambda group: self._group_outputs(group, positions))
 
     def _group_outputs(self, group: slice, positions: Tensor) -> Tensor:
         """Return them for a whole group, by one product of a fixed width."""
@@ -190,6 +191,12 @@ class GraphBackend(GramBackend):
         outputs = (gram @ side_by_side).view(len(gram), _GROUP, -1).permute(1, 0, 2)
         outputs = outputs + self.first.decay[group, None, None] * self.first.starts[group, places]
         return outputs[:, :, : self.first.num_outputs]
+
+
+def _by_groups(members: Sequence[int], compute: Callable[[slice], Tensor]) -> Tensor:
+    """Compute something for whole groups, and return that of the members: [m, ...]."""
+    found = {number: compute(group) for number, group in _groups(members)}
+    return torch.stack([found[member // _GROUP][member % _GROUP] for member in members])
 
 
 def _groups(members: Sequence[int]) -> list[tuple[int, slice]]:

@@ -168,10 +168,8 @@ class GramBackend:
         outputs = self.first_outputs(members, positions).cpu()  # small from here on
         among = self.space.rows_of(positions)[:, positions.to(self.space.device)].cpu()
         index = member_index(members)
-        rest, pos_weights = self.rest[index].cpu(), self.pos_weights[index].cpu()
-        slots = range(len(members))
-        sample = targets.double(), among
-        return [diagnose_member(self.head, outputs[slot], rest[slot], pos_weights[slot], *sample) for slot in slots]
+        each = zip(outputs, self.rest[index].cpu(), self.pos_weights[index].cpu(), strict=True)
+        return [diagnose_member(self.head, *given, targets.double(), among) for given in each]
 
     def weights(self, members: Sequence[int]) -> list[Parameters]:
         """Materialise models in one pass over the training images. Returns float32 weights under their plain names."""
